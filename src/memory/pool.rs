@@ -1,0 +1,251 @@
+//! The buffer pool. Fresh memory costs a page fault per 4 KiB, more than all else on the hot path together,
+//! so buffers go back to a free list of their size class from whichever thread drops them.
+//!
+//! The pool keeps at most as many free bytes as all living [`Budget`]s together allow minus what is in use,
+//! so that pooled and used memory together stay within what the clients of the process were given.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Smallest class: 1 KiB. Classes are powers of two and their 1.5-fold up to 64 MiB; larger buffers are never kept.
+const MIN_SHIFT: u32 = 10;
+const MAX_SHIFT: u32 = 26;
+const CLASSES: usize = 2 * (MAX_SHIFT - MIN_SHIFT) as usize + 1;
+
+struct Pool {
+    free: [Mutex<Vec<Box<[u8]>>>; CLASSES],
+    /// Bytes lying in `free`.
+    idle: AtomicUsize,
+    /// Bytes in living buffers.
+    used: AtomicUsize,
+    /// Sum of the living budgets.
+    limit: AtomicUsize,
+}
+
+static POOL: Pool = Pool {
+    free: [const { Mutex::new(Vec::new()) }; CLASSES],
+    idle: AtomicUsize::new(0),
+    used: AtomicUsize::new(0),
+    limit: AtomicUsize::new(0),
+};
+
+/// The class whose buffers hold at least `n` bytes, and their size.
+fn class_for(n: usize) -> Option<(usize, usize)> {
+    let n = n.max(1 << MIN_SHIFT);
+    if n > 1 << MAX_SHIFT {
+        return None;
+    }
+    let shift = (usize::BITS - 1) - n.leading_zeros();
+    let base = 1usize << shift;
+    let index = 2 * (shift - MIN_SHIFT) as usize;
+    Some(if n == base {
+        (index, base)
+    } else if n <= base + base / 2 {
+        (index + 1, base + base / 2)
+    } else {
+        (index + 2, base * 2)
+    })
+}
+
+fn lock(list: &Mutex<Vec<Box<[u8]>>>) -> MutexGuard<'_, Vec<Box<[u8]>>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    fn take(&self, n: usize) -> Box<[u8]> {
+        let data = match class_for(n) {
+            Some((class, size)) => match lock(&self.free[class]).pop() {
+                Some(data) => {
+                    self.idle.fetch_sub(size, Ordering::Relaxed);
+                    data
+                }
+                None => vec![0u8; size].into_boxed_slice(),
+            },
+            None => vec![0u8; n].into_boxed_slice(),
+        };
+        self.used.fetch_add(data.len(), Ordering::Relaxed);
+        data
+    }
+
+    fn give(&self, data: Box<[u8]>) {
+        let size = data.len();
+        let used = self.used.fetch_sub(size, Ordering::Relaxed) - size;
+        if let Some((class, class_size)) = class_for(size)
+            && class_size == size
+            && used + self.idle.load(Ordering::Relaxed) + size <= self.limit.load(Ordering::Relaxed)
+        {
+            self.idle.fetch_add(size, Ordering::Relaxed);
+            lock(&self.free[class]).push(data);
+        }
+    }
+
+    /// Frees idle buffers, largest first, until idle and used bytes fit the limit.
+    fn trim(&self) {
+        for list in self.free.iter().rev() {
+            loop {
+                let total = self.idle.load(Ordering::Relaxed) + self.used.load(Ordering::Relaxed);
+                if total <= self.limit.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Some(data) = lock(list).pop() else { break };
+                self.idle.fetch_sub(data.len(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Bytes the pool holds: (in living buffers, idle in free lists).
+pub fn pool_stats() -> (usize, usize) {
+    (POOL.used.load(Ordering::Relaxed), POOL.idle.load(Ordering::Relaxed))
+}
+
+/// A client's share of the pool: while it lives, the pool may keep that many more bytes.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Budget {
+    /// Raises the pool's limit by `bytes` until dropped.
+    pub fn new(bytes: usize) -> Self {
+        POOL.limit.fetch_add(bytes, Ordering::Relaxed);
+        Budget(bytes)
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        POOL.limit.fetch_sub(self.0, Ordering::Relaxed);
+        POOL.trim();
+    }
+}
+
+/// A growable byte buffer from the pool, given back on drop.
+///
+/// All of its capacity is initialised memory (zeroed once, when fresh), so that sockets and codecs may write
+/// into [`PoolBuf::spare_mut`] as a plain slice.
+pub struct PoolBuf {
+    data: Box<[u8]>,
+    len: usize,
+}
+
+impl PoolBuf {
+    /// An empty buffer with room for at least `n` bytes.
+    pub fn with_capacity(n: usize) -> Self {
+        PoolBuf { data: POOL.take(n), len: 0 }
+    }
+
+    /// Bytes of room, used or not; this is what the buffer costs.
+    pub fn capacity(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True before anything was written.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The room after the written bytes.
+    #[inline]
+    pub fn spare_mut(&mut self) -> &mut [u8] {
+        &mut self.data[self.len..]
+    }
+
+    /// Counts `n` bytes of the spare room as written.
+    ///
+    /// # Panics
+    /// If there is not that much room.
+    #[inline]
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.data.len() - self.len, "advance past the buffer's end");
+        self.len += n;
+    }
+
+    /// Forgets what was written after the first `n` bytes.
+    pub fn truncate(&mut self, n: usize) {
+        self.len = self.len.min(n);
+    }
+
+    /// Makes room for at least `n` more bytes, at least doubling when it has to move.
+    pub fn reserve(&mut self, n: usize) {
+        if self.data.len() - self.len < n {
+            let want = (self.len + n).max(self.data.len() * 2);
+            let mut bigger = POOL.take(want);
+            bigger[..self.len].copy_from_slice(&self.data[..self.len]);
+            POOL.give(std::mem::replace(&mut self.data, bigger));
+        }
+    }
+
+    /// Appends bytes, growing when needed.
+    #[inline]
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.data[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Shares the buffer read-only; it returns to the pool when the last holder drops it.
+    pub fn share(self) -> SharedBuf {
+        Arc::new(self)
+    }
+}
+
+/// A read-only buffer with several holders.
+pub type SharedBuf = Arc<PoolBuf>;
+
+impl Drop for PoolBuf {
+    fn drop(&mut self) {
+        POOL.give(std::mem::take(&mut self.data));
+    }
+}
+
+impl Deref for PoolBuf {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.data[..self.len]
+    }
+}
+
+impl AsRef<[u8]> for PoolBuf {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for PoolBuf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PoolBuf({} of {} bytes)", self.len, self.data.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_what_is_asked_and_map_to_themselves() {
+        for n in [0, 1, 1023, 1024, 1025, 1536, 1537, 2048, 100_000, 1 << 20, (1 << 20) + 1, 1 << 26] {
+            let (class, size) = class_for(n).unwrap();
+            assert!(size >= n, "{n} got {size}");
+            assert_eq!(class_for(size), Some((class, size)));
+        }
+        assert_eq!(class_for((1 << 26) + 1), None);
+    }
+
+    #[test]
+    fn grows_and_keeps_contents() {
+        let mut buf = PoolBuf::with_capacity(10);
+        let bytes: Vec<u8> = (0..5000u32).map(|i| i as u8).collect();
+        for chunk in bytes.chunks(7) {
+            buf.extend_from_slice(chunk);
+        }
+        assert_eq!(&buf[..], &bytes[..]);
+        buf.truncate(3);
+        assert_eq!(&buf[..], &[0, 1, 2]);
+    }
+}
