@@ -1,0 +1,196 @@
+//! Zigzag variable-length integers: seven bits a byte, least significant first, the high bit says "more follows".
+
+/// Bytes the longest varint (32 bits) takes.
+pub const MAX_VARINT_LEN: usize = 5;
+/// Bytes the longest varlong (64 bits) takes.
+pub const MAX_VARLONG_LEN: usize = 10;
+
+#[inline(always)]
+const fn zigzag32(v: i32) -> u32 {
+    ((v << 1) ^ (v >> 31)) as u32
+}
+
+#[inline(always)]
+const fn zigzag64(v: i64) -> u64 {
+    ((v << 1) ^ (v >> 63)) as u64
+}
+
+#[inline(always)]
+const fn unzigzag32(v: u32) -> i32 {
+    (v >> 1) as i32 ^ -((v & 1) as i32)
+}
+
+#[inline(always)]
+const fn unzigzag64(v: u64) -> i64 {
+    (v >> 1) as i64 ^ -((v & 1) as i64)
+}
+
+/// Bytes `v` takes as a varlong (1 to 10); a varint takes as many for the same value.
+#[inline(always)]
+pub const fn varlong_len(v: i64) -> usize {
+    // Significant bits divided by seven, rounded up: 9/64 is a hair below 1/7, and exact over this range.
+    let bits = 64 - (zigzag64(v) | 1).leading_zeros() as usize;
+    (bits * 9 + 64) / 64
+}
+
+/// Bytes `v` takes as a varint (1 to 5).
+#[inline(always)]
+pub const fn varint_len(v: i32) -> usize {
+    let bits = 32 - (zigzag32(v) | 1).leading_zeros() as usize;
+    (bits * 9 + 64) / 64
+}
+
+/// Writes a varint at the start of `out` and says how many bytes it took, or `None` if there is too little room.
+#[inline]
+pub fn put_varint(out: &mut [u8], v: i32) -> Option<usize> {
+    put(out, u64::from(zigzag32(v)))
+}
+
+/// Writes a varlong at the start of `out` and says how many bytes it took, or `None` if there is too little room.
+#[inline]
+pub fn put_varlong(out: &mut [u8], v: i64) -> Option<usize> {
+    put(out, zigzag64(v))
+}
+
+#[inline]
+fn put(out: &mut [u8], mut v: u64) -> Option<usize> {
+    let mut n = 0;
+    while v >= 0x80 {
+        *out.get_mut(n)? = v as u8 | 0x80;
+        v >>= 7;
+        n += 1;
+    }
+    *out.get_mut(n)? = v as u8;
+    Some(n + 1)
+}
+
+/// Reads a varint at `*pos` and moves `*pos` past it; `None` if the bytes end first or it does not fit 32 bits.
+#[inline(always)]
+pub fn read_varint(buf: &[u8], pos: &mut usize) -> Option<i32> {
+    let at = *pos;
+    let b0 = *buf.get(at)?;
+    if b0 < 0x80 {
+        *pos = at + 1;
+        return Some(unzigzag32(u32::from(b0)));
+    }
+    let b1 = *buf.get(at + 1)?;
+    if b1 < 0x80 {
+        *pos = at + 2;
+        return Some(unzigzag32(u32::from(b0 & 0x7f) | u32::from(b1) << 7));
+    }
+    let v = long(buf, pos)?;
+    u32::try_from(v).ok().map(unzigzag32)
+}
+
+/// Reads a varlong at `*pos` and moves `*pos` past it; `None` if the bytes end first or it does not fit 64 bits.
+#[inline(always)]
+pub fn read_varlong(buf: &[u8], pos: &mut usize) -> Option<i64> {
+    let at = *pos;
+    let b0 = *buf.get(at)?;
+    if b0 < 0x80 {
+        *pos = at + 1;
+        return Some(unzigzag64(u64::from(b0)));
+    }
+    let b1 = *buf.get(at + 1)?;
+    if b1 < 0x80 {
+        *pos = at + 2;
+        return Some(unzigzag64(u64::from(b0 & 0x7f) | u64::from(b1) << 7));
+    }
+    long(buf, pos).map(unzigzag64)
+}
+
+/// The general case, out of the way of the one- and two-byte ones.
+#[cold]
+#[inline(never)]
+fn long(buf: &[u8], pos: &mut usize) -> Option<u64> {
+    let mut v = 0u64;
+    for i in 0..MAX_VARLONG_LEN {
+        let b = *buf.get(*pos + i)?;
+        if i == MAX_VARLONG_LEN - 1 && b > 1 {
+            return None;
+        }
+        v |= u64::from(b & 0x7f) << (7 * i);
+        if b < 0x80 {
+            *pos += i + 1;
+            return Some(v);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interesting() -> Vec<i64> {
+        let mut all = vec![
+            0,
+            i64::MIN,
+            i64::MAX,
+            i64::from(i32::MIN),
+            i64::from(i32::MAX),
+        ];
+        for shift in 0..63 {
+            for d in -2..=2 {
+                all.push((1i64 << shift).wrapping_add(d));
+                all.push((-1i64 << shift).wrapping_add(d));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn golden() {
+        let cases: [(i64, &[u8]); 8] = [
+            (0, &[0]),
+            (-1, &[1]),
+            (1, &[2]),
+            (63, &[0x7e]),
+            (-64, &[0x7f]),
+            (64, &[0x80, 1]),
+            (100, &[0xc8, 1]),
+            (8192, &[0x80, 0x80, 1]),
+        ];
+        for (v, bytes) in cases {
+            let mut out = [0; MAX_VARLONG_LEN];
+            let n = put_varlong(&mut out, v).unwrap();
+            assert_eq!(&out[..n], bytes, "{v}");
+        }
+    }
+
+    #[test]
+    fn round_trip_and_exact_room() {
+        for v in interesting() {
+            let mut out = [0xff; MAX_VARLONG_LEN + 1];
+            let n = varlong_len(v);
+            assert_eq!(put_varlong(&mut out[..n], v), Some(n));
+            assert_eq!(put_varlong(&mut [0; MAX_VARLONG_LEN][..n - 1], v), None);
+            let mut pos = 0;
+            assert_eq!(read_varlong(&out[..n], &mut pos), Some(v));
+            assert_eq!(pos, n);
+            for cut in 0..n {
+                assert_eq!(read_varlong(&out[..cut], &mut 0), None);
+            }
+            if let Ok(v) = i32::try_from(v) {
+                assert_eq!(varint_len(v), n);
+                assert_eq!(put_varint(&mut out, v), Some(n));
+                let mut pos = 0;
+                assert_eq!(read_varint(&out, &mut pos), Some(v));
+                assert_eq!(pos, n);
+            } else {
+                assert_eq!(read_varint(&out[..n], &mut 0), None, "{v} is no varint");
+            }
+        }
+    }
+
+    #[test]
+    fn too_long_is_refused() {
+        assert_eq!(read_varint(&[0xff, 0xff, 0xff, 0xff, 0x1f], &mut 0), None);
+        assert_eq!(read_varlong(&[0xff; 11], &mut 0), None);
+        let mut ten = [0xff; 10];
+        ten[9] = 2;
+        assert_eq!(read_varlong(&ten, &mut 0), None);
+        ten[9] = 1;
+        assert_eq!(read_varlong(&ten, &mut 0), Some(i64::MIN));
+    }
+}
