@@ -1,0 +1,43 @@
+# Ottla. `make help` lists what there is; the work is in cargo, tests/run.py, benches/run.py and examples/run.sh.
+
+SHELL   := /bin/bash
+PREFIX  ?= /usr/local
+DESTDIR ?=
+TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+PYTHON  ?= python3
+
+.PHONY: help build demo test test-quick test-long bench lint install golden
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# One crate type at a time: with several at once Cargo drops link-time optimisation without a word.
+build: ## build target/release/libottla.so and libottla.a
+	cargo rustc --quiet --lib --release --crate-type cdylib
+	cargo rustc --quiet --lib --release --crate-type staticlib
+	@ln -sf libottla.so $(TARGET)/release/libottla.so.0
+
+demo: build ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own
+	BOOTSTRAP="$(BOOTSTRAP)" OTTLA_TARGET=$(TARGET) examples/run.sh
+
+test: ## everything, with real Kafka 4.3.1 and 3.9.1; PHASES="c cpp" for some
+	@$(PYTHON) tests/run.py $(PHASES)
+
+test-quick: ## the inner loop: under two minutes, no Java
+	@$(PYTHON) tests/run.py --quick $(PHASES)
+
+test-long: ## everything, in the versions that take long
+	@$(PYTHON) tests/run.py --long $(PHASES)
+
+bench: build ## side by side with other clients on a real Kafka; ROUNDS=3 CASES=produce,consume or all
+	$(PYTHON) benches/run.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES))
+
+lint: ## rustfmt, clippy, ruff, mypy
+	@$(PYTHON) tests/run.py lint
+
+golden: ## write tests/golden again, with Kafka's own Java classes
+	tests/golden/generate.sh
+
+install: build ## install library, headers, pkg-config and CMake files; PREFIX=/usr/local DESTDIR=
+	packaging/install.sh "$(TARGET)/release" "$(VERSION)" "$(PREFIX)" "$(DESTDIR)"

@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+"""The test phases, in order, each with a log and a time limit; stops at the first that fails.
+
+    tests/run.py [--quick | --long] [PHASE ...]
+
+`--quick` needs no Java and takes under two minutes; `--long` sets OTTLA_TEST_LONG=1, which makes the
+property, fault and soak tests run their long versions. Naming phases runs only those.
+
+Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, tests/python,
+examples/run.sh, tests/install/run.sh. The Kafka phases run again, against a real Kafka, whatever in there
+mentions OTTLA_TEST_BOOTSTRAP; without that variable the same tests use the embedded broker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+LOGS = TARGET / "test"
+VENV = TARGET / "venv"
+PYTHON = VENV / "bin" / "python"
+CLUSTER = ROOT / "tests" / "kafka" / "cluster.py"
+BOOTSTRAP = "OTTLA_TEST_BOOTSTRAP"
+
+PROGRAMS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "pkg-config": "pkg-config", "valgrind": "valgrind"}
+JAVA_PROGRAMS = {"java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless", "mvn": "maven"}
+RUST = (1, 95)
+C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]
+
+# How each test runner counts, by name of the outcome.
+COUNTS = [
+    (re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M),
+     ("passed", "failed", "skipped")),
+    (re.compile(r"^=+ .*?(\d+) passed(?:, (\d+) skipped)?.* in [\d.]+s.*=+$", re.M), ("passed", "skipped")),
+    (re.compile(r"^Ran (\d+) tests? in ", re.M), ("passed",)),
+    (re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$", re.M), ("failed", "passed")),
+    (re.compile(r"^ok: (\d+) checks?$", re.M), ("passed",)),
+]
+
+
+class Failed(Exception):
+    """A phase failed; the message says why."""
+
+
+@dataclass
+class Phase:
+    """One phase under way: where it logs, until when it may run, what it found."""
+
+    name: str
+    limit_s: int
+    options: argparse.Namespace
+    missing: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.log = LOGS / f"{self.name}.log"
+        self.log.write_text("")
+        self.deadline = time.monotonic() + self.limit_s
+
+    def run(self, *command: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
+        """Run a command into the log; a failure or the phase's limit raises."""
+        words = [str(c) for c in command]
+        with open(self.log, "a") as log:
+            log.write(f"$ {' '.join(words)}\n")
+            log.flush()
+            with subprocess.Popen(words, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                                  stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as process:
+                try:
+                    code = process.wait(max(1, self.deadline - time.monotonic()))
+                except BaseException as error:
+                    # SIGTERM first: cluster.py ends its brokers on it.
+                    os.killpg(process.pid, signal.SIGTERM)
+                    try:
+                        process.wait(15)
+                    except subprocess.TimeoutExpired:
+                        os.killpg(process.pid, signal.SIGKILL)
+                    if isinstance(error, subprocess.TimeoutExpired):
+                        raise Failed(f"not done within {self.limit_s} s: {' '.join(words)}") from None
+                    raise
+        if code != 0:
+            raise Failed(f"ended with {code}: {' '.join(words)}")
+
+    def sources(self, place: str, pattern: str) -> list[Path]:
+        """The files of a phase. None in a place that exists is a failure; a place not there yet is reported."""
+        directory = ROOT / place
+        if not directory.is_dir():
+            self.missing.append(place)
+            return []
+        found = sorted(directory.glob(pattern))
+        if not found:
+            raise Failed(f"{place}/ has no {pattern}")
+        return found
+
+    def counts(self) -> dict[str, int]:
+        text = self.log.read_text(errors="replace")
+        totals = {"passed": 0, "failed": 0, "skipped": 0}
+        for pattern, names in COUNTS:
+            for groups in pattern.findall(text):
+                values = (groups,) if isinstance(groups, str) else groups
+                for name, value in zip(names, values):
+                    totals[name] += int(value or 0)
+        return totals
+
+
+def tools(phase: Phase) -> None:
+    """What has to be installed."""
+    wanted = dict(PROGRAMS) if phase.options.quick else {**PROGRAMS, **JAVA_PROGRAMS}
+    packages = sorted({package for program, package in wanted.items() if shutil.which(program) is None})
+    try:
+        subprocess.run([sys.executable, "-c", "import venv, ensurepip"], check=True, capture_output=True)
+    except subprocess.CalledProcessError:
+        packages.append("python3-venv")
+    if packages:
+        raise Failed(f"missing programs; install them with: apt-get install {' '.join(packages)}")
+    if shutil.which("cargo") is None:
+        raise Failed("cargo is missing; install Rust 1.95 or later from https://rustup.rs")
+    version = subprocess.run(["cargo", "--version"], check=True, capture_output=True, text=True).stdout
+    numbers = re.search(r"(\d+)\.(\d+)", version)
+    if numbers is None or tuple(map(int, numbers.groups())) < RUST:
+        raise Failed(f"Rust {RUST[0]}.{RUST[1]} or later is needed, this is {version.strip()}; "
+                     "run: rustup update stable")
+    requirements = (ROOT / "tests" / "requirements.txt").read_text()
+    stamp = VENV / "requirements.txt"
+    if not stamp.exists() or stamp.read_text() != requirements:
+        phase.run(sys.executable, "-m", "venv", VENV)
+        phase.run(PYTHON, "-m", "pip", "install", "-q", "-r", ROOT / "tests" / "requirements.txt")
+        stamp.write_text(requirements)
+
+
+def lint(phase: Phase) -> None:
+    """rustfmt, clippy, ruff, mypy."""
+    phase.run("cargo", "fmt", "--check")
+    phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
+    phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
+    mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
+    phase.run(*mypy, "tests/run.py")
+    phase.run(*mypy, *sorted((ROOT / "tests" / "kafka").glob("*.py")), cwd=ROOT / "tests" / "kafka")
+    bindings = ROOT / "bindings" / "python"
+    if (bindings / "pyproject.toml").exists():
+        phase.run(*mypy, "src", cwd=bindings)
+
+
+def rust(phase: Phase) -> None:
+    """Unit, property and integration tests, on the embedded broker."""
+    phase.run("cargo", "test", "--quiet")
+
+
+def build(phase: Phase) -> None:
+    """The shipped libraries, and what they export."""
+    phase.run("make", "-s", "build")
+    if phase.sources("include", "ottla.h"):
+        phase.run("tests/symbols.sh", TARGET / "release")
+
+
+def compile_c(phase: Phase) -> list[Path]:
+    out = TARGET / "test" / "c"
+    out.mkdir(parents=True, exist_ok=True)
+    programs = []
+    for source in phase.sources("tests/c", "*.c"):
+        program = out / source.stem
+        release = TARGET / "release"
+        phase.run("cc", *C_FLAGS, "-Iinclude", source, "-o", program, f"-L{release}", f"-Wl,-rpath,{release}",
+                  "-lottla", "-lpthread", "-lm")
+        programs.append(program)
+    return programs
+
+
+def c(phase: Phase) -> None:
+    """tests/c under valgrind (without it when quick)."""
+    suppressions = ROOT / "tests" / "c" / "valgrind.supp"
+    valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                "--fair-sched=yes"]
+    if suppressions.exists():
+        valgrind.append(f"--suppressions={suppressions}")
+    for program in compile_c(phase):
+        phase.run(*([] if phase.options.quick else valgrind), program)
+        note_check(phase)
+
+
+def note_check(phase: Phase) -> None:
+    with open(phase.log, "a") as log:
+        log.write("ok: 1 check\n")
+
+
+def cpp(phase: Phase) -> None:
+    """tests/cpp: CMake and GoogleTest."""
+    if phase.sources("tests/cpp", "CMakeLists.txt"):
+        out = TARGET / "test" / "cpp"
+        phase.run("cmake", "-S", "tests/cpp", "-B", out, "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                  f"-DOTTLA_LIBRARY_DIR={TARGET / 'release'}")
+        phase.run("cmake", "--build", out, "-j2")
+        phase.run("ctest", "--test-dir", out, "--output-on-failure", "--no-tests=error", "--timeout", "300")
+
+
+def python(phase: Phase) -> None:
+    """The wheel, installed into the venv, and pytest."""
+    if phase.sources("tests/python", "test_*.py"):
+        phase.run(PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", "./bindings/python")
+        phase.run(PYTHON, "-m", "pytest", "tests/python")
+
+
+def examples(phase: Phase) -> None:
+    """Every example and the README's programs, on the embedded broker."""
+    for script in phase.sources("examples", "run.sh"):
+        phase.run(script, env={"OTTLA_PYTHON": str(PYTHON)})
+        note_check(phase)
+
+
+def install(phase: Phase) -> None:
+    """`make install`, then C and C++ programs built against the installed tree."""
+    if phase.sources("include", "ottla.h"):
+        phase.run("tests/install/run.sh")
+        note_check(phase)
+
+
+def cluster(phase: Phase) -> None:
+    """The test cluster's own tests: brokers killed, paused, restarted, left behind by nobody."""
+    phase.run(sys.executable, CLUSTER.with_name("test_cluster.py"))
+
+
+def on_kafka(version: str) -> Callable[[Phase], None]:
+    def run(phase: Phase) -> None:
+        beside: list[str | Path] = [sys.executable, CLUSTER, "run", "--version", version, "--"]
+        rust_tests = [p for p in (ROOT / "tests").glob("*.rs") if BOOTSTRAP in p.read_text()]
+        rust_tests += [p.parent for p in (ROOT / "tests").glob("*/main.rs")
+                       if any(BOOTSTRAP in f.read_text() for f in p.parent.glob("*.rs"))]
+        commands: list[Sequence[str | Path]] = []
+        if rust_tests:
+            selected = [word for p in sorted(rust_tests) for word in ("--test", p.stem)]
+            commands.append(["cargo", "test", "--quiet", *selected])
+        sources = [p for p in phase.sources("tests/c", "*.c") if BOOTSTRAP in p.read_text()]
+        commands += [[TARGET / "test" / "c" / p.stem] for p in sources]
+        if phase.sources("tests/cpp", "CMakeLists.txt"):
+            commands.append(["ctest", "--test-dir", TARGET / "test" / "cpp", "--output-on-failure", "--no-tests=error"])
+        if phase.sources("tests/python", "test_*.py"):
+            commands.append([PYTHON, "-m", "pytest", "tests/python"])
+        for command in commands:
+            phase.run(*beside, *command)
+        if not commands:
+            phase.missing.append(f"anything that reads {BOOTSTRAP}")
+    run.__doc__ = f"What reads {BOOTSTRAP}, against Apache Kafka {version}."
+    return run
+
+
+# name, function, limit in seconds, part of --quick
+PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
+    ("tools", tools, 600, True),
+    ("lint", lint, 600, True),
+    ("rust", rust, 900, True),
+    ("build", build, 900, True),
+    ("c", c, 600, True),
+    ("cpp", cpp, 600, True),
+    ("python", python, 600, True),
+    ("examples", examples, 600, False),
+    ("install", install, 300, False),
+    ("cluster", cluster, 300, False),
+    ("kafka-4.3.1", on_kafka("4.3.1"), 900, False),
+    ("kafka-3.9.1", on_kafka("3.9.1"), 900, False),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="no Java, under two minutes")
+    extent.add_argument("--long", action="store_true", help="the long versions of the tests, too")
+    parser.add_argument("phases", nargs="*", metavar="PHASE", choices=[*(p[0] for p in PHASES), []],
+                        help="of: " + " ".join(p[0] for p in PHASES))
+    options = parser.parse_args()
+    if options.long:
+        os.environ["OTTLA_TEST_LONG"] = "1"
+    chosen = [p for p in PHASES if (p[0] in options.phases if options.phases else p[3] or not options.quick)]
+    if chosen[0][0] != "tools":
+        chosen.insert(0, PHASES[0])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    totals = {"passed": 0, "failed": 0, "skipped": 0}
+    missing: list[str] = []
+    begun = time.monotonic()
+    for name, function, limit, _ in chosen:
+        print(f"{name:12} ", end="", flush=True)
+        phase = Phase(name, limit * (4 if options.long else 1), options)
+        started = time.monotonic()
+        try:
+            function(phase)
+        except Failed as error:
+            print(f"FAILED {time.monotonic() - started:7.1f} s: {error}")
+            tail = phase.log.read_text(errors="replace").splitlines()[-60:]
+            print("\n".join(f"  | {line}" for line in tail))
+            print(f"the whole log: {phase.log}")
+            print(f"test result: FAILED. phase {name} failed after {time.monotonic() - begun:.1f} s")
+            return 1
+        counts = phase.counts()
+        for key, value in counts.items():
+            totals[key] += value
+        told = ", ".join(f"{value} {key}" for key, value in counts.items() if value)
+        absent = f"  NOT THERE YET: {', '.join(phase.missing)}" if phase.missing else ""
+        missing += phase.missing
+        print(f"ok     {time.monotonic() - started:7.1f} s  {told}{absent}", flush=True)
+    if missing:
+        print(f"not tested, because not there yet: {', '.join(sorted(set(missing)))}")
+    print(f"test result: ok. {totals['passed']} passed; {totals['failed']} failed; {totals['skipped']} ignored; "
+          f"{len(chosen)} phases; finished in {time.monotonic() - begun:.1f}s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
