@@ -1,7 +1,7 @@
 //! Ottla: an Apache Kafka client that keeps record batches whole, from the socket to the user and back.
 //!
 //! The layers, each knowing only those above it in this list:
-//! [`error`], [`memory`], [`config`], [`protocol`], `net`, `cluster`, [`producer`], [`consumer`],
+//! [`error`], [`log`], [`memory`], [`config`], [`protocol`], `net`, `cluster`, [`producer`], [`consumer`],
 //! [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
 
 pub mod admin;
@@ -10,6 +10,7 @@ pub mod broker;
 pub mod config;
 pub mod consumer;
 pub mod error;
+pub mod log;
 pub mod memory;
 pub mod producer;
 pub mod protocol;

@@ -1,1 +1,36 @@
-//! config.
+//! Configuration: one table of every key, and the typed configurations read through it.
+//!
+//! Keys are Kafka's own, as strings. [`keys`] lists the table; [`ProducerConfig`], [`ConsumerConfig`]
+//! and [`AdminConfig`] are what the client code reads. Every mistake is an error with code
+//! `CONFIG` at construction: nothing is ignored, nothing is found out later. `docs/configuration.md` is generated
+//! from the table.
+//!
+//! A value the user gave is never changed. A *default* that contradicts it gives way (for example
+//! `receive.message.max.bytes` grows with `fetch.max.bytes`), which [`CommonConfig::notes`] says; two values the user gave
+//! that contradict each other are an error that names both.
+
+mod choice;
+mod hosts;
+mod nearest;
+mod rules;
+mod settings;
+mod table;
+mod typed;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use choice::{
+    Acks, AddressFamily, AutoOffsetReset, Choice, Compression, DnsLookup, IsolationLevel,
+    Partitioner,
+};
+pub use hosts::HostPort;
+pub use table::{Alias, ClientKind, Clients, Convert, Key, Kind, keys};
+pub use typed::{AdminConfig, CommonConfig, ConsumerConfig, ProducerConfig};
+
+use std::time::Duration;
+
+/// What `inf` means as a duration: a hundred years. Longer values given by the user are cut to it,
+/// so that adding any configured duration to a clock reading cannot overflow.
+pub const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -1,0 +1,72 @@
+//! Keys of every kind of client.
+
+use super::{Clients, INT, Key, Kind, LONG, bytes, millis, millis_or_infinite, same};
+use crate::config::choice;
+
+const ALL: Clients = Clients::ALL;
+const CLIENT: &str = "Client";
+const CONNECTIONS: &str = "Connections";
+const TIMEOUTS: &str = "Timeouts and retries";
+
+pub(super) static KEYS: &[Key] = &[
+    Key::new(CLIENT, "bootstrap.servers", ALL, Kind::Hosts, "",
+        "Brokers to ask first, as `host:port` separated by commas; the rest of the cluster is learnt from them. \
+         The port is 9092 where it is left out; IPv6 addresses stand in brackets. Required.")
+        .without_default()
+        .aliases(&[same("metadata.broker.list")]),
+    Key::new(CLIENT, "client.id", ALL, Kind::Text, "ottla",
+        "The name this client gives itself; brokers use it in their logs, metrics and quotas."),
+    Key::new(CLIENT, "client.rack", ALL, Kind::Text, "",
+        "Where this client runs, in the words of the brokers' `broker.rack`, so that a near replica can serve it."),
+    Key::new(CLIENT, "log.level", ALL, Kind::Choice(choice::LOG_LEVEL), "info",
+        "The least severe log lines that are kept for the program to drain. Nothing goes to stderr unless the environment \
+         variable `OTTLA_LOG` names a level."),
+    Key::new(CLIENT, "allow.auto.create.topics", Clients::PRODUCER.and(Clients::CONSUMER), Kind::Bool, "true",
+        "Lets the broker create a topic that is used before it exists, if the broker is set up to do so."),
+    Key::new(CLIENT, "metadata.max.age.ms", ALL, millis_or_infinite(0, LONG), "5min",
+        "Topics' metadata is asked for again after this time even if nothing seems to have changed.")
+        .aliases(&[same("topic.metadata.refresh.interval.ms")]),
+    Key::new(CLIENT, "enable.metrics.push", ALL, Kind::Choice(choice::ONLY_FALSE), "false",
+        "Sends the client's metrics to the brokers (KIP-714). Kafka's default is `true`; this version sends none."),
+    Key::new(CONNECTIONS, "security.protocol", ALL, Kind::Choice(choice::SECURITY_PROTOCOL), "PLAINTEXT",
+        "How to talk to brokers: in the open or over TLS, with or without SASL."),
+    Key::new(CONNECTIONS, "client.dns.lookup", ALL, Kind::Choice(choice::DNS_LOOKUP), "use_all_dns_ips",
+        "What to do with a host name that has several addresses: try each in turn, or first replace bootstrap \
+         addresses by their canonical names."),
+    Key::new(CONNECTIONS, "broker.address.family", ALL, Kind::Choice(choice::ADDRESS_FAMILY), "any",
+        "Use only addresses of this family."),
+    Key::new(CONNECTIONS, "connections.max.idle.ms", ALL, millis_or_infinite(0, LONG), "9min",
+        "A connection unused for this long is closed; it is opened again when needed. 0 means never."),
+    Key::new(CONNECTIONS, "socket.connection.setup.timeout.ms", ALL, millis(1, LONG), "10s",
+        "How long opening a connection may take at first; it doubles with every failure in a row."),
+    Key::new(CONNECTIONS, "socket.connection.setup.timeout.max.ms", ALL, millis(1, LONG), "30s",
+        "The most `socket.connection.setup.timeout.ms` may grow to."),
+    Key::new(CONNECTIONS, "send.buffer.bytes", ALL, Kind::Size { min: 0, max: INT, system: true }, "-1",
+        "The socket's send buffer (SO_SNDBUF). Java's default is 131072; here the operating system decides, since it adapts \
+         the size to the connection.")
+        .aliases(&[same("socket.send.buffer.bytes")]),
+    Key::new(CONNECTIONS, "receive.buffer.bytes", ALL, Kind::Size { min: 0, max: INT, system: true }, "-1",
+        "The socket's receive buffer (SO_RCVBUF). Java's default is 32768 or 65536; here the operating system decides, since \
+         it adapts the size to the connection.")
+        .aliases(&[same("socket.receive.buffer.bytes")]),
+    Key::new(CONNECTIONS, "receive.message.max.bytes", ALL, bytes(1000, INT), "100MiB",
+        "The largest response accepted from a broker; a larger one closes the connection. Guards against a peer that does not \
+         speak Kafka's protocol."),
+    Key::new(TIMEOUTS, "request.timeout.ms", ALL, millis(1, INT), "30s",
+        "How long to wait for a broker's answer to one request before it counts as failed.")
+        .aliases(&[same("socket.timeout.ms")]),
+    Key::new(TIMEOUTS, "default.api.timeout.ms", Clients::CONSUMER.and(Clients::ADMIN), millis(0, INT), "1min",
+        "How long a call may take, retries included, when it is given no timeout of its own."),
+    Key::new(TIMEOUTS, "reconnect.backoff.ms", ALL, millis(0, LONG), "50",
+        "The wait before connecting again to a broker that failed; it doubles with every failure in a row."),
+    Key::new(TIMEOUTS, "reconnect.backoff.max.ms", ALL, millis(0, LONG), "1s",
+        "The most `reconnect.backoff.ms` may grow to."),
+    Key::new(TIMEOUTS, "retry.backoff.ms", ALL, millis(0, LONG), "100",
+        "The wait before a failed request is tried again; it doubles with every failure in a row."),
+    Key::new(TIMEOUTS, "retry.backoff.max.ms", ALL, millis(0, LONG), "1s",
+        "The most `retry.backoff.ms` may grow to."),
+    Key::new(TIMEOUTS, "retries", Clients::PRODUCER.and(Clients::ADMIN), Kind::Int { min: 0, max: INT }, "2147483647",
+        "How often a failed request may be tried again. Better left alone: time limits (`delivery.timeout.ms`, \
+         `default.api.timeout.ms`) end the retries.")
+        .aliases(&[same("message.send.max.retries")]),
+];

@@ -1,0 +1,68 @@
+//! Keys of producers alone.
+
+use super::{
+    Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, millis, millis_or_infinite, same,
+};
+use crate::config::choice;
+
+const PRODUCER: Clients = Clients::PRODUCER;
+const DELIVERY: &str = "Producer: delivery";
+const BATCHES: &str = "Producer: batches and memory";
+const PARTITIONS: &str = "Producer: partitions";
+
+pub(super) static KEYS: &[Key] = &[
+    Key::new(DELIVERY, "acks", PRODUCER, Kind::Choice(choice::ACKS), "all",
+        "When a record counts as written: once all in-sync replicas have it (`all`), once the leader has it (`1`), or once it is \
+         sent (`0`).")
+        .aliases(&[same("request.required.acks")]),
+    Key::new(DELIVERY, "enable.idempotence", PRODUCER, Kind::Bool, "true",
+        "Retries neither duplicate nor reorder records. Needs `acks=all`, at least one retry and at most 5 requests in flight; \
+         where it is not set, it gives way to other `acks` and to `retries=0`."),
+    Key::new(DELIVERY, "delivery.timeout.ms", PRODUCER, millis_or_infinite(0, INT), "2min",
+        "The time from the call to the final result of a record: waiting in its batch, sending, retries. At least `linger.ms` \
+         plus `request.timeout.ms`.")
+        .aliases(&[Alias { name: "message.timeout.ms", convert: Convert::ZeroIsInfinite }]),
+    Key::new(DELIVERY, "max.in.flight.requests.per.connection", PRODUCER, Kind::Int { min: 1, max: 1_000_000 }, "5",
+        "How many produce requests a broker may have unanswered. More than one without idempotence can reorder records when \
+         one is retried.")
+        .aliases(&[same("max.in.flight")]),
+    Key::new(DELIVERY, "max.block.ms", PRODUCER, millis_or_infinite(0, LONG), "1min",
+        "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic."),
+    Key::new(BATCHES, "linger.ms", PRODUCER, millis(0, LONG), "5",
+        "How long a batch that is not full waits for more records before it is sent.")
+        .aliases(&[same("queue.buffering.max.ms")]),
+    Key::new(BATCHES, "batch.size", PRODUCER, bytes(1, INT), "1000000",
+        "A batch of this many bytes is full and is sent at once. Java's default is 16384, because Java sets the whole of it aside \
+         for every partition; here an open batch starts small and doubles, so large batches cost nothing until they fill."),
+    Key::new(BATCHES, "max.request.size", PRODUCER, bytes(1, INT), "1048576",
+        "The largest produce request, and so the largest record. Brokers have their own limit, `message.max.bytes`, of the \
+         same size.")
+        .aliases(&[same("message.max.bytes")]),
+    Key::new(BATCHES, "buffer.memory", PRODUCER, bytes(65536, LONG), "64MiB",
+        "The most memory for records that wait or are on their way. Full, a call waits up to `max.block.ms`. Java's default is 32 MiB; \
+         twice that keeps batches of 1 MB flowing to many partitions.")
+        .aliases(&[Alias { name: "queue.buffering.max.kbytes", convert: Convert::Kibibytes }]),
+    Key::new(BATCHES, "compression.type", PRODUCER, Kind::Choice(choice::COMPRESSION), "none",
+        "How batches are compressed.")
+        .aliases(&[same("compression.codec")]),
+    Key::new(BATCHES, "compression.gzip.level", PRODUCER, Kind::Int { min: -1, max: 9 }, "-1",
+        "For `compression.type=gzip`: 1 is fastest, 9 smallest, -1 the library's own middle."),
+    Key::new(BATCHES, "compression.lz4.level", PRODUCER, Kind::Int { min: 1, max: 17 }, "9",
+        "For `compression.type=lz4`: 1 is fastest, 17 smallest."),
+    Key::new(BATCHES, "compression.zstd.level", PRODUCER, Kind::Int { min: -131_072, max: 22 }, "3",
+        "For `compression.type=zstd`: 22 is smallest; negative levels are faster still."),
+    Key::new(PARTITIONS, "partitioner", PRODUCER, Kind::Choice(choice::PARTITIONER), "default",
+        "How a record without an explicit partition gets one. `default` and `murmur2…` place keys where Java's client does, \
+         `consistent…` and `fnv1a…` where librdkafka does; `…_random` scatters records without a key. `default` fills one batch after the \
+         other for those.")
+        .aliases(&[Alias { name: "partitioner.class", convert: Convert::JavaPartitioner }]),
+    Key::new(PARTITIONS, "partitioner.ignore.keys", PRODUCER, Kind::Bool, "false",
+        "With the `default` partitioner: records with a key are spread like those without."),
+    Key::new(PARTITIONS, "partitioner.adaptive.partitioning.enable", PRODUCER, Kind::Bool, "true",
+        "With the `default` partitioner: records without a key go more often to partitions whose brokers keep up."),
+    Key::new(PARTITIONS, "partitioner.availability.timeout.ms", PRODUCER, millis(0, LONG), "0",
+        "With adaptive partitioning: a partition whose broker has taken nothing for this long gets no records without a key. 0 turns it \
+         off."),
+    Key::new(PARTITIONS, "metadata.max.idle.ms", PRODUCER, millis(5000, LONG), "5min",
+        "A topic unused for this long is forgotten; its metadata is asked for again when it is next used."),
+];

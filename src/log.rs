@@ -1,0 +1,343 @@
+//! Logs: lines in a bounded ring that the program drains, limited per cause.
+//!
+//! Nothing is ever written to stderr unless the environment variable `OTTLA_LOG` names a level
+//! (`error`, `warn`, `info`, `debug` or `trace`).
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use once_cell::sync::OnceCell;
+
+/// How many lines a ring holds unless told otherwise.
+pub const DEFAULT_CAPACITY: usize = 1024;
+
+/// The wait after the first line of a cause; it doubles with each further line.
+const FIRST_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest wait between two lines of a cause, and the quiet after which it counts as new.
+const LAST_INTERVAL: Duration = Duration::from_secs(300);
+/// How many causes are remembered; the one unseen for longest is forgotten first.
+const MAX_CAUSES: usize = 1024;
+
+/// How severe a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    /// Something asked for did not happen.
+    Error = 1,
+    /// Something is wrong and may go away by itself.
+    Warn = 2,
+    /// A change worth knowing.
+    Info = 3,
+    /// What the client decides, and why.
+    Debug = 4,
+    /// Every request and response.
+    Trace = 5,
+}
+
+impl Level {
+    /// The level's word, as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Level> {
+        [
+            Level::Error,
+            Level::Warn,
+            Level::Info,
+            Level::Debug,
+            Level::Trace,
+        ]
+        .into_iter()
+        .find(|level| name.trim().eq_ignore_ascii_case(level.name()))
+    }
+}
+
+/// 0 is off; a line is wanted if its level is not above the number.
+fn number(level: Option<Level>) -> u8 {
+    level.map_or(0, |level| level as u8)
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// How severe it is.
+    pub level: Level,
+    /// When it happened.
+    pub time: SystemTime,
+    /// The part of the client it is from, for example `connect`.
+    pub facility: &'static str,
+    /// The `client.id`.
+    pub client_id: Arc<str>,
+    /// What happened, without the number of repetitions.
+    pub message: String,
+    /// How many lines of the same cause were left out since the last one.
+    pub repeated: u64,
+}
+
+/// As on stderr: seconds since 1970, level, client, facility, message.
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (level, client) = (self.level.name(), &self.client_id);
+        write!(
+            f,
+            "{}.{:03} {level} ",
+            since.as_secs(),
+            since.subsec_millis()
+        )?;
+        write!(f, "[{client}] {}: {}", self.facility, self.message)?;
+        match self.repeated {
+            0 => Ok(()),
+            n => write!(f, " (and {n} more like it before)"),
+        }
+    }
+}
+
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// A client's log: bounded, drained in batches. All methods may be called from any thread.
+///
+/// When it is full, the oldest lines make room, and the next drain begins with a line that
+/// tells how many were lost.
+pub struct LogRing {
+    client_id: Arc<str>,
+    capacity: usize,
+    /// What is kept for the program.
+    level: AtomicU8,
+    /// What is written to stderr.
+    stderr: u8,
+    state: Mutex<State>,
+    hook: Mutex<Option<Hook>>,
+    suppressed: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<LogLine>,
+    lost: u64,
+    /// When the newest lost line happened.
+    lost_until: Option<SystemTime>,
+    causes: HashMap<u64, Cause>,
+}
+
+struct Cause {
+    last_seen: Instant,
+    next: Instant,
+    interval: Duration,
+    suppressed: u64,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.lost == 0
+    }
+
+    fn count(&self) -> usize {
+        self.lines.len() + usize::from(self.lost > 0)
+    }
+
+    /// Whether a line of this cause is due, and then how many were left out before it.
+    fn admit(&mut self, cause: u64, now: Instant) -> Option<u64> {
+        if let Some(known) = self.causes.get_mut(&cause) {
+            let quiet = now.saturating_duration_since(known.last_seen);
+            known.last_seen = now;
+            if quiet >= LAST_INTERVAL {
+                known.interval = FIRST_INTERVAL;
+            } else if now < known.next {
+                known.suppressed += 1;
+                return None;
+            } else {
+                known.interval = (known.interval * 2).min(LAST_INTERVAL);
+            }
+            known.next = now + known.interval;
+            return Some(std::mem::take(&mut known.suppressed));
+        }
+        if self.causes.len() >= MAX_CAUSES {
+            let oldest = self
+                .causes
+                .iter()
+                .min_by_key(|(id, cause)| (cause.last_seen, **id));
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.causes.remove(&oldest);
+            }
+        }
+        let next = now + FIRST_INTERVAL;
+        let fresh = Cause {
+            last_seen: now,
+            next,
+            interval: FIRST_INTERVAL,
+            suppressed: 0,
+        };
+        self.causes.insert(cause, fresh);
+        Some(0)
+    }
+}
+
+impl LogRing {
+    /// A ring of [`DEFAULT_CAPACITY`] lines that keeps lines up to `level` (`None`: none at all).
+    pub fn new(client_id: &str, level: Option<Level>) -> Self {
+        static STDERR: OnceCell<Option<Level>> = OnceCell::new();
+        let stderr = *STDERR.get_or_init(|| Level::from_name(&std::env::var("OTTLA_LOG").ok()?));
+        Self::with(client_id, level, DEFAULT_CAPACITY, stderr)
+    }
+
+    fn with(client_id: &str, level: Option<Level>, capacity: usize, stderr: Option<Level>) -> Self {
+        LogRing {
+            client_id: client_id.into(),
+            capacity: capacity.max(1),
+            level: AtomicU8::new(number(level)),
+            stderr: number(stderr),
+            state: Mutex::default(),
+            hook: Mutex::default(),
+            suppressed: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes what is kept from now on.
+    pub fn set_level(&self, level: Option<Level>) {
+        self.level.store(number(level), Ordering::Relaxed);
+    }
+
+    /// True if a line of this level would go anywhere.
+    pub fn enabled(&self, level: Level) -> bool {
+        level as u8 <= self.stderr.max(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Calls `hook` whenever the ring becomes non-empty, and at once if it is not empty now. It runs on
+    /// the thread that logs, so it only wakes somebody; spurious calls are possible.
+    pub fn set_hook(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let hook: Hook = Arc::new(hook);
+        *lock(&self.hook) = Some(hook.clone());
+        if !lock(&self.state).is_empty() {
+            hook();
+        }
+    }
+
+    /// Logs a line, unless one of the same facility and cause was logged a short while ago: the first goes
+    /// out at once, further ones after 1 s, 2 s, 4 s and so on up to 5 minutes, with the number left
+    /// out between. After 5 quiet minutes a cause counts as new.
+    ///
+    /// `now` drives the limit, `wall` is the line's time. `message` is called only if the line goes out.
+    pub fn log(
+        &self,
+        level: Level,
+        facility: &'static str,
+        cause: impl Hash,
+        now: Instant,
+        wall: SystemTime,
+        message: impl FnOnce() -> String,
+    ) {
+        if !self.enabled(level) {
+            return;
+        }
+        let mut hasher = DefaultHasher::new();
+        (facility, level, cause).hash(&mut hasher);
+        let Some(repeated) = lock(&self.state).admit(hasher.finish(), now) else {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let client_id = self.client_id.clone();
+        // Outside the lock: it is the caller's code, and may itself log.
+        let message = message();
+        let line = LogLine {
+            level,
+            time: wall,
+            facility,
+            client_id,
+            message,
+            repeated,
+        };
+        if level as u8 <= self.stderr {
+            // A closed stderr is nothing to report, least of all on stderr.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        if level as u8 <= self.level.load(Ordering::Relaxed) {
+            self.push(line);
+        }
+    }
+
+    fn push(&self, line: LogLine) {
+        let was_empty = {
+            let mut state = lock(&self.state);
+            let was_empty = state.is_empty();
+            if state.lines.len() >= self.capacity {
+                if let Some(oldest) = state.lines.pop_front() {
+                    state.lost += 1;
+                    state.lost_until = Some(oldest.time);
+                }
+            }
+            state.lines.push_back(line);
+            was_empty
+        };
+        if was_empty {
+            let hook = lock(&self.hook).clone();
+            if let Some(hook) = hook {
+                hook();
+            }
+        }
+    }
+
+    /// Appends up to `max` of the oldest lines to `out`, and returns how many are left.
+    pub fn drain(&self, max: usize, out: &mut Vec<LogLine>) -> usize {
+        let mut state = lock(&self.state);
+        let mut room = max;
+        if room > 0 && state.lost > 0 {
+            let lost = std::mem::take(&mut state.lost);
+            out.push(LogLine {
+                level: Level::Warn,
+                time: state.lost_until.take().unwrap_or(UNIX_EPOCH),
+                facility: "log",
+                client_id: self.client_id.clone(),
+                message: format!(
+                    "{lost} older log lines were lost, because the log holds {} and was not drained in time",
+                    self.capacity
+                ),
+                repeated: 0,
+            });
+            room -= 1;
+        }
+        let count = room.min(state.lines.len());
+        out.extend(state.lines.drain(..count));
+        state.count()
+    }
+
+    /// How many lines wait to be drained.
+    pub fn len(&self) -> usize {
+        lock(&self.state).count()
+    }
+
+    /// True if nothing waits to be drained.
+    pub fn is_empty(&self) -> bool {
+        lock(&self.state).is_empty()
+    }
+
+    /// How many lines were left out since the client began, because their cause had just been logged.
+    pub fn suppressed(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for LogRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRing")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A panic elsewhere leaves the state whole: no method panics half-way through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
