@@ -272,11 +272,11 @@ impl LogRing {
         let was_empty = {
             let mut state = lock(&self.state);
             let was_empty = state.is_empty();
-            if state.lines.len() >= self.capacity {
-                if let Some(oldest) = state.lines.pop_front() {
-                    state.lost += 1;
-                    state.lost_until = Some(oldest.time);
-                }
+            if state.lines.len() >= self.capacity
+                && let Some(oldest) = state.lines.pop_front()
+            {
+                state.lost += 1;
+                state.lost_until = Some(oldest.time);
             }
             state.lines.push_back(line);
             was_empty
@@ -340,4 +340,257 @@ impl fmt::Debug for LogRing {
 /// A panic elsewhere leaves the state whole: no method panics half-way through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// A ring with a clock of its own, in seconds.
+    struct Mock {
+        ring: LogRing,
+        start: Instant,
+    }
+
+    impl Mock {
+        fn new(level: Option<Level>, capacity: usize) -> Self {
+            Mock {
+                ring: LogRing::with("me", level, capacity, None),
+                start: Instant::now(),
+            }
+        }
+
+        fn log(&self, at: f64, level: Level, cause: u32, message: &str) {
+            let after = Duration::from_secs_f64(at);
+            let (now, wall) = (self.start + after, UNIX_EPOCH + after);
+            self.ring
+                .log(level, "connect", cause, now, wall, || message.to_owned());
+        }
+
+        fn drain(&self, max: usize) -> Vec<LogLine> {
+            let mut out = Vec::new();
+            self.ring.drain(max, &mut out);
+            out
+        }
+    }
+
+    #[test]
+    fn a_cause_is_logged_at_growing_intervals() {
+        let mock = Mock::new(Some(Level::Info), 100_000);
+        for tenth in 0..20_000_u32 {
+            mock.log(f64::from(tenth) / 10.0, Level::Warn, 1, "refused");
+        }
+        let lines = mock.drain(usize::MAX);
+        let times: Vec<u64> = lines
+            .iter()
+            .map(|line| line.time.duration_since(UNIX_EPOCH).unwrap().as_secs())
+            .collect();
+        assert_eq!(
+            times,
+            [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111, 1411, 1711]
+        );
+        let left_out: Vec<u64> = lines.iter().map(|line| line.repeated).collect();
+        assert_eq!(left_out[..4], [0, 9, 19, 39]);
+        assert_eq!(left_out[13], 2999);
+        let after_the_last = 20_000 - 17_110 - 1;
+        assert_eq!(
+            left_out.iter().sum::<u64>() + after_the_last,
+            mock.ring.suppressed()
+        );
+        assert_eq!(mock.ring.suppressed() + 14, 20_000);
+        assert_eq!(
+            lines[1].to_string(),
+            "1.000 warn [me] connect: refused (and 9 more like it before)"
+        );
+        assert_eq!(lines[0].to_string(), "0.000 warn [me] connect: refused");
+    }
+
+    #[test]
+    fn after_a_quiet_time_a_cause_is_new() {
+        let mock = Mock::new(Some(Level::Info), 100);
+        for at in [0.0, 0.5, 1.0, 1.5, 310.0, 310.5, 311.0, 311.5] {
+            mock.log(at, Level::Warn, 1, "refused");
+        }
+        let seen: Vec<(u64, u64)> = mock
+            .drain(100)
+            .iter()
+            .map(|line| {
+                (
+                    line.time.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64,
+                    line.repeated,
+                )
+            })
+            .collect();
+        assert_eq!(seen, [(0, 0), (1000, 1), (310_000, 1), (311_000, 1)]);
+    }
+
+    #[test]
+    fn causes_levels_and_facilities_are_limited_apart() {
+        let mock = Mock::new(Some(Level::Info), 100);
+        mock.log(0.0, Level::Warn, 1, "a");
+        mock.log(0.0, Level::Warn, 2, "b");
+        mock.log(0.0, Level::Info, 1, "c");
+        mock.ring
+            .log(Level::Warn, "fetch", 1_u32, mock.start, UNIX_EPOCH, || {
+                "d".to_owned()
+            });
+        mock.log(0.0, Level::Warn, 1, "left out");
+        let messages: Vec<String> = mock
+            .drain(100)
+            .into_iter()
+            .map(|line| line.message)
+            .collect();
+        assert_eq!(messages, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_line_below_the_level_is_never_built() {
+        let mock = Mock::new(Some(Level::Warn), 100);
+        let build = || -> String { panic!("built though nobody wants it") };
+        mock.ring
+            .log(Level::Info, "connect", 1, mock.start, UNIX_EPOCH, build);
+        mock.ring.set_level(None);
+        mock.ring
+            .log(Level::Error, "connect", 1, mock.start, UNIX_EPOCH, build);
+        assert!(mock.ring.is_empty() && !mock.ring.enabled(Level::Error));
+        mock.ring.set_level(Some(Level::Trace));
+        mock.log(0.0, Level::Trace, 1, "all");
+        assert_eq!(mock.ring.len(), 1);
+    }
+
+    #[test]
+    fn overflow_loses_the_oldest_and_says_so() {
+        let mock = Mock::new(Some(Level::Info), 3);
+        for cause in 0..10 {
+            mock.log(f64::from(cause), Level::Info, cause, &cause.to_string());
+        }
+        assert_eq!(mock.ring.len(), 4);
+        let mut lines = Vec::new();
+        assert_eq!(mock.ring.drain(2, &mut lines), 2);
+        assert_eq!(mock.ring.drain(2, &mut lines), 0);
+        let messages: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "7 older log lines were lost, because the log holds 3 and was not drained in time",
+                "7",
+                "8",
+                "9"
+            ]
+        );
+        assert_eq!(lines[0].level, Level::Warn);
+        assert!(lines.is_sorted_by_key(|line| line.time));
+        assert!(mock.ring.is_empty());
+        assert_eq!(mock.ring.drain(0, &mut lines), 0);
+    }
+
+    #[test]
+    fn the_hook_runs_when_the_ring_becomes_non_empty() {
+        let mock = Mock::new(Some(Level::Info), 2);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = |calls: &Arc<AtomicUsize>| calls.load(Ordering::SeqCst);
+        mock.log(0.0, Level::Info, 0, "before the hook");
+        let hook = calls.clone();
+        mock.ring.set_hook(move || {
+            hook.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(count(&calls), 1);
+        for cause in 1..5 {
+            mock.log(0.0, Level::Info, cause, "more");
+        }
+        assert_eq!(count(&calls), 1);
+        mock.drain(1);
+        mock.log(0.0, Level::Info, 6, "not empty yet");
+        assert_eq!(count(&calls), 1);
+        mock.drain(100);
+        mock.log(0.0, Level::Info, 7, "again");
+        assert_eq!(count(&calls), 2);
+    }
+
+    #[test]
+    fn remembered_causes_are_bounded() {
+        let mock = Mock::new(Some(Level::Info), 1);
+        for cause in 0..3000 {
+            mock.log(f64::from(cause) / 1e6, Level::Info, cause, "x");
+        }
+        assert_eq!(lock(&mock.ring.state).causes.len(), MAX_CAUSES);
+        mock.drain(100);
+        mock.log(0.5, Level::Info, 2999, "remembered");
+        assert!(mock.ring.is_empty());
+        mock.log(0.5, Level::Info, 0, "forgotten, so new");
+        assert_eq!(mock.ring.len(), 1);
+    }
+
+    #[test]
+    fn a_message_may_log_itself_and_threads_may_log_at_once() {
+        let mock = Mock::new(Some(Level::Info), 100_000);
+        mock.ring
+            .log(Level::Info, "outer", 1, mock.start, UNIX_EPOCH, || {
+                mock.log(0.0, Level::Info, 1, "inner");
+                "outer".to_owned()
+            });
+        assert_eq!(mock.drain(10).len(), 2);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let mock = &mock;
+                scope.spawn(move || {
+                    for n in 0..200 {
+                        mock.log(1.0, Level::Info, 1000 + thread * 200 + n, "x");
+                        mock.log(1.0, Level::Info, 5, "shared");
+                    }
+                });
+            }
+        });
+        assert_eq!(mock.drain(usize::MAX).len(), 801);
+        assert_eq!(mock.ring.suppressed(), 799);
+    }
+
+    /// Also run by the next test in a process of its own, with other environments.
+    #[test]
+    fn a_new_ring_keeps_lines_up_to_its_level() {
+        let ring = LogRing::new("stderr-test", Some(Level::Error));
+        for level in [Level::Error, Level::Warn, Level::Info] {
+            ring.log(level, "here", 0, Instant::now(), UNIX_EPOCH, || {
+                "written".to_owned()
+            });
+        }
+        assert_eq!(ring.len(), 1);
+    }
+
+    #[test]
+    fn stderr_is_silent_unless_asked_for() {
+        let stderr = |level: Option<&str>| {
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            test.args([
+                "--exact",
+                "log::tests::a_new_ring_keeps_lines_up_to_its_level",
+            ]);
+            test.arg("--nocapture").env_remove("OTTLA_LOG");
+            if let Some(level) = level {
+                test.env("OTTLA_LOG", level);
+            }
+            let output = test.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            assert!(
+                String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+                "{output:?}"
+            );
+            String::from_utf8(output.stderr).unwrap()
+        };
+        assert_eq!(stderr(None), "");
+        assert_eq!(stderr(Some("nonsense")), "");
+        assert_eq!(
+            stderr(Some("warn")),
+            "0.000 error [stderr-test] here: written\n0.000 warn [stderr-test] here: written\n"
+        );
+    }
+
+    #[test]
+    fn levels_by_name() {
+        assert_eq!(Level::from_name(" WARN "), Some(Level::Warn));
+        assert_eq!(Level::from_name("verbose"), None);
+        assert_eq!(Level::from_name(""), None);
+    }
 }

@@ -7,8 +7,13 @@ pub(super) fn nearest(
     candidates: impl IntoIterator<Item = &'static str>,
 ) -> Option<&'static str> {
     let word = normal(word);
-    // Longer words hold more typing mistakes; beyond a third the guess would only mislead.
-    let limit = (word.len() / 4).clamp(1, 4);
+    // Longer words hold more typing mistakes; beyond a quarter the guess would only mislead, and a
+    // word of two letters is near to too many.
+    let limit = if word.len() < 3 {
+        0
+    } else {
+        (word.len() / 4).clamp(1, 4)
+    };
     candidates
         .into_iter()
         .map(|candidate| (distance(&word, &normal(candidate)), candidate))
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(nearest("bootstrap.server", keys), Some("bootstrap.servers"));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest("", keys), None);
+        assert_eq!(nearest("2", ["1", "0"]), None);
         assert_eq!(nearest(&"x".repeat(1_000_000), keys), None);
     }
 }

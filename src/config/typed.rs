@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::FOREVER;
 use super::choice::{
     Acks, AddressFamily, AutoOffsetReset, Compression, DnsLookup, IsolationLevel, Partitioner,
 };
@@ -82,8 +83,6 @@ pub struct ProducerConfig {
     pub compression: Compression,
     /// `compression.gzip.level`: 1 to 9, or -1 for the library's own choice.
     pub compression_gzip_level: i32,
-    /// `compression.lz4.level`: 1 to 17.
-    pub compression_lz4_level: i32,
     /// `compression.zstd.level`: -131072 to 22.
     pub compression_zstd_level: i32,
     /// `delivery.timeout.ms`; at least `linger` plus the request timeout.
@@ -159,7 +158,9 @@ impl CommonConfig {
             client_rack: s.text("client.rack")?,
             broker_address_family: s.choice("broker.address.family")?,
             metadata_max_age: s.duration("metadata.max.age.ms")?,
-            connections_max_idle: s.duration("connections.max.idle.ms")?,
+            connections_max_idle: Some(s.duration("connections.max.idle.ms")?)
+                .filter(|idle| !idle.is_zero())
+                .unwrap_or(FOREVER),
             connection_setup_timeout: s.duration("socket.connection.setup.timeout.ms")?,
             connection_setup_timeout_max: s.duration("socket.connection.setup.timeout.max.ms")?,
             request_timeout: s.duration("request.timeout.ms")?,
@@ -178,6 +179,15 @@ impl CommonConfig {
 }
 
 impl ProducerConfig {
+    /// The level for the codec of `compression`; `None` for one that has no choice of levels.
+    pub fn compression_level(&self) -> Option<i32> {
+        match self.compression {
+            Compression::Gzip => Some(self.compression_gzip_level),
+            Compression::Zstd => Some(self.compression_zstd_level),
+            Compression::None | Compression::Snappy | Compression::Lz4 => None,
+        }
+    }
+
     /// Reads a producer's configuration from pairs of key and value.
     ///
     /// # Errors
@@ -198,7 +208,6 @@ impl ProducerConfig {
             max_in_flight: s.int("max.in.flight.requests.per.connection")?,
             compression: s.choice("compression.type")?,
             compression_gzip_level: s.int("compression.gzip.level")?,
-            compression_lz4_level: s.int("compression.lz4.level")?,
             compression_zstd_level: s.int("compression.zstd.level")?,
             delivery_timeout: s.duration("delivery.timeout.ms")?,
             retries: s.int("retries")?,

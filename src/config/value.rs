@@ -48,7 +48,7 @@ pub(super) fn parse(key: &Key, convert: Convert, text: &str) -> Result<Value, Wr
     };
     Ok(match &key.kind {
         Kind::Bool => Value::Bool(parse_bool(text)?),
-        Kind::Int { min, max } => Value::Int(parse_int(text, *min, *max)?),
+        Kind::Int { min, max, or } => Value::Int(parse_int(text, *min, *max, *or)?),
         Kind::Duration {
             min_ms,
             max_ms,
@@ -79,13 +79,18 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
-fn parse_int(text: &str, min: i64, max: i64) -> Result<i64, String> {
+fn parse_int(text: &str, min: i64, max: i64, or: Option<i64>) -> Result<i64, String> {
+    let allowed = match or {
+        _ if min == max => format!("only {min} is allowed"),
+        None => format!("{min} to {max} are allowed"),
+        Some(or) => format!("{min} to {max}, or {or}, are allowed"),
+    };
     let value: i128 = text
         .parse()
-        .map_err(|_| format!("is not a whole number: give one from {min} to {max}"))?;
+        .map_err(|_| format!("is not a whole number: {allowed}"))?;
     match i64::try_from(value) {
-        Ok(value) if (min..=max).contains(&value) => Ok(value),
-        _ => Err(format!("is out of range: {min} to {max} are allowed")),
+        Ok(value) if (min..=max).contains(&value) || or == Some(value) => Ok(value),
+        _ => Err(format!("is out of range: {allowed}")),
     }
 }
 
@@ -357,19 +362,19 @@ mod tests {
         assert_eq!(parse_bool("TRUE"), Ok(true));
         assert_eq!(parse_bool("false"), Ok(false));
         assert!(parse_bool("1").is_err());
-        assert_eq!(parse_int("-3", -5, 5), Ok(-3));
+        assert_eq!(parse_int("-3", -5, 5, None), Ok(-3));
         assert!(
-            parse_int("6", -5, 5)
+            parse_int("6", -5, 5, None)
                 .unwrap_err()
                 .starts_with("is out of range")
         );
         assert!(
-            parse_int("99999999999999999999", -5, 5)
+            parse_int("99999999999999999999", -5, 5, None)
                 .unwrap_err()
                 .starts_with("is out of range")
         );
         assert!(
-            parse_int("5.0", -5, 5)
+            parse_int("5.0", -5, 5, None)
                 .unwrap_err()
                 .starts_with("is not a whole number")
         );

@@ -1,6 +1,6 @@
 //! Keys of every kind of client.
 
-use super::{Clients, INT, Key, Kind, LONG, bytes, millis, millis_or_infinite, same};
+use super::{Clients, INT, Key, Kind, LONG, bytes, int, millis, millis_or_infinite, same};
 use crate::config::choice;
 
 const ALL: Clients = Clients::ALL;
@@ -65,7 +65,7 @@ pub(super) static KEYS: &[Key] = &[
         "The wait before a failed request is tried again; it doubles with every failure in a row."),
     Key::new(TIMEOUTS, "retry.backoff.max.ms", ALL, millis(0, LONG), "1s",
         "The most `retry.backoff.ms` may grow to."),
-    Key::new(TIMEOUTS, "retries", Clients::PRODUCER.and(Clients::ADMIN), Kind::Int { min: 0, max: INT }, "2147483647",
+    Key::new(TIMEOUTS, "retries", Clients::PRODUCER.and(Clients::ADMIN), int(0, INT), "2147483647",
         "How often a failed request may be tried again. Better left alone: time limits (`delivery.timeout.ms`, \
          `default.api.timeout.ms`) end the retries.")
         .aliases(&[same("message.send.max.retries")]),

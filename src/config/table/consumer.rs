@@ -1,6 +1,6 @@
 //! Keys of consumers alone.
 
-use super::{Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, millis, same};
+use super::{Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, int, millis, same};
 use crate::config::choice;
 
 const CONSUMER: Clients = Clients::CONSUMER;
@@ -22,7 +22,7 @@ pub(super) static KEYS: &[Key] = &[
         "Ottla's own: the most memory for data that is fetched and not yet polled. A single larger batch still passes. What the program \
          holds is not counted.")
         .aliases(&[Alias { name: "queued.max.messages.kbytes", convert: Convert::Kibibytes }]),
-    Key::new(FETCHING, "max.poll.records", CONSUMER, Kind::Int { min: 1, max: INT }, "10000",
+    Key::new(FETCHING, "max.poll.records", CONSUMER, int(1, INT), "10000",
         "The most records one poll returns. Java's default is 500, because Java makes an object of each; here a poll returns \
          views, and more of them a call cost less."),
     Key::new(FETCHING, "check.crcs", CONSUMER, Kind::Bool, "true",

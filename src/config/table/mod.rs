@@ -85,6 +85,8 @@ pub enum Kind {
         min: i64,
         /// The most allowed.
         max: i64,
+        /// A number outside that range that is allowed too.
+        or: Option<i64>,
     },
     /// A time span; plain numbers are milliseconds.
     Duration {
@@ -220,6 +222,10 @@ const fn same(name: &'static str) -> Alias {
 const INT: i64 = i32::MAX as i64;
 /// The largest of Java's `long`.
 const LONG: i64 = i64::MAX;
+
+const fn int(min: i64, max: i64) -> Kind {
+    Kind::Int { min, max, or: None }
+}
 
 const fn millis(min_ms: i64, max_ms: i64) -> Kind {
     Kind::Duration {

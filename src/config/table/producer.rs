@@ -1,7 +1,7 @@
 //! Keys of producers alone.
 
 use super::{
-    Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, millis, millis_or_infinite, same,
+    Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, int, millis, millis_or_infinite, same,
 };
 use crate::config::choice;
 
@@ -22,7 +22,7 @@ pub(super) static KEYS: &[Key] = &[
         "The time from the call to the final result of a record: waiting in its batch, sending, retries. At least `linger.ms` \
          plus `request.timeout.ms`.")
         .aliases(&[Alias { name: "message.timeout.ms", convert: Convert::ZeroIsInfinite }]),
-    Key::new(DELIVERY, "max.in.flight.requests.per.connection", PRODUCER, Kind::Int { min: 1, max: 1_000_000 }, "5",
+    Key::new(DELIVERY, "max.in.flight.requests.per.connection", PRODUCER, int(1, 1_000_000), "5",
         "How many produce requests a broker may have unanswered. More than one without idempotence can reorder records when \
          one is retried.")
         .aliases(&[same("max.in.flight")]),
@@ -45,11 +45,12 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(BATCHES, "compression.type", PRODUCER, Kind::Choice(choice::COMPRESSION), "none",
         "How batches are compressed.")
         .aliases(&[same("compression.codec")]),
-    Key::new(BATCHES, "compression.gzip.level", PRODUCER, Kind::Int { min: -1, max: 9 }, "-1",
+    Key::new(BATCHES, "compression.gzip.level", PRODUCER, Kind::Int { min: 1, max: 9, or: Some(-1) }, "-1",
         "For `compression.type=gzip`: 1 is fastest, 9 smallest, -1 the library's own middle."),
-    Key::new(BATCHES, "compression.lz4.level", PRODUCER, Kind::Int { min: 1, max: 17 }, "9",
-        "For `compression.type=lz4`: 1 is fastest, 17 smallest."),
-    Key::new(BATCHES, "compression.zstd.level", PRODUCER, Kind::Int { min: -131_072, max: 22 }, "3",
+    Key::new(BATCHES, "compression.lz4.level", PRODUCER, int(9, 9), "9",
+        "For `compression.type=lz4`: 9, Kafka's default, is the fast compressor. The slower levels Kafka knows (1 to 17) are not \
+         there; zstd compresses better than any of them."),
+    Key::new(BATCHES, "compression.zstd.level", PRODUCER, int(-131_072, 22), "3",
         "For `compression.type=zstd`: 22 is smallest; negative levels are faster still."),
     Key::new(PARTITIONS, "partitioner", PRODUCER, Kind::Choice(choice::PARTITIONER), "default",
         "How a record without an explicit partition gets one. `default` and `murmur2…` place keys where Java's client does, \
