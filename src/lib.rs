@@ -18,5 +18,6 @@ pub mod protocol;
 mod cluster;
 mod ffi;
 mod net;
+mod queue;
 
 pub use error::{Error, ErrorCode, Result};

@@ -1,1 +1,7 @@
-//! producer.
+//! Producing.
+
+mod buffer;
+mod completion;
+pub mod partitioner;
+
+pub use completion::{Completion, Outcome};

@@ -5,5 +5,8 @@
 //! frame before a decoder that trusts them sees it.
 
 pub mod compress;
+pub mod fetch;
+pub mod produce;
 pub mod record;
 pub mod schema;
+pub mod wire;

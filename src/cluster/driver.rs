@@ -1,0 +1,142 @@
+//! Feeds an engine and obeys it, on the I/O thread. Decides nothing.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::core::Action;
+use super::engine::{Engine, Role};
+use crate::error::{Error, Result};
+use crate::net::conn::ConnId;
+use crate::net::frame::Arrival;
+use crate::net::io_thread::IoThread;
+use crate::net::socket::{self, ConnIo, Listener, SocketOptions};
+
+/// Wakes a client's engine from any thread.
+#[derive(Clone, Default)]
+pub(crate) struct Waker(Arc<Notify>);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+struct Running<R: Role> {
+    engine: RefCell<Engine<R>>,
+    conns: RefCell<HashMap<ConnId, Rc<ConnIo>>>,
+    options: SocketOptions,
+    /// The deadline moved closer: the timer must be set again.
+    rearm: Notify,
+    armed: RefCell<Option<Instant>>,
+}
+
+/// Starts a client on the I/O thread. `make` builds its engine there.
+pub(crate) fn spawn<R: Role>(
+    waker: Waker,
+    options: SocketOptions,
+    make: impl FnOnce(Instant) -> Engine<R> + Send + 'static,
+) -> Result<()> {
+    IoThread::get()?.run(move || {
+        let running = Rc::new(Running {
+            engine: RefCell::new(make(Instant::now())),
+            conns: RefCell::new(HashMap::new()),
+            options,
+            rearm: Notify::new(),
+            armed: RefCell::new(None),
+        });
+        tokio::task::spawn_local(run(running, waker));
+    })
+}
+
+async fn run<R: Role>(running: Rc<Running<R>>, waker: Waker) {
+    loop {
+        running.drive(|engine, now| engine.turn(now));
+        if running.engine.borrow().role.finished() {
+            for io in running.conns.borrow_mut().drain() {
+                io.1.close();
+            }
+            return;
+        }
+        let deadline = *running.armed.borrow();
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = waker.0.notified() => {}
+            () = running.rearm.notified() => {}
+            () = sleep => {}
+        }
+    }
+}
+
+impl<R: Role> Running<R> {
+    fn drive(self: &Rc<Self>, feed: impl FnOnce(&mut Engine<R>, Instant)) {
+        let (actions, deadline) = {
+            let mut engine = self.engine.borrow_mut();
+            feed(&mut engine, Instant::now());
+            (engine.take_actions(), engine.deadline())
+        };
+        for action in actions {
+            self.obey(action);
+        }
+        let mut armed = self.armed.borrow_mut();
+        if deadline.is_some_and(|new| armed.is_none_or(|old| new < old)) {
+            self.rearm.notify_one();
+        }
+        *armed = deadline;
+    }
+
+    fn obey(self: &Rc<Self>, action: Action) {
+        match action {
+            Action::Connect { conn, address } => {
+                let io = ConnIo::new(self.options.max_frame);
+                self.conns.borrow_mut().insert(conn, io.clone());
+                let ear = Ear { running: self.clone(), conn };
+                tokio::task::spawn_local(socket::run(address, self.options.clone(), io, ear));
+            }
+            Action::Write { conn, frame, expect } => {
+                if let Some(io) = self.conns.borrow().get(&conn) {
+                    io.write(frame, expect);
+                }
+            }
+            Action::Close { conn } => {
+                if let Some(io) = self.conns.borrow_mut().remove(&conn) {
+                    io.close();
+                }
+            }
+        }
+    }
+}
+
+/// What a connection's task tells the engine through.
+struct Ear<R: Role> {
+    running: Rc<Running<R>>,
+    conn: ConnId,
+}
+
+impl<R: Role> Listener for Ear<R> {
+    fn connected(&self) {
+        self.running.drive(|engine, now| engine.connected(now, self.conn));
+    }
+
+    fn arrived(&self, arrivals: &mut Vec<Arrival>) {
+        self.running.drive(|engine, now| engine.arrived(now, self.conn, arrivals));
+    }
+
+    fn ended(&self, error: Error) {
+        self.running.conns.borrow_mut().remove(&self.conn);
+        self.running.drive(|engine, now| engine.ended(now, self.conn, error));
+    }
+}
+
+/// The longest a timer is set for.
+pub(crate) const FAR: Duration = Duration::from_secs(3600);

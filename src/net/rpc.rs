@@ -1,0 +1,129 @@
+//! Requests through the `kafka-protocol` crate: version choice, framing, checked decoding.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::produce::OutFrame;
+use crate::protocol::{fetch, produce, schema};
+
+/// The API versions a broker told us it speaks.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Versions(BTreeMap<i16, (i16, i16)>);
+
+impl Versions {
+    pub(crate) fn from_response(response: &ApiVersionsResponse) -> Self {
+        Versions(response.api_keys.iter().map(|a| (a.api_key, (a.min_version, a.max_version))).collect())
+    }
+
+    /// The highest version of `key` that both sides speak, ours being `min..=max`.
+    pub(crate) fn pick(&self, key: i16, (min, max): (i16, i16)) -> Result<i16> {
+        let name = api_name(key);
+        let Some(&(their_min, their_max)) = self.0.get(&key) else {
+            return Err(Error::new(
+                ErrorCode::UNSUPPORTED,
+                format!("the broker does not offer {name} (API key {key}); it may be too old for this call"),
+            ));
+        };
+        let version = max.min(their_max);
+        if version < min.max(their_min) {
+            return Err(Error::new(
+                ErrorCode::UNSUPPORTED,
+                format!(
+                    "no common version of {name}: the broker speaks {their_min} to {their_max}, this client {min} to {max}"
+                ),
+            ));
+        }
+        Ok(version)
+    }
+
+    /// [`Versions::pick`] for a request of the `kafka-protocol` crate.
+    pub(crate) fn pick_for<R: Request>(&self) -> Result<i16> {
+        self.pick(R::KEY, (R::VERSIONS.min, R::VERSIONS.max))
+    }
+}
+
+/// An API's name for messages.
+pub(crate) fn api_name(key: i16) -> String {
+    match kafka_protocol::messages::ApiKey::try_from(key) {
+        Ok(api) => format!("{api:?}").trim_end_matches("Key").to_owned(),
+        Err(()) => format!("API {key}"),
+    }
+}
+
+/// A request ready to go out but for its correlation id.
+pub(crate) struct Call {
+    pub(crate) key: i16,
+    pub(crate) version: i16,
+    pub(crate) frame: OutFrame,
+}
+
+/// Position of the correlation id in a frame: length, API key, version come before it.
+const CORRELATION_AT: usize = 8;
+
+impl Call {
+    /// Encodes `request` in `version`.
+    pub(crate) fn encode<R: Request>(client_id: &str, version: i16, request: &R) -> Result<Call> {
+        let mut frame = start_frame(client_id, R::KEY, version, R::header_version(version))?;
+        let mut body = BytesMut::new();
+        request
+            .encode(&mut body, version)
+            .map_err(|e| Error::argument(format!("{} cannot be encoded in version {version}: {e}", api_name(R::KEY))))?;
+        frame.meta.extend_from_slice(&body);
+        frame.finish();
+        Ok(Call { key: R::KEY, version, frame })
+    }
+
+    /// Starts a Produce request; the caller writes its body and calls [`OutFrame::finish`].
+    pub(crate) fn produce(client_id: &str, version: i16) -> Result<Call> {
+        let frame = start_frame(client_id, produce::KEY, version, if version >= 9 { 2 } else { 1 })?;
+        Ok(Call { key: produce::KEY, version, frame })
+    }
+
+    /// Starts a Fetch request; the caller writes its body and calls [`OutFrame::finish`].
+    pub(crate) fn fetch(client_id: &str, version: i16) -> Result<Call> {
+        let frame = start_frame(client_id, fetch::KEY, version, if version >= 12 { 2 } else { 1 })?;
+        Ok(Call { key: fetch::KEY, version, frame })
+    }
+
+    pub(crate) fn set_correlation(&mut self, id: i32) {
+        if let Some(at) = self.frame.meta.get_mut(CORRELATION_AT..CORRELATION_AT + 4) {
+            at.copy_from_slice(&id.to_be_bytes());
+        }
+    }
+}
+
+fn start_frame(client_id: &str, key: i16, version: i16, header_version: i16) -> Result<OutFrame> {
+    let header = RequestHeader::default()
+        .with_request_api_key(key)
+        .with_request_api_version(version)
+        .with_client_id(Some(StrBytes::from_string(client_id.to_owned())));
+    let mut buf = BytesMut::from(&[0u8; 4][..]);
+    header
+        .encode(&mut buf, header_version)
+        .map_err(|e| Error::argument(format!("the request header cannot be encoded: {e}")))?;
+    Ok(OutFrame { meta: buf.to_vec(), bodies: Vec::new() })
+}
+
+/// Decodes what followed a response's correlation id, checking its structure first.
+pub(crate) fn decode<R: Request>(version: i16, body: Bytes) -> Result<R::Response>
+where
+    R::Response: Decodable + HeaderVersion,
+{
+    let body = strip_header(R::Response::header_version(version), body)?;
+    schema::decode_response::<R::Response>(R::KEY, version, body)
+}
+
+/// Skips the tags of a flexible response header (v1).
+pub(crate) fn strip_header(header_version: i16, body: Bytes) -> Result<Bytes> {
+    if header_version < 1 {
+        return Ok(body);
+    }
+    let mut reader = crate::protocol::wire::Reader::new(&body, true);
+    crate::protocol::wire::whole("response header", reader.tags(|_, _| Ok(())))?;
+    let at = reader.pos();
+    Ok(body.slice(at..))
+}

@@ -1,0 +1,292 @@
+//! A queue that the user drains in batches: by waiting, or when a descriptor says so. Wakeable from any thread.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+mod pipe {
+    use std::io::{self, Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    /// A socket pair: one byte in it means readable. Works wherever there are Unix sockets.
+    pub(super) struct Pipe {
+        reader: UnixStream,
+        writer: UnixStream,
+    }
+
+    impl Pipe {
+        pub(super) fn new() -> io::Result<Self> {
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            writer.set_nonblocking(true)?;
+            Ok(Pipe { reader, writer })
+        }
+
+        pub(super) fn raise(&self) {
+            // A full pipe is readable already, which is all that was wanted.
+            let _ = (&self.writer).write(&[1]);
+        }
+
+        pub(super) fn clear(&self) {
+            let mut sink = [0; 16];
+            while matches!((&self.reader).read(&mut sink), Ok(n) if n == sink.len()) {}
+        }
+
+        pub(super) fn descriptor(&self) -> isize {
+            self.reader.as_raw_fd() as isize
+        }
+    }
+}
+
+#[cfg(windows)]
+mod pipe {
+    use std::io::{self, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::windows::io::AsRawSocket;
+
+    /// A connected pair of loopback sockets: one byte in it means readable.
+    pub(super) struct Pipe {
+        reader: TcpStream,
+        writer: TcpStream,
+    }
+
+    impl Pipe {
+        pub(super) fn new() -> io::Result<Self> {
+            let listener = TcpListener::bind(("127.0.0.1", 0))?;
+            let writer = TcpStream::connect(listener.local_addr()?)?;
+            let own = writer.local_addr()?;
+            // Only our own connection is taken; a stranger's is dropped.
+            let reader = loop {
+                let (stream, from) = listener.accept()?;
+                if from == own {
+                    break stream;
+                }
+            };
+            reader.set_nonblocking(true)?;
+            writer.set_nonblocking(true)?;
+            Ok(Pipe { reader, writer })
+        }
+
+        pub(super) fn raise(&self) {
+            let _ = (&self.writer).write(&[1]);
+        }
+
+        pub(super) fn clear(&self) {
+            let mut sink = [0; 16];
+            while matches!((&self.reader).read(&mut sink), Ok(n) if n == sink.len()) {}
+        }
+
+        pub(super) fn descriptor(&self) -> isize {
+            self.reader.as_raw_socket() as isize
+        }
+    }
+}
+
+use pipe::Pipe;
+
+/// Why a drain came back without items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// This many items were taken.
+    Items(usize),
+    /// The time is over.
+    TimedOut,
+    /// [`Queue::wake`] was called.
+    Woken,
+    /// [`Queue::close`] was called and nothing is left.
+    Closed,
+}
+
+struct Inner<T> {
+    items: VecDeque<T>,
+    closed: bool,
+    woken: bool,
+    /// The descriptor is readable. Kept under the lock, so that raise and clear can't cross.
+    raised: bool,
+    waiting: usize,
+}
+
+pub(crate) struct Queue<T> {
+    inner: Mutex<Inner<T>>,
+    arrived: Condvar,
+    pipe: OnceLock<Pipe>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Queue {
+            inner: Mutex::new(Inner { items: VecDeque::new(), closed: false, woken: false, raised: false, waiting: 0 }),
+            arrived: Condvar::new(),
+            pipe: OnceLock::new(),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the queue and tells whoever waits.
+    fn change(&self, change: impl FnOnce(&mut Inner<T>)) {
+        let mut inner = self.lock();
+        change(&mut inner);
+        self.raise(&mut inner);
+        if inner.waiting > 0 {
+            drop(inner);
+            self.arrived.notify_all();
+        }
+    }
+
+    fn raise(&self, inner: &mut Inner<T>) {
+        let readable = !inner.items.is_empty() || inner.closed || inner.woken;
+        if readable
+            && !inner.raised
+            && let Some(pipe) = self.pipe.get()
+        {
+            pipe.raise();
+            inner.raised = true;
+        }
+    }
+
+    fn settle(&self, inner: &mut Inner<T>) {
+        if inner.raised
+            && inner.items.is_empty()
+            && !inner.closed
+            && !inner.woken
+            && let Some(pipe) = self.pipe.get()
+        {
+            pipe.clear();
+            inner.raised = false;
+        }
+    }
+
+    pub(crate) fn push(&self, item: T) {
+        self.change(|inner| inner.items.push_back(item));
+    }
+
+    pub(crate) fn extend(&self, items: impl IntoIterator<Item = T>) {
+        self.change(|inner| inner.items.extend(items));
+    }
+
+    /// Ends one wait, present or next.
+    pub(crate) fn wake(&self) {
+        self.change(|inner| inner.woken = true);
+    }
+
+    /// Ends every wait for good; items already there can still be drained.
+    pub(crate) fn close(&self) {
+        self.change(|inner| inner.closed = true);
+    }
+
+    /// Moves up to `max` items into `out`, waiting up to `timeout` for the first.
+    pub(crate) fn drain(&self, max: usize, timeout: Duration, out: &mut Vec<T>) -> Drained {
+        self.take_with(timeout, |items| {
+            let n = items.len().min(max);
+            out.extend(items.drain(..n));
+            n
+        })
+    }
+
+    /// Waits up to `timeout` until there are items, then lets `take` have what it wants of them. `take` answers
+    /// how many it took; taking none of what is there counts as waiting on.
+    pub(crate) fn take_with(&self, timeout: Duration, mut take: impl FnMut(&mut VecDeque<T>) -> usize) -> Drained {
+        let start = Instant::now();
+        let mut inner = self.lock();
+        loop {
+            if !inner.items.is_empty() {
+                let n = take(&mut inner.items);
+                if n > 0 {
+                    self.settle(&mut inner);
+                    return Drained::Items(n);
+                }
+            }
+            if inner.woken {
+                inner.woken = false;
+                self.settle(&mut inner);
+                return Drained::Woken;
+            }
+            if inner.closed {
+                return Drained::Closed;
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Drained::TimedOut;
+            }
+            inner.waiting += 1;
+            inner = self.arrived.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            inner.waiting -= 1;
+        }
+    }
+
+    /// Looks at or changes the waiting items in place.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
+        let mut inner = self.lock();
+        let result = f(&mut inner.items);
+        self.settle(&mut inner);
+        self.raise(&mut inner);
+        result
+    }
+
+    /// The descriptor: readable while there are items (also after a partial drain), after a wake or a close.
+    /// Made at the first call, non-blocking, owned by the queue; only to be waited on, never read.
+    pub(crate) fn descriptor(&self) -> io::Result<isize> {
+        let mut inner = self.lock();
+        if self.pipe.get().is_none() {
+            let _ = self.pipe.set(Pipe::new()?);
+        }
+        self.raise(&mut inner);
+        Ok(self.pipe.get().map_or(-1, Pipe::descriptor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn drains_in_order_and_wakes() {
+        let q = Arc::new(Queue::default());
+        q.extend([1, 2, 3]);
+        let mut out = Vec::new();
+        assert_eq!(q.drain(2, Duration::ZERO, &mut out), Drained::Items(2));
+        assert_eq!(q.drain(2, Duration::ZERO, &mut out), Drained::Items(1));
+        assert_eq!(out, [1, 2, 3]);
+        assert_eq!(q.drain(2, Duration::from_millis(1), &mut out), Drained::TimedOut);
+        let other = q.clone();
+        let t = std::thread::spawn(move || other.drain(1, Duration::from_secs(20), &mut Vec::new()));
+        q.wake();
+        assert_eq!(t.join().unwrap(), Drained::Woken);
+        q.push(4);
+        q.close();
+        assert_eq!(q.drain(9, Duration::ZERO, &mut out), Drained::Items(1));
+        assert_eq!(q.drain(9, Duration::from_secs(9), &mut out), Drained::Closed);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn descriptor_is_readable_until_drained() {
+        let q = Queue::default();
+        let fd = q.descriptor().unwrap() as i32;
+        let readable = || {
+            let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid pollfd, no timeout.
+            unsafe { libc::poll(&mut p, 1, 0) == 1 }
+        };
+        assert!(!readable());
+        q.extend([1, 2]);
+        assert!(readable());
+        q.drain(1, Duration::ZERO, &mut Vec::new());
+        assert!(readable(), "after a partial drain");
+        q.drain(1, Duration::ZERO, &mut Vec::new());
+        assert!(!readable());
+        q.wake();
+        assert!(readable());
+        assert_eq!(q.drain(1, Duration::ZERO, &mut Vec::new()), Drained::Woken);
+        assert!(!readable());
+    }
+}
