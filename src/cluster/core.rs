@@ -86,6 +86,8 @@ pub(crate) struct Core<T> {
     pub(crate) topics: Topics,
     pub(crate) log: Arc<LogRing>,
     pub(crate) rng: Rng,
+    /// Wall time, for log lines only.
+    pub(crate) wall: fn() -> SystemTime,
     nodes: BTreeMap<Node, NodeState>,
     pub(crate) controller: i32,
     pub(crate) cluster_id: Option<String>,
@@ -114,6 +116,7 @@ impl<T: Clone> Core<T> {
             topics: Topics::default(),
             log,
             rng,
+            wall: SystemTime::now,
             nodes,
             controller: -1,
             cluster_id: None,
@@ -429,7 +432,8 @@ impl<T: Clone> Core<T> {
             state.failed(now, backoff, &mut self.rng, error.clone());
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
-        self.log.log(Level::Warn, "broker", &format!("{node:?}"), now, || described.message().to_owned());
+        let wall = (self.wall)();
+        self.log.log(Level::Warn, "broker", &format!("{node:?}"), now, wall, || described.message().to_owned());
         self.forget(id, &described);
         self.refresh.wanted = true;
     }
@@ -502,7 +506,9 @@ impl<T: Clone> Core<T> {
         if let Some(state) = self.nodes.get_mut(&node) {
             if state.failures > 0 {
                 let address = state.address.to_string();
-                self.log.log(Level::Info, "broker", &format!("back {node:?}"), now, || format!("connected to {address} again"));
+                self.log.log(Level::Info, "broker", &format!("back {node:?}"), now, (self.wall)(), || {
+                    format!("connected to {address} again")
+                });
             }
             state.succeeded();
         }
@@ -612,7 +618,7 @@ impl<T: Clone> Core<T> {
     }
 
     fn close_idle(&mut self, now: Instant) {
-        let Some(limit) = self.config.connections_max_idle else { return };
+        let limit = self.config.connections_max_idle;
         let idle: Vec<ConnId> = self
             .conns
             .iter()
@@ -629,37 +635,41 @@ impl<T: Clone> Core<T> {
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let requests = self.conns.values().filter_map(|s| s.conn.deadline());
         let mutes = self.conns.values().filter_map(|s| s.conn.muted_until.filter(|t| *t > now));
-        let idle = self.config.connections_max_idle.into_iter().flat_map(|limit| {
-            self.conns
-                .values()
-                .filter(|s| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready)
-                .map(move |s| s.conn.last_used + limit)
-        });
+        let limit = self.config.connections_max_idle;
+        let idle = self
+            .conns
+            .values()
+            .filter(|s| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready)
+            .map(|s| s.conn.last_used + limit);
         let unreachable = (!self.contacted && !self.reported_unreachable)
             .then(|| self.started + self.config.connection_setup_timeout);
-        let refresh = (!self.refresh.inflight).then(|| {
-            let due = if self.refresh.wanted {
-                now
-            } else {
-                self.refresh.last.map_or(now, |last| last + self.config.metadata_max_age)
-            };
-            let mut due = self.refresh.not_before.map_or(due, |t| t.max(due));
-            // Nobody can be asked before the first node may be tried again.
-            let opening = self.conns.values().any(|s| s.purpose == Purpose::Control);
-            if !opening && let Some(first) = self.nodes.values().map(|s| s.retry_at.unwrap_or(now)).min() {
-                due = due.max(first);
-            }
-            due
-        });
-        // While a control connection is being opened, its arrival is what wakes us.
-        let waiting = self.conns.values().any(|s| s.purpose == Purpose::Control && s.conn.stage != Stage::Ready)
-            && !self.conns.values().any(|s| s.purpose == Purpose::Control && s.conn.stage == Stage::Ready);
-        requests.chain(mutes).chain(idle).chain(unreachable).chain(refresh.filter(|_| !waiting)).min()
+        let refresh = (!self.refresh.inflight).then(|| self.refresh_deadline(now)).flatten();
+        requests.chain(mutes).chain(idle).chain(unreachable).chain(refresh).min()
     }
 
-    /// Wall time for log lines of the role.
-    pub(crate) fn wall(&self) -> SystemTime {
-        SystemTime::now()
+    /// When metadata can be asked for next; `None` while something else will wake us before.
+    fn refresh_deadline(&self, now: Instant) -> Option<Instant> {
+        let mut due = if self.refresh.wanted {
+            now
+        } else {
+            self.refresh.last.map_or(now, |last| last + self.config.metadata_max_age)
+        };
+        due = self.refresh.not_before.map_or(due, |t| t.max(due));
+        let control: Vec<&Conn<Tag<T>>> =
+            self.conns.values().filter(|s| s.purpose == Purpose::Control).map(|s| &s.conn).collect();
+        if let Some(usable) = control
+            .iter()
+            .filter(|c| c.stage == Stage::Ready)
+            .map(|c| c.muted_until.unwrap_or(now))
+            .min()
+        {
+            return Some(due.max(usable));
+        }
+        if !control.is_empty() {
+            return None; // its connection stands soon, or fails
+        }
+        let reachable = self.nodes.values().map(|s| s.retry_at.unwrap_or(now)).min()?;
+        Some(due.max(reachable))
     }
 
     /// Asks for every topic's metadata from now on, as listing does.

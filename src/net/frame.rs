@@ -314,7 +314,8 @@ mod tests {
         for cut in 0..good.len() {
             let mut reader = FrameReader::new(1 << 20);
             reader.expect(1, Expect::Fetch(12));
-            assert!(feed(&mut reader, &frame(1, &good[..cut]), 1 << 20).is_err(), "cut at {cut}");
+            let got = feed(&mut reader, &frame(1, &good[..cut]), 1 << 20);
+            assert!(got.is_err(), "cut at {cut} of {}: {got:?}", good.len());
         }
         let mut reader = FrameReader::new(1000);
         reader.expect(1, Expect::Whole);

@@ -85,7 +85,7 @@ mod tests {
         for step in 1..=want.len() {
             let mut queue = WriteQueue::default();
             frames().into_iter().for_each(|f| queue.push(f));
-            let mut got = Vec::new();
+            let mut got: Vec<u8> = Vec::new();
             while !queue.is_empty() {
                 let mut slices = Vec::new();
                 queue.gather(&mut slices);

@@ -349,7 +349,13 @@ impl FetchParser {
                 if v >= 11 {
                     p.preferred_read_replica = r.i32()?;
                 }
-                let left = r.length("records", self.left.saturating_sub(r.pos()))?.unwrap_or(0);
+                let left = r.length("records", self.left)?.unwrap_or(0);
+                if left > self.left - r.pos() {
+                    return Err(Stop::Bad(format!(
+                        "records of {left} bytes where {} are left of the frame",
+                        self.left - r.pos()
+                    )));
+                }
                 if left > 0 {
                     // What the length claims is only believed up to 1 MiB before bytes arrive.
                     p.records = Some(PoolBuf::with_capacity(left.min(1 << 20)));
