@@ -40,8 +40,10 @@ C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]
 
 # How each test runner counts, by name of the outcome.
 COUNTS = [
-    (re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M),
-     ("passed", "failed", "skipped")),
+    (
+        re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M),
+        ("passed", "failed", "skipped"),
+    ),
     (re.compile(r"^=+ .*?(\d+) passed(?:, (\d+) skipped)?.* in [\d.]+s.*=+$", re.M), ("passed", "skipped")),
     (re.compile(r"^Ran (\d+) tests? in ", re.M), ("passed",)),
     (re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$", re.M), ("failed", "passed")),
@@ -74,8 +76,15 @@ class Phase:
         with open(self.log, "a") as log:
             log.write(f"$ {' '.join(words)}\n")
             log.flush()
-            with subprocess.Popen(words, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
-                                  stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as process:
+            with subprocess.Popen(
+                words,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process:
                 try:
                     code = process.wait(max(1, self.deadline - time.monotonic()))
                 except BaseException as error:
@@ -128,8 +137,9 @@ def tools(phase: Phase) -> None:
     version = subprocess.run(["cargo", "--version"], check=True, capture_output=True, text=True).stdout
     numbers = re.search(r"(\d+)\.(\d+)", version)
     if numbers is None or tuple(map(int, numbers.groups())) < RUST:
-        raise Failed(f"Rust {RUST[0]}.{RUST[1]} or later is needed, this is {version.strip()}; "
-                     "run: rustup update stable")
+        raise Failed(
+            f"Rust {RUST[0]}.{RUST[1]} or later is needed, this is {version.strip()}; run: rustup update stable"
+        )
     requirements = (ROOT / "tests" / "requirements.txt").read_text()
     stamp = VENV / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != requirements:
@@ -170,8 +180,19 @@ def compile_c(phase: Phase) -> list[Path]:
     for source in phase.sources("tests/c", "*.c"):
         program = out / source.stem
         release = TARGET / "release"
-        phase.run("cc", *C_FLAGS, "-Iinclude", source, "-o", program, f"-L{release}", f"-Wl,-rpath,{release}",
-                  "-lottla", "-lpthread", "-lm")
+        phase.run(
+            "cc",
+            *C_FLAGS,
+            "-Iinclude",
+            source,
+            "-o",
+            program,
+            f"-L{release}",
+            f"-Wl,-rpath,{release}",
+            "-lottla",
+            "-lpthread",
+            "-lm",
+        )
         programs.append(program)
     return programs
 
@@ -179,8 +200,14 @@ def compile_c(phase: Phase) -> list[Path]:
 def c(phase: Phase) -> None:
     """tests/c under valgrind (without it when quick)."""
     suppressions = ROOT / "tests" / "c" / "valgrind.supp"
-    valgrind = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
-                "--fair-sched=yes"]
+    valgrind = [
+        "valgrind",
+        "-q",
+        "--error-exitcode=99",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite",
+        "--fair-sched=yes",
+    ]
     if suppressions.exists():
         valgrind.append(f"--suppressions={suppressions}")
     for program in compile_c(phase):
@@ -197,8 +224,15 @@ def cpp(phase: Phase) -> None:
     """tests/cpp: CMake and GoogleTest."""
     if phase.sources("tests/cpp", "CMakeLists.txt"):
         out = TARGET / "test" / "cpp"
-        phase.run("cmake", "-S", "tests/cpp", "-B", out, "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-                  f"-DOTTLA_LIBRARY_DIR={TARGET / 'release'}")
+        phase.run(
+            "cmake",
+            "-S",
+            "tests/cpp",
+            "-B",
+            out,
+            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            f"-DOTTLA_LIBRARY_DIR={TARGET / 'release'}",
+        )
         phase.run("cmake", "--build", out, "-j2")
         phase.run("ctest", "--test-dir", out, "--output-on-failure", "--no-tests=error", "--timeout", "300")
 
@@ -233,8 +267,11 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
         beside: list[str | Path] = [sys.executable, CLUSTER, "run", "--version", version, "--"]
         rust_tests = [p for p in (ROOT / "tests").glob("*.rs") if BOOTSTRAP in p.read_text()]
-        rust_tests += [p.parent for p in (ROOT / "tests").glob("*/main.rs")
-                       if any(BOOTSTRAP in f.read_text() for f in p.parent.glob("*.rs"))]
+        rust_tests += [
+            p.parent
+            for p in (ROOT / "tests").glob("*/main.rs")
+            if any(BOOTSTRAP in f.read_text() for f in p.parent.glob("*.rs"))
+        ]
         commands: list[Sequence[str | Path]] = []
         if rust_tests:
             selected = [word for p in sorted(rust_tests) for word in ("--test", p.stem)]
@@ -249,6 +286,7 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
             phase.run(*beside, *command)
         if not commands:
             phase.missing.append(f"anything that reads {BOOTSTRAP}")
+
     run.__doc__ = f"What reads {BOOTSTRAP}, against Apache Kafka {version}."
     return run
 
@@ -275,8 +313,13 @@ def main() -> int:
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="no Java, under two minutes")
     extent.add_argument("--long", action="store_true", help="the long versions of the tests, too")
-    parser.add_argument("phases", nargs="*", metavar="PHASE", choices=[*(p[0] for p in PHASES), []],
-                        help="of: " + " ".join(p[0] for p in PHASES))
+    parser.add_argument(
+        "phases",
+        nargs="*",
+        metavar="PHASE",
+        choices=[*(p[0] for p in PHASES), []],
+        help="of: " + " ".join(p[0] for p in PHASES),
+    )
     options = parser.parse_args()
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
@@ -310,8 +353,10 @@ def main() -> int:
         print(f"ok     {time.monotonic() - started:7.1f} s  {told}{absent}", flush=True)
     if missing:
         print(f"not tested, because not there yet: {', '.join(sorted(set(missing)))}")
-    print(f"test result: ok. {totals['passed']} passed; {totals['failed']} failed; {totals['skipped']} ignored; "
-          f"{len(chosen)} phases; finished in {time.monotonic() - begun:.1f}s")
+    print(
+        f"test result: ok. {totals['passed']} passed; {totals['failed']} failed; {totals['skipped']} ignored; "
+        f"{len(chosen)} phases; finished in {time.monotonic() - begun:.1f}s"
+    )
     return 0
 
 

@@ -107,11 +107,16 @@ class KafkaError(RuntimeError):
 
 def require_java() -> None:
     """Raise unless `java` and `mvn` are there."""
-    missing = [package for program, package in (("java", "openjdk-17-jdk-headless"), ("mvn", "maven"))
-               if shutil.which(program) is None]
+    missing = [
+        package
+        for program, package in (("java", "openjdk-17-jdk-headless"), ("mvn", "maven"))
+        if shutil.which(program) is None
+    ]
     if missing:
-        raise KafkaError("the tests against a real Apache Kafka need Java 17 and Maven; install them with: "
-                         f"apt-get install {' '.join(missing)}")
+        raise KafkaError(
+            "the tests against a real Apache Kafka need Java 17 and Maven; install them with: "
+            f"apt-get install {' '.join(missing)}"
+        )
 
 
 def fetch(version: str = NEWEST) -> Path:
@@ -128,10 +133,24 @@ def fetch(version: str = NEWEST) -> Path:
         with tempfile.TemporaryDirectory(dir=KAFKA) as work:
             pom, out = Path(work, "pom.xml"), Path(work, "jars")
             pom.write_text(POM.format(version))
-            command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies",
-                       f"-DoutputDirectory={out}", "-DincludeScope=runtime"]
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, timeout=FETCH_LIMIT_S)
+            command = [
+                "mvn",
+                "-q",
+                "-B",
+                "-f",
+                str(pom),
+                "dependency:copy-dependencies",
+                f"-DoutputDirectory={out}",
+                "-DincludeScope=runtime",
+            ]
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=FETCH_LIMIT_S,
+            )
             if done.returncode != 0:
                 raise KafkaError(f"Maven could not fetch Apache Kafka {version}:\n{done.stdout[-3000:]}")
             out.rename(jars)
@@ -212,9 +231,15 @@ class Cluster:
     `listeners` adds listeners beside PLAINTEXT, name to security protocol, e.g. {"TLS": "SSL"}.
     """
 
-    def __init__(self, version: str = NEWEST, brokers: int = 1, properties: Mapping[str, str] | None = None,
-                 broker_properties: Mapping[int, Mapping[str, str]] | None = None,
-                 listeners: Mapping[str, str] | None = None, heap_mb: int = 512) -> None:
+    def __init__(
+        self,
+        version: str = NEWEST,
+        brokers: int = 1,
+        properties: Mapping[str, str] | None = None,
+        broker_properties: Mapping[int, Mapping[str, str]] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        heap_mb: int = 512,
+    ) -> None:
         self.version = version
         self.size = brokers
         self.properties = dict(properties or {})
@@ -228,8 +253,9 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -249,8 +275,9 @@ class Cluster:
         runs.mkdir(parents=True, exist_ok=True)
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.version}-", dir=runs))
         atexit.register(self.stop)
-        self._guard = subprocess.Popen([sys.executable, "-c", GUARD, str(self.directory)], stdin=subprocess.PIPE,
-                                       text=True, start_new_session=True)
+        self._guard = subprocess.Popen(
+            [sys.executable, "-c", GUARD, str(self.directory)], stdin=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
             self._configure()
             for broker in self.brokers.values():
@@ -293,27 +320,44 @@ class Cluster:
         self._launch(broker)
         self.wait_ready()
 
-    def create_topic(self, topic: str, partitions: int = 1, replicas: int = 1,
-                     config: Mapping[str, str] | None = None) -> None:
+    def create_topic(
+        self, topic: str, partitions: int = 1, replicas: int = 1, config: Mapping[str, str] | None = None
+    ) -> None:
         """Create a topic by Kafka's own tool."""
         options = [o for k, v in (config or {}).items() for o in ("--config", f"{k}={v}")]
-        self.tool("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.bootstrap, "--create",
-                  "--topic", topic, "--partitions", str(partitions), "--replication-factor", str(replicas), *options)
+        self.tool(
+            "org.apache.kafka.tools.TopicCommand",
+            "--bootstrap-server",
+            self.bootstrap,
+            "--create",
+            "--topic",
+            topic,
+            "--partitions",
+            str(partitions),
+            "--replication-factor",
+            str(replicas),
+            *options,
+        )
 
     def tool(self, main: str, *arguments: str, stdin: str | None = None, limit: float = TOOL_LIMIT_S) -> str:
         """Run one of Kafka's Java tools by its class and return what it printed."""
         command = [*self.java(256), main, *arguments]
-        done = subprocess.run(command, input=stdin or "", capture_output=True, text=True,
-                              timeout=limit)
+        done = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=limit)
         if done.returncode != 0:
             raise KafkaError(f"{main} {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def java(self, heap_mb: int) -> list[str]:
         """The Java command line, up to the class to run."""
-        return ["java", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC",
-                f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}",
-                f"-Dlog4j.configuration=file:{self.directory / 'log4j.properties'}", "-cp", self.classpath]
+        return [
+            "java",
+            f"-Xmx{heap_mb}m",
+            "-XX:+UseSerialGC",
+            f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}",
+            f"-Dlog4j.configuration=file:{self.directory / 'log4j.properties'}",
+            "-cp",
+            self.classpath,
+        ]
 
     def wait_ready(self) -> None:
         """Wait until every running broker names every running broker in its metadata."""
@@ -340,7 +384,7 @@ class Cluster:
         names = [*self.listeners, "CONTROLLER"]
         ports = free_ports(self.size * len(names))
         for node in range(1, self.size + 1):
-            mine = dict(zip(names, ports[(node - 1) * len(names):]))
+            mine = dict(zip(names, ports[(node - 1) * len(names) :]))
             self.brokers[node] = Broker(node, self.directory / f"broker-{node}", mine)
         cluster_id = secrets.token_hex(8)
         formats = []
@@ -349,9 +393,15 @@ class Cluster:
             lines = [f"{k}={v}\n" for k, v in self._properties(broker).items()]
             server = broker.directory / "server.properties"
             server.write_text("".join(lines))
-            formats.append(subprocess.Popen(
-                [*self.java(256), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(server)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+            formats.append(
+                subprocess.Popen(
+                    [*self.java(256), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(server)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
         for process in formats:
             output, _ = process.communicate(timeout=TOOL_LIMIT_S)
             if process.returncode != 0:
@@ -395,8 +445,9 @@ class Cluster:
         assert self._guard is not None and self._guard.stdin is not None
         command = [*self.java(self.heap_mb), "kafka.Kafka", str(broker.directory / "server.properties")]
         with open(broker.log, "ab") as log:
-            broker.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                              cwd=broker.directory, start_new_session=True)
+            broker.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.directory, start_new_session=True
+            )
         self._guard.stdin.write(f"+{broker.process.pid}\n")
         self._guard.stdin.flush()
 
@@ -444,8 +495,11 @@ def _serve(cluster: Cluster) -> int:
 
 def _run(cluster: Cluster, command: Sequence[str]) -> int:
     with cluster:
-        environment = {**os.environ, "OTTLA_TEST_BOOTSTRAP": cluster.bootstrap,
-                       "OTTLA_TEST_KAFKA_VERSION": cluster.version}
+        environment = {
+            **os.environ,
+            "OTTLA_TEST_BOOTSTRAP": cluster.bootstrap,
+            "OTTLA_TEST_KAFKA_VERSION": cluster.version,
+        }
         child = subprocess.Popen(list(command), env=environment)
         try:
             return child.wait()
@@ -474,8 +528,11 @@ def _interrupted(number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     parser = argparse.ArgumentParser(description="A real Apache Kafka on 127.0.0.1 for the tests.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, summary in (("fetch", "fetch Kafka's jars"), ("run", "run a command beside a cluster"),
-                          ("serve", "run a cluster until stdin closes")):
+    for name, summary in (
+        ("fetch", "fetch Kafka's jars"),
+        ("run", "run a command beside a cluster"),
+        ("serve", "run a cluster until stdin closes"),
+    ):
         sub = commands.add_parser(name, help=summary)
         sub.add_argument("--version", default=NEWEST, help="Kafka's version (default %(default)s)")
         if name != "fetch":
@@ -483,8 +540,13 @@ def main() -> int:
             sub.add_argument("--heap-mb", type=int, default=512, help="heap of each broker (default 512)")
             sub.add_argument("--property", action="append", default=[], metavar="K=V", help="for every broker")
             sub.add_argument("--broker-property", action="append", default=[], metavar="N:K=V", help="for broker N")
-            sub.add_argument("--listener", action="append", default=[], metavar="NAME=PROTOCOL",
-                             help="one more listener beside PLAINTEXT")
+            sub.add_argument(
+                "--listener",
+                action="append",
+                default=[],
+                metavar="NAME=PROTOCOL",
+                help="one more listener beside PLAINTEXT",
+            )
         if name == "run":
             sub.add_argument("argv", nargs="+", metavar="COMMAND", help="after --")
     options = parser.parse_args()
@@ -497,8 +559,14 @@ def main() -> int:
         per_broker: dict[int, dict[str, str]] = {}
         for node, pair in _pairs(options.broker_property, ":"):
             per_broker.setdefault(int(node), {}).update(_pairs([pair], "="))
-        cluster = Cluster(options.version, options.brokers, dict(_pairs(options.property, "=")), per_broker,
-                          dict(_pairs(options.listener, "=")), options.heap_mb)
+        cluster = Cluster(
+            options.version,
+            options.brokers,
+            dict(_pairs(options.property, "=")),
+            per_broker,
+            dict(_pairs(options.listener, "=")),
+            options.heap_mb,
+        )
         return _serve(cluster) if options.command == "serve" else _run(cluster, options.argv)
     except (KafkaError, ValueError, subprocess.TimeoutExpired) as error:
         print(f"cluster.py: {error}", file=sys.stderr)

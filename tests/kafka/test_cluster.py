@@ -53,8 +53,12 @@ class ClusterTest(unittest.TestCase):
         self.assertTrue(all(wait_gone(pid) for pid in pids))
 
     def serve(self) -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, PROGRAM, "serve", "--version", VERSION], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, PROGRAM, "serve", "--version", VERSION],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def test_serve_obeys_and_ends_with_stdin(self) -> None:
         with self.serve() as process:

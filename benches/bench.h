@@ -1,0 +1,176 @@
+/*
+ * What every benchmark program in C and C++ shares: the command line, the payload, the checksum, the report.
+ *
+ *   PROG produce|consume --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
+ *        [--keyed] [--headers H] [--threads K] [--single] [--set KEY=VALUE ...]
+ *
+ * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
+ * number as KEY_SIZE decimal digits. --headers adds H headers per record. A program prints one JSON line.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { KEY_SIZE = 16, MAX_SETTINGS = 32 };
+
+#define HEADER_VALUE "0123456789abcdef"
+
+typedef struct {
+    int produce; /* else consume */
+    const char *bootstrap;
+    const char *topic;
+    const char *codec;
+    const char *payload;
+    uint64_t n;
+    size_t size;
+    int partitions;
+    int keyed;
+    int headers;
+    int threads;
+    int single;
+    const char *settings[MAX_SETTINGS];
+    int setting_count;
+} bench_options;
+
+typedef struct {
+    char *values; /* rows * size bytes */
+    char *keys;   /* rows * KEY_SIZE bytes */
+    uint64_t rows;
+} bench_payload;
+
+static inline void bench_fail(const char *what, const char *why) {
+    fprintf(stderr, "%s: %s\n", what, why);
+    exit(1);
+}
+
+static inline bench_options bench_parse(int argc, char **argv) {
+    bench_options o;
+    memset(&o, 0, sizeof o);
+    o.codec = "none";
+    o.partitions = 1;
+    o.threads = 1;
+    if (argc < 2 || (strcmp(argv[1], "produce") != 0 && strcmp(argv[1], "consume") != 0)) {
+        bench_fail("usage", "PROG produce|consume --bootstrap B --topic T --n N --size S --payload FILE ...");
+    }
+    o.produce = strcmp(argv[1], "produce") == 0;
+    for (int i = 2; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--keyed") == 0) {
+            o.keyed = 1;
+            continue;
+        }
+        if (strcmp(name, "--single") == 0) {
+            o.single = 1;
+            continue;
+        }
+        if (++i == argc) {
+            bench_fail(name, "needs a value");
+        }
+        const char *value = argv[i];
+        if (strcmp(name, "--bootstrap") == 0) {
+            o.bootstrap = value;
+        } else if (strcmp(name, "--topic") == 0) {
+            o.topic = value;
+        } else if (strcmp(name, "--codec") == 0) {
+            o.codec = value;
+        } else if (strcmp(name, "--payload") == 0) {
+            o.payload = value;
+        } else if (strcmp(name, "--n") == 0) {
+            o.n = strtoull(value, NULL, 10);
+        } else if (strcmp(name, "--size") == 0) {
+            o.size = (size_t)strtoull(value, NULL, 10);
+        } else if (strcmp(name, "--partitions") == 0) {
+            o.partitions = atoi(value);
+        } else if (strcmp(name, "--headers") == 0) {
+            o.headers = atoi(value);
+        } else if (strcmp(name, "--threads") == 0) {
+            o.threads = atoi(value);
+        } else if (strcmp(name, "--set") == 0 && o.setting_count < MAX_SETTINGS) {
+            o.settings[o.setting_count++] = value;
+        } else {
+            bench_fail(name, "unknown option");
+        }
+    }
+    if (!o.bootstrap || !o.topic || !o.n || !o.size || !o.payload || o.threads < 1 || o.partitions < 1) {
+        bench_fail("usage", "--bootstrap, --topic, --n, --size and --payload are needed");
+    }
+    return o;
+}
+
+static inline bench_payload bench_load(const bench_options *o) {
+    bench_payload p;
+    FILE *file = fopen(o->payload, "rb");
+    if (!file || fseek(file, 0, SEEK_END) != 0) {
+        bench_fail(o->payload, "cannot be read");
+    }
+    long bytes = ftell(file);
+    rewind(file);
+    p.rows = (uint64_t)bytes / o->size;
+    p.values = (char *)malloc((size_t)bytes);
+    p.keys = (char *)malloc(p.rows * KEY_SIZE);
+    if (!p.values || !p.keys || p.rows == 0 || fread(p.values, o->size, p.rows, file) != p.rows) {
+        bench_fail(o->payload, "holds no whole row");
+    }
+    fclose(file);
+    for (uint64_t i = 0; i < p.rows; i++) {
+        uint64_t left = i;
+        for (int digit = KEY_SIZE - 1; digit >= 0; digit--, left /= 10) {
+            p.keys[i * KEY_SIZE + (uint64_t)digit] = (char)('0' + left % 10);
+        }
+    }
+    return p;
+}
+
+/* What a consuming loop adds up for each record: the same in every language. */
+static inline uint64_t bench_checksum(int64_t offset, const void *key, size_t key_length, const void *value,
+                                      size_t length) {
+    const unsigned char *k = (const unsigned char *)key;
+    const unsigned char *v = (const unsigned char *)value;
+    uint64_t sum = (uint64_t)offset + length + key_length;
+    if (length > 0) {
+        sum += (uint64_t)v[0] + v[length - 1];
+    }
+    if (key_length > 0) {
+        sum += k[key_length - 1];
+    }
+    return sum;
+}
+
+static inline double bench_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The most memory this program had in use. ru_maxrss would not do: it survives exec, so it knows the parent's too. */
+static inline double bench_peak_mb(void) {
+    char line[256];
+    unsigned long kib = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status)) {
+        if (sscanf(line, "VmHWM: %lu", &kib) == 1) {
+            break;
+        }
+    }
+    if (status) {
+        fclose(status);
+    }
+    return (double)kib * 1024e-6;
+}
+
+static inline void bench_report(uint64_t n, double wall_s, uint64_t checksum) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    double cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+    printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %llu}\n",
+           (unsigned long long)n, wall_s, cpu_s, bench_peak_mb(), (unsigned long long)checksum);
+}
+
+#endif

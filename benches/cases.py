@@ -1,0 +1,209 @@
+"""What is measured: the clients, the cases, the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client program. `scale` divides a case's n, so that slow clients end too."""
+
+    name: str
+    language: str
+    command: str
+    options: tuple[str, ...] = ()
+    scale: int = 1
+    mode: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.language}" + (f" {self.mode}" if self.mode else "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure, by several clients; the first is what the others are compared with."""
+
+    name: str
+    verb: str
+    size: int
+    n: int
+    clients: tuple[Client, ...]
+    codec: str = "none"
+    partitions: int = 1
+    options: tuple[str, ...] = ()
+    default: bool = True
+
+    def count(self, client: Client) -> int:
+        return self.n // client.scale
+
+    def what(self, client: Client) -> str:
+        words = [self.verb, client.mode, *(o for o in self.options if o.startswith("--"))]
+        return " ".join(w.strip("-") for w in words if w)
+
+    def as_produce(self) -> Case:
+        return replace(self, verb="produce")
+
+
+LARGE_QUEUES = (
+    "--set",
+    "queued.min.messages=1000000",
+    "--set",
+    "queued.max.messages.kbytes=262144",
+    "--set",
+    "fetch.message.max.bytes=8388608",
+)
+EIGHT = ("--threads", "8")
+
+RDKAFKA = Client("librdkafka", "C", "rdkafka")
+RDKAFKA_8 = Client("librdkafka", "C", "rdkafka", EIGHT, mode="8 threads")
+OTTLA_C = Client("ottla", "C", "ottla_c")
+OTTLA_C_SINGLE = Client("ottla", "C", "ottla_c", ("--single",), mode="single")
+OTTLA_C_8 = Client("ottla", "C", "ottla_c", EIGHT, mode="8 threads")
+OTTLA_CPP = Client("ottla", "C++", "ottla_cpp")
+SOCKET = Client("raw socket", "C", "socket")
+
+CONFLUENT = Client("confluent-kafka", "Python", "confluent", mode="batch")
+CONFLUENT_SINGLE = Client("confluent-kafka", "Python", "confluent", ("--single",), 2, mode="single")
+CONFLUENT_DEFAULT = Client("confluent-kafka", "Python", "confluent", mode="default queues")
+CONFLUENT_LARGE = Client("confluent-kafka", "Python", "confluent", LARGE_QUEUES, mode="large queues")
+OTTLA_PY_MANY = Client("ottla", "Python", "ottla_py", mode="send_many")
+OTTLA_PY_SEND = Client("ottla", "Python", "ottla_py", ("--single",), 4, mode="send")
+OTTLA_PY_COLUMNS = Client("ottla", "Python", "ottla_py", mode="columns")
+OTTLA_PY_ITERATE = Client("ottla", "Python", "ottla_py", ("--single",), mode="iterate")
+KAFKA_PYTHON = Client("kafka-python", "Python", "kafka-python", scale=30)
+AIOKAFKA = Client("aiokafka", "Python", "aiokafka", scale=6)
+
+PYKAFKA = Client("pykafka", "Python", "pykafka", scale=10)
+FRANZ = Client("franz-go", "Go", "franz")
+KRAFKA = Client("krafka", "Rust", "krafka")
+JAVA = Client("kafka-clients", "Java", "java")
+
+NATIVE = (RDKAFKA, OTTLA_C, OTTLA_CPP)
+KEYED = ("--keyed", "--headers", "2")
+
+CASES = [
+    Case("produce-100", "produce", 100, 3_000_000, (*NATIVE, OTTLA_C_SINGLE, OTTLA_C_8, RDKAFKA_8)),
+    Case("consume-100", "consume", 100, 4_000_000, (*NATIVE, OTTLA_C_SINGLE)),
+    Case("produce-1k", "produce", 1024, 600_000, NATIVE),
+    Case("consume-1k", "consume", 1024, 600_000, NATIVE),
+    Case("produce-keyed", "produce", 100, 1_500_000, NATIVE, options=KEYED),
+    Case("consume-keyed", "consume", 100, 1_500_000, NATIVE, options=KEYED),
+    Case("produce-10k", "produce", 10_240, 50_000, (SOCKET, OTTLA_C, RDKAFKA)),
+    Case("consume-10k", "consume", 10_240, 50_000, (SOCKET, OTTLA_C, RDKAFKA)),
+    Case("produce-100k", "produce", 102_400, 5_000, (SOCKET, OTTLA_C, RDKAFKA)),
+    Case("consume-100k", "consume", 102_400, 5_000, (SOCKET, OTTLA_C, RDKAFKA)),
+    Case("produce-lz4", "produce", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="lz4"),
+    Case("consume-lz4", "consume", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="lz4"),
+    Case("produce-zstd", "produce", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="zstd"),
+    Case("consume-zstd", "consume", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="zstd"),
+    Case(
+        "python-produce",
+        "produce",
+        100,
+        2_000_000,
+        (CONFLUENT, CONFLUENT_SINGLE, OTTLA_PY_MANY, OTTLA_PY_SEND, KAFKA_PYTHON, AIOKAFKA),
+    ),
+    Case(
+        "python-consume",
+        "consume",
+        100,
+        2_000_000,
+        (CONFLUENT_DEFAULT, CONFLUENT_LARGE, OTTLA_PY_COLUMNS, OTTLA_PY_ITERATE, KAFKA_PYTHON, AIOKAFKA),
+    ),
+    Case("produce-8p", "produce", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
+    Case("consume-8p", "consume", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
+    Case(
+        "more-produce-100", "produce", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA, PYKAFKA), default=False
+    ),
+    Case(
+        "more-consume-100", "consume", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA, PYKAFKA), default=False
+    ),
+]
+
+By = Callable[[Result], float]
+
+
+def cpu(result: Result) -> float:
+    return float(result["cpu_ns_msg"])
+
+
+def rate(result: Result) -> float:
+    return float(result["mb_s"])
+
+
+@dataclass(frozen=True)
+class Target:
+    """`field(ours)` must stay under `factor` times the smallest of theirs, plus `add`; `floor` turns it round."""
+
+    text: str
+    case: str
+    ours: Client
+    theirs: tuple[Client, ...]
+    factor: float
+    add: float = 0
+    field: By = cpu
+    floor: bool = False
+
+    def find(self, medians: dict[str, dict[str, Result]]) -> tuple[Result | None, list[Result]]:
+        clients = medians.get(self.case, {})
+        return clients.get(self.ours.label), [clients[t.label] for t in self.theirs if t.label in clients]
+
+    def judge(self, ours: Result, theirs: list[Result]) -> tuple[float, float, bool]:
+        value = self.field(ours)
+        limit = self.factor * min(map(self.field, theirs)) + self.add
+        return value, limit, value >= limit if self.floor else value <= limit
+
+
+def _native(case: str, factor: float, text: str) -> Target:
+    return Target(f"{case}, C: CPU at most {text} of librdkafka's", case, OTTLA_C, (RDKAFKA,), factor)
+
+
+TARGETS = [
+    _native("produce-100", 1 / 4, "1/4"),
+    _native("consume-100", 1 / 4, "1/4"),
+    _native("produce-1k", 1 / 2, "1/2"),
+    _native("consume-1k", 1 / 2, "1/2"),
+    _native("produce-keyed", 1 / 3, "1/3"),
+    _native("consume-keyed", 1 / 3, "1/3"),
+    *(
+        Target(f"{case}: MB/s at least 60% of a raw socket", case, OTTLA_C, (SOCKET,), 0.6, field=rate, floor=True)
+        for case in ("produce-10k", "consume-10k", "produce-100k", "consume-100k")
+    ),
+    *(
+        Target(f"{case}: MB/s at least librdkafka's", case, OTTLA_C, (RDKAFKA,), 1, field=rate, floor=True)
+        for case in ("produce-lz4", "consume-lz4", "produce-zstd", "consume-zstd")
+    ),
+    *(_native(case, 1, "all") for case in ("produce-lz4", "consume-lz4", "produce-zstd", "consume-zstd")),
+    Target("produce-100: eight threads at most 1.5 times one's CPU", "produce-100", OTTLA_C_8, (OTTLA_C,), 1.5),
+    *(
+        Target(f"{case}: C++ at most 5 ns over C", case, OTTLA_CPP, (OTTLA_C,), 1, 5)
+        for case in ("produce-100", "consume-100")
+    ),
+    Target(
+        "python-produce: send_many at most 1/5 of confluent-kafka",
+        "python-produce",
+        OTTLA_PY_MANY,
+        (CONFLUENT, CONFLUENT_SINGLE),
+        1 / 5,
+    ),
+    Target(
+        "python-consume: columns at most 1/8 of confluent-kafka",
+        "python-consume",
+        OTTLA_PY_COLUMNS,
+        (CONFLUENT_DEFAULT, CONFLUENT_LARGE),
+        1 / 8,
+    ),
+    Target(
+        "python-consume: iterating not dearer than confluent-kafka",
+        "python-consume",
+        OTTLA_PY_ITERATE,
+        (CONFLUENT_DEFAULT, CONFLUENT_LARGE),
+        1,
+    ),
+]
