@@ -155,6 +155,12 @@ impl PoolBuf {
         &mut self.data[self.len..]
     }
 
+    /// The buffer's first byte; writable for [`PoolBuf::capacity`] bytes until the buffer is moved or grows.
+    #[inline]
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.data.as_mut_ptr()
+    }
+
     /// Counts `n` bytes of the spare room as written.
     ///
     /// # Panics

@@ -64,6 +64,32 @@ fn put(out: &mut [u8], mut v: u64) -> Option<usize> {
     Some(n + 1)
 }
 
+/// Writes a varlong at `at` and gives the place after it; a varint is written alike.
+///
+/// # Safety
+/// [`varlong_len`]`(v)` bytes from `at` on must be writable.
+#[inline(always)]
+pub(crate) unsafe fn write_varlong(at: *mut u8, v: i64) -> *mut u8 {
+    // SAFETY: the same condition.
+    unsafe { write(at, zigzag64(v)) }
+}
+
+/// # Safety
+/// As many bytes as `v` takes must be writable from `at` on.
+#[inline(always)]
+unsafe fn write(mut at: *mut u8, mut v: u64) -> *mut u8 {
+    // SAFETY: writes one byte per started group of seven bits, which is what the caller guarantees room for.
+    unsafe {
+        while v >= 0x80 {
+            *at = v as u8 | 0x80;
+            v >>= 7;
+            at = at.add(1);
+        }
+        *at = v as u8;
+        at.add(1)
+    }
+}
+
 /// Reads a varint at `*pos` and moves `*pos` past it; `None` if the bytes end first or it does not fit 32 bits.
 #[inline(always)]
 pub fn read_varint(buf: &[u8], pos: &mut usize) -> Option<i32> {
@@ -165,6 +191,13 @@ mod tests {
             let n = varlong_len(v);
             assert_eq!(put_varlong(&mut out[..n], v), Some(n));
             assert_eq!(put_varlong(&mut [0; MAX_VARLONG_LEN][..n - 1], v), None);
+            let mut raw = [0; MAX_VARLONG_LEN];
+            // SAFETY: ten bytes hold every varlong.
+            let end = unsafe { write_varlong(raw.as_mut_ptr(), v) };
+            assert_eq!(
+                (end as usize - raw.as_ptr() as usize, &raw[..n]),
+                (n, &out[..n])
+            );
             let mut pos = 0;
             assert_eq!(read_varlong(&out[..n], &mut pos), Some(v));
             assert_eq!(pos, n);
