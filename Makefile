@@ -37,7 +37,7 @@ lint: ## rustfmt, clippy, ruff, mypy
 	@$(PYTHON) tests/run.py lint
 
 golden: ## write tests/golden again, with Kafka's own Java classes
-	tests/golden/generate.sh
+	$(PYTHON) tests/golden/generate.py
 
 install: build ## install library, headers, pkg-config and CMake files; PREFIX=/usr/local DESTDIR=
 	packaging/install.sh "$(TARGET)/release" "$(VERSION)" "$(PREFIX)" "$(DESTDIR)"
