@@ -258,6 +258,11 @@ def install(phase: Phase) -> None:
         note_check(phase)
 
 
+def golden(phase: Phase) -> None:
+    """Kafka's own classes read what Ottla encoded."""
+    phase.run(sys.executable, "tests/golden/java_reads.py")
+
+
 def cluster(phase: Phase) -> None:
     """The test cluster's own tests: brokers killed, paused, restarted, left behind by nobody."""
     phase.run(sys.executable, CLUSTER.with_name("test_cluster.py"))
@@ -302,6 +307,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("python", python, 600, True),
     ("examples", examples, 600, False),
     ("install", install, 300, False),
+    ("golden", golden, 300, False),
     ("cluster", cluster, 300, False),
     ("kafka-4.3.1", on_kafka("4.3.1"), 900, False),
     ("kafka-3.9.1", on_kafka("3.9.1"), 900, False),
