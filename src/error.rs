@@ -324,6 +324,11 @@ impl Error {
     pub fn context(&self, context: impl fmt::Display) -> Self {
         Self::new(self.code(), format!("{context}: {}", self.message()))
     }
+
+    /// The same error with `advice` behind: the message, then `advice` as it is.
+    pub fn and(&self, advice: impl fmt::Display) -> Self {
+        Self::new(self.code(), format!("{}{advice}", self.message()))
+    }
 }
 
 impl fmt::Display for Error {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
 use crate::error::Error;
+use crate::net::conn::Stage;
 
 /// Whom to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +76,9 @@ pub(crate) struct NodeState {
     pub(crate) failing_since: Option<Instant>,
     pub(crate) retry_at: Option<Instant>,
     pub(crate) last_error: Option<Error>,
-    /// It has answered at least once.
+    /// How far the connection had come that brought `last_error`.
+    pub(crate) failed_at: Stage,
+    /// It has answered as a Kafka broker at least once.
     pub(crate) contacted: bool,
 }
 
@@ -88,6 +91,7 @@ impl NodeState {
             failing_since: None,
             retry_at: None,
             last_error: None,
+            failed_at: Stage::Connecting,
             contacted: false,
         }
     }
@@ -104,10 +108,11 @@ impl NodeState {
         self.last_error = None;
     }
 
-    pub(crate) fn failed(&mut self, now: Instant, backoff: Backoff, rng: &mut Rng, error: Error) {
+    pub(crate) fn failed(&mut self, now: Instant, backoff: Backoff, rng: &mut Rng, stage: Stage, error: Error) {
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
         self.retry_at = Some(now + backoff.after(self.failures, rng));
         self.last_error = Some(error);
+        self.failed_at = stage;
     }
 }

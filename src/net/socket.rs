@@ -98,16 +98,13 @@ async fn until_closed(io: &ConnIo) {
 
 async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStream> {
     let limit = options.connect_timeout;
-    let over = |what: &str| Error::new(ErrorCode::CONNECT, format!("{what} took longer than {limit:?}"));
-    let resolved = tokio::time::timeout(limit, tokio::net::lookup_host((address.host.as_str(), address.port)))
+    let name = &address.host;
+    let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
+    let resolved = tokio::time::timeout(limit, tokio::net::lookup_host((name.as_str(), address.port)))
         .await
-        .map_err(|_| Error::new(ErrorCode::DNS, format!("looking up the name '{}' took longer than {limit:?}", address.host)))?;
-    let addresses: Vec<_> = resolved
-        .map_err(|e| {
-            Error::new(ErrorCode::DNS, format!("the name '{}' could not be looked up: {e}", address.host))
-        })?
-        .collect();
-    let mut last = Error::new(ErrorCode::DNS, format!("the name '{}' has no address", address.host));
+        .map_err(|_| dns(format!("took longer than {limit:?} (socket.connection.setup.timeout.ms)")))?;
+    let addresses: Vec<_> = resolved.map_err(|e| dns(format!("failed: {e}")))?.collect();
+    let mut last = dns("found no address".to_owned());
     for ip in addresses {
         let attempt = async {
             let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -122,8 +119,11 @@ async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStrea
         };
         match tokio::time::timeout(limit, attempt).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(e)) => last = Error::new(ErrorCode::CONNECT, format!("connecting to {ip} failed: {e}")),
-            Err(_) => last = over(&format!("connecting to {ip}")),
+            Ok(Err(e)) => last = Error::new(ErrorCode::CONNECT, format!("TCP connect to {ip} failed: {e}")),
+            Err(_) => {
+                let text = format!("TCP connect to {ip} took longer than {limit:?} (socket.connection.setup.timeout.ms)");
+                last = Error::new(ErrorCode::CONNECT, text);
+            }
         }
     }
     Err(last)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use kafka_protocol::messages::{ApiVersionsRequest, TopicName};
+use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::{Message, Request, StrBytes};
 
+use self::refresh::Refresh;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
 use crate::config::{CommonConfig, HostPort};
@@ -20,6 +20,9 @@ use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
+
+mod failures;
+mod refresh;
 
 /// What a connection is for. Each purpose has a connection of its own to a broker, opened when first needed, so
 /// that a parked fetch never delays anything else.
@@ -64,20 +67,6 @@ struct Slot<T> {
     node: Node,
     purpose: Purpose,
     conn: Conn<Tag<T>>,
-}
-
-/// The state of metadata requests.
-#[derive(Debug, Default)]
-struct Refresh {
-    /// A request is wanted since there is news to learn.
-    wanted: bool,
-    inflight: bool,
-    /// Requests in a row that did not bring all that was wanted.
-    fruitless: u32,
-    not_before: Option<Instant>,
-    last: Option<Instant>,
-    /// A control connection on which the next one goes out is being opened.
-    topics_all: bool,
 }
 
 /// One client's view of the cluster and its connections.
@@ -140,6 +129,11 @@ impl<T: Clone> Core<T> {
         self.events.pop_front()
     }
 
+    /// The error of whoever waits for the first contact longer than the connect timeout.
+    pub(crate) fn never_contacted(&self, now: Instant) -> Error {
+        self.unreachable(now, self.config.connection_setup_timeout, " (socket.connection.setup.timeout.ms)")
+    }
+
     /// True once metadata has come.
     pub(crate) fn contacted(&self) -> bool {
         self.contacted
@@ -151,20 +145,6 @@ impl<T: Clone> Core<T> {
             Node::Id(id) => Some((*id, state)),
             Node::Bootstrap(_) => None,
         })
-    }
-
-    /// Wants a topic's metadata from now on.
-    pub(crate) fn want_topic(&mut self, name: &str) {
-        if self.topics.want(name) {
-            self.refresh.fruitless = 0;
-            self.refresh.not_before = None;
-            self.refresh.wanted = true;
-        }
-    }
-
-    /// Asks for fresh metadata, soon but not more often than the backoff allows.
-    pub(crate) fn refresh_metadata(&mut self) {
-        self.refresh.wanted = true;
     }
 
     /// Takes a leader hint that came with a refusal (KIP-951).
@@ -228,111 +208,6 @@ impl<T: Clone> Core<T> {
         self.conns.get(&conn).map_or(0, |s| s.conn.inflight.len())
     }
 
-    /// When a node that can't be used now may be tried again; `None` if it is connected or being connected.
-    pub(crate) fn retry_at(&self, node: Node) -> Option<Instant> {
-        self.nodes.get(&node)?.retry_at
-    }
-
-    /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever
-    /// answered: then waiting on is of no use to a caller, though the attempts go on.
-    pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
-        let state = self.nodes.get(&node)?;
-        let since = state.failing_since.filter(|_| !state.contacted)?;
-        (now >= since + self.config.connection_setup_timeout).then(|| self.describe_failure(node, state))
-    }
-
-    /// What last went wrong with a node, in full.
-    pub(crate) fn last_error(&self, node: Node) -> Option<Error> {
-        let state = self.nodes.get(&node)?;
-        state.last_error.as_ref().map(|_| self.describe_failure(node, state))
-    }
-
-    fn bootstrap_list(&self) -> String {
-        let list: Vec<String> = self.config.bootstrap_servers.iter().map(HostPort::to_string).collect();
-        list.join(", ")
-    }
-
-    fn describe_failure(&self, node: Node, state: &NodeState) -> Error {
-        let Some(cause) = &state.last_error else {
-            return Error::new(ErrorCode::CONNECT, format!("{} has not been tried yet", state.address));
-        };
-        let text = match node {
-            Node::Bootstrap(_) => {
-                let advice = match cause.code() {
-                    ErrorCode::CONNECT => "; is a Kafka broker running there, and are host and port right?",
-                    ErrorCode::DNS => "; check the host name in bootstrap.servers",
-                    _ => "",
-                };
-                format!("bootstrap server {}: {}{advice}", state.address, cause.message())
-            }
-            Node::Id(id) if state.contacted => {
-                format!("broker {id} at {}: {}", state.address, cause.message())
-            }
-            Node::Id(id) => format!(
-                "broker {id} advertises {}, which cannot be reached from here: {}; the cluster was found through \
-                 bootstrap.servers={}, so check advertised.listeners in that broker's settings",
-                state.address,
-                cause.message(),
-                self.bootstrap_list()
-            ),
-        };
-        Error::new(cause.code(), text)
-    }
-
-    /// The failures of every node that has one, a line each: for `connect` and for "no broker could be reached".
-    pub(crate) fn describe_failures(&self) -> Option<Error> {
-        let failures: Vec<Error> =
-            self.nodes.keys().filter_map(|node| self.last_error(*node)).collect();
-        let code = failures.first()?.code();
-        let lines: Vec<&str> = failures.iter().map(Error::message).collect();
-        Some(Error::new(code, lines.join("; ")))
-    }
-
-    /// The address of a node, for messages.
-    pub(crate) fn address(&self, node: Node) -> String {
-        match (node, self.nodes.get(&node)) {
-            (Node::Id(id), Some(state)) => format!("broker {id} at {}", state.address),
-            (Node::Bootstrap(_), Some(state)) => format!("bootstrap server {}", state.address),
-            (_, None) => "a broker that has left".to_owned(),
-        }
-    }
-
-    /// A ready control connection to any broker, the controller if asked for. Opens one where there is none.
-    pub(crate) fn any_conn(&mut self, now: Instant) -> Option<(Node, ConnId)> {
-        let ready = self.conns.iter().filter(|(_, s)| {
-            s.purpose == Purpose::Control
-                && s.conn.stage == Stage::Ready
-                && s.conn.muted_until.is_none_or(|t| t <= now)
-        });
-        // Brokers by id before bootstrap entries, then whoever has the least to do.
-        let best = ready.min_by_key(|(_, s)| (matches!(s.node, Node::Bootstrap(_)), s.conn.inflight.len()));
-        if let Some((id, slot)) = best {
-            return Some((slot.node, *id));
-        }
-        let opening =
-            self.conns.values().any(|s| s.purpose == Purpose::Control && s.conn.stage != Stage::Ready);
-        if opening {
-            return None;
-        }
-        let mut candidates: Vec<Node> = self
-            .nodes
-            .iter()
-            .filter(|(_, s)| s.may_connect(now))
-            .map(|(n, _)| *n)
-            .collect();
-        // Known brokers first, while they don't fail; then the bootstrap entries again (KIP-899).
-        let by_id = candidates.iter().any(|n| {
-            matches!(n, Node::Id(_)) && self.nodes.get(n).is_some_and(|s| s.failures == 0)
-        });
-        if by_id {
-            candidates.retain(|n| matches!(n, Node::Id(_)));
-        }
-        let least = candidates.iter().filter_map(|n| self.nodes.get(n)).map(|s| s.failures).min()?;
-        candidates.retain(|n| self.nodes.get(n).is_some_and(|s| s.failures == least));
-        let pick = *candidates.get(self.rng.below(candidates.len()))?;
-        self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
-    }
-
     /// The API version both sides speak on a connection.
     pub(crate) fn version(&self, conn: ConnId, key: i16, ours: (i16, i16)) -> Result<i16> {
         match self.conns.get(&conn) {
@@ -392,7 +267,11 @@ impl<T: Clone> Core<T> {
             .with_client_software_name(StrBytes::from_static_str("ottla"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
         match Call::encode(&self.config.client_id, version, &request) {
-            Ok(call) => self.send_tagged(now, id, call, self.config.request_timeout, Tag::Versions(version), true),
+            Ok(call) => {
+                // Greeting is part of opening a connection, so its time limit holds.
+                let limit = self.config.request_timeout.min(self.config.connection_setup_timeout);
+                self.send_tagged(now, id, call, limit, Tag::Versions(version), true);
+            }
             Err(e) => self.fail_conn(now, id, e),
         }
     }
@@ -413,27 +292,29 @@ impl<T: Clone> Core<T> {
     fn lost(&mut self, now: Instant, id: ConnId, error: Error) {
         let Some(slot) = self.conns.get(&id) else { return };
         let (node, stage) = (slot.node, slot.conn.stage);
-        let error = match stage {
-            Stage::Negotiating => {
-                let hint = if error.code() == ErrorCode::CONNECT {
-                    " before it answered the first request; is TLS or SASL expected on this port (security.protocol)?"
-                } else {
-                    ""
-                };
-                Error::new(error.code(), format!("{}{hint}", error.message()))
+        const FOREIGN: &str = "is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?";
+        let error = match (stage, error.code()) {
+            (Stage::Negotiating, ErrorCode::CONNECT) => {
+                error.context("ApiVersions").and(format_args!(" before it answered the first request; {FOREIGN}"))
             }
-            Stage::Connecting | Stage::Ready => error,
+            (Stage::Negotiating, ErrorCode::TIMED_OUT) => error.and(format_args!("; {FOREIGN}")),
+            (Stage::Negotiating, _) => error.context("ApiVersions"),
+            (Stage::Ready, ErrorCode::CONNECT) => match slot.conn.inflight.front() {
+                Some(request) => error.context(rpc::api_name(request.key)),
+                None => error,
+            },
+            (Stage::Ready | Stage::Connecting, _) => error,
         };
         let backoff = Backoff {
             first: self.config.reconnect_backoff,
             last: self.config.reconnect_backoff_max,
         };
         if let Some(state) = self.nodes.get_mut(&node) {
-            state.failed(now, backoff, &mut self.rng, error.clone());
+            state.failed(now, backoff, &mut self.rng, stage, error.clone());
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = (self.wall)();
-        self.log.log(Level::Warn, "broker", &format!("{node:?}"), now, wall, || described.message().to_owned());
+        self.log.log(Level::Warn, "broker", node, now, wall, || described.message().to_owned());
         self.forget(id, &described);
         self.refresh.wanted = true;
     }
@@ -461,6 +342,9 @@ impl<T: Clone> Core<T> {
         match arrival {
             Arrival::Whole(correlation, body) => {
                 let Some(request) = slot.conn.answered(now, correlation) else { return };
+                if !matches!(request.tag, Tag::Versions(_)) {
+                    self.healthy(now, node);
+                }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
                     Tag::Metadata => self.on_metadata(now, id, request.version, body),
@@ -477,9 +361,20 @@ impl<T: Clone> Core<T> {
                 }
                 if last {
                     slot.conn.answered(now, correlation);
+                    self.healthy(now, node);
                 }
             }
         }
+    }
+
+    /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
+    /// ends every connection after it would be tried without a growing pause.
+    fn healthy(&mut self, now: Instant, node: Node) {
+        let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else { return };
+        state.succeeded();
+        self.log.log(Level::Info, "broker", ("back", node), now, (self.wall)(), || {
+            format!("connected to {} again", self.address(node))
+        });
     }
 
     fn on_versions(&mut self, now: Instant, id: ConnId, node: Node, asked: i16, body: Bytes) {
@@ -488,7 +383,7 @@ impl<T: Clone> Core<T> {
         let version = if refused { 0 } else { asked };
         let response = match rpc::decode::<ApiVersionsRequest>(version, body) {
             Ok(response) => response,
-            Err(e) => return self.fail_conn(now, id, e.context("negotiating API versions")),
+            Err(e) => return self.fail_conn(now, id, e),
         };
         if refused && asked > 0 {
             let best = response.api_keys.iter().find(|a| a.api_key == ApiVersionsRequest::KEY).map_or(0, |a| a.max_version);
@@ -504,53 +399,8 @@ impl<T: Clone> Core<T> {
             slot.conn.stage = Stage::Ready;
         }
         if let Some(state) = self.nodes.get_mut(&node) {
-            if state.failures > 0 {
-                let address = state.address.to_string();
-                self.log.log(Level::Info, "broker", &format!("back {node:?}"), now, (self.wall)(), || {
-                    format!("connected to {address} again")
-                });
-            }
-            state.succeeded();
+            state.contacted = true;
         }
-    }
-
-    fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
-        self.refresh.inflight = false;
-        let response = match rpc::decode::<MetadataRequest>(version, body) {
-            Ok(response) => response,
-            Err(e) => return self.fail_conn(now, id, e),
-        };
-        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.0 as i16 {
-            self.nodes.retain(|node, _| matches!(node, Node::Bootstrap(_)));
-            self.refresh.wanted = true;
-            return;
-        }
-        for broker in &response.brokers {
-            self.add_node(broker.node_id.0, &broker.host, broker.port, broker.rack.as_ref().map(|r| r.to_string()));
-        }
-        let present: Vec<Node> = response.brokers.iter().map(|b| Node::Id(b.node_id.0)).collect();
-        if !present.is_empty() {
-            let gone: Vec<Node> =
-                self.nodes.keys().filter(|n| matches!(n, Node::Id(_)) && !present.contains(n)).copied().collect();
-            for node in gone {
-                self.drop_node_conns(node, &Error::new(ErrorCode::CONNECT, "the broker left the cluster"));
-                self.nodes.remove(&node);
-            }
-        }
-        self.controller = response.controller_id.0;
-        self.cluster_id = response.cluster_id.as_ref().map(|c| c.to_string());
-        self.topics.update(now, &response);
-        self.contacted = true;
-        self.refresh.last = Some(now);
-        if self.topics.incomplete() {
-            self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
-            self.refresh.wanted = true;
-        } else {
-            self.refresh.fruitless = 0;
-        }
-        let backoff = Backoff { first: self.config.retry_backoff, last: self.config.retry_backoff_max };
-        self.refresh.not_before = Some(now + backoff.after(self.refresh.fruitless.max(1), &mut self.rng));
-        self.events.push_back(Event::Metadata);
     }
 
     /// Does what time asks for; called after every event and when [`Core::deadline`] is due.
@@ -559,46 +409,10 @@ impl<T: Clone> Core<T> {
         self.close_idle(now);
         if !self.contacted && !self.reported_unreachable && now >= self.started + self.config.connection_setup_timeout {
             self.reported_unreachable = true;
-            let why = self.describe_failures().unwrap_or_else(|| Error::new(ErrorCode::CONNECT, "no broker answered"));
-            let text = format!(
-                "no broker could be reached within {:?} (socket.connection.setup.timeout.ms): {}",
-                self.config.connection_setup_timeout,
-                why.message()
-            );
-            self.events.push_back(Event::Unreachable(Error::new(why.code(), text)));
+            let error = self.never_contacted(now);
+            self.events.push_back(Event::Unreachable(error));
         }
-        let aged = self.refresh.last.is_none_or(|last| now >= last + self.config.metadata_max_age);
-        if (self.refresh.wanted || aged)
-            && !self.refresh.inflight
-            && self.refresh.not_before.is_none_or(|t| t <= now)
-            && let Some((_, conn)) = self.any_conn(now)
-        {
-            self.ask_metadata(now, conn);
-        }
-    }
-
-    fn ask_metadata(&mut self, now: Instant, conn: ConnId) {
-        let topics: Vec<MetadataRequestTopic> = self
-            .topics
-            .names()
-            .map(|name| {
-                MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.to_string()))))
-            })
-            .collect();
-        let request = MetadataRequest::default()
-            .with_topics(if self.refresh.topics_all { None } else { Some(topics) })
-            .with_allow_auto_topic_creation(self.config.allow_auto_create_topics);
-        let sent = self
-            .version(conn, MetadataRequest::KEY, (1, MetadataRequest::VERSIONS.max))
-            .and_then(|version| Call::encode(&self.config.client_id, version, &request));
-        match sent {
-            Ok(call) => {
-                self.refresh.inflight = true;
-                self.refresh.wanted = false;
-                self.send_tagged(now, conn, call, self.config.request_timeout, Tag::Metadata, true);
-            }
-            Err(e) => self.fail_conn(now, conn, e),
-        }
+        self.poll_metadata(now);
     }
 
     fn expire_requests(&mut self, now: Instant) {
@@ -643,38 +457,7 @@ impl<T: Clone> Core<T> {
             .map(|s| s.conn.last_used + limit);
         let unreachable = (!self.contacted && !self.reported_unreachable)
             .then(|| self.started + self.config.connection_setup_timeout);
-        let refresh = (!self.refresh.inflight).then(|| self.refresh_deadline(now)).flatten();
+        let refresh = self.refresh_deadline(now);
         requests.chain(mutes).chain(idle).chain(unreachable).chain(refresh).min()
-    }
-
-    /// When metadata can be asked for next; `None` while something else will wake us before.
-    fn refresh_deadline(&self, now: Instant) -> Option<Instant> {
-        let mut due = if self.refresh.wanted {
-            now
-        } else {
-            self.refresh.last.map_or(now, |last| last + self.config.metadata_max_age)
-        };
-        due = self.refresh.not_before.map_or(due, |t| t.max(due));
-        let control: Vec<&Conn<Tag<T>>> =
-            self.conns.values().filter(|s| s.purpose == Purpose::Control).map(|s| &s.conn).collect();
-        if let Some(usable) = control
-            .iter()
-            .filter(|c| c.stage == Stage::Ready)
-            .map(|c| c.muted_until.unwrap_or(now))
-            .min()
-        {
-            return Some(due.max(usable));
-        }
-        if !control.is_empty() {
-            return None; // its connection stands soon, or fails
-        }
-        let reachable = self.nodes.values().map(|s| s.retry_at.unwrap_or(now)).min()?;
-        Some(due.max(reachable))
-    }
-
-    /// Asks for every topic's metadata from now on, as listing does.
-    pub(crate) fn want_all_topics(&mut self) {
-        self.refresh.topics_all = true;
-        self.refresh.wanted = true;
     }
 }

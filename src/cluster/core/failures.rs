@@ -1,0 +1,145 @@
+//! What went wrong with whom, in words: for errors and log lines.
+
+use std::time::{Duration, Instant};
+
+use super::{Core, Node, NodeState, Purpose};
+use crate::config::HostPort;
+use crate::error::{Error, ErrorCode};
+use crate::net::conn::Stage;
+
+/// True where trying again in a moment gives the same answer: the peer isn't what the client was told it is.
+fn is_incurable(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::PROTOCOL
+            | ErrorCode::TLS
+            | ErrorCode::AUTHENTICATION
+            | ErrorCode::UNSUPPORTED
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::UNSUPPORTED_SASL_MECHANISM
+            | ErrorCode::SASL_AUTHENTICATION_FAILED
+    )
+}
+
+/// Several errors as one, with the code of the first.
+fn join(errors: &[Error]) -> Option<Error> {
+    let code = errors.first()?.code();
+    let lines: Vec<&str> = errors.iter().map(Error::message).collect();
+    Some(Error::new(code, lines.join("; ")))
+}
+
+impl<T: Clone> Core<T> {
+    /// When a node that can't be used now may be tried again; `None` if it is connected or being connected.
+    pub(crate) fn retry_at(&self, node: Node) -> Option<Instant> {
+        self.nodes.get(&node)?.retry_at
+    }
+
+    /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever
+    /// answered: then waiting on is of no use to a caller, though the attempts go on.
+    pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
+        let state = self.nodes.get(&node)?;
+        let since = state.failing_since.filter(|_| !state.contacted)?;
+        (now >= since + self.config.connection_setup_timeout).then(|| self.describe_failure(node, state)).flatten()
+    }
+
+    /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried and is
+    /// not what the configuration takes it for. Bootstrap addresses count until the cluster has told its brokers.
+    pub(crate) fn incurable(&self) -> Option<Error> {
+        let by_id = self.contacted && self.brokers().next().is_some();
+        let mut errors = Vec::new();
+        for (node, state) in &self.nodes {
+            if by_id && matches!(node, Node::Bootstrap(_)) {
+                continue;
+            }
+            state.last_error.as_ref().filter(|e| is_incurable(e.code()))?;
+            errors.extend(self.describe_failure(*node, state));
+        }
+        join(&errors)
+    }
+
+    /// What last went wrong with a node, in full.
+    pub(crate) fn last_error(&self, node: Node) -> Option<Error> {
+        self.describe_failure(node, self.nodes.get(&node)?)
+    }
+
+    fn describe_failure(&self, node: Node, state: &NodeState) -> Option<Error> {
+        let cause = state.last_error.as_ref()?;
+        let reason = cause.message();
+        let text = match node {
+            Node::Bootstrap(_) => {
+                let advice = match (state.failed_at, cause.code()) {
+                    (Stage::Connecting, ErrorCode::CONNECT) => {
+                        "; is a Kafka broker running there, and are host and port right?"
+                    }
+                    (Stage::Connecting, ErrorCode::DNS) => "; check the host name in bootstrap.servers",
+                    _ => "",
+                };
+                format!("bootstrap server {}: {reason}{advice}", state.address)
+            }
+            Node::Id(id) if state.contacted => format!("broker {id} at {}: {reason}", state.address),
+            Node::Id(id) => format!(
+                "broker {id} advertises {}, which cannot be reached from here: {reason}; the cluster was found \
+                 through bootstrap.servers={}, so check advertised.listeners in that broker's settings",
+                state.address,
+                self.bootstrap_list()
+            ),
+        };
+        Some(Error::new(cause.code(), text))
+    }
+
+    fn bootstrap_list(&self) -> String {
+        let list: Vec<String> = self.config.bootstrap_servers.iter().map(HostPort::to_string).collect();
+        list.join(", ")
+    }
+
+    /// What a node's control connection waits for, if it is not of use yet.
+    fn describe_pending(&self, now: Instant, node: Node) -> Option<Error> {
+        let slot = self.conns.get(self.by_purpose.get(&(node, Purpose::Control))?)?;
+        let state = self.nodes.get(&node)?;
+        let waited = now.saturating_duration_since(slot.conn.last_used);
+        let text = match slot.conn.stage {
+            Stage::Connecting if state.address.host.parse::<std::net::IpAddr>().is_ok() => {
+                format!("TCP connect has not succeeded after {waited:.1?}; is there a firewall between?")
+            }
+            Stage::Connecting => format!("name look-up or TCP connect has not succeeded after {waited:.1?}"),
+            Stage::Negotiating => format!(
+                "TCP connected, but ApiVersions has not been answered for {waited:.1?}; \
+                 is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?"
+            ),
+            Stage::Ready => {
+                let oldest = slot.conn.inflight.front()?;
+                let waited = now.saturating_duration_since(oldest.sent);
+                format!("{} has not been answered for {waited:.1?}", crate::net::rpc::api_name(oldest.key))
+            }
+        };
+        Some(Error::new(ErrorCode::TIMED_OUT, format!("{}: {text}", self.address(node))))
+    }
+
+    /// What stands in the way of each node, a clause each: its last failure, or what it is waited for.
+    pub(crate) fn describe_failures(&self, now: Instant) -> Option<Error> {
+        let each = self.nodes.iter();
+        let failures: Vec<Error> = each
+            .filter_map(|(node, state)| {
+                self.describe_failure(*node, state).or_else(|| self.describe_pending(now, *node))
+            })
+            .collect();
+        join(&failures)
+    }
+
+    /// The error of a caller that waited for the cluster in vain.
+    pub(crate) fn unreachable(&self, now: Instant, waited: Duration, limit: &str) -> Error {
+        let why = self.describe_failures(now).unwrap_or_else(|| {
+            Error::new(ErrorCode::TIMED_OUT, "no connection was tried yet; the time given is too short")
+        });
+        Error::new(why.code(), format!("no broker could be reached within {waited:.1?}{limit}: {}", why.message()))
+    }
+
+    /// The address of a node, for messages.
+    pub(crate) fn address(&self, node: Node) -> String {
+        match (node, self.nodes.get(&node)) {
+            (Node::Id(id), Some(state)) => format!("broker {id} at {}", state.address),
+            (Node::Bootstrap(_), Some(state)) => format!("bootstrap server {}", state.address),
+            (_, None) => "a broker that has left".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Metadata: when to ask for it, whom, and what its answer changes.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kafka_protocol::protocol::{Message, Request, StrBytes};
+
+use super::{Backoff, Core, Event, Node, Purpose, Tag};
+use crate::error::{Error, ErrorCode};
+use crate::net::conn::{ConnId, Stage};
+use crate::net::rpc::{self, Call};
+
+/// How long a connection being opened keeps others from being tried: a host that swallows packets must not cost
+/// the whole connect timeout while its neighbours would answer.
+const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// The state of metadata requests.
+#[derive(Debug, Default)]
+pub(super) struct Refresh {
+    /// A request is wanted since there is news to learn.
+    pub(super) wanted: bool,
+    pub(super) inflight: bool,
+    /// Requests in a row that did not bring all that was wanted.
+    fruitless: u32,
+    not_before: Option<Instant>,
+    last: Option<Instant>,
+    /// Every topic is asked for, not only those wanted by name.
+    topics_all: bool,
+}
+
+impl<T: Clone> Core<T> {
+    /// Wants a topic's metadata from now on.
+    pub(crate) fn want_topic(&mut self, name: &str) {
+        if self.topics.want(name) {
+            self.refresh.fruitless = 0;
+            self.refresh.not_before = None;
+            self.refresh.wanted = true;
+        }
+    }
+
+    /// Asks for every topic's metadata from now on.
+    pub(crate) fn want_all_topics(&mut self) {
+        self.refresh.topics_all = true;
+        self.refresh.wanted = true;
+    }
+
+    /// Asks for fresh metadata, soon but not more often than the backoff allows.
+    pub(crate) fn refresh_metadata(&mut self) {
+        self.refresh.wanted = true;
+    }
+
+    /// A ready control connection to any broker. Opens one where there is none.
+    pub(crate) fn any_conn(&mut self, now: Instant) -> Option<(Node, ConnId)> {
+        let ready = self.conns.iter().filter(|(_, s)| {
+            s.purpose == Purpose::Control
+                && s.conn.stage == Stage::Ready
+                && s.conn.muted_until.is_none_or(|t| t <= now)
+        });
+        // Brokers by id before bootstrap entries, then whoever has the least to do.
+        let best = ready.min_by_key(|(_, s)| (matches!(s.node, Node::Bootstrap(_)), s.conn.inflight.len()));
+        if let Some((id, slot)) = best {
+            return Some((slot.node, *id));
+        }
+        if self.opening_until().is_some_and(|until| now < until) {
+            return None;
+        }
+        let mut candidates: Vec<Node> = self
+            .nodes
+            .iter()
+            .filter(|(n, s)| s.may_connect(now) && !self.by_purpose.contains_key(&(**n, Purpose::Control)))
+            .map(|(n, _)| *n)
+            .collect();
+        // Known brokers first, while they don't fail; then the bootstrap entries again (KIP-899).
+        let by_id = candidates.iter().any(|n| {
+            matches!(n, Node::Id(_)) && self.nodes.get(n).is_some_and(|s| s.failures == 0)
+        });
+        if by_id {
+            candidates.retain(|n| matches!(n, Node::Id(_)));
+        }
+        let least = candidates.iter().filter_map(|n| self.nodes.get(n)).map(|s| s.failures).min()?;
+        candidates.retain(|n| self.nodes.get(n).is_some_and(|s| s.failures == least));
+        let pick = *candidates.get(self.rng.below(candidates.len()))?;
+        self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
+    }
+
+    /// Until when the youngest control connection that is being opened keeps others from being opened.
+    fn opening_until(&self) -> Option<Instant> {
+        let control = self.conns.values().filter(|s| s.purpose == Purpose::Control && s.conn.stage != Stage::Ready);
+        control.map(|s| s.conn.last_used + PATIENCE).max()
+    }
+
+    pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
+        self.refresh.inflight = false;
+        let response = match rpc::decode::<MetadataRequest>(version, body) {
+            Ok(response) => response,
+            Err(e) => return self.fail_conn(now, id, e),
+        };
+        if i32::from(response.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED.0 {
+            let known: Vec<Node> = self.nodes.keys().filter(|n| matches!(n, Node::Id(_))).copied().collect();
+            for node in known {
+                self.drop_node_conns(node, &Error::new(ErrorCode::CONNECT, "the cluster asks to be found anew"));
+                self.nodes.remove(&node);
+            }
+            self.refresh.wanted = true;
+            self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
+            self.pace_metadata(now);
+            return;
+        }
+        for broker in &response.brokers {
+            self.add_node(broker.node_id.0, &broker.host, broker.port, broker.rack.as_ref().map(|r| r.to_string()));
+        }
+        let present: Vec<Node> = response.brokers.iter().map(|b| Node::Id(b.node_id.0)).collect();
+        if !present.is_empty() {
+            let gone: Vec<Node> =
+                self.nodes.keys().filter(|n| matches!(n, Node::Id(_)) && !present.contains(n)).copied().collect();
+            for node in gone {
+                self.drop_node_conns(node, &Error::new(ErrorCode::CONNECT, "the broker left the cluster"));
+                self.nodes.remove(&node);
+            }
+        }
+        self.controller = response.controller_id.0;
+        self.cluster_id = response.cluster_id.as_ref().map(|c| c.to_string());
+        self.topics.update(now, &response);
+        self.contacted = true;
+        self.refresh.last = Some(now);
+        if self.topics.incomplete() {
+            self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
+            self.refresh.wanted = true;
+        } else {
+            self.refresh.fruitless = 0;
+        }
+        self.pace_metadata(now);
+        self.events.push_back(Event::Metadata);
+    }
+
+    /// Sets when metadata may be asked for next.
+    fn pace_metadata(&mut self, now: Instant) {
+        let backoff = Backoff { first: self.config.retry_backoff, last: self.config.retry_backoff_max };
+        self.refresh.not_before = Some(now + backoff.after(self.refresh.fruitless.max(1), &mut self.rng));
+    }
+
+    /// Asks for metadata if it is wanted or old, and somebody can be asked.
+    pub(super) fn poll_metadata(&mut self, now: Instant) {
+        let aged = self.refresh.last.is_none_or(|last| now >= last + self.config.metadata_max_age);
+        if (self.refresh.wanted || aged)
+            && !self.refresh.inflight
+            && self.refresh.not_before.is_none_or(|t| t <= now)
+            && let Some((_, conn)) = self.any_conn(now)
+        {
+            self.ask_metadata(now, conn);
+        }
+    }
+
+    fn ask_metadata(&mut self, now: Instant, conn: ConnId) {
+        let topics: Vec<MetadataRequestTopic> = self
+            .topics
+            .names()
+            .map(|name| {
+                MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.to_string()))))
+            })
+            .collect();
+        let request = MetadataRequest::default()
+            .with_topics(if self.refresh.topics_all { None } else { Some(topics) })
+            .with_allow_auto_topic_creation(self.config.allow_auto_create_topics);
+        let sent = self
+            .version(conn, MetadataRequest::KEY, (1, MetadataRequest::VERSIONS.max))
+            .and_then(|version| Call::encode(&self.config.client_id, version, &request));
+        match sent {
+            Ok(call) => {
+                self.refresh.inflight = true;
+                self.refresh.wanted = false;
+                self.send_tagged(now, conn, call, self.config.request_timeout, Tag::Metadata, true);
+            }
+            Err(e) => self.fail_conn(now, conn, e),
+        }
+    }
+
+    /// When metadata can be asked for next; `None` while something else will wake us before.
+    pub(super) fn refresh_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.refresh.inflight {
+            return None;
+        }
+        let mut due = if self.refresh.wanted {
+            now
+        } else {
+            self.refresh.last.map_or(now, |last| last + self.config.metadata_max_age)
+        };
+        due = self.refresh.not_before.map_or(due, |t| t.max(due));
+        let control = self.conns.values().filter(|s| s.purpose == Purpose::Control).map(|s| &s.conn);
+        let usable = control.filter(|c| c.stage == Stage::Ready).map(|c| c.muted_until.unwrap_or(now)).min();
+        if let Some(usable) = usable {
+            return Some(due.max(usable));
+        }
+        // Nodes being connected to report by themselves; the others may be tried once those have had their time.
+        let untried = self.nodes.iter().filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
+        let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
+        Some(due.max(reachable).max(self.opening_until().unwrap_or(now)))
+    }
+}
