@@ -78,6 +78,7 @@ pub(crate) struct NodeState {
     pub(crate) last_error: Option<Error>,
     /// How far the connection had come that brought `last_error`.
     pub(crate) failed_at: Stage,
+    pub(crate) last_failure: Option<Instant>,
     /// It has answered as a Kafka broker at least once.
     pub(crate) contacted: bool,
 }
@@ -92,6 +93,7 @@ impl NodeState {
             retry_at: None,
             last_error: None,
             failed_at: Stage::Connecting,
+            last_failure: None,
             contacted: false,
         }
     }
@@ -114,5 +116,6 @@ impl NodeState {
         self.retry_at = Some(now + backoff.after(self.failures, rng));
         self.last_error = Some(error);
         self.failed_at = stage;
+        self.last_failure = Some(now);
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Conn<T> {
     /// No new request goes out before (KIP-219).
     pub(crate) muted_until: Option<Instant>,
     pub(crate) last_used: Instant,
+    /// When it began to be opened.
+    pub(crate) opened: Instant,
     next_correlation: i32,
 }
 
@@ -52,6 +54,7 @@ impl<T> Conn<T> {
             inflight: VecDeque::new(),
             muted_until: None,
             last_used: now,
+            opened: now,
             next_correlation: 1,
         }
     }

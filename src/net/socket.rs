@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::frame::{Arrival, Expect, FrameReader};
 use super::write::{MAX_SLICES, WriteQueue};
-use crate::config::HostPort;
+use crate::config::{CommonConfig, HostPort};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
 
@@ -25,6 +25,17 @@ pub(crate) struct SocketOptions {
     pub(crate) max_frame: usize,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) receive_buffer: Option<usize>,
+}
+
+impl SocketOptions {
+    pub(crate) fn of(config: &CommonConfig) -> Self {
+        SocketOptions {
+            connect_timeout: config.connection_setup_timeout,
+            max_frame: config.receive_message_max_bytes,
+            send_buffer: config.send_buffer_bytes,
+            receive_buffer: config.receive_buffer_bytes,
+        }
+    }
 }
 
 /// A connection as the I/O thread sees it; the client's side holds it to write and to close.

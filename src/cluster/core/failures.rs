@@ -42,15 +42,17 @@ impl<T: Clone> Core<T> {
         (now >= since + self.config.connection_setup_timeout).then(|| self.describe_failure(node, state)).flatten()
     }
 
-    /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried and is
-    /// not what the configuration takes it for. Bootstrap addresses count until the cluster has told its brokers.
-    pub(crate) fn incurable(&self) -> Option<Error> {
+    /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried since `since`
+    /// and is not what the configuration takes it for. Bootstrap addresses count until the cluster has told its
+    /// brokers.
+    pub(crate) fn incurable(&self, since: Instant) -> Option<Error> {
         let by_id = self.contacted && self.brokers().next().is_some();
         let mut errors = Vec::new();
         for (node, state) in &self.nodes {
             if by_id && matches!(node, Node::Bootstrap(_)) {
                 continue;
             }
+            state.last_failure.filter(|at| *at >= since)?;
             state.last_error.as_ref().filter(|e| is_incurable(e.code()))?;
             errors.extend(self.describe_failure(*node, state));
         }

@@ -21,6 +21,7 @@ use crate::net::rpc::{self, Call};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
+mod choose;
 mod failures;
 mod refresh;
 

@@ -1,6 +1,6 @@
 //! Metadata: when to ask for it, whom, and what its answer changes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_protocol::messages::TopicName;
@@ -11,10 +11,6 @@ use super::{Backoff, Core, Event, Node, Purpose, Tag};
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::{ConnId, Stage};
 use crate::net::rpc::{self, Call};
-
-/// How long a connection being opened keeps others from being tried: a host that swallows packets must not cost
-/// the whole connect timeout while its neighbours would answer.
-const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// The state of metadata requests.
 #[derive(Debug, Default)]
@@ -49,46 +45,6 @@ impl<T: Clone> Core<T> {
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;
-    }
-
-    /// A ready control connection to any broker. Opens one where there is none.
-    pub(crate) fn any_conn(&mut self, now: Instant) -> Option<(Node, ConnId)> {
-        let ready = self.conns.iter().filter(|(_, s)| {
-            s.purpose == Purpose::Control
-                && s.conn.stage == Stage::Ready
-                && s.conn.muted_until.is_none_or(|t| t <= now)
-        });
-        // Brokers by id before bootstrap entries, then whoever has the least to do.
-        let best = ready.min_by_key(|(_, s)| (matches!(s.node, Node::Bootstrap(_)), s.conn.inflight.len()));
-        if let Some((id, slot)) = best {
-            return Some((slot.node, *id));
-        }
-        if self.opening_until().is_some_and(|until| now < until) {
-            return None;
-        }
-        let mut candidates: Vec<Node> = self
-            .nodes
-            .iter()
-            .filter(|(n, s)| s.may_connect(now) && !self.by_purpose.contains_key(&(**n, Purpose::Control)))
-            .map(|(n, _)| *n)
-            .collect();
-        // Known brokers first, while they don't fail; then the bootstrap entries again (KIP-899).
-        let by_id = candidates.iter().any(|n| {
-            matches!(n, Node::Id(_)) && self.nodes.get(n).is_some_and(|s| s.failures == 0)
-        });
-        if by_id {
-            candidates.retain(|n| matches!(n, Node::Id(_)));
-        }
-        let least = candidates.iter().filter_map(|n| self.nodes.get(n)).map(|s| s.failures).min()?;
-        candidates.retain(|n| self.nodes.get(n).is_some_and(|s| s.failures == least));
-        let pick = *candidates.get(self.rng.below(candidates.len()))?;
-        self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
-    }
-
-    /// Until when the youngest control connection that is being opened keeps others from being opened.
-    fn opening_until(&self) -> Option<Instant> {
-        let control = self.conns.values().filter(|s| s.purpose == Purpose::Control && s.conn.stage != Stage::Ready);
-        control.map(|s| s.conn.last_used + PATIENCE).max()
     }
 
     pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
@@ -196,6 +152,6 @@ impl<T: Clone> Core<T> {
         // Nodes being connected to report by themselves; the others may be tried once those have had their time.
         let untried = self.nodes.iter().filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
         let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
-        Some(due.max(reachable).max(self.opening_until().unwrap_or(now)))
+        Some(due.max(reachable).max(self.opening_until(|_| true).unwrap_or(now)))
     }
 }
