@@ -1,0 +1,241 @@
+//! The log of one partition: batches as they were received, an index over them, the history of leader epochs.
+
+mod batch;
+mod files;
+mod rope;
+mod timestamps;
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+pub(crate) use batch::{ProducedBatch, Refused, add_sequence};
+#[cfg(test)]
+pub(crate) use batch::tests as test_batches;
+pub(crate) use files::{LogFiles, Recovered};
+use rope::Rope;
+pub(crate) use timestamps::TimestampHit;
+
+use crate::protocol::record::{BatchHeader, HEADER_LEN};
+
+/// Where one batch lies and what it spans.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    base_offset: i64,
+    last_offset: i64,
+    max_timestamp: i64,
+    pos: u64,
+    len: u32,
+    leader_epoch: i32,
+}
+
+/// Where the bytes are.
+enum Store {
+    Memory(Rope),
+    Files(LogFiles),
+}
+
+/// The log of one partition. Offsets run from `start_offset` to just before `end_offset`; every entry's bytes can be
+/// read. Positions count bytes since the log began and never go back, whatever is dropped in front.
+pub(crate) struct PartitionLog {
+    entries: VecDeque<Entry>,
+    store: Store,
+    start_offset: i64,
+    end_offset: i64,
+    /// (epoch, first offset written or writable in it), both rising.
+    epochs: Vec<(i32, i64)>,
+}
+
+impl PartitionLog {
+    /// An empty log in memory whose first leader epoch is `epoch`.
+    pub(crate) fn in_memory(epoch: i32) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            store: Store::Memory(Rope::default()),
+            start_offset: 0,
+            end_offset: 0,
+            epochs: vec![(epoch, 0)],
+        }
+    }
+
+    /// A log over files with what was found in them.
+    pub(crate) fn in_files(files: LogFiles, recovered: &[Recovered], epoch: i32) -> Self {
+        let mut log = Self {
+            entries: VecDeque::with_capacity(recovered.len()),
+            start_offset: files.first_offset(),
+            end_offset: files.first_offset(),
+            store: Store::Files(files),
+            epochs: Vec::new(),
+        };
+        for batch in recovered {
+            log.index(&batch.header, batch.pos);
+        }
+        log.begin_epoch(epoch);
+        log
+    }
+
+    /// First offset that can be read.
+    pub(crate) fn start_offset(&self) -> i64 {
+        self.start_offset
+    }
+
+    /// Offset of the next record to be written; the high watermark too, since every replica is this log.
+    pub(crate) fn end_offset(&self) -> i64 {
+        self.end_offset
+    }
+
+    /// Bytes of the batches that can be read.
+    pub(crate) fn size(&self) -> u64 {
+        self.entries.front().map_or(0, |first| self.end_pos() - first.pos)
+    }
+
+    fn end_pos(&self) -> u64 {
+        self.entries.back().map_or(0, |last| last.pos + u64::from(last.len))
+    }
+
+    /// Records that from here on batches carry `epoch`.
+    pub(crate) fn begin_epoch(&mut self, epoch: i32) {
+        if self.epochs.last().is_none_or(|&(last, _)| last < epoch) {
+            self.epochs.push((epoch, self.end_offset));
+        }
+    }
+
+    /// Appends `batch` at the log's end and answers its base offset. `share` keeps the received bytes instead of
+    /// copying them.
+    ///
+    /// # Errors
+    /// The file system's; nothing is appended then.
+    pub(crate) fn append(
+        &mut self,
+        batch: &mut ProducedBatch,
+        leader_epoch: i32,
+        append_time: Option<i64>,
+        share: bool,
+    ) -> io::Result<i64> {
+        let base_offset = self.end_offset;
+        batch.place(base_offset, leader_epoch, append_time);
+        let pos = match &mut self.store {
+            Store::Memory(rope) => {
+                let pos = rope.end();
+                rope.push_copy(&batch.head());
+                if share {
+                    rope.push_shared(batch.bytes.slice(HEADER_LEN.min(batch.len())..));
+                } else {
+                    rope.push_copy(batch.body());
+                }
+                pos
+            }
+            Store::Files(files) => files.append(base_offset, &batch.head(), batch.body())?,
+        };
+        self.index(&batch.header, pos);
+        Ok(base_offset)
+    }
+
+    fn index(&mut self, header: &BatchHeader, pos: u64) {
+        self.begin_epoch(header.partition_leader_epoch);
+        self.entries.push_back(Entry {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            max_timestamp: header.max_timestamp,
+            pos,
+            len: header.total_len() as u32,
+            leader_epoch: header.partition_leader_epoch,
+        });
+        self.end_offset = header.last_offset() + 1;
+    }
+
+    /// Index of the entry that holds `offset` or the next one behind it.
+    fn locate(&self, offset: i64) -> usize {
+        self.entries.partition_point(|e| e.last_offset < offset)
+    }
+
+    /// Bytes a fetch from `offset` could get, without a limit.
+    pub(crate) fn bytes_from(&self, offset: i64) -> u64 {
+        self.entries.get(self.locate(offset)).map_or(0, |e| self.end_pos() - e.pos)
+    }
+
+    /// Reads from the batch that holds `offset`, at most `max_bytes`, cutting the last batch wherever that ends (as
+    /// Kafka does). If the first batch does not fit, it comes whole with `at_least_one`, and nothing without.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn read(&self, offset: i64, max_bytes: u64, at_least_one: bool, out: &mut Vec<Bytes>) -> io::Result<u64> {
+        let Some(first) = self.entries.get(self.locate(offset)) else { return Ok(0) };
+        let first_len = u64::from(first.len);
+        if first_len > max_bytes && !at_least_one {
+            return Ok(0);
+        }
+        let to = self.end_pos().min(first.pos + max_bytes.max(first_len));
+        match &self.store {
+            Store::Memory(rope) => rope.slice(first.pos, to, out),
+            Store::Files(files) => files.read(first.pos, to, out)?,
+        }
+        Ok(to - first.pos)
+    }
+
+    /// The epoch in which `offset` was written, if the history goes back so far.
+    pub(crate) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.epochs.iter().rev().find(|&&(_, start)| start <= offset).map(|&(epoch, _)| epoch)
+    }
+
+    /// Kafka's answer to "where did `epoch` end": the largest epoch not above it and the offset behind its last
+    /// record, or `None` where it is unknown.
+    pub(crate) fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+        let next = self.epochs.partition_point(|&(e, _)| e <= epoch);
+        match (next.checked_sub(1).and_then(|i| self.epochs.get(i)), self.epochs.get(next)) {
+            _ if epoch < 0 => None,
+            (Some(&(found, _)), None) if found == epoch => Some((epoch, self.end_offset)),
+            (_, None) => None,
+            (None, Some(&(_, start))) => Some((epoch, start)),
+            (Some(&(found, _)), Some(&(_, start))) => Some((found, start)),
+        }
+    }
+
+    /// Drops whole batches from the front while the log stays at or above `keep` bytes, as retention by size does.
+    /// Answers the bytes freed.
+    pub(crate) fn retain_bytes(&mut self, keep: u64) -> u64 {
+        let before = self.size();
+        let limit = match &self.store {
+            Store::Memory(_) => self.end_offset,
+            // Files go whole.
+            Store::Files(files) => files.droppable_before(self.end_pos().saturating_sub(keep)),
+        };
+        while let Some(first) = self.entries.front()
+            && self.size() - u64::from(first.len) >= keep
+            && first.last_offset < limit
+        {
+            self.start_offset = first.last_offset + 1;
+            self.entries.pop_front();
+        }
+        let first_pos = self.entries.front().map_or(self.end_pos_after_drop(), |e| e.pos);
+        match &mut self.store {
+            Store::Memory(rope) => rope.drop_before(first_pos),
+            Store::Files(files) => files.drop_before(self.start_offset),
+        }
+        let start = self.start_offset;
+        let keep_from = self.epochs.partition_point(|&(_, s)| s <= start).saturating_sub(1);
+        self.epochs.drain(..keep_from);
+        before - self.size()
+    }
+
+    fn end_pos_after_drop(&self) -> u64 {
+        match &self.store {
+            Store::Memory(rope) => rope.end(),
+            Store::Files(files) => files.end(),
+        }
+    }
+
+    /// The headers of all batches, oldest first, for rebuilding producer state.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Deletes the files, if there are any.
+    pub(crate) fn delete(self) -> io::Result<()> {
+        match self.store {
+            Store::Memory(_) => Ok(()),
+            Store::Files(files) => files.delete(),
+        }
+    }
+}
