@@ -124,9 +124,9 @@ impl LogFiles {
         Ok(())
     }
 
-    /// The offset before which whole files can go if everything from position `pos` on is to stay.
-    pub(crate) fn droppable_before(&self, pos: u64) -> i64 {
-        let keep = self.segments.iter().rposition(|s| s.pos <= pos).unwrap_or(0);
+    /// The offset before which whole files can go if everything from `offset` on is to stay.
+    pub(crate) fn droppable_before(&self, offset: i64) -> i64 {
+        let keep = self.segments.iter().rposition(|s| s.base_offset <= offset).unwrap_or(0);
         self.segments.get(keep).map_or(0, |s| s.base_offset)
     }
 

@@ -48,19 +48,19 @@ pub(crate) struct PartitionLog {
 }
 
 impl PartitionLog {
-    /// An empty log in memory whose first leader epoch is `epoch`.
-    pub(crate) fn in_memory(epoch: i32) -> Self {
+    /// An empty log in memory.
+    pub(crate) fn in_memory() -> Self {
         Self {
             entries: VecDeque::new(),
             store: Store::Memory(Rope::default()),
             start_offset: 0,
             end_offset: 0,
-            epochs: vec![(epoch, 0)],
+            epochs: Vec::new(),
         }
     }
 
     /// A log over files with what was found in them.
-    pub(crate) fn in_files(files: LogFiles, recovered: &[Recovered], epoch: i32) -> Self {
+    pub(crate) fn in_files(files: LogFiles, recovered: &[Recovered]) -> Self {
         let mut log = Self {
             entries: VecDeque::with_capacity(recovered.len()),
             start_offset: files.first_offset(),
@@ -71,7 +71,6 @@ impl PartitionLog {
         for batch in recovered {
             log.index(&batch.header, batch.pos);
         }
-        log.begin_epoch(epoch);
         log
     }
 
@@ -192,43 +191,51 @@ impl PartitionLog {
         }
     }
 
-    /// Drops whole batches from the front while the log stays at or above `keep` bytes, as retention by size does.
-    /// Answers the bytes freed.
+    /// Drops whole batches from the front while `keep` bytes or more are left, as retention by size does; of a log in
+    /// files, whole files. Answers the bytes freed.
     pub(crate) fn retain_bytes(&mut self, keep: u64) -> u64 {
-        let before = self.size();
-        let limit = match &self.store {
-            Store::Memory(_) => self.end_offset,
-            // Files go whole.
-            Store::Files(files) => files.droppable_before(self.end_pos().saturating_sub(keep)),
+        let size = self.size();
+        self.drop_while(|dropped, len| size - dropped - len >= keep)
+    }
+
+    /// Drops batches from the front until `bytes` are freed. Answers the bytes freed.
+    pub(crate) fn drop_bytes(&mut self, bytes: u64) -> u64 {
+        self.drop_while(|dropped, _| dropped < bytes)
+    }
+
+    /// Drops batches while `go_on` (bytes dropped so far, length of the next) says so.
+    fn drop_while(&mut self, go_on: impl Fn(u64, u64) -> bool) -> u64 {
+        let mut dropped = 0;
+        let mut count = 0;
+        for entry in &self.entries {
+            if !go_on(dropped, u64::from(entry.len)) {
+                break;
+            }
+            dropped += u64::from(entry.len);
+            count += 1;
+        }
+        let start = match self.entries.get(count) {
+            Some(first_kept) => first_kept.base_offset,
+            None => self.end_offset,
         };
-        while let Some(first) = self.entries.front()
-            && self.size() - u64::from(first.len) >= keep
-            && first.last_offset < limit
-        {
-            self.start_offset = first.last_offset + 1;
+        self.start_offset = match &self.store {
+            Store::Memory(_) => start,
+            Store::Files(files) => files.droppable_before(start).max(self.start_offset),
+        };
+        let before = self.size();
+        while self.entries.front().is_some_and(|e| e.last_offset < self.start_offset) {
             self.entries.pop_front();
         }
-        let first_pos = self.entries.front().map_or(self.end_pos_after_drop(), |e| e.pos);
+        let freed = before - self.size();
+        let first_pos = self.entries.front().map(|e| e.pos);
         match &mut self.store {
-            Store::Memory(rope) => rope.drop_before(first_pos),
+            Store::Memory(rope) => rope.drop_before(first_pos.unwrap_or(rope.end())),
             Store::Files(files) => files.drop_before(self.start_offset),
         }
         let start = self.start_offset;
         let keep_from = self.epochs.partition_point(|&(_, s)| s <= start).saturating_sub(1);
         self.epochs.drain(..keep_from);
-        before - self.size()
-    }
-
-    fn end_pos_after_drop(&self) -> u64 {
-        match &self.store {
-            Store::Memory(rope) => rope.end(),
-            Store::Files(files) => files.end(),
-        }
-    }
-
-    /// The headers of all batches, oldest first, for rebuilding producer state.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        freed
     }
 
     /// Deletes the files, if there are any.

@@ -1,0 +1,65 @@
+//! ApiVersions: what this broker can do.
+
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Cx, Outcome, SUPPORTED, api_key, reply, wire};
+use crate::broker::core::BrokerCore;
+use crate::error::ErrorCode;
+
+/// Kafka goes on offering version 0 of Produce, though it refuses it: old librdkafka concludes from its absence that
+/// the broker can't do compression.
+const PRODUCE_MIN_OFFERED: i16 = 0;
+
+fn offered() -> Vec<ApiVersion> {
+    let offer = |&(key, min, max): &(i16, i16, i16)| {
+        let min = if key == api_key::PRODUCE { PRODUCE_MIN_OFFERED } else { min };
+        ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
+    };
+    SUPPORTED.iter().map(offer).collect()
+}
+
+pub(super) fn handle(_: &mut BrokerCore, cx: &Cx, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let response = ApiVersionsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+    if let Some(code) = cx.effects.any_error() {
+        return response.with_error_code(wire(code));
+    }
+    if cx.version >= 3 && !(is_software(&request.client_software_name) && is_software(&request.client_software_version)) {
+        return response.with_error_code(wire(ErrorCode::INVALID_REQUEST));
+    }
+    let level = |name: &'static str, max| (StrBytes::from_static_str(name), max);
+    let features = [level("metadata.version", 30), level("transaction.version", 2)];
+    response
+        .with_api_keys(offered())
+        .with_finalized_features_epoch(0)
+        .with_supported_features(
+            features
+                .iter()
+                .map(|(name, max)| SupportedFeatureKey::default().with_name(name.clone()).with_min_version(0).with_max_version(*max))
+                .collect(),
+        )
+        .with_finalized_features(
+            features
+                .iter()
+                .map(|(name, max)| {
+                    FinalizedFeatureKey::default().with_name(name.clone()).with_min_version_level(*max).with_max_version_level(*max)
+                })
+                .collect(),
+        )
+}
+
+/// Kafka's rule for the names and versions of client software.
+fn is_software(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    name.chars().all(inner) && name.starts_with(ends) && name.ends_with(ends)
+}
+
+/// The answer to a version that is too new: in version 0, so that every client can read it.
+pub(super) fn unsupported(cx: &Cx) -> Outcome {
+    let response = ApiVersionsResponse::default()
+        .with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION))
+        .with_api_keys(offered().into_iter().filter(|v| v.api_key == api_key::API_VERSIONS).collect());
+    reply(&Cx { version: 0, ..cx.clone() }, &response)
+}

@@ -1,0 +1,128 @@
+//! CreateTopics.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+
+use super::describe_configs::source;
+use super::{Cx, code_and_words, text};
+use crate::broker::core::BrokerCore;
+use crate::broker::core::cluster::Placement;
+use crate::broker::core::fault::Target;
+use crate::broker::core::topic_config::{SETTINGS, TopicConfig};
+use crate::broker::log::Refused;
+use crate::error::ErrorCode;
+
+pub(super) fn targets(request: &CreateTopicsRequest) -> Vec<Target> {
+    request.topics.iter().map(|t| (t.name.to_string(), None)).collect()
+}
+
+pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<String> =
+        request.topics.iter().map(|t| t.name.to_string()).filter(|name| !seen.insert(name.clone())).collect();
+    let mut results = Vec::with_capacity(request.topics.len());
+    for name in &twice {
+        let refused = Refused::new(ErrorCode::INVALID_REQUEST, "Duplicate topic name.");
+        results.push(answer(core, cx, name, Err(refused)));
+    }
+    for topic in request.topics.iter().filter(|t| !twice.contains(t.name.as_str())) {
+        let result = create(core, cx, topic, request.validate_only);
+        results.push(answer(core, cx, &topic.name, result));
+    }
+    CreateTopicsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_topics(results)
+}
+
+fn create(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    topic: &CreatableTopic,
+    validate_only: bool,
+) -> Result<(Vec<Vec<i32>>, TopicConfig), Refused> {
+    if let Some(code) = cx.effects.error(&topic.name, None) {
+        return Err(Refused::plain(code));
+    }
+    let placement = placement(topic)?;
+    let mut config = BTreeMap::new();
+    for c in &topic.configs {
+        let Some(value) = &c.value else {
+            return Err(Refused::new(ErrorCode::INVALID_CONFIG, format!("Null value not supported for topic configs: {}", c.name.as_str())));
+        };
+        config.insert(c.name.to_string(), value.to_string());
+    }
+    core.create_topic(&topic.name, &placement, config, validate_only)
+}
+
+fn placement(topic: &CreatableTopic) -> Result<Placement, Refused> {
+    if topic.assignments.is_empty() {
+        return Ok(Placement::Counts { partitions: topic.num_partitions, replication_factor: topic.replication_factor });
+    }
+    if topic.replication_factor != -1 {
+        return Err(Refused::new(
+            ErrorCode::INVALID_REQUEST,
+            "A manual partition assignment was specified, but replication factor was not set to -1.",
+        ));
+    }
+    if topic.num_partitions != -1 {
+        return Err(Refused::new(
+            ErrorCode::INVALID_REQUEST,
+            "A manual partition assignment was specified, but numPartitions was not set to -1.",
+        ));
+    }
+    let mut by_index = BTreeMap::new();
+    for assignment in &topic.assignments {
+        let replicas: Vec<i32> = assignment.broker_ids.iter().map(|id| id.0).collect();
+        if by_index.insert(assignment.partition_index, replicas).is_some() {
+            return Err(Refused::new(
+                ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+                format!("Found multiple manual partition assignments for partition {}", assignment.partition_index),
+            ));
+        }
+    }
+    if by_index.keys().enumerate().any(|(expected, &index)| i32::try_from(expected) != Ok(index)) {
+        return Err(Refused::new(
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            "partitions should be a consecutive 0-based integer sequence",
+        ));
+    }
+    Ok(Placement::Replicas(by_index.into_values().collect()))
+}
+
+fn answer(
+    core: &BrokerCore,
+    cx: &Cx,
+    name: &str,
+    result: Result<(Vec<Vec<i32>>, TopicConfig), Refused>,
+) -> CreatableTopicResult {
+    let (code, words) = code_and_words(&result);
+    let mut answer = CreatableTopicResult::default()
+        .with_name(super::topic_name(name))
+        .with_error_code(code)
+        .with_error_message(words);
+    if cx.version >= 5 {
+        answer.num_partitions = -1;
+        answer.replication_factor = -1;
+        answer.configs = Some(Vec::new());
+    }
+    let Ok((replicas, config)) = result else { return answer };
+    if cx.version >= 5 {
+        answer.num_partitions = replicas.len() as i32;
+        answer.replication_factor = replicas.first().map_or(0, Vec::len) as i16;
+        answer.configs = Some(SETTINGS.iter().map(|s| config_entry(s.name, &config)).collect());
+    }
+    if cx.version >= 7
+        && let Some(topic) = core.cluster.topic(name)
+    {
+        answer.topic_id = topic.id;
+    }
+    answer
+}
+
+fn config_entry(name: &'static str, config: &TopicConfig) -> CreatableTopicConfigs {
+    CreatableTopicConfigs::default()
+        .with_name(text(name))
+        .with_value(Some(text(config.get(name).0)))
+        .with_config_source(source(name, config))
+}

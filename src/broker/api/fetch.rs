@@ -1,0 +1,255 @@
+//! Fetch: sessions, long polls, and records as slices of the log.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
+
+use super::fetch_response::{PartitionAnswer, Response, write};
+use super::{Cx, Outcome, check_leader, decode, tells_leader};
+use crate::broker::core::BrokerCore;
+use crate::broker::core::cluster::Cluster;
+use crate::broker::core::fault::Target;
+use crate::broker::core::fetch_session::{Mode, SessionRequest, TopicKey, Wanted};
+use crate::error::ErrorCode;
+
+/// From here on topics are named by id.
+const BY_ID: i16 = 13;
+/// Kafka's `fetch.max.bytes`.
+const MAX_BYTES: u64 = 55 * 1024 * 1024;
+
+/// A fetch that was accepted, answered now or later.
+pub(crate) struct Plan {
+    mode: Mode,
+    wanted: Vec<Wanted>,
+    min_bytes: u64,
+    max_bytes: u64,
+    /// Kafka sends a list of aborted transactions, empty here, to those who read committed records only.
+    read_committed: bool,
+    /// When it is answered whatever there is.
+    pub(crate) deadline: Duration,
+    /// Where the core keeps its timer.
+    pub(crate) timer: (Duration, u64),
+}
+
+impl Plan {
+    /// Has appends to its partitions wake it.
+    pub(crate) fn watch(&self, cluster: &mut Cluster, id: u64) {
+        self.each_watchers(cluster, |watchers| {
+            watchers.insert(id);
+        });
+    }
+
+    /// Takes that back.
+    pub(crate) fn unwatch(&self, cluster: &mut Cluster, id: u64) {
+        self.each_watchers(cluster, |watchers| {
+            watchers.remove(&id);
+        });
+    }
+
+    fn each_watchers(&self, cluster: &mut Cluster, act: impl Fn(&mut BTreeSet<u64>)) {
+        for wanted in &self.wanted {
+            if let Some(name) = name_of(cluster, &wanted.topic).map(str::to_owned)
+                && let Some(partition) = cluster.partition_mut(&name, wanted.partition)
+            {
+                act(&mut partition.watchers);
+            }
+        }
+    }
+}
+
+fn name_of<'a>(cluster: &'a Cluster, topic: &'a TopicKey) -> Option<&'a str> {
+    match topic {
+        TopicKey::Name(name) => Some(name),
+        TopicKey::Id(id) => cluster.name_of(*id),
+    }
+}
+
+fn topic_key(version: i16, topic: &FetchTopic) -> TopicKey {
+    if version >= BY_ID { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.to_string()) }
+}
+
+fn forgotten_key(version: i16, topic: &ForgottenTopic) -> TopicKey {
+    if version >= BY_ID { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.to_string()) }
+}
+
+pub(super) fn targets(core: &mut BrokerCore, node: i32, version: i16, request: &FetchRequest) -> Vec<Target> {
+    let mut keys: Vec<(TopicKey, i32)> = Vec::new();
+    for topic in &request.topics {
+        keys.extend(topic.partitions.iter().map(|p| (topic_key(version, topic), p.partition)));
+    }
+    if request.session_epoch > 0 {
+        let session = core.sessions(node).partitions(request.session_id);
+        keys.extend(session.map(|(topic, partition)| (topic.clone(), partition)));
+    }
+    let cluster = &core.cluster;
+    let named = |(topic, partition): (TopicKey, i32)| Some((name_of(cluster, &topic)?.to_owned(), Some(partition)));
+    keys.into_iter().filter_map(named).collect()
+}
+
+pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
+    let Some(request) = decode::<FetchRequest>(&body, cx.version) else { return Outcome::Close };
+    let mut wanted = Vec::new();
+    for topic in &request.topics {
+        wanted.extend(topic.partitions.iter().map(|p| Wanted {
+            topic: topic_key(cx.version, topic),
+            partition: p.partition,
+            offset: p.fetch_offset,
+            leader_epoch: p.current_leader_epoch,
+            last_fetched_epoch: p.last_fetched_epoch,
+            max_bytes: p.partition_max_bytes,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        forgotten.extend(topic.partitions.iter().map(|&p| (forgotten_key(cx.version, topic), p)));
+    }
+    let session = SessionRequest {
+        id: request.session_id,
+        // Before version 7 there are no sessions.
+        epoch: if cx.version >= 7 { request.session_epoch } else { -1 },
+        by_id: cx.version >= BY_ID,
+        wanted,
+        forgotten,
+    };
+    let mut random = core.cluster.random.clone();
+    let begun = core.sessions(cx.node).begin(session, &mut random);
+    core.cluster.random = random;
+    let (mode, wanted) = match begun {
+        Ok(begun) => begun,
+        Err(code) => return Outcome::Reply(write(cx, &Response::failed(code))),
+    };
+    let bytes = |n: i32| u64::try_from(n).unwrap_or(0);
+    let plan = Plan {
+        mode,
+        wanted,
+        min_bytes: bytes(request.min_bytes),
+        max_bytes: bytes(request.max_bytes).min(MAX_BYTES),
+        read_committed: request.isolation_level == 1,
+        deadline: cx.now.mono + Duration::from_millis(bytes(request.max_wait_ms)),
+        timer: Default::default(),
+    };
+    if plan.deadline > cx.now.mono && !plan.wanted.is_empty() && !is_ready(core, cx, &plan) {
+        return Outcome::Park(plan);
+    }
+    Outcome::Reply(respond(core, cx, plan))
+}
+
+/// Whether a fetch is to be answered at once: enough bytes, or something to tell.
+pub(crate) fn is_ready(core: &BrokerCore, cx: &Cx, plan: &Plan) -> bool {
+    let mut available = 0;
+    for wanted in &plan.wanted {
+        match position(core, cx, wanted) {
+            Ok(Position::Records { topic, .. }) => {
+                let bytes = core.cluster.partition(topic, wanted.partition).map_or(0, |p| p.log.bytes_from(wanted.offset));
+                available += bytes.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
+            }
+            Ok(Position::Diverged { .. }) | Err(_) => return true,
+        }
+    }
+    available >= plan.min_bytes
+}
+
+/// What there is for a partition.
+enum Position<'a> {
+    /// Records from the offset on, perhaps none yet.
+    Records { topic: &'a str },
+    /// The client read records of a term that ended before: the largest common epoch and its end.
+    Diverged { epoch: i32, end: i64 },
+}
+
+fn position<'a>(core: &'a BrokerCore, cx: &Cx, wanted: &'a Wanted) -> Result<Position<'a>, ErrorCode> {
+    let topic = name_of(&core.cluster, &wanted.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
+    check_leader(core, cx, topic, wanted.partition, wanted.leader_epoch)?;
+    let Some(partition) = core.cluster.partition(topic, wanted.partition) else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    };
+    let log = &partition.log;
+    if wanted.last_fetched_epoch >= 0 {
+        let Some((epoch, end)) = log.end_of_epoch(wanted.last_fetched_epoch) else {
+            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+        };
+        if epoch < wanted.last_fetched_epoch || end < wanted.offset {
+            return Ok(Position::Diverged { epoch, end });
+        }
+    }
+    if wanted.offset < log.start_offset() || wanted.offset > log.end_offset() {
+        return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+    }
+    Ok(Position::Records { topic })
+}
+
+/// The answer to a fetch as things are.
+pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, plan: Plan) -> Vec<Bytes> {
+    let mut response = Response { session_id: plan.mode.id(), ..Response::default() };
+    let mut leaders = BTreeSet::new();
+    let mut left = plan.max_bytes;
+    // The first batch comes whole, however large, so that every client gets on.
+    let mut at_least_one = true;
+    for wanted in &plan.wanted {
+        let mut answer = answer(core, cx, &plan, wanted, left, at_least_one);
+        if let Some((leader, _)) = answer.leader {
+            leaders.insert(leader);
+        }
+        let bytes = answer.records_len() as u64;
+        left = left.saturating_sub(bytes);
+        at_least_one &= bytes == 0;
+        if bytes > 0
+            && let Some(name) = name_of(&core.cluster, &wanted.topic).map(str::to_owned)
+            && core.corrupts(cx, &name, wanted.partition)
+        {
+            flip_a_byte(&mut answer.records);
+        }
+        let key = (wanted.topic.clone(), wanted.partition);
+        let failed = answer.code != ErrorCode::NONE || answer.diverged.is_some();
+        let sessions = core.sessions(cx.node);
+        if sessions.answer(plan.mode, &key, failed, bytes > 0, answer.high_watermark, answer.log_start) {
+            response.push(wanted.topic.clone(), answer);
+        }
+    }
+    response.endpoints = leaders.iter().filter_map(|id| core.cluster.nodes.get(id)).cloned().collect();
+    write(cx, &response)
+}
+
+fn answer(core: &BrokerCore, cx: &Cx, plan: &Plan, wanted: &Wanted, left: u64, at_least_one: bool) -> PartitionAnswer {
+    let mut answer = PartitionAnswer::failed(wanted.partition, ErrorCode::NONE);
+    let partition = name_of(&core.cluster, &wanted.topic).and_then(|t| core.cluster.partition(t, wanted.partition));
+    let position = match position(core, cx, wanted) {
+        Ok(position) => position,
+        Err(code) => {
+            answer.code = code;
+            if tells_leader(code) {
+                answer.leader = partition.map(|p| (p.leader, p.leader_epoch));
+            }
+            return answer;
+        }
+    };
+    let Some(partition) = partition else { return answer };
+    answer.high_watermark = partition.log.end_offset();
+    answer.last_stable = partition.log.end_offset();
+    answer.log_start = partition.log.start_offset();
+    answer.read_committed = plan.read_committed;
+    match position {
+        Position::Diverged { epoch, end } => answer.diverged = Some((epoch, end)),
+        Position::Records { .. } => {
+            let max = left.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
+            if partition.log.read(wanted.offset, max, at_least_one, &mut answer.records).is_err() {
+                return PartitionAnswer::failed(wanted.partition, ErrorCode::KAFKA_STORAGE_ERROR);
+            }
+        }
+    }
+    answer
+}
+
+/// Damages the last byte of the first piece, in a copy of it.
+fn flip_a_byte(records: &mut [Bytes]) {
+    if let Some(piece) = records.iter_mut().max_by_key(|piece| piece.len()) {
+        let mut copy = BytesMut::from(piece.as_ref());
+        if let Some(byte) = copy.last_mut() {
+            *byte ^= 0x55;
+        }
+        *piece = copy.freeze();
+    }
+}

@@ -1,0 +1,294 @@
+//! One file per kind of request: decoded, answered, encoded.
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
+pub(crate) mod fetch;
+mod fetch_response;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{self, ApiKey};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
+
+use super::core::fault::Target;
+use super::core::{BrokerCore, Cx};
+use super::log::Refused;
+use crate::error::ErrorCode;
+
+/// The kinds of request the embedded broker answers, by Kafka's numbers.
+pub mod api_key {
+    #![allow(missing_docs)]
+    pub const PRODUCE: i16 = 0;
+    pub const FETCH: i16 = 1;
+    pub const LIST_OFFSETS: i16 = 2;
+    pub const METADATA: i16 = 3;
+    pub const OFFSET_COMMIT: i16 = 8;
+    pub const OFFSET_FETCH: i16 = 9;
+    pub const FIND_COORDINATOR: i16 = 10;
+    pub const API_VERSIONS: i16 = 18;
+    pub const CREATE_TOPICS: i16 = 19;
+    pub const DELETE_TOPICS: i16 = 20;
+    pub const INIT_PRODUCER_ID: i16 = 22;
+    pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+    pub const DESCRIBE_CONFIGS: i16 = 32;
+    pub const CREATE_PARTITIONS: i16 = 37;
+    pub const DESCRIBE_CLUSTER: i16 = 60;
+    pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
+}
+
+/// Kinds of request and the versions handled: what Kafka 4.3 has, as far as the decoders know it.
+pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
+    (api_key::PRODUCE, 3, 13),
+    (api_key::FETCH, 4, 18),
+    (api_key::LIST_OFFSETS, 1, 10),
+    (api_key::METADATA, 0, 13),
+    (api_key::OFFSET_COMMIT, 2, 9),
+    (api_key::OFFSET_FETCH, 1, 9),
+    (api_key::FIND_COORDINATOR, 0, 6),
+    (api_key::API_VERSIONS, 0, 4),
+    (api_key::CREATE_TOPICS, 2, 7),
+    (api_key::DELETE_TOPICS, 1, 6),
+    (api_key::INIT_PRODUCER_ID, 0, 5),
+    (api_key::OFFSET_FOR_LEADER_EPOCH, 2, 4),
+    (api_key::DESCRIBE_CONFIGS, 1, 4),
+    (api_key::CREATE_PARTITIONS, 0, 3),
+    (api_key::DESCRIBE_CLUSTER, 0, 2),
+    (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
+];
+
+/// What comes of a request.
+pub(crate) enum Outcome {
+    /// These bytes, a whole frame with its length.
+    Reply(Vec<Bytes>),
+    /// Nothing is answered (`acks=0`).
+    Silent,
+    /// The bytes make no sense, or the protocol says so.
+    Close,
+    /// A fetch waits for data.
+    Park(fetch::Plan),
+}
+
+/// The header of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) api_key: i16,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    /// Where the body begins.
+    body: usize,
+}
+
+impl Header {
+    /// Reads the header; `None` if the bytes make no sense or the kind of request does not exist here.
+    pub(crate) fn parse(frame: &[u8]) -> Option<Header> {
+        let api_key = i16::from_be_bytes(*frame.first_chunk()?);
+        let version = i16::from_be_bytes(*frame.get(2..)?.first_chunk()?);
+        let correlation_id = i32::from_be_bytes(*frame.get(4..)?.first_chunk()?);
+        let client_id_len = i16::from_be_bytes(*frame.get(8..)?.first_chunk()?);
+        let kind = ApiKey::try_from(api_key).ok()?;
+        let mut body = 10 + usize::try_from(client_id_len).unwrap_or(0);
+        if kind.request_header_version(version) >= 2 && kind.valid_versions().max >= version {
+            body = skip_tagged_fields(frame, body)?;
+        }
+        (body <= frame.len()).then_some(Header { api_key, version, correlation_id, body })
+    }
+
+    fn is_supported(&self) -> bool {
+        SUPPORTED.iter().any(|&(key, min, max)| key == self.api_key && (min..=max).contains(&self.version))
+    }
+}
+
+fn skip_tagged_fields(frame: &[u8], mut at: usize) -> Option<usize> {
+    for _ in 0..unsigned_varint(frame, &mut at)? {
+        unsigned_varint(frame, &mut at)?;
+        let len = unsigned_varint(frame, &mut at)?;
+        at = at.checked_add(len as usize)?;
+    }
+    Some(at)
+}
+
+fn unsigned_varint(bytes: &[u8], at: &mut usize) -> Option<u32> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Carries out a request.
+pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Bytes) -> Outcome {
+    if !header.is_supported() {
+        return match header.api_key {
+            api_key::API_VERSIONS => api_versions::unsupported(cx),
+            _ => Outcome::Close,
+        };
+    }
+    let body = frame.slice(header.body..);
+    match header.api_key {
+        api_key::PRODUCE => produce::handle(core, cx, body),
+        api_key::FETCH => fetch::handle(core, cx, body),
+        api_key::LIST_OFFSETS => run(core, cx, body, list_offsets::handle),
+        api_key::METADATA => run(core, cx, body, metadata::handle),
+        api_key::OFFSET_COMMIT => run(core, cx, body, offset_commit::handle),
+        api_key::OFFSET_FETCH => run(core, cx, body, offset_fetch::handle),
+        api_key::FIND_COORDINATOR => run(core, cx, body, find_coordinator::handle),
+        api_key::API_VERSIONS => run(core, cx, body, api_versions::handle),
+        api_key::CREATE_TOPICS => run(core, cx, body, create_topics::handle),
+        api_key::DELETE_TOPICS => run(core, cx, body, delete_topics::handle),
+        api_key::INIT_PRODUCER_ID => run(core, cx, body, init_producer_id::handle),
+        api_key::OFFSET_FOR_LEADER_EPOCH => run(core, cx, body, offset_for_leader_epoch::handle),
+        api_key::DESCRIBE_CONFIGS => run(core, cx, body, describe_configs::handle),
+        api_key::CREATE_PARTITIONS => run(core, cx, body, create_partitions::handle),
+        api_key::DESCRIBE_CLUSTER => run(core, cx, body, describe_cluster::handle),
+        api_key::DESCRIBE_TOPIC_PARTITIONS => run(core, cx, body, describe_topic_partitions::handle),
+        _ => Outcome::Close,
+    }
+}
+
+/// The topics and partitions a request names.
+pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Bytes) -> Vec<Target> {
+    if !header.is_supported() {
+        return Vec::new();
+    }
+    let body = frame.slice(header.body..);
+    let version = header.version;
+    let found = match header.api_key {
+        api_key::PRODUCE => decode(&body, version).map(|r| produce::targets(core, &r)),
+        api_key::FETCH => decode(&body, version).map(|r| fetch::targets(core, node, version, &r)),
+        api_key::LIST_OFFSETS => decode(&body, version).map(|r| list_offsets::targets(&r)),
+        api_key::METADATA => decode(&body, version).map(|r| metadata::targets(core, &r)),
+        api_key::OFFSET_COMMIT => decode(&body, version).map(|r| offset_commit::targets(&r)),
+        api_key::OFFSET_FETCH => decode(&body, version).map(|r| offset_fetch::targets(&r)),
+        api_key::CREATE_TOPICS => decode(&body, version).map(|r| create_topics::targets(&r)),
+        api_key::DELETE_TOPICS => decode(&body, version).map(|r| delete_topics::targets(core, version, &r)),
+        api_key::OFFSET_FOR_LEADER_EPOCH => decode(&body, version).map(|r| offset_for_leader_epoch::targets(&r)),
+        api_key::CREATE_PARTITIONS => decode(&body, version).map(|r| create_partitions::targets(&r)),
+        api_key::DESCRIBE_TOPIC_PARTITIONS => decode(&body, version).map(|r| describe_topic_partitions::targets(&r)),
+        _ => None,
+    };
+    found.unwrap_or_default()
+}
+
+/// Decodes a body whose lengths and counts were checked against the bytes there are.
+fn decode<R: Request>(body: &Bytes, version: i16) -> Option<R> {
+    R::decode(&mut body.clone(), version).ok()
+}
+
+fn run<R: Request>(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    body: Bytes,
+    answer: impl FnOnce(&mut BrokerCore, &Cx, R) -> R::Response,
+) -> Outcome {
+    match decode::<R>(&body, cx.version) {
+        Some(request) => {
+            let response = answer(core, cx, request);
+            reply(cx, &response)
+        }
+        None => Outcome::Close,
+    }
+}
+
+/// Encodes an answer as one frame.
+fn reply<T: Encodable + HeaderVersion>(cx: &Cx, response: &T) -> Outcome {
+    let mut frame = start_frame(cx, T::header_version(cx.version));
+    if response.encode(&mut frame, cx.version).is_err() {
+        // The decoders and encoders cover every version advertised (a test tries them all).
+        return Outcome::Close;
+    }
+    Outcome::Reply(vec![end_frame(frame, 0)])
+}
+
+/// A frame with room for its length, and the response header.
+fn start_frame(cx: &Cx, header_version: i16) -> BytesMut {
+    let mut frame = BytesMut::with_capacity(256);
+    frame.put_i32(0);
+    frame.put_i32(cx.correlation_id);
+    if header_version >= 1 {
+        frame.put_u8(0);
+    }
+    frame
+}
+
+/// Writes the length of a frame whose first part this is; `more` bytes follow in other parts.
+fn end_frame(mut frame: BytesMut, more: usize) -> Bytes {
+    let len = (frame.len() - 4 + more) as u32;
+    if let Some(room) = frame.first_chunk_mut::<4>() {
+        *room = len.to_be_bytes();
+    }
+    frame.freeze()
+}
+
+/// A code as the wire has it.
+fn wire(code: ErrorCode) -> i16 {
+    code.0 as i16
+}
+
+fn text(s: impl Into<String>) -> StrBytes {
+    StrBytes::from_string(s.into())
+}
+
+/// The code and the words of what `result` says.
+fn code_and_words<T>(result: &Result<T, Refused>) -> (i16, Option<StrBytes>) {
+    match result {
+        Ok(_) => (0, None),
+        Err(refused) => (wire(refused.code), refused.message.clone().map(StrBytes::from_string)),
+    }
+}
+
+/// The error for a partition that this node does not lead, if so: Kafka checks existence, leadership, then the epoch
+/// the client believes in (-1: it has no idea).
+fn check_leader(core: &BrokerCore, cx: &Cx, topic: &str, index: i32, believed_epoch: i32) -> Result<(), ErrorCode> {
+    if let Some(code) = cx.effects.error(topic, Some(index)) {
+        return Err(code);
+    }
+    let Some(partition) = core.cluster.partition(topic, index) else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    };
+    if believed_epoch >= 0 && believed_epoch != partition.leader_epoch {
+        return Err(if believed_epoch < partition.leader_epoch {
+            ErrorCode::FENCED_LEADER_EPOCH
+        } else {
+            ErrorCode::UNKNOWN_LEADER_EPOCH
+        });
+    }
+    if partition.leader != cx.node {
+        return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    }
+    Ok(())
+}
+
+/// True for the errors after which the answer tells who leads.
+fn tells_leader(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
+}
+
+/// All operations on a topic, as bits; without authorization everything is allowed.
+const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// All operations on the cluster, as bits.
+const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+
+fn broker_id(id: i32) -> messages::BrokerId {
+    messages::BrokerId(id)
+}
+
+fn topic_name(name: &str) -> messages::TopicName {
+    messages::TopicName(text(name))
+}

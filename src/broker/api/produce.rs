@@ -1,0 +1,156 @@
+//! Produce: one batch a partition, checked, appended, answered.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+
+use super::{Cx, Outcome, broker_id, check_leader, decode, reply, tells_leader, text, wire};
+use crate::broker::core::BrokerCore;
+use crate::broker::core::fault::Target;
+use crate::broker::core::topics::Appended;
+use crate::broker::log::{ProducedBatch, Refused};
+use crate::error::ErrorCode;
+
+const ACKS_NONE: i16 = 0;
+const ACKS_LEADER: i16 = 1;
+const ACKS_ALL: i16 = -1;
+/// From here on topics are named by id.
+const BY_ID: i16 = 13;
+/// A batch at least this long is worth keeping as received.
+const SHARE_MIN: usize = 16 * 1024;
+
+pub(super) fn targets(core: &BrokerCore, request: &ProduceRequest) -> Vec<Target> {
+    let each = |topic: &TopicProduceData| {
+        let name = core.cluster.name_of(topic.topic_id).unwrap_or(&topic.name).to_owned();
+        topic.partition_data.iter().map(move |p| (name.clone(), Some(p.index))).collect::<Vec<_>>()
+    };
+    request.topic_data.iter().flat_map(each).collect()
+}
+
+pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
+    let Some(request) = decode::<ProduceRequest>(&body, cx.version) else { return Outcome::Close };
+    let share = worth_sharing(&request, body.len());
+    drop(body);
+    let mut response = ProduceResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+    let mut failed = false;
+    let mut leaders = BTreeSet::new();
+    for topic in request.topic_data {
+        let name = if cx.version >= BY_ID {
+            core.cluster.name_of(topic.topic_id).map(str::to_owned)
+        } else {
+            Some(topic.name.to_string())
+        };
+        let mut partitions = Vec::with_capacity(topic.partition_data.len());
+        for partition in topic.partition_data {
+            let index = partition.index;
+            let result = match &name {
+                None => Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_ID)),
+                Some(name) => produce(core, cx, request.acks, name, partition, share),
+            };
+            failed |= result.is_err();
+            let mut answer = answer(index, &result, cx.version);
+            if let (Err(refused), Some(name)) = (&result, &name)
+                && cx.version >= 10
+                && tells_leader(refused.code)
+                && let Some(p) = core.cluster.partition(name, index)
+            {
+                leaders.insert(p.leader);
+                answer.current_leader = LeaderIdAndEpoch::default()
+                    .with_leader_id(broker_id(p.leader))
+                    .with_leader_epoch(p.leader_epoch);
+            }
+            partitions.push(answer);
+        }
+        response.responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.name)
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(partitions),
+        );
+    }
+    if request.acks == ACKS_NONE {
+        // The only way to tell a client that waits for no answer.
+        return if failed { Outcome::Close } else { Outcome::Silent };
+    }
+    let endpoints = leaders.iter().filter_map(|id| core.cluster.nodes.get(id)).map(|n| {
+        NodeEndpoint::default()
+            .with_node_id(broker_id(n.id))
+            .with_host(text(&n.host))
+            .with_port(i32::from(n.port))
+    });
+    response.node_endpoints = endpoints.collect();
+    reply(cx, &response)
+}
+
+/// Keeping received bytes keeps the whole frame alive, so it is done where large batches are most of it.
+fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
+    let batches = request.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(|p| p.records.as_ref());
+    let large: usize = batches.map(Bytes::len).filter(|&len| len >= SHARE_MIN).sum();
+    large * 2 >= frame_len
+}
+
+fn produce(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    acks: i16,
+    topic: &str,
+    partition: PartitionProduceData,
+    share: bool,
+) -> Result<Appended, Refused> {
+    if let Some(code) = cx.effects.error(topic, Some(partition.index)) {
+        return Err(Refused::plain(code));
+    }
+    let index = partition.index;
+    if core.cluster.partition(topic, index).is_none() {
+        return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    }
+    let records = partition.records.unwrap_or_default();
+    ProducedBatch::check_framing(&records, cx.version)?;
+    if !matches!(acks, ACKS_NONE | ACKS_LEADER | ACKS_ALL) {
+        return Err(Refused::plain(ErrorCode::INVALID_REQUIRED_ACKS));
+    }
+    check_leader(core, cx, topic, index, -1).map_err(Refused::plain)?;
+    let (Some(t), Some(p)) = (core.cluster.topic(topic), core.cluster.partition(topic, index)) else {
+        return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    };
+    let in_sync = core.cluster.in_sync(p).len();
+    if acks == ACKS_ALL && in_sync < t.config.min_insync_replicas {
+        return Err(Refused::new(
+            ErrorCode::NOT_ENOUGH_REPLICAS,
+            format!(
+                "The size of the current ISR {in_sync} is insufficient to satisfy the min.isr requirement of {} for partition {topic}-{index}",
+                t.config.min_insync_replicas
+            ),
+        ));
+    }
+    let batch = ProducedBatch::check(&records, cx.version, t.config.max_message_bytes)?;
+    if batch.header.attributes.is_transactional() {
+        return Err(Refused::plain(ErrorCode::INVALID_TXN_STATE));
+    }
+    let share = share && batch.len() >= SHARE_MIN;
+    core.append(cx.now, topic, index, batch, share)
+}
+
+fn answer(index: i32, result: &Result<Appended, Refused>, version: i16) -> PartitionProduceResponse {
+    let answer = PartitionProduceResponse::default().with_index(index);
+    match result {
+        Ok(appended) => answer
+            .with_base_offset(appended.base_offset)
+            .with_log_append_time_ms(appended.append_time.unwrap_or(-1))
+            .with_log_start_offset(appended.log_start),
+        Err(refused) => {
+            let answer = answer
+                .with_error_code(wire(refused.code))
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(-1);
+            let words = refused.message.clone().filter(|_| version >= 8);
+            answer.with_error_message(words.map(text))
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Faults on demand: what goes wrong, for which requests, how often.
+
+use std::time::Duration;
+
+use crate::error::ErrorCode;
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The request is not carried out; the topics and partitions it names that match (or, where it names none, the
+    /// whole answer) carry this error.
+    Error {
+        /// One of Kafka's codes.
+        code: ErrorCode,
+    },
+    /// The request is carried out and answered this much later than it came; requests behind it wait.
+    Delay(Duration),
+    /// The connection is closed; the request is not carried out.
+    Drop,
+    /// The request is carried out, its answer never sent; then the connection is closed, or kept.
+    SwallowReply {
+        /// Whether the connection is closed.
+        close: bool,
+    },
+    /// The request is carried out, only so many bytes of the answer are sent, and the connection is closed.
+    PartialReply {
+        /// Bytes sent, the four of the length included.
+        bytes: usize,
+    },
+    /// One byte of the fetched records is flipped, so that the first batch's checksum is wrong. Counts only fetches
+    /// that bring records.
+    CorruptBatch,
+    /// The answer carries this throttle time, and the connection is not read for so long.
+    Throttle(Duration),
+}
+
+/// A fault and the requests it is for: once for any request on any node, until narrowed or widened.
+#[derive(Clone, Debug)]
+pub struct FaultRule {
+    pub(crate) fault: Fault,
+    pub(crate) node: Option<i32>,
+    pub(crate) api: Option<i16>,
+    pub(crate) topic: Option<String>,
+    pub(crate) partition: Option<i32>,
+    pub(crate) left: Option<u32>,
+}
+
+impl FaultRule {
+    /// `fault`, once, for any request on any node.
+    pub fn new(fault: Fault) -> Self {
+        FaultRule { fault, node: None, api: None, topic: None, partition: None, left: Some(1) }
+    }
+
+    /// Only on this node.
+    pub fn node(mut self, id: i32) -> Self {
+        self.node = Some(id);
+        self
+    }
+
+    /// Only for this kind of request, see [`api_key`](crate::broker::api_key).
+    pub fn api(mut self, key: i16) -> Self {
+        self.api = Some(key);
+        self
+    }
+
+    /// Only for requests that name this topic.
+    pub fn topic(mut self, name: impl Into<String>) -> Self {
+        self.topic = Some(name.into());
+        self
+    }
+
+    /// Only for requests that name this partition.
+    pub fn partition(mut self, index: i32) -> Self {
+        self.partition = Some(index);
+        self
+    }
+
+    /// For so many requests.
+    pub fn times(mut self, times: u32) -> Self {
+        self.left = Some(times);
+        self
+    }
+
+    /// For every request until it is removed.
+    pub fn forever(mut self) -> Self {
+        self.left = None;
+        self
+    }
+
+    fn concerns(&self, node: i32, api: i16) -> bool {
+        self.left != Some(0) && self.node.is_none_or(|n| n == node) && self.api.is_none_or(|a| a == api)
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.topic.is_some() || self.partition.is_some()
+    }
+
+    fn covers(&self, topic: &str, partition: Option<i32>) -> bool {
+        self.topic.as_deref().is_none_or(|t| t == topic)
+            && self.partition.is_none_or(|wanted| partition.is_none_or(|p| p == wanted))
+    }
+
+    fn spend(&mut self) {
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+    }
+}
+
+/// A topic a request names, and the partition if it names one.
+pub(crate) type Target = (String, Option<i32>);
+
+/// The faults that one request met.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effects {
+    errors: Vec<FaultRule>,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) drop: bool,
+    /// Whether to close the connection after swallowing the reply.
+    pub(crate) swallow: Option<bool>,
+    pub(crate) cut: Option<usize>,
+    pub(crate) throttle: Duration,
+}
+
+impl Effects {
+    /// The error to answer for a partition (or a topic).
+    pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<ErrorCode> {
+        self.errors.iter().find(|rule| rule.covers(topic, partition)).and_then(error_of)
+    }
+
+    /// The error to answer where a request names no topic.
+    pub(crate) fn any_error(&self) -> Option<ErrorCode> {
+        self.errors.first().and_then(error_of)
+    }
+
+    /// The throttle time as the wire has it.
+    pub(crate) fn throttle_ms(&self) -> i32 {
+        i32::try_from(self.throttle.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+fn error_of(rule: &FaultRule) -> Option<ErrorCode> {
+    match rule.fault {
+        Fault::Error { code } => Some(code),
+        _ => None,
+    }
+}
+
+/// The faults that wait for their requests, in the order they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<FaultRule>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, rule: FaultRule) {
+        self.0.push(rule);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What a request meets; each rule that matches is used up by one. `targets` is asked only if a rule needs it.
+    pub(crate) fn meet(&mut self, node: i32, api: i16, targets: impl FnOnce() -> Vec<Target>) -> Effects {
+        let mut effects = Effects::default();
+        if self.0.is_empty() {
+            return effects;
+        }
+        let mut targets = Some(targets);
+        let mut known: Vec<Target> = Vec::new();
+        for rule in &mut self.0 {
+            if !rule.concerns(node, api) || rule.fault == Fault::CorruptBatch {
+                continue;
+            }
+            if rule.is_narrow() {
+                if let Some(ask) = targets.take() {
+                    known = ask();
+                }
+                if !known.iter().any(|(topic, partition)| rule.covers(topic, *partition)) {
+                    continue;
+                }
+            }
+            rule.spend();
+            match rule.fault {
+                Fault::Error { .. } => effects.errors.push(rule.clone()),
+                Fault::Delay(delay) => effects.delay = Some(effects.delay.unwrap_or_default() + delay),
+                Fault::Drop => effects.drop = true,
+                Fault::SwallowReply { close } => effects.swallow = Some(close),
+                Fault::PartialReply { bytes } => effects.cut = Some(bytes),
+                Fault::Throttle(time) => effects.throttle = time,
+                Fault::CorruptBatch => {}
+            }
+        }
+        self.0.retain(|rule| rule.left != Some(0));
+        effects
+    }
+
+    /// Whether the records about to be sent of this partition are to be damaged.
+    pub(crate) fn corrupts(&mut self, node: i32, api: i16, topic: &str, partition: i32) -> bool {
+        let Some(rule) = self.0.iter_mut().find(|rule| {
+            rule.fault == Fault::CorruptBatch && rule.concerns(node, api) && rule.covers(topic, Some(partition))
+        }) else {
+            return false;
+        };
+        rule.spend();
+        self.0.retain(|rule| rule.left != Some(0));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_meets_only_its_requests_and_only_so_often() {
+        let mut faults = Faults::default();
+        faults.add(FaultRule::new(Fault::Drop).node(2).api(0).times(2));
+        assert!(!faults.meet(1, 0, Vec::new).drop);
+        assert!(!faults.meet(2, 1, Vec::new).drop);
+        assert!(faults.meet(2, 0, Vec::new).drop);
+        assert!(faults.meet(2, 0, Vec::new).drop);
+        assert!(!faults.meet(2, 0, Vec::new).drop);
+    }
+
+    #[test]
+    fn errors_reach_the_partitions_they_name() {
+        let mut faults = Faults::default();
+        let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        faults.add(FaultRule::new(Fault::Error { code }).topic("t").partition(1).forever());
+        assert!(faults.meet(1, 0, || vec![("t".to_owned(), Some(0))]).any_error().is_none());
+        let met = faults.meet(1, 0, || vec![("t".to_owned(), Some(0)), ("t".to_owned(), Some(1))]);
+        assert_eq!(met.error("t", Some(0)), None);
+        assert_eq!(met.error("t", Some(1)), Some(code));
+        faults.clear();
+        assert!(faults.meet(1, 0, || vec![("t".to_owned(), Some(1))]).any_error().is_none());
+    }
+
+    #[test]
+    fn corruption_waits_for_records() {
+        let mut faults = Faults::default();
+        faults.add(FaultRule::new(Fault::CorruptBatch).topic("t"));
+        faults.meet(1, 1, || vec![("t".to_owned(), Some(0))]);
+        assert!(!faults.corrupts(1, 1, "u", 0));
+        assert!(faults.corrupts(1, 1, "t", 0));
+        assert!(!faults.corrupts(1, 1, "t", 0));
+    }
+}

@@ -1,0 +1,404 @@
+//! The broker as plain data: frames and the time go in, actions come out. It has no socket, no clock, no thread; a
+//! server or a simulator drives it. One random source, and no order that depends on hashing.
+
+pub(crate) mod cluster;
+pub(crate) mod fault;
+pub(crate) mod fetch_session;
+pub(crate) mod offsets;
+pub(crate) mod producer_state;
+pub(crate) mod random;
+pub(crate) mod storage;
+pub(crate) mod topic_config;
+mod topics;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::cluster::Cluster;
+use self::fault::{Effects, FaultRule, Faults};
+use self::fetch_session::FetchSessions;
+use self::offsets::GroupOffsets;
+use self::storage::Storage;
+use super::api::{self, Outcome, fetch};
+
+/// The time: monotonic for waiting, wall clock for timestamps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// Since some fixed moment.
+    pub(crate) mono: Duration,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) wall_ms: i64,
+}
+
+/// Names one connection for as long as the core lives.
+pub(crate) type ConnId = u64;
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send these bytes, one frame with its length in front (or the start of one, with a `Close` behind it).
+    Reply { conn: ConnId, parts: Vec<Bytes> },
+    /// Close the connection once what was to be sent is sent.
+    Close { conn: ConnId },
+}
+
+/// The request being handled and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Cx {
+    pub(crate) now: Now,
+    pub(crate) node: i32,
+    pub(crate) conn: ConnId,
+    pub(crate) api_key: i16,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) effects: Effects,
+}
+
+struct Conn {
+    node: i32,
+    /// Frames that came while an earlier request was not answered yet, with the time each came.
+    queue: VecDeque<(Now, Bytes)>,
+    /// A request waits for data or for a delay to pass.
+    busy: bool,
+    /// Throttled: nothing is handled until then.
+    muted_until: Duration,
+}
+
+/// A frame whose delay is not over.
+struct Delayed {
+    conn: ConnId,
+    frame: Bytes,
+    effects: Effects,
+}
+
+enum Timer {
+    Fetch(u64),
+    Delayed(Box<Delayed>),
+    Unmute(ConnId),
+}
+
+/// What the broker does by default.
+#[derive(Clone, Debug)]
+pub(crate) struct CoreOptions {
+    pub(crate) auto_create_topics: bool,
+    /// Most bytes of batches kept in memory, over all partitions.
+    pub(crate) memory_bytes: u64,
+}
+
+/// A whole cluster of brokers.
+pub(crate) struct BrokerCore {
+    pub(crate) cluster: Cluster,
+    pub(crate) options: CoreOptions,
+    pub(crate) storage: Storage,
+    pub(crate) offsets: GroupOffsets,
+    pub(crate) next_producer_id: i64,
+    /// Bytes of batches held, over all partitions.
+    pub(crate) held_bytes: u64,
+    faults: Faults,
+    sessions: BTreeMap<i32, FetchSessions>,
+    counters: BTreeMap<(i32, i16), u64>,
+    paused: BTreeSet<i32>,
+    conns: BTreeMap<ConnId, Conn>,
+    next_conn: ConnId,
+    parked: BTreeMap<u64, (Cx, fetch::Plan)>,
+    timers: BTreeMap<(Duration, u64), Timer>,
+    next_id: u64,
+    /// Parked fetches that an append has made worth another look.
+    woken: BTreeSet<u64>,
+}
+
+impl BrokerCore {
+    pub(crate) fn new(cluster: Cluster, options: CoreOptions, storage: Storage) -> Self {
+        Self {
+            cluster,
+            options,
+            storage,
+            offsets: GroupOffsets::default(),
+            next_producer_id: 0,
+            held_bytes: 0,
+            faults: Faults::default(),
+            sessions: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            conns: BTreeMap::new(),
+            next_conn: 1,
+            parked: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            next_id: 0,
+            woken: BTreeSet::new(),
+        }
+    }
+
+    /// A client connected to `node`.
+    pub(crate) fn connected(&mut self, node: i32) -> ConnId {
+        let id = self.next_conn;
+        self.next_conn += 1;
+        self.conns.insert(id, Conn { node, queue: VecDeque::new(), busy: false, muted_until: Duration::ZERO });
+        id
+    }
+
+    /// The connection is gone.
+    pub(crate) fn disconnected(&mut self, conn: ConnId) {
+        if self.conns.remove(&conn).is_some() {
+            let gone: Vec<u64> = self.parked.iter().filter(|(_, (cx, _))| cx.conn == conn).map(|(&id, _)| id).collect();
+            for id in gone {
+                self.unpark(id);
+            }
+        }
+    }
+
+    /// How many requests of a connection wait for earlier ones; a driver reads no more above some number.
+    pub(crate) fn backlog(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |c| c.queue.len())
+    }
+
+    /// A whole frame came, without its length.
+    pub(crate) fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes, out: &mut Vec<Action>) {
+        if let Some(c) = self.conns.get_mut(&conn) {
+            c.queue.push_back((now, frame));
+            self.pump(now, conn, out);
+            self.settle(now, out);
+        }
+    }
+
+    /// When [`tick`](Self::tick) wants to be called next.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.timers.keys().next().map(|&(at, _)| at)
+    }
+
+    /// Does what has become due.
+    pub(crate) fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+        while let Some(entry) = self.timers.first_entry()
+            && entry.key().0 <= now.mono
+        {
+            match entry.remove() {
+                Timer::Fetch(id) => self.complete_fetch(now, id, out),
+                Timer::Delayed(delayed) => {
+                    let Delayed { conn, frame, effects } = *delayed;
+                    if let Some(c) = self.conns.get_mut(&conn) {
+                        c.busy = false;
+                        self.process(now, conn, frame, Some(effects), out);
+                        self.pump(now, conn, out);
+                    }
+                }
+                Timer::Unmute(conn) => self.pump(now, conn, out),
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// Adds a fault.
+    pub(crate) fn add_fault(&mut self, rule: FaultRule) {
+        self.faults.add(rule);
+    }
+
+    /// Removes all faults.
+    pub(crate) fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Requests of a kind seen by a node, or by all.
+    pub(crate) fn requests_seen(&self, node: Option<i32>, api: i16) -> u64 {
+        let of = |&(n, a): &(i32, i16)| a == api && node.is_none_or(|wanted| wanted == n);
+        self.counters.iter().filter(|(key, _)| of(key)).map(|(_, count)| count).sum()
+    }
+
+    /// A paused node takes requests and answers none until it goes on.
+    pub(crate) fn pause(&mut self, now: Now, node: i32, paused: bool, out: &mut Vec<Action>) {
+        if paused {
+            self.paused.insert(node);
+            return;
+        }
+        self.paused.remove(&node);
+        let waiting: Vec<ConnId> = self.conns.iter().filter(|(_, c)| c.node == node).map(|(&id, _)| id).collect();
+        for conn in waiting {
+            self.pump(now, conn, out);
+        }
+        self.woken.extend(self.parked.keys());
+        self.settle(now, out);
+    }
+
+    /// Stops a node (its connections are closed) or starts it again.
+    pub(crate) fn set_alive(&mut self, now: Now, node: i32, alive: bool, out: &mut Vec<Action>) {
+        self.cluster.set_alive(node, alive);
+        if !alive {
+            let gone: Vec<ConnId> = self.conns.iter().filter(|(_, c)| c.node == node).map(|(&id, _)| id).collect();
+            for conn in gone {
+                self.disconnected(conn);
+                out.push(Action::Close { conn });
+            }
+            self.sessions.remove(&node);
+        }
+        self.leaders_changed(now, out);
+    }
+
+    /// Makes `node` the leader of a partition. False if there is no such partition or the node is stopped.
+    pub(crate) fn move_leader(&mut self, now: Now, topic: &str, partition: i32, node: i32, out: &mut Vec<Action>) -> bool {
+        let moved = self.cluster.move_leader(topic, partition, node);
+        self.leaders_changed(now, out);
+        moved
+    }
+
+    /// Fetches that wait on a partition led elsewhere now are to learn it.
+    pub(crate) fn leaders_changed(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.woken.extend(self.parked.keys());
+        self.save_topics();
+        self.settle(now, out);
+    }
+
+    pub(crate) fn sessions(&mut self, node: i32) -> &mut FetchSessions {
+        self.sessions.entry(node).or_default()
+    }
+
+    /// Whether records about to be sent are to be damaged.
+    pub(crate) fn corrupts(&mut self, cx: &Cx, topic: &str, partition: i32) -> bool {
+        self.faults.corrupts(cx.node, cx.api_key, topic, partition)
+    }
+
+    /// An append to a partition may complete these fetches.
+    pub(crate) fn wake(&mut self, watchers: &BTreeSet<u64>) {
+        self.woken.extend(watchers);
+    }
+
+    /// Handles a connection's frames until one of them has to wait.
+    fn pump(&mut self, now: Now, conn: ConnId, out: &mut Vec<Action>) {
+        while let Some(c) = self.conns.get_mut(&conn)
+            && !c.busy
+            && c.muted_until <= now.mono
+            && !self.paused.contains(&c.node)
+            && let Some((came, frame)) = c.queue.pop_front()
+        {
+            let effects = match self.peek(conn, &frame) {
+                Some((node, header)) => {
+                    *self.counters.entry((node, header.api_key)).or_default() += 1;
+                    let mut faults = std::mem::take(&mut self.faults);
+                    let effects = faults.meet(node, header.api_key, || api::targets(self, node, &header, &frame));
+                    self.faults = faults;
+                    effects
+                }
+                None => Effects::default(),
+            };
+            let due = came.mono + effects.delay.unwrap_or_default();
+            if effects.drop {
+                self.close(conn, out);
+            } else if due > now.mono {
+                if let Some(c) = self.conns.get_mut(&conn) {
+                    c.busy = true;
+                }
+                self.timer(due, Timer::Delayed(Box::new(Delayed { conn, frame, effects })));
+            } else {
+                self.process(now, conn, frame, Some(effects), out);
+            }
+        }
+    }
+
+    fn peek(&self, conn: ConnId, frame: &Bytes) -> Option<(i32, api::Header)> {
+        Some((self.conns.get(&conn)?.node, api::Header::parse(frame)?))
+    }
+
+    fn process(&mut self, now: Now, conn: ConnId, frame: Bytes, effects: Option<Effects>, out: &mut Vec<Action>) {
+        let Some((node, header)) = self.peek(conn, &frame) else { return self.close(conn, out) };
+        let cx = Cx {
+            now,
+            node,
+            conn,
+            api_key: header.api_key,
+            version: header.version,
+            correlation_id: header.correlation_id,
+            effects: effects.unwrap_or_default(),
+        };
+        match api::handle(self, &cx, &header, frame) {
+            Outcome::Reply(parts) => self.reply(now, &cx, parts, out),
+            Outcome::Silent => {}
+            Outcome::Close => self.close(conn, out),
+            Outcome::Park(plan) => self.park(cx, plan),
+        }
+    }
+
+    fn reply(&mut self, now: Now, cx: &Cx, parts: Vec<Bytes>, out: &mut Vec<Action>) {
+        let conn = cx.conn;
+        if !cx.effects.throttle.is_zero()
+            && let Some(c) = self.conns.get_mut(&conn)
+        {
+            c.muted_until = now.mono + cx.effects.throttle;
+            let until = c.muted_until;
+            self.timer(until, Timer::Unmute(conn));
+        }
+        if let Some(close) = cx.effects.swallow {
+            if close {
+                self.close(conn, out);
+            }
+        } else if let Some(bytes) = cx.effects.cut {
+            out.push(Action::Reply { conn, parts: cut(parts, bytes) });
+            self.close(conn, out);
+        } else {
+            out.push(Action::Reply { conn, parts });
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, out: &mut Vec<Action>) {
+        self.disconnected(conn);
+        out.push(Action::Close { conn });
+    }
+
+    fn timer(&mut self, at: Duration, timer: Timer) -> u64 {
+        self.next_id += 1;
+        self.timers.insert((at, self.next_id), timer);
+        self.next_id
+    }
+
+    fn park(&mut self, cx: Cx, mut plan: fetch::Plan) {
+        let Some(c) = self.conns.get_mut(&cx.conn) else { return };
+        c.busy = true;
+        // The timer has the number of the fetch it is for.
+        let id = self.next_id + 1;
+        plan.timer = (plan.deadline, self.timer(plan.deadline, Timer::Fetch(id)));
+        plan.watch(&mut self.cluster, id);
+        self.parked.insert(id, (cx, plan));
+    }
+
+    fn unpark(&mut self, id: u64) -> Option<(Cx, fetch::Plan)> {
+        let (cx, plan) = self.parked.remove(&id)?;
+        self.timers.remove(&plan.timer);
+        plan.unwatch(&mut self.cluster, id);
+        Some((cx, plan))
+    }
+
+    fn complete_fetch(&mut self, now: Now, id: u64, out: &mut Vec<Action>) {
+        let Some((mut cx, plan)) = self.unpark(id) else { return };
+        cx.now = now;
+        let parts = fetch::respond(self, &cx, plan);
+        if let Some(c) = self.conns.get_mut(&cx.conn) {
+            c.busy = false;
+        }
+        self.reply(now, &cx, parts, out);
+        self.pump(now, cx.conn, out);
+    }
+
+    /// Completes woken fetches that have enough now, until none is left. Those of paused nodes wait.
+    fn settle(&mut self, now: Now, out: &mut Vec<Action>) {
+        while let Some(id) = self.woken.pop_first() {
+            let ready = self.parked.get(&id).is_some_and(|(cx, plan)| {
+                !self.paused.contains(&cx.node) && fetch::is_ready(&self.cluster, cx, plan)
+            });
+            if ready {
+                self.complete_fetch(now, id, out);
+            }
+        }
+    }
+}
+
+/// The first `bytes` bytes of `parts`.
+fn cut(parts: Vec<Bytes>, mut bytes: usize) -> Vec<Bytes> {
+    let mut kept = Vec::new();
+    for part in parts {
+        let take = part.len().min(bytes);
+        bytes -= take;
+        if take > 0 {
+            kept.push(part.slice(..take));
+        }
+    }
+    kept
+}

@@ -1,0 +1,51 @@
+//! Offsets that groups committed.
+
+use std::collections::BTreeMap;
+
+/// One committed position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) offset: i64,
+    /// -1 if the client did not say.
+    pub(crate) leader_epoch: i32,
+    pub(crate) metadata: String,
+}
+
+/// Committed positions by group, topic and partition.
+#[derive(Debug, Default)]
+pub(crate) struct GroupOffsets(BTreeMap<String, BTreeMap<(String, i32), Committed>>);
+
+impl GroupOffsets {
+    pub(crate) fn commit(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+        self.0.entry(group.to_owned()).or_default().insert((topic.to_owned(), partition), committed);
+    }
+
+    pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
+        self.0.get(group)?.get(&(topic.to_owned(), partition))
+    }
+
+    /// Everything a group committed, by topic and partition.
+    pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = (&str, i32, &Committed)> {
+        self.0.get(group).into_iter().flatten().map(|((topic, partition), c)| (topic.as_str(), *partition, c))
+    }
+
+    /// Everything, by group.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str, i32, &Committed)> {
+        let each = |(group, of): (_, _)| -> Vec<_> { flatten(group, of) };
+        self.0.iter().flat_map(each)
+    }
+
+    /// Forgets a topic that was deleted.
+    pub(crate) fn forget_topic(&mut self, topic: &str) {
+        for group in self.0.values_mut() {
+            group.retain(|(t, _), _| t != topic);
+        }
+    }
+}
+
+fn flatten<'a>(
+    group: &'a String,
+    of: &'a BTreeMap<(String, i32), Committed>,
+) -> Vec<(&'a str, &'a str, i32, &'a Committed)> {
+    of.iter().map(|((topic, partition), c)| (group.as_str(), topic.as_str(), *partition, c)).collect()
+}

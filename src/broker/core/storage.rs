@@ -1,0 +1,199 @@
+//! Where the broker keeps what is to outlive it: nowhere, or a directory. Logs are segment files, one directory per
+//! partition as Kafka lays them out; everything else is one small text file, replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::cluster::Cluster;
+use super::offsets::{Committed, GroupOffsets};
+use crate::broker::log::{LogFiles, PartitionLog, Recovered};
+
+const STATE: &str = "ottla-broker.state";
+/// First line of the file, so that another format is noticed.
+const FORMAT: &str = "ottla-broker\t1";
+
+/// Memory only, or a directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Storage {
+    dir: Option<PathBuf>,
+}
+
+/// A topic as it was saved.
+pub(crate) struct SavedTopic {
+    pub(crate) name: String,
+    pub(crate) id: Uuid,
+    pub(crate) config: BTreeMap<String, String>,
+    /// Leader epoch and replicas of each partition.
+    pub(crate) partitions: Vec<(i32, Vec<i32>)>,
+}
+
+/// What was saved.
+#[derive(Default)]
+pub(crate) struct Saved {
+    pub(crate) cluster_id: String,
+    pub(crate) next_producer_id: i64,
+    pub(crate) topics: Vec<SavedTopic>,
+    pub(crate) offsets: GroupOffsets,
+}
+
+impl Storage {
+    /// Keeps everything under `dir`, or in memory only.
+    pub(crate) fn new(dir: Option<PathBuf>) -> Self {
+        Self { dir }
+    }
+
+    /// True if nothing is kept beyond the life of the broker.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.dir.is_none()
+    }
+
+    /// An empty log for a new partition; what an earlier topic of this name has left behind is removed.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn new_log(&self, topic: &str, partition: usize, segment_bytes: u64) -> io::Result<PartitionLog> {
+        if let Some(dir) = &self.dir {
+            match fs::remove_dir_all(dir.join(format!("{topic}-{partition}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(self.open_log(topic, partition, segment_bytes)?.0)
+    }
+
+    /// The log of a partition with what the directory holds of it.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn open_log(&self, topic: &str, partition: usize, segment_bytes: u64) -> io::Result<(PartitionLog, Vec<Recovered>)> {
+        let Some(dir) = &self.dir else { return Ok((PartitionLog::in_memory(), Vec::new())) };
+        let (files, recovered) = LogFiles::open(&dir.join(format!("{topic}-{partition}")), segment_bytes)?;
+        Ok((PartitionLog::in_files(files, &recovered), recovered))
+    }
+
+    /// Saves everything but the logs.
+    ///
+    /// # Errors
+    /// The file system's; what was saved before is still there then.
+    pub(crate) fn save(&self, cluster: &Cluster, next_producer_id: i64, offsets: &GroupOffsets) -> io::Result<()> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let mut lines = vec![FORMAT.to_owned(), format!("cluster\t{}", cluster.id)];
+        lines.push(format!("next-producer-id\t{next_producer_id}"));
+        for topic in cluster.topics() {
+            lines.push(format!("topic\t{}\t{}", topic.name, topic.id));
+            for (name, value) in topic.config.given() {
+                lines.push(format!("config\t{}\t{}", escape(name), escape(value)));
+            }
+            for partition in &topic.partitions {
+                let replicas: Vec<String> = partition.replicas.iter().map(i32::to_string).collect();
+                lines.push(format!("partition\t{}\t{}", partition.leader_epoch, replicas.join(",")));
+            }
+        }
+        for (group, topic, partition, c) in offsets.all() {
+            let (group, metadata) = (escape(group), escape(&c.metadata));
+            lines.push(format!("offset\t{group}\t{topic}\t{partition}\t{}\t{}\t{metadata}", c.offset, c.leader_epoch));
+        }
+        lines.push(String::new());
+        fs::create_dir_all(dir)?;
+        let new = dir.join(format!("{STATE}.new"));
+        fs::write(&new, lines.join("\n"))?;
+        fs::rename(new, dir.join(STATE))
+    }
+
+    /// Reads back what was saved; `None` if nothing was.
+    ///
+    /// # Errors
+    /// The file system's, or `InvalidData` with the line that makes no sense.
+    pub(crate) fn load(&self) -> io::Result<Option<Saved>> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        let path = dir.join(STATE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let mut saved = Saved::default();
+        for (number, line) in text.lines().enumerate() {
+            let good = if number == 0 { (line == FORMAT).then_some(()) } else { parse_line(line, &mut saved) };
+            if good.is_none() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{}: line {} makes no sense: {line:?}", path.display(), number + 1),
+                ));
+            }
+        }
+        Ok(Some(saved))
+    }
+}
+
+fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    match fields.as_slice() {
+        ["cluster", id] => saved.cluster_id = (*id).to_owned(),
+        ["next-producer-id", id] => saved.next_producer_id = id.parse().ok()?,
+        ["topic", name, id] => saved.topics.push(SavedTopic {
+            name: (*name).to_owned(),
+            id: id.parse().ok()?,
+            config: BTreeMap::new(),
+            partitions: Vec::new(),
+        }),
+        ["config", name, value] => {
+            saved.topics.last_mut()?.config.insert(unescape(name)?, unescape(value)?);
+        }
+        ["partition", epoch, replicas] => {
+            let replicas: Result<Vec<i32>, _> = replicas.split(',').map(str::parse).collect();
+            saved.topics.last_mut()?.partitions.push((epoch.parse().ok()?, replicas.ok()?));
+        }
+        ["offset", group, topic, partition, offset, leader_epoch, metadata] => {
+            let committed = Committed {
+                offset: offset.parse().ok()?,
+                leader_epoch: leader_epoch.parse().ok()?,
+                metadata: unescape(metadata)?,
+            };
+            saved.offsets.commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Control characters and `%` as `%XX`, so that a field holds no tab and no line break.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '%' || c.is_ascii_control() {
+            out.push_str(&format!("%{:02X}", c as u32));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut out = parts.next()?.to_owned();
+    for part in parts {
+        let code = u8::from_str_radix(part.get(..2)?, 16).ok()?;
+        out.push(char::from(code));
+        out.push_str(part.get(2..)?);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping_goes_both_ways() {
+        for text in ["", "plain", "a\tb\nc%d", "%%", "ünï\u{7f}"] {
+            assert!(!escape(text).contains(['\t', '\n']));
+            assert_eq!(unescape(&escape(text)).as_deref(), Some(text));
+        }
+        assert_eq!(unescape("%4"), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! Topics come and go, batches are appended, old ones are dropped.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::cluster::{NO_NODE, Partition, Placement, Topic};
+use super::producer_state::Sequence;
+use super::storage::Saved;
+use super::topic_config::TopicConfig;
+use super::{BrokerCore, Now};
+use crate::broker::log::{ProducedBatch, Refused};
+use crate::error::ErrorCode;
+
+/// What a partition answers to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    pub(crate) append_time: Option<i64>,
+    pub(crate) log_start: i64,
+}
+
+impl BrokerCore {
+    /// Creates a topic, or only says whether it could be.
+    ///
+    /// # Errors
+    /// What Kafka answers.
+    pub(crate) fn create_topic(
+        &mut self,
+        name: &str,
+        placement: &Placement,
+        config: BTreeMap<String, String>,
+        validate_only: bool,
+    ) -> Result<(Vec<Vec<i32>>, TopicConfig), Refused> {
+        let replicas = self.cluster.plan_topic(name, placement)?;
+        let config = TopicConfig::new(config).map_err(|why| Refused::new(ErrorCode::INVALID_CONFIG, why))?;
+        if !validate_only {
+            let partitions = self.open_partitions(name, 0, &replicas, &config)?;
+            let id = self.cluster.random.uuid();
+            self.cluster.insert(Topic { name: name.to_owned(), id, config: config.clone(), partitions });
+            self.save_topics();
+        }
+        Ok((replicas, config))
+    }
+
+    fn open_partitions(
+        &mut self,
+        topic: &str,
+        first: usize,
+        replicas: &[Vec<i32>],
+        config: &TopicConfig,
+    ) -> Result<Vec<Partition>, Refused> {
+        let mut partitions = Vec::with_capacity(replicas.len());
+        for (i, replicas) in replicas.iter().enumerate() {
+            let log = self.storage.new_log(topic, first + i, config.segment_bytes).map_err(storage_error)?;
+            partitions.push(Partition::new(replicas.clone(), NO_NODE, log));
+        }
+        Ok(partitions)
+    }
+
+    /// Adds partitions to a topic, or only says whether it could.
+    ///
+    /// # Errors
+    /// What Kafka answers.
+    pub(crate) fn create_partitions(
+        &mut self,
+        name: &str,
+        count: i32,
+        assigned: Option<&[Vec<i32>]>,
+        validate_only: bool,
+    ) -> Result<(), Refused> {
+        let replicas = self.cluster.plan_partitions(name, count, assigned)?;
+        let Some(topic) = self.cluster.topic(name) else {
+            return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        };
+        if !validate_only {
+            let (first, config) = (topic.partitions.len(), topic.config.clone());
+            let partitions = self.open_partitions(name, first, &replicas, &config)?;
+            self.cluster.extend(name, partitions);
+            self.save_topics();
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic and its records. False if there is none of this name.
+    pub(crate) fn delete_topic(&mut self, name: &str) -> bool {
+        let Some(topic) = self.cluster.remove(name) else { return false };
+        for partition in topic.partitions {
+            self.held_bytes -= partition.log.size();
+            // Fetches that wait on it are to learn that it is gone.
+            self.woken.extend(partition.watchers);
+            // Files that can't be deleted now are removed before a later topic of this name uses their place.
+            let _ = partition.log.delete();
+        }
+        self.offsets.forget_topic(name);
+        self.save_topics();
+        true
+    }
+
+    /// Takes up what an earlier broker saved in the directory.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn restore(&mut self, saved: Saved) -> io::Result<()> {
+        self.cluster.id = saved.cluster_id;
+        self.next_producer_id = saved.next_producer_id;
+        self.offsets = saved.offsets;
+        for topic in saved.topics {
+            let config = TopicConfig::new(topic.config).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for (index, (epoch, replicas)) in topic.partitions.into_iter().enumerate() {
+                let (log, recovered) = self.storage.open_log(&topic.name, index, config.segment_bytes)?;
+                self.held_bytes += log.size();
+                let mut partition = Partition::new(self.known_nodes(replicas), epoch, log);
+                for batch in &recovered {
+                    let batch = ProducedBatch { header: batch.header, bytes: Default::default() };
+                    partition.producers.written(&batch.header, batch.append_time());
+                }
+                let largest = partition.producers.max_id().unwrap_or(-1);
+                self.next_producer_id = self.next_producer_id.max(largest + 1);
+                partitions.push(partition);
+            }
+            self.cluster.insert(Topic { name: topic.name, id: topic.id, config, partitions });
+        }
+        self.save_topics();
+        Ok(())
+    }
+
+    /// The replicas that still are nodes, or some node if none is: the cluster may have been larger.
+    fn known_nodes(&self, mut replicas: Vec<i32>) -> Vec<i32> {
+        replicas.retain(|id| self.cluster.nodes.contains_key(id));
+        if replicas.is_empty() {
+            replicas.extend(self.cluster.nodes.keys().take(1));
+        }
+        replicas
+    }
+
+    /// Saves everything but the logs. A failure shows at the next start only: the logs themselves are what matters,
+    /// and a client could do nothing about it.
+    pub(crate) fn save_topics(&self) {
+        let _ = self.storage.save(&self.cluster, self.next_producer_id, &self.offsets);
+    }
+
+    /// Appends a batch to a partition that this node leads. `share` keeps the received bytes.
+    ///
+    /// # Errors
+    /// What Kafka answers.
+    pub(crate) fn append(
+        &mut self,
+        now: Now,
+        topic: &str,
+        index: i32,
+        mut batch: ProducedBatch,
+        share: bool,
+    ) -> Result<Appended, Refused> {
+        let unknown = || Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        let topic = self.cluster.topic_mut(topic).ok_or_else(unknown)?;
+        let append_time = topic.config.append_time.then_some(now.wall_ms);
+        if append_time.is_none() {
+            check_timestamp(&topic.config, now.wall_ms, batch.header.max_timestamp)?;
+        }
+        let keep = topic.config.retention_bytes;
+        let partition =
+            usize::try_from(index).ok().and_then(|i| topic.partitions.get_mut(i)).ok_or_else(unknown)?;
+        if let Sequence::Duplicate(written) = partition.producers.check(&batch)? {
+            return Ok(Appended {
+                base_offset: written.base_offset,
+                append_time: written.append_time,
+                log_start: partition.log.start_offset(),
+            });
+        }
+        let base_offset =
+            partition.log.append(&mut batch, partition.leader_epoch, append_time, share).map_err(storage_error)?;
+        partition.producers.written(&batch.header, append_time);
+        self.held_bytes += batch.len() as u64;
+        if let Some(keep) = keep
+            && partition.log.size() > keep
+        {
+            self.held_bytes -= partition.log.retain_bytes(keep);
+        }
+        let log_start = partition.log.start_offset();
+        self.woken.extend(&partition.watchers);
+        self.bound_memory();
+        Ok(Appended { base_offset, append_time, log_start })
+    }
+
+    /// Drops the oldest batches of the largest partitions until the memory bound holds again, a sixteenth of a
+    /// partition at a time so that it is not done at every append.
+    fn bound_memory(&mut self) {
+        while self.storage.is_memory() && self.held_bytes > self.options.memory_bytes {
+            let partitions = self.cluster.topics_mut().flat_map(|t| &mut t.partitions);
+            let Some(largest) = partitions.max_by_key(|p| p.log.size()) else { return };
+            let size = largest.log.size();
+            let freed = largest.log.drop_bytes(size / 16 + 1);
+            if freed == 0 {
+                return;
+            }
+            self.held_bytes -= freed;
+        }
+    }
+}
+
+fn check_timestamp(config: &TopicConfig, now_ms: i64, timestamp: i64) -> Result<(), Refused> {
+    if timestamp < 0 {
+        return Ok(());
+    }
+    let ahead = timestamp.saturating_sub(now_ms);
+    if ahead > config.timestamp_after_max_ms || -ahead > config.timestamp_before_max_ms {
+        return Err(Refused::new(
+            ErrorCode::INVALID_TIMESTAMP,
+            "One or more records have been rejected due to invalid timestamp",
+        ));
+    }
+    Ok(())
+}
+
+fn storage_error(error: io::Error) -> Refused {
+    Refused::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
+}
