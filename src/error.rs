@@ -254,19 +254,62 @@ impl ErrorCode {
     pub fn is_retriable(self) -> bool {
         matches!(
             self.0,
-            2 | 3 | 5 | 6 | 7 | 8 | 9 | 13 | 14 | 15 | 16 | 19 | 20 | 27 | 41 | 51 | 56 | 60
-                | 70 | 71 | 72 | 74 | 75 | 78 | 80 | 83 | 88 | 89 | 100 | 103 | 106
-        ) || matches!(self, Self::TIMED_OUT | Self::AGAIN | Self::CONNECT | Self::BUFFER_FULL | Self::WOKEN)
+            2 | 3
+                | 5
+                | 6
+                | 7
+                | 8
+                | 9
+                | 13
+                | 14
+                | 15
+                | 16
+                | 19
+                | 20
+                | 27
+                | 41
+                | 51
+                | 56
+                | 60
+                | 70
+                | 71
+                | 72
+                | 74
+                | 75
+                | 78
+                | 80
+                | 83
+                | 88
+                | 89
+                | 100
+                | 103
+                | 106
+        ) || matches!(
+            self,
+            Self::TIMED_OUT | Self::AGAIN | Self::CONNECT | Self::BUFFER_FULL | Self::WOKEN
+        )
     }
 
     /// True where the client cannot go on at all.
     pub fn is_fatal(self) -> bool {
-        matches!(self, Self::PANIC | Self::FORKED | Self::CLOSED | Self::PRODUCER_FENCED | Self::INVALID_PRODUCER_EPOCH)
+        matches!(
+            self,
+            Self::PANIC
+                | Self::FORKED
+                | Self::CLOSED
+                | Self::PRODUCER_FENCED
+                | Self::INVALID_PRODUCER_EPOCH
+        )
     }
 
     /// True where an ongoing transaction must be aborted.
     pub fn needs_abort(self) -> bool {
-        matches!(self, Self::TRANSACTION_ABORTABLE | Self::UNKNOWN_PRODUCER_ID | Self::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        matches!(
+            self,
+            Self::TRANSACTION_ABORTABLE
+                | Self::UNKNOWN_PRODUCER_ID
+                | Self::OUT_OF_ORDER_SEQUENCE_NUMBER
+        )
     }
 }
 
@@ -292,7 +335,12 @@ struct Inner {
 impl Error {
     /// An error with this code and message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Error { inner: Arc::new(Inner { code, message: message.into() }) }
+        Error {
+            inner: Arc::new(Inner {
+                code,
+                message: message.into(),
+            }),
+        }
     }
 
     /// A configuration error.
@@ -339,7 +387,12 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({}: {})", self.inner.code.name(), self.inner.message)
+        write!(
+            f,
+            "Error({}: {})",
+            self.inner.code.name(),
+            self.inner.message
+        )
     }
 }
 

@@ -118,7 +118,13 @@ pub(crate) struct Queue<T> {
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Queue {
-            inner: Mutex::new(Inner { items: VecDeque::new(), closed: false, woken: false, raised: false, waiting: 0 }),
+            inner: Mutex::new(Inner {
+                items: VecDeque::new(),
+                closed: false,
+                woken: false,
+                raised: false,
+                waiting: 0,
+            }),
             arrived: Condvar::new(),
             pipe: OnceLock::new(),
         }
@@ -193,7 +199,11 @@ impl<T> Queue<T> {
 
     /// Waits up to `timeout` until there are items, then lets `take` have what it wants of them. `take` answers
     /// how many it took; taking none of what is there counts as waiting on.
-    pub(crate) fn take_with(&self, timeout: Duration, mut take: impl FnMut(&mut VecDeque<T>) -> usize) -> Drained {
+    pub(crate) fn take_with(
+        &self,
+        timeout: Duration,
+        mut take: impl FnMut(&mut VecDeque<T>) -> usize,
+    ) -> Drained {
         let start = Instant::now();
         let mut inner = self.lock();
         loop {
@@ -217,7 +227,11 @@ impl<T> Queue<T> {
                 return Drained::TimedOut;
             }
             inner.waiting += 1;
-            inner = self.arrived.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self
+                .arrived
+                .wait_timeout(inner, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             inner.waiting -= 1;
         }
     }
@@ -256,15 +270,22 @@ mod tests {
         assert_eq!(q.drain(2, Duration::ZERO, &mut out), Drained::Items(2));
         assert_eq!(q.drain(2, Duration::ZERO, &mut out), Drained::Items(1));
         assert_eq!(out, [1, 2, 3]);
-        assert_eq!(q.drain(2, Duration::from_millis(1), &mut out), Drained::TimedOut);
+        assert_eq!(
+            q.drain(2, Duration::from_millis(1), &mut out),
+            Drained::TimedOut
+        );
         let other = q.clone();
-        let t = std::thread::spawn(move || other.drain(1, Duration::from_secs(20), &mut Vec::new()));
+        let t =
+            std::thread::spawn(move || other.drain(1, Duration::from_secs(20), &mut Vec::new()));
         q.wake();
         assert_eq!(t.join().unwrap(), Drained::Woken);
         q.push(4);
         q.close();
         assert_eq!(q.drain(9, Duration::ZERO, &mut out), Drained::Items(1));
-        assert_eq!(q.drain(9, Duration::from_secs(9), &mut out), Drained::Closed);
+        assert_eq!(
+            q.drain(9, Duration::from_secs(9), &mut out),
+            Drained::Closed
+        );
     }
 
     #[cfg(unix)]
@@ -273,7 +294,11 @@ mod tests {
         let q = Queue::default();
         let fd = q.descriptor().unwrap() as i32;
         let readable = || {
-            let mut p = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            let mut p = libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            };
             // SAFETY: one valid pollfd, no timeout.
             unsafe { libc::poll(&mut p, 1, 0) == 1 }
         };

@@ -97,7 +97,10 @@ impl Pool {
 
 /// Bytes the pool holds: (in living buffers, idle in free lists).
 pub fn pool_stats() -> (usize, usize) {
-    (POOL.used.load(Ordering::Relaxed), POOL.idle.load(Ordering::Relaxed))
+    (
+        POOL.used.load(Ordering::Relaxed),
+        POOL.idle.load(Ordering::Relaxed),
+    )
 }
 
 /// A client's share of the pool: while it lives, the pool may keep that many more bytes.
@@ -131,7 +134,10 @@ pub struct PoolBuf {
 impl PoolBuf {
     /// An empty buffer with room for at least `n` bytes.
     pub fn with_capacity(n: usize) -> Self {
-        PoolBuf { data: POOL.take(n), len: 0 }
+        PoolBuf {
+            data: POOL.take(n),
+            len: 0,
+        }
     }
 
     /// Bytes of room, used or not; this is what the buffer costs.
@@ -167,7 +173,10 @@ impl PoolBuf {
     /// If there is not that much room.
     #[inline]
     pub fn advance(&mut self, n: usize) {
-        assert!(n <= self.data.len() - self.len, "advance past the buffer's end");
+        assert!(
+            n <= self.data.len() - self.len,
+            "advance past the buffer's end"
+        );
         self.len += n;
     }
 
@@ -235,7 +244,20 @@ mod tests {
 
     #[test]
     fn classes_hold_what_is_asked_and_map_to_themselves() {
-        for n in [0, 1, 1023, 1024, 1025, 1536, 1537, 2048, 100_000, 1 << 20, (1 << 20) + 1, 1 << 26] {
+        for n in [
+            0,
+            1,
+            1023,
+            1024,
+            1025,
+            1536,
+            1537,
+            2048,
+            100_000,
+            1 << 20,
+            (1 << 20) + 1,
+            1 << 26,
+        ] {
             let (class, size) = class_for(n).unwrap();
             assert!(size >= n, "{n} got {size}");
             assert_eq!(class_for(size), Some((class, size)));

@@ -1,6 +1,8 @@
 //! ApiVersions: what this broker can do.
 
-use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
+use kafka_protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
@@ -14,36 +16,61 @@ const PRODUCE_MIN_OFFERED: i16 = 0;
 
 fn offered() -> Vec<ApiVersion> {
     let offer = |&(key, min, max): &(i16, i16, i16)| {
-        let min = if key == api_key::PRODUCE { PRODUCE_MIN_OFFERED } else { min };
-        ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
+        let min = if key == api_key::PRODUCE {
+            PRODUCE_MIN_OFFERED
+        } else {
+            min
+        };
+        ApiVersion::default()
+            .with_api_key(key)
+            .with_min_version(min)
+            .with_max_version(max)
     };
     SUPPORTED.iter().map(offer).collect()
 }
 
-pub(super) fn handle(_: &mut BrokerCore, cx: &Cx, request: ApiVersionsRequest) -> ApiVersionsResponse {
+pub(super) fn handle(
+    _: &mut BrokerCore,
+    cx: &Cx,
+    request: ApiVersionsRequest,
+) -> ApiVersionsResponse {
     let response = ApiVersionsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     if let Some(code) = cx.effects.any_error() {
         return response.with_error_code(wire(code));
     }
-    if cx.version >= 3 && !(is_software(&request.client_software_name) && is_software(&request.client_software_version)) {
+    if cx.version >= 3
+        && !(is_software(&request.client_software_name)
+            && is_software(&request.client_software_version))
+    {
         return response.with_error_code(wire(ErrorCode::INVALID_REQUEST));
     }
     let level = |name: &'static str, max| (StrBytes::from_static_str(name), max);
-    let features = [level("metadata.version", 30), level("transaction.version", 2)];
+    let features = [
+        level("metadata.version", 30),
+        level("transaction.version", 2),
+    ];
     response
         .with_api_keys(offered())
         .with_finalized_features_epoch(0)
         .with_supported_features(
             features
                 .iter()
-                .map(|(name, max)| SupportedFeatureKey::default().with_name(name.clone()).with_min_version(0).with_max_version(*max))
+                .map(|(name, max)| {
+                    SupportedFeatureKey::default()
+                        .with_name(name.clone())
+                        .with_min_version(0)
+                        .with_max_version(*max)
+                })
                 .collect(),
         )
         .with_finalized_features(
             features
                 .iter()
                 .map(|(name, max)| {
-                    FinalizedFeatureKey::default().with_name(name.clone()).with_min_version_level(*max).with_max_version_level(*max)
+                    FinalizedFeatureKey::default()
+                        .with_name(name.clone())
+                        .with_min_version_level(*max)
+                        .with_max_version_level(*max)
                 })
                 .collect(),
         )
@@ -60,6 +87,17 @@ fn is_software(name: &str) -> bool {
 pub(super) fn unsupported(cx: &Cx) -> Outcome {
     let response = ApiVersionsResponse::default()
         .with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION))
-        .with_api_keys(offered().into_iter().filter(|v| v.api_key == api_key::API_VERSIONS).collect());
-    reply(&Cx { version: 0, ..cx.clone() }, &response)
+        .with_api_keys(
+            offered()
+                .into_iter()
+                .filter(|v| v.api_key == api_key::API_VERSIONS)
+                .collect(),
+        );
+    reply(
+        &Cx {
+            version: 0,
+            ..cx.clone()
+        },
+        &response,
+    )
 }

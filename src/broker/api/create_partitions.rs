@@ -10,21 +10,43 @@ use crate::broker::log::Refused;
 use crate::error::ErrorCode;
 
 pub(super) fn targets(request: &CreatePartitionsRequest) -> Vec<Target> {
-    request.topics.iter().map(|t| (t.name.to_string(), None)).collect()
+    request
+        .topics
+        .iter()
+        .map(|t| (t.name.to_string(), None))
+        .collect()
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
-        let twice = request.topics.iter().filter(|t| t.name == topic.name).count() > 1;
-        let assigned: Option<Vec<Vec<i32>>> = topic
-            .assignments
-            .as_ref()
-            .map(|all| all.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()).collect());
+        let twice = request
+            .topics
+            .iter()
+            .filter(|t| t.name == topic.name)
+            .count()
+            > 1;
+        let assigned: Option<Vec<Vec<i32>>> = topic.assignments.as_ref().map(|all| {
+            all.iter()
+                .map(|one| one.broker_ids.iter().map(|id| id.0).collect())
+                .collect()
+        });
         let result = match cx.effects.error(&topic.name, None) {
             Some(code) => Err(Refused::plain(code)),
-            None if twice => Err(Refused::new(ErrorCode::INVALID_REQUEST, "Duplicate topic name.")),
-            None => core.create_partitions(&topic.name, topic.count, assigned.as_deref(), request.validate_only),
+            None if twice => Err(Refused::new(
+                ErrorCode::INVALID_REQUEST,
+                "Duplicate topic name.",
+            )),
+            None => core.create_partitions(
+                &topic.name,
+                topic.count,
+                assigned.as_deref(),
+                request.validate_only,
+            ),
         };
         let (code, words) = code_and_words(&result);
         results.push(
@@ -34,5 +56,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: CreatePartitionsRe
                 .with_error_message(words),
         );
     }
-    CreatePartitionsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_results(results)
+    CreatePartitionsResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_results(results)
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::describe_configs::source;
@@ -16,23 +18,41 @@ use crate::broker::log::Refused;
 use crate::error::ErrorCode;
 
 pub(super) fn targets(request: &CreateTopicsRequest) -> Vec<Target> {
-    request.topics.iter().map(|t| (t.name.to_string(), None)).collect()
+    request
+        .topics
+        .iter()
+        .map(|t| (t.name.to_string(), None))
+        .collect()
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: CreateTopicsRequest) -> CreateTopicsResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let mut seen = BTreeSet::new();
-    let twice: BTreeSet<String> =
-        request.topics.iter().map(|t| t.name.to_string()).filter(|name| !seen.insert(name.clone())).collect();
+    let twice: BTreeSet<String> = request
+        .topics
+        .iter()
+        .map(|t| t.name.to_string())
+        .filter(|name| !seen.insert(name.clone()))
+        .collect();
     let mut results = Vec::with_capacity(request.topics.len());
     for name in &twice {
         let refused = Refused::new(ErrorCode::INVALID_REQUEST, "Duplicate topic name.");
         results.push(answer(core, cx, name, Err(refused)));
     }
-    for topic in request.topics.iter().filter(|t| !twice.contains(t.name.as_str())) {
+    for topic in request
+        .topics
+        .iter()
+        .filter(|t| !twice.contains(t.name.as_str()))
+    {
         let result = create(core, cx, topic, request.validate_only);
         results.push(answer(core, cx, &topic.name, result));
     }
-    CreateTopicsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_topics(results)
+    CreateTopicsResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_topics(results)
 }
 
 fn create(
@@ -48,7 +68,13 @@ fn create(
     let mut config = BTreeMap::new();
     for c in &topic.configs {
         let Some(value) = &c.value else {
-            return Err(Refused::new(ErrorCode::INVALID_CONFIG, format!("Null value not supported for topic configs: {}", c.name.as_str())));
+            return Err(Refused::new(
+                ErrorCode::INVALID_CONFIG,
+                format!(
+                    "Null value not supported for topic configs: {}",
+                    c.name.as_str()
+                ),
+            ));
         };
         config.insert(c.name.to_string(), value.to_string());
     }
@@ -57,7 +83,10 @@ fn create(
 
 fn placement(topic: &CreatableTopic) -> Result<Placement, Refused> {
     if topic.assignments.is_empty() {
-        return Ok(Placement::Counts { partitions: topic.num_partitions, replication_factor: topic.replication_factor });
+        return Ok(Placement::Counts {
+            partitions: topic.num_partitions,
+            replication_factor: topic.replication_factor,
+        });
     }
     if topic.replication_factor != -1 {
         return Err(Refused::new(
@@ -74,14 +103,24 @@ fn placement(topic: &CreatableTopic) -> Result<Placement, Refused> {
     let mut by_index = BTreeMap::new();
     for assignment in &topic.assignments {
         let replicas: Vec<i32> = assignment.broker_ids.iter().map(|id| id.0).collect();
-        if by_index.insert(assignment.partition_index, replicas).is_some() {
+        if by_index
+            .insert(assignment.partition_index, replicas)
+            .is_some()
+        {
             return Err(Refused::new(
                 ErrorCode::INVALID_REPLICA_ASSIGNMENT,
-                format!("Found multiple manual partition assignments for partition {}", assignment.partition_index),
+                format!(
+                    "Found multiple manual partition assignments for partition {}",
+                    assignment.partition_index
+                ),
             ));
         }
     }
-    if by_index.keys().enumerate().any(|(expected, &index)| i32::try_from(expected) != Ok(index)) {
+    if by_index
+        .keys()
+        .enumerate()
+        .any(|(expected, &index)| i32::try_from(expected) != Ok(index))
+    {
         return Err(Refused::new(
             ErrorCode::INVALID_REPLICA_ASSIGNMENT,
             "partitions should be a consecutive 0-based integer sequence",
@@ -106,11 +145,18 @@ fn answer(
         answer.replication_factor = -1;
         answer.configs = Some(Vec::new());
     }
-    let Ok((replicas, config)) = result else { return answer };
+    let Ok((replicas, config)) = result else {
+        return answer;
+    };
     if cx.version >= 5 {
         answer.num_partitions = replicas.len() as i32;
         answer.replication_factor = replicas.first().map_or(0, Vec::len) as i16;
-        answer.configs = Some(SETTINGS.iter().map(|s| config_entry(s.name, &config)).collect());
+        answer.configs = Some(
+            SETTINGS
+                .iter()
+                .map(|s| config_entry(s.name, &config))
+                .collect(),
+        );
     }
     if cx.version >= 7
         && let Some(topic) = core.cluster.topic(name)

@@ -14,39 +14,82 @@ use crate::error::ErrorCode;
 /// A topic as the request names it.
 fn named(version: i16, request: &DeleteTopicsRequest) -> Vec<(Option<String>, Uuid)> {
     if version >= 6 {
-        request.topics.iter().map(|t| (t.name.as_ref().map(|n| n.to_string()), t.topic_id)).collect()
+        request
+            .topics
+            .iter()
+            .map(|t| (t.name.as_ref().map(|n| n.to_string()), t.topic_id))
+            .collect()
     } else {
-        request.topic_names.iter().map(|n| (Some(n.to_string()), Uuid::nil())).collect()
+        request
+            .topic_names
+            .iter()
+            .map(|n| (Some(n.to_string()), Uuid::nil()))
+            .collect()
     }
 }
 
-pub(super) fn targets(core: &BrokerCore, version: i16, request: &DeleteTopicsRequest) -> Vec<Target> {
-    let name = |(name, id): (Option<String>, Uuid)| name.or_else(|| core.cluster.name_of(id).map(str::to_owned));
-    named(version, request).into_iter().filter_map(name).map(|name| (name, None)).collect()
+pub(super) fn targets(
+    core: &BrokerCore,
+    version: i16,
+    request: &DeleteTopicsRequest,
+) -> Vec<Target> {
+    let name = |(name, id): (Option<String>, Uuid)| {
+        name.or_else(|| core.cluster.name_of(id).map(str::to_owned))
+    };
+    named(version, request)
+        .into_iter()
+        .filter_map(name)
+        .map(|name| (name, None))
+        .collect()
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
     let named = named(cx.version, &request);
     let mut seen = BTreeSet::new();
-    let twice: BTreeSet<&(Option<String>, Uuid)> = named.iter().filter(|t| !seen.insert(*t)).collect();
+    let twice: BTreeSet<&(Option<String>, Uuid)> =
+        named.iter().filter(|t| !seen.insert(*t)).collect();
     let mut responses = Vec::with_capacity(named.len());
     for (name, id) in &twice {
-        let entry = entry(cx, name.as_deref(), *id, ErrorCode::INVALID_REQUEST, "Duplicate topic name.");
+        let entry = entry(
+            cx,
+            name.as_deref(),
+            *id,
+            ErrorCode::INVALID_REQUEST,
+            "Duplicate topic name.",
+        );
         responses.push(entry);
     }
     for topic in named.iter().filter(|t| !twice.contains(t)) {
         responses.push(delete(core, cx, topic.0.as_deref(), topic.1));
     }
-    DeleteTopicsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_responses(responses)
+    DeleteTopicsResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_responses(responses)
 }
 
 fn delete(core: &mut BrokerCore, cx: &Cx, name: Option<&str>, id: Uuid) -> DeletableTopicResult {
     let by_id = name.is_none();
     let Some(name) = name.or_else(|| core.cluster.name_of(id)).map(str::to_owned) else {
-        return entry(cx, None, id, ErrorCode::UNKNOWN_TOPIC_ID, "This server does not host this topic ID.");
+        return entry(
+            cx,
+            None,
+            id,
+            ErrorCode::UNKNOWN_TOPIC_ID,
+            "This server does not host this topic ID.",
+        );
     };
     if !by_id && !id.is_nil() {
-        return entry(cx, Some(&name), id, ErrorCode::INVALID_REQUEST, "You may not specify both topic name and topic id.");
+        return entry(
+            cx,
+            Some(&name),
+            id,
+            ErrorCode::INVALID_REQUEST,
+            "You may not specify both topic name and topic id.",
+        );
     }
     if let Some(code) = cx.effects.error(&name, None) {
         return entry(cx, Some(&name), id, code, "");
@@ -56,12 +99,25 @@ fn delete(core: &mut BrokerCore, cx: &Cx, name: Option<&str>, id: Uuid) -> Delet
         return entry(cx, Some(&name), known.unwrap_or(id), ErrorCode::NONE, "");
     }
     let why = "This server does not host this topic-partition.";
-    entry(cx, Some(&name), id, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, why)
+    entry(
+        cx,
+        Some(&name),
+        id,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        why,
+    )
 }
 
-fn entry(cx: &Cx, name: Option<&str>, id: Uuid, code: ErrorCode, words: &str) -> DeletableTopicResult {
-    let mut entry =
-        DeletableTopicResult::default().with_name(name.map(topic_name)).with_error_code(wire(code));
+fn entry(
+    cx: &Cx,
+    name: Option<&str>,
+    id: Uuid,
+    code: ErrorCode,
+    words: &str,
+) -> DeletableTopicResult {
+    let mut entry = DeletableTopicResult::default()
+        .with_name(name.map(topic_name))
+        .with_error_code(wire(code));
     if cx.version >= 5 && !words.is_empty() {
         entry.error_message = Some(text(words));
     }

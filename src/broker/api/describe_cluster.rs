@@ -9,16 +9,25 @@ use crate::error::ErrorCode;
 
 const BROKERS: i8 = 1;
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: DescribeClusterRequest) -> DescribeClusterResponse {
-    let mut response = DescribeClusterResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    let mut response =
+        DescribeClusterResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     if let Some(code) = cx.effects.any_error() {
-        return response.with_error_code(wire(code)).with_error_message(Some(text(code.name())));
+        return response
+            .with_error_code(wire(code))
+            .with_error_message(Some(text(code.name())));
     }
     if cx.version >= 1 {
         response.endpoint_type = BROKERS;
         if request.endpoint_type != BROKERS {
             let words = format!("Unsupported endpoint type {}", request.endpoint_type);
-            return response.with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION)).with_error_message(Some(text(words)));
+            return response
+                .with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION))
+                .with_error_message(Some(text(words)));
         }
     }
     if request.include_cluster_authorized_operations {

@@ -30,22 +30,37 @@ pub(super) fn source(name: &str, config: &TopicConfig) -> i8 {
     }
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let results = request.resources.iter().map(|resource| {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
         match describe(core, cx, resource, request.include_synonyms) {
-            Ok(configs) => result.with_error_message(Some(text(""))).with_configs(configs),
-            Err((code, words)) => result.with_error_code(wire(code)).with_error_message(Some(text(words))),
+            Ok(configs) => result
+                .with_error_message(Some(text("")))
+                .with_configs(configs),
+            Err((code, words)) => result
+                .with_error_code(wire(code))
+                .with_error_message(Some(text(words))),
         }
     });
-    DescribeConfigsResponse::default().with_results(results.collect()).with_throttle_time_ms(cx.effects.throttle_ms())
+    DescribeConfigsResponse::default()
+        .with_results(results.collect())
+        .with_throttle_time_ms(cx.effects.throttle_ms())
 }
 
 type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, String)>;
 
-fn describe(core: &BrokerCore, cx: &Cx, resource: &DescribeConfigsResource, synonyms: bool) -> Described {
+fn describe(
+    core: &BrokerCore,
+    cx: &Cx,
+    resource: &DescribeConfigsResource,
+    synonyms: bool,
+) -> Described {
     let name = resource.resource_name.as_str();
     if let Some(code) = cx.effects.any_error() {
         return Err((code, String::new()));
@@ -56,27 +71,45 @@ fn describe(core: &BrokerCore, cx: &Cx, resource: &DescribeConfigsResource, syno
     };
     match resource.resource_type {
         TOPIC => {
-            check_name(name).map_err(|refused| (refused.code, refused.message.unwrap_or_default()))?;
+            check_name(name)
+                .map_err(|refused| (refused.code, refused.message.unwrap_or_default()))?;
             let Some(topic) = core.cluster.topic(name) else {
                 let words = "This server does not host this topic-partition.".to_owned();
                 return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, words));
             };
             let settings = SETTINGS.iter().filter(|s| wanted(s.name));
-            Ok(settings.map(|s| topic_setting(cx, s, &topic.config, synonyms)).collect())
+            Ok(settings
+                .map(|s| topic_setting(cx, s, &topic.config, synonyms))
+                .collect())
         }
         BROKER => {
             if !name.is_empty() && name.parse() != Ok(cx.node) {
-                let words = format!("Unexpected broker id, expected {} or empty string, but received {name}", cx.node);
+                let words = format!(
+                    "Unexpected broker id, expected {} or empty string, but received {name}",
+                    cx.node
+                );
                 return Err((ErrorCode::INVALID_REQUEST, words));
             }
-            let settings = broker_settings(core, cx).into_iter().filter(|(key, ..)| wanted(key));
-            Ok(settings.map(|(key, value, kind)| broker_setting(cx, key, &value, kind)).collect())
+            let settings = broker_settings(core, cx)
+                .into_iter()
+                .filter(|(key, ..)| wanted(key));
+            Ok(settings
+                .map(|(key, value, kind)| broker_setting(cx, key, &value, kind))
+                .collect())
         }
-        other => Err((ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {other}"))),
+        other => Err((
+            ErrorCode::INVALID_REQUEST,
+            format!("Unsupported resource type: {other}"),
+        )),
     }
 }
 
-fn topic_setting(cx: &Cx, setting: &Setting, config: &TopicConfig, synonyms: bool) -> DescribeConfigsResourceResult {
+fn topic_setting(
+    cx: &Cx,
+    setting: &Setting,
+    config: &TopicConfig,
+    synonyms: bool,
+) -> DescribeConfigsResourceResult {
     let value = config.get(setting.name).0;
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(text(setting.name))
@@ -87,34 +120,70 @@ fn topic_setting(cx: &Cx, setting: &Setting, config: &TopicConfig, synonyms: boo
     }
     if synonyms {
         let synonym = |name: &str, value: &str, source| {
-            DescribeConfigsSynonym::default().with_name(text(name)).with_value(Some(text(value))).with_source(source)
+            DescribeConfigsSynonym::default()
+                .with_name(text(name))
+                .with_value(Some(text(value)))
+                .with_source(source)
         };
         if config.get(setting.name).1 {
-            result.synonyms.push(synonym(setting.name, value, SET_ON_TOPIC));
+            result
+                .synonyms
+                .push(synonym(setting.name, value, SET_ON_TOPIC));
         }
         if setting.name == "min.insync.replicas" {
-            result.synonyms.push(synonym(setting.name, setting.default, SET_FOR_ALL_BROKERS));
+            result
+                .synonyms
+                .push(synonym(setting.name, setting.default, SET_FOR_ALL_BROKERS));
         }
         if let Some(name) = setting.broker_name {
-            result.synonyms.push(synonym(name, setting.default, BUILT_IN));
+            result
+                .synonyms
+                .push(synonym(name, setting.default, BUILT_IN));
         }
     }
     result
 }
 
 fn broker_settings(core: &BrokerCore, cx: &Cx) -> Vec<(&'static str, String, Kind)> {
-    let default = |name: &str| SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.default).to_owned();
+    let default = |name: &str| {
+        SETTINGS
+            .iter()
+            .find(|s| s.name == name)
+            .map_or("", |s| s.default)
+            .to_owned()
+    };
     vec![
-        ("auto.create.topics.enable", core.options.auto_create_topics.to_string(), Kind::Boolean),
-        ("log.message.timestamp.type", default("message.timestamp.type"), Kind::Word),
+        (
+            "auto.create.topics.enable",
+            core.options.auto_create_topics.to_string(),
+            Kind::Boolean,
+        ),
+        (
+            "log.message.timestamp.type",
+            default("message.timestamp.type"),
+            Kind::Word,
+        ),
         ("message.max.bytes", default("max.message.bytes"), Kind::Int),
-        ("min.insync.replicas", default("min.insync.replicas"), Kind::Int),
+        (
+            "min.insync.replicas",
+            default("min.insync.replicas"),
+            Kind::Int,
+        ),
         ("node.id", cx.node.to_string(), Kind::Int),
-        ("num.partitions", core.cluster.default_partitions.to_string(), Kind::Int),
+        (
+            "num.partitions",
+            core.cluster.default_partitions.to_string(),
+            Kind::Int,
+        ),
     ]
 }
 
-fn broker_setting(cx: &Cx, key: &'static str, value: &str, kind: Kind) -> DescribeConfigsResourceResult {
+fn broker_setting(
+    cx: &Cx,
+    key: &'static str,
+    value: &str,
+    kind: Kind,
+) -> DescribeConfigsResourceResult {
     let mut result = DescribeConfigsResourceResult::default()
         .with_name(text(key))
         .with_value(Some(text(value)))

@@ -17,7 +17,11 @@ use crate::error::ErrorCode;
 const MAX_PARTITIONS: usize = 2000;
 
 pub(super) fn targets(request: &DescribeTopicPartitionsRequest) -> Vec<Target> {
-    request.topics.iter().map(|t| (t.name.to_string(), None)).collect()
+    request
+        .topics
+        .iter()
+        .map(|t| (t.name.to_string(), None))
+        .collect()
 }
 
 pub(super) fn handle(
@@ -30,16 +34,29 @@ pub(super) fn handle(
         names.extend(core.cluster.topics().map(|t| t.name.clone()));
     }
     let (from_topic, from_partition) = match &request.cursor {
-        Some(cursor) => (cursor.topic_name.to_string(), usize::try_from(cursor.partition_index).unwrap_or(0)),
+        Some(cursor) => (
+            cursor.topic_name.to_string(),
+            usize::try_from(cursor.partition_index).unwrap_or(0),
+        ),
         None => (String::new(), 0),
     };
-    let mut room = usize::try_from(request.response_partition_limit).unwrap_or(0).clamp(1, MAX_PARTITIONS);
-    let mut response = DescribeTopicPartitionsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+    let mut room = usize::try_from(request.response_partition_limit)
+        .unwrap_or(0)
+        .clamp(1, MAX_PARTITIONS);
+    let mut response =
+        DescribeTopicPartitionsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     for name in names.range(from_topic.clone()..) {
-        let first = if *name == from_topic { from_partition } else { 0 };
+        let first = if *name == from_topic {
+            from_partition
+        } else {
+            0
+        };
         let fault = cx.effects.error(name, None);
         let Some(topic) = core.cluster.topic(name).filter(|_| fault.is_none()) else {
-            let unknown = check_name(name).map_or_else(|refused| refused.code, |()| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+            let unknown = check_name(name).map_or_else(
+                |refused| refused.code,
+                |()| ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            );
             response.topics.push(
                 DescribeTopicPartitionsResponseTopic::default()
                     .with_name(Some(topic_name(name)))
@@ -63,26 +80,48 @@ pub(super) fn handle(
 }
 
 fn cursor(name: &str, partition: usize) -> Cursor {
-    Cursor::default().with_topic_name(topic_name(name)).with_partition_index(partition as i32)
+    Cursor::default()
+        .with_topic_name(topic_name(name))
+        .with_partition_index(partition as i32)
 }
 
-fn page(core: &BrokerCore, topic: &Topic, first: usize, room: usize) -> DescribeTopicPartitionsResponseTopic {
+fn page(
+    core: &BrokerCore,
+    topic: &Topic,
+    first: usize,
+    room: usize,
+) -> DescribeTopicPartitionsResponseTopic {
     let ids = |nodes: &[i32]| nodes.iter().copied().map(broker_id).collect::<Vec<_>>();
-    let partitions = topic.partitions.iter().enumerate().skip(first).take(room).map(|(index, p)| {
-        let code = if p.leader == NO_NODE { ErrorCode::LEADER_NOT_AVAILABLE } else { ErrorCode::NONE };
-        let in_sync = core.cluster.in_sync(p);
-        let offline: Vec<i32> = p.replicas.iter().copied().filter(|n| !in_sync.contains(n)).collect();
-        DescribeTopicPartitionsResponsePartition::default()
-            .with_error_code(wire(code))
-            .with_partition_index(index as i32)
-            .with_leader_id(broker_id(p.leader))
-            .with_leader_epoch(p.leader_epoch)
-            .with_replica_nodes(ids(&p.replicas))
-            .with_isr_nodes(ids(&in_sync))
-            .with_eligible_leader_replicas(Some(Vec::new()))
-            .with_last_known_elr(Some(Vec::new()))
-            .with_offline_replicas(ids(&offline))
-    });
+    let partitions = topic
+        .partitions
+        .iter()
+        .enumerate()
+        .skip(first)
+        .take(room)
+        .map(|(index, p)| {
+            let code = if p.leader == NO_NODE {
+                ErrorCode::LEADER_NOT_AVAILABLE
+            } else {
+                ErrorCode::NONE
+            };
+            let in_sync = core.cluster.in_sync(p);
+            let offline: Vec<i32> = p
+                .replicas
+                .iter()
+                .copied()
+                .filter(|n| !in_sync.contains(n))
+                .collect();
+            DescribeTopicPartitionsResponsePartition::default()
+                .with_error_code(wire(code))
+                .with_partition_index(index as i32)
+                .with_leader_id(broker_id(p.leader))
+                .with_leader_epoch(p.leader_epoch)
+                .with_replica_nodes(ids(&p.replicas))
+                .with_isr_nodes(ids(&in_sync))
+                .with_eligible_leader_replicas(Some(Vec::new()))
+                .with_last_known_elr(Some(Vec::new()))
+                .with_offline_replicas(ids(&offline))
+        });
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(topic_name(&topic.name)))
         .with_topic_id(topic.id)

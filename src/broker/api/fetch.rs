@@ -68,29 +68,51 @@ fn name_of<'a>(cluster: &'a Cluster, topic: &'a TopicKey) -> Option<&'a str> {
 }
 
 fn topic_key(version: i16, topic: &FetchTopic) -> TopicKey {
-    if version >= BY_ID { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.to_string()) }
+    if version >= BY_ID {
+        TopicKey::Id(topic.topic_id)
+    } else {
+        TopicKey::Name(topic.topic.to_string())
+    }
 }
 
 fn forgotten_key(version: i16, topic: &ForgottenTopic) -> TopicKey {
-    if version >= BY_ID { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.to_string()) }
+    if version >= BY_ID {
+        TopicKey::Id(topic.topic_id)
+    } else {
+        TopicKey::Name(topic.topic.to_string())
+    }
 }
 
-pub(super) fn targets(core: &mut BrokerCore, node: i32, version: i16, request: &FetchRequest) -> Vec<Target> {
+pub(super) fn targets(
+    core: &BrokerCore,
+    node: i32,
+    version: i16,
+    request: &FetchRequest,
+) -> Vec<Target> {
     let mut keys: Vec<(TopicKey, i32)> = Vec::new();
     for topic in &request.topics {
-        keys.extend(topic.partitions.iter().map(|p| (topic_key(version, topic), p.partition)));
+        keys.extend(
+            topic
+                .partitions
+                .iter()
+                .map(|p| (topic_key(version, topic), p.partition)),
+        );
     }
     if request.session_epoch > 0 {
-        let session = core.sessions(node).partitions(request.session_id);
+        let session = core.session_partitions(node, request.session_id);
         keys.extend(session.map(|(topic, partition)| (topic.clone(), partition)));
     }
     let cluster = &core.cluster;
-    let named = |(topic, partition): (TopicKey, i32)| Some((name_of(cluster, &topic)?.to_owned(), Some(partition)));
+    let named = |(topic, partition): (TopicKey, i32)| {
+        Some((name_of(cluster, &topic)?.to_owned(), Some(partition)))
+    };
     keys.into_iter().filter_map(named).collect()
 }
 
 pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
-    let Some(request) = decode::<FetchRequest>(&body, cx.version) else { return Outcome::Close };
+    let Some(request) = decode::<FetchRequest>(&body, cx.version) else {
+        return Outcome::Close;
+    };
     let mut wanted = Vec::new();
     for topic in &request.topics {
         wanted.extend(topic.partitions.iter().map(|p| Wanted {
@@ -104,12 +126,21 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     }
     let mut forgotten = Vec::new();
     for topic in &request.forgotten_topics_data {
-        forgotten.extend(topic.partitions.iter().map(|&p| (forgotten_key(cx.version, topic), p)));
+        forgotten.extend(
+            topic
+                .partitions
+                .iter()
+                .map(|&p| (forgotten_key(cx.version, topic), p)),
+        );
     }
     let session = SessionRequest {
         id: request.session_id,
         // Before version 7 there are no sessions.
-        epoch: if cx.version >= 7 { request.session_epoch } else { -1 },
+        epoch: if cx.version >= 7 {
+            request.session_epoch
+        } else {
+            -1
+        },
         by_id: cx.version >= BY_ID,
         wanted,
         forgotten,
@@ -143,7 +174,10 @@ pub(crate) fn is_ready(core: &BrokerCore, cx: &Cx, plan: &Plan) -> bool {
     for wanted in &plan.wanted {
         match position(core, cx, wanted) {
             Ok(Position::Records { topic, .. }) => {
-                let bytes = core.cluster.partition(topic, wanted.partition).map_or(0, |p| p.log.bytes_from(wanted.offset));
+                let bytes = core
+                    .cluster
+                    .partition(topic, wanted.partition)
+                    .map_or(0, |p| p.log.bytes_from(wanted.offset));
                 available += bytes.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
             }
             Ok(Position::Diverged { .. }) | Err(_) => return true,
@@ -160,7 +194,11 @@ enum Position<'a> {
     Diverged { epoch: i32, end: i64 },
 }
 
-fn position<'a>(core: &'a BrokerCore, cx: &Cx, wanted: &'a Wanted) -> Result<Position<'a>, ErrorCode> {
+fn position<'a>(
+    core: &'a BrokerCore,
+    cx: &Cx,
+    wanted: &'a Wanted,
+) -> Result<Position<'a>, ErrorCode> {
     let topic = name_of(&core.cluster, &wanted.topic).ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
     check_leader(core, cx, topic, wanted.partition, wanted.leader_epoch)?;
     let Some(partition) = core.cluster.partition(topic, wanted.partition) else {
@@ -183,7 +221,7 @@ fn position<'a>(core: &'a BrokerCore, cx: &Cx, wanted: &'a Wanted) -> Result<Pos
 
 /// The answer to a fetch as things are.
 pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, plan: Plan) -> Vec<Bytes> {
-    let mut response = Response { session_id: plan.mode.id(), ..Response::default() };
+    let mut response = Response::new(plan.mode.id());
     let mut leaders = BTreeSet::new();
     let mut left = plan.max_bytes;
     // The first batch comes whole, however large, so that every client gets on.
@@ -205,17 +243,36 @@ pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, plan: Plan) -> Vec<Bytes> 
         let key = (wanted.topic.clone(), wanted.partition);
         let failed = answer.code != ErrorCode::NONE || answer.diverged.is_some();
         let sessions = core.sessions(cx.node);
-        if sessions.answer(plan.mode, &key, failed, bytes > 0, answer.high_watermark, answer.log_start) {
+        if sessions.answer(
+            plan.mode,
+            &key,
+            failed,
+            bytes > 0,
+            answer.high_watermark,
+            answer.log_start,
+        ) {
             response.push(wanted.topic.clone(), answer);
         }
     }
-    response.endpoints = leaders.iter().filter_map(|id| core.cluster.nodes.get(id)).cloned().collect();
+    response.endpoints = leaders
+        .iter()
+        .filter_map(|id| core.cluster.nodes.get(id))
+        .cloned()
+        .collect();
     write(cx, &response)
 }
 
-fn answer(core: &BrokerCore, cx: &Cx, plan: &Plan, wanted: &Wanted, left: u64, at_least_one: bool) -> PartitionAnswer {
+fn answer(
+    core: &BrokerCore,
+    cx: &Cx,
+    plan: &Plan,
+    wanted: &Wanted,
+    left: u64,
+    at_least_one: bool,
+) -> PartitionAnswer {
     let mut answer = PartitionAnswer::failed(wanted.partition, ErrorCode::NONE);
-    let partition = name_of(&core.cluster, &wanted.topic).and_then(|t| core.cluster.partition(t, wanted.partition));
+    let partition = name_of(&core.cluster, &wanted.topic)
+        .and_then(|t| core.cluster.partition(t, wanted.partition));
     let position = match position(core, cx, wanted) {
         Ok(position) => position,
         Err(code) => {
@@ -226,7 +283,9 @@ fn answer(core: &BrokerCore, cx: &Cx, plan: &Plan, wanted: &Wanted, left: u64, a
             return answer;
         }
     };
-    let Some(partition) = partition else { return answer };
+    let Some(partition) = partition else {
+        return answer;
+    };
     answer.high_watermark = partition.log.end_offset();
     answer.last_stable = partition.log.end_offset();
     answer.log_start = partition.log.start_offset();
@@ -235,7 +294,11 @@ fn answer(core: &BrokerCore, cx: &Cx, plan: &Plan, wanted: &Wanted, left: u64, a
         Position::Diverged { epoch, end } => answer.diverged = Some((epoch, end)),
         Position::Records { .. } => {
             let max = left.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
-            if partition.log.read(wanted.offset, max, at_least_one, &mut answer.records).is_err() {
+            if partition
+                .log
+                .read(wanted.offset, max, at_least_one, &mut answer.records)
+                .is_err()
+            {
                 return PartitionAnswer::failed(wanted.partition, ErrorCode::KAFKA_STORAGE_ERROR);
             }
         }

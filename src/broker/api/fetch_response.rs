@@ -45,7 +45,7 @@ impl PartitionAnswer {
 }
 
 /// A whole fetch response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Response {
     pub(super) code: ErrorCode,
     pub(super) session_id: i32,
@@ -54,8 +54,20 @@ pub(super) struct Response {
 }
 
 impl Response {
+    pub(super) fn new(session_id: i32) -> Self {
+        Self {
+            code: ErrorCode::NONE,
+            session_id,
+            topics: Vec::new(),
+            endpoints: Vec::new(),
+        }
+    }
+
     pub(super) fn failed(code: ErrorCode) -> Self {
-        Self { code, ..Self::default() }
+        Self {
+            code,
+            ..Self::new(0)
+        }
     }
 
     /// Adds a partition, to the last topic if it is that one.
@@ -90,11 +102,19 @@ impl Writer {
 
     /// The number of items of an array.
     fn count(&mut self, count: usize) {
-        if self.flexible() { self.varint(count as u32 + 1) } else { self.fields.put_i32(count as i32) }
+        if self.flexible() {
+            self.varint(count as u32 + 1)
+        } else {
+            self.fields.put_i32(count as i32)
+        }
     }
 
     fn string(&mut self, s: &str) {
-        if self.flexible() { self.varint(s.len() as u32 + 1) } else { self.fields.put_i16(s.len() as i16) }
+        if self.flexible() {
+            self.varint(s.len() as u32 + 1)
+        } else {
+            self.fields.put_i16(s.len() as i16)
+        }
         self.fields.put_slice(s.as_bytes());
     }
 
@@ -106,7 +126,11 @@ impl Writer {
 
     fn records(&mut self, records: &[Bytes]) {
         let len: usize = records.iter().map(Bytes::len).sum();
-        if self.flexible() { self.varint(len as u32 + 1) } else { self.fields.put_i32(len as i32) }
+        if self.flexible() {
+            self.varint(len as u32 + 1)
+        } else {
+            self.fields.put_i32(len as i32)
+        }
         if len > 0 {
             self.parts.push(self.fields.split().freeze());
             self.parts.extend_from_slice(records);
@@ -155,7 +179,11 @@ impl Writer {
         if self.version < 16 || nodes.is_empty() {
             return self.no_tags();
         }
-        let mut list = Writer { version: self.version, fields: BytesMut::new(), parts: Vec::new() };
+        let mut list = Writer {
+            version: self.version,
+            fields: BytesMut::new(),
+            parts: Vec::new(),
+        };
         list.count(nodes.len());
         for node in nodes {
             list.fields.put_i32(node.id);
@@ -172,7 +200,11 @@ impl Writer {
 
 /// The frame, its length first, as parts to be sent one after the other.
 pub(super) fn write(cx: &Cx, response: &Response) -> Vec<Bytes> {
-    let mut w = Writer { version: cx.version, fields: BytesMut::with_capacity(256), parts: Vec::new() };
+    let mut w = Writer {
+        version: cx.version,
+        fields: BytesMut::with_capacity(256),
+        parts: Vec::new(),
+    };
     // The frame's length, known at the end.
     w.fields.put_i32(0);
     w.fields.put_i32(cx.correlation_id);

@@ -6,7 +6,11 @@ use super::{Cx, wire};
 use crate::broker::core::BrokerCore;
 use crate::error::ErrorCode;
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: InitProducerIdRequest) -> InitProducerIdResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: InitProducerIdRequest,
+) -> InitProducerIdResponse {
     let response = InitProducerIdResponse::default()
         .with_throttle_time_ms(cx.effects.throttle_ms())
         .with_producer_id(ProducerId(-1))
@@ -23,5 +27,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: InitProducerIdRequ
     let id = core.next_producer_id;
     core.next_producer_id += 1;
     core.save_topics();
-    response.with_producer_id(ProducerId(id)).with_producer_epoch(0)
+    response
+        .with_producer_id(ProducerId(id))
+        .with_producer_epoch(0)
 }

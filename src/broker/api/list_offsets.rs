@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use super::{Cx, check_leader, wire};
@@ -19,35 +21,68 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
 pub(super) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
-    let each = |t: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| -> Vec<Target> {
-        t.partitions.iter().map(|p| (t.name.to_string(), Some(p.partition_index))).collect()
-    };
+    let each =
+        |t: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| -> Vec<Target> {
+            t.partitions
+                .iter()
+                .map(|p| (t.name.to_string(), Some(p.partition_index)))
+                .collect()
+        };
     request.topics.iter().flat_map(each).collect()
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
     let mut times: BTreeMap<(String, i32), u32> = BTreeMap::new();
     for (topic, partition) in targets(&request) {
         *times.entry((topic, partition.unwrap_or(-1))).or_default() += 1;
     }
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|p| {
-            let twice = times.get(&(topic.name.to_string(), p.partition_index)).is_some_and(|&n| n > 1);
-            let found = if twice { Err(ErrorCode::INVALID_REQUEST) } else { find(core, cx, &topic.name, p) };
+            let twice = times
+                .get(&(topic.name.to_string(), p.partition_index))
+                .is_some_and(|&n| n > 1);
+            let found = if twice {
+                Err(ErrorCode::INVALID_REQUEST)
+            } else {
+                find(core, cx, &topic.name, p)
+            };
             answer(cx, p.partition_index, found)
         });
-        ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
     });
     let topics = topics.collect();
-    ListOffsetsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_topics(topics)
+    ListOffsetsResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_topics(topics)
 }
 
-fn find(core: &BrokerCore, cx: &Cx, topic: &str, wanted: &ListOffsetsPartition) -> Result<TimestampHit, ErrorCode> {
+fn find(
+    core: &BrokerCore,
+    cx: &Cx,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+) -> Result<TimestampHit, ErrorCode> {
     let index = wanted.partition_index;
     check_leader(core, cx, topic, index, wanted.current_leader_epoch)?;
-    let Some(p) = core.cluster.partition(topic, index) else { return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) };
-    let none = TimestampHit { offset: -1, timestamp: -1, leader_epoch: -1 };
-    let at = |offset| TimestampHit { offset, timestamp: -1, leader_epoch: p.log.epoch_at(offset).unwrap_or(-1) };
+    let Some(p) = core.cluster.partition(topic, index) else {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    };
+    let none = TimestampHit {
+        offset: -1,
+        timestamp: -1,
+        leader_epoch: -1,
+    };
+    let at = |offset| TimestampHit {
+        offset,
+        timestamp: -1,
+        leader_epoch: p.log.epoch_at(offset).unwrap_or(-1),
+    };
     // What older versions can't name.
     let newest_special = match cx.version {
         ..=6 => EARLIEST,
@@ -59,19 +94,31 @@ fn find(core: &BrokerCore, cx: &Cx, topic: &str, wanted: &ListOffsetsPartition) 
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
     let hit = match wanted.timestamp {
-        LATEST => Ok(Some(TimestampHit { leader_epoch: p.leader_epoch, ..at(p.log.end_offset()) })),
+        LATEST => Ok(Some(TimestampHit {
+            leader_epoch: p.leader_epoch,
+            ..at(p.log.end_offset())
+        })),
         EARLIEST | EARLIEST_LOCAL => Ok(Some(at(p.log.start_offset()))),
         LATEST_TIERED => Ok(None),
         MAX_TIMESTAMP => p.log.find_max_timestamp(),
         timestamp => p.log.find_timestamp(timestamp),
     };
-    Ok(hit.map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?.unwrap_or(none))
+    Ok(hit
+        .map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?
+        .unwrap_or(none))
 }
 
-fn answer(cx: &Cx, index: i32, found: Result<TimestampHit, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn answer(
+    cx: &Cx,
+    index: i32,
+    found: Result<TimestampHit, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match found {
-        Err(code) => answer.with_error_code(wire(code)).with_offset(-1).with_timestamp(-1),
+        Err(code) => answer
+            .with_error_code(wire(code))
+            .with_offset(-1)
+            .with_timestamp(-1),
         Ok(hit) => {
             let mut answer = answer.with_offset(hit.offset).with_timestamp(hit.timestamp);
             if cx.version >= 4 {

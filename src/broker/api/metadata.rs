@@ -18,19 +18,33 @@ pub(super) fn targets(core: &BrokerCore, request: &MetadataRequest) -> Vec<Targe
     match &request.topics {
         Some(topics) => topics
             .iter()
-            .filter_map(|t| t.name.as_ref().map(|n| n.as_str()).or_else(|| core.cluster.name_of(t.topic_id)))
+            .filter_map(|t| {
+                t.name
+                    .as_ref()
+                    .map(|n| n.as_str())
+                    .or_else(|| core.cluster.name_of(t.topic_id))
+            })
             .map(|name| (name.to_owned(), None))
             .collect(),
-        None => core.cluster.topics().map(|t| (t.name.clone(), None)).collect(),
+        None => core
+            .cluster
+            .topics()
+            .map(|t| (t.name.clone(), None))
+            .collect(),
     }
 }
 
 pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: MetadataRequest) -> MetadataResponse {
     let with_operations = cx.version >= 8 && request.include_topic_authorized_operations;
-    let asked = request.topics.filter(|topics| cx.version > 0 || !topics.is_empty());
+    let asked = request
+        .topics
+        .filter(|topics| cx.version > 0 || !topics.is_empty());
     let topics = match asked {
         None => {
-            let topics = core.cluster.topics().map(|t| topic_entry(core, cx, t, with_operations));
+            let topics = core
+                .cluster
+                .topics()
+                .map(|t| topic_entry(core, cx, t, with_operations));
             topics.collect()
         }
         Some(asked) => {
@@ -70,9 +84,18 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: MetadataRequest) -
     response
 }
 
-fn by_name(core: &mut BrokerCore, cx: &Cx, name: &str, create: bool, with_operations: bool) -> MetadataResponseTopic {
+fn by_name(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    name: &str,
+    create: bool,
+    with_operations: bool,
+) -> MetadataResponseTopic {
     if core.cluster.topic(name).is_none() && create && core.options.auto_create_topics {
-        let placement = Placement::Counts { partitions: -1, replication_factor: -1 };
+        let placement = Placement::Counts {
+            partitions: -1,
+            replication_factor: -1,
+        };
         if let Err(refused) = core.create_topic(name, &placement, BTreeMap::new(), false) {
             return unknown(refused.code).with_name(Some(topic_name(name)));
         }
@@ -90,9 +113,15 @@ fn by_name(core: &mut BrokerCore, cx: &Cx, name: &str, create: bool, with_operat
 }
 
 fn by_id(core: &BrokerCore, cx: &Cx, id: Uuid, with_operations: bool) -> MetadataResponseTopic {
-    match core.cluster.name_of(id).and_then(|name| core.cluster.topic(name)) {
+    match core
+        .cluster
+        .name_of(id)
+        .and_then(|name| core.cluster.topic(name))
+    {
         Some(topic) => topic_entry(core, cx, topic, with_operations),
-        None => unknown(ErrorCode::UNKNOWN_TOPIC_ID).with_name(None).with_topic_id(id),
+        None => unknown(ErrorCode::UNKNOWN_TOPIC_ID)
+            .with_name(None)
+            .with_topic_id(id),
     }
 }
 
@@ -100,13 +129,25 @@ fn unknown(code: ErrorCode) -> MetadataResponseTopic {
     MetadataResponseTopic::default().with_error_code(wire(code))
 }
 
-fn topic_entry(core: &BrokerCore, cx: &Cx, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
+fn topic_entry(
+    core: &BrokerCore,
+    cx: &Cx,
+    topic: &Topic,
+    with_operations: bool,
+) -> MetadataResponseTopic {
     if let Some(code) = cx.effects.error(&topic.name, None) {
         return unknown(code).with_name(Some(topic_name(&topic.name)));
     }
-    let mut entry = MetadataResponseTopic::default().with_name(Some(topic_name(&topic.name))).with_partitions(
-        topic.partitions.iter().enumerate().map(|(index, p)| partition_entry(core, index, p)).collect(),
-    );
+    let mut entry = MetadataResponseTopic::default()
+        .with_name(Some(topic_name(&topic.name)))
+        .with_partitions(
+            topic
+                .partitions
+                .iter()
+                .enumerate()
+                .map(|(index, p)| partition_entry(core, index, p))
+                .collect(),
+        );
     if cx.version >= 10 {
         entry.topic_id = topic.id;
     }
@@ -116,11 +157,24 @@ fn topic_entry(core: &BrokerCore, cx: &Cx, topic: &Topic, with_operations: bool)
     entry
 }
 
-fn partition_entry(core: &BrokerCore, index: usize, partition: &Partition) -> MetadataResponsePartition {
-    let code = if partition.leader == NO_NODE { ErrorCode::LEADER_NOT_AVAILABLE } else { ErrorCode::NONE };
+fn partition_entry(
+    core: &BrokerCore,
+    index: usize,
+    partition: &Partition,
+) -> MetadataResponsePartition {
+    let code = if partition.leader == NO_NODE {
+        ErrorCode::LEADER_NOT_AVAILABLE
+    } else {
+        ErrorCode::NONE
+    };
     let ids = |nodes: &[i32]| nodes.iter().copied().map(broker_id).collect();
     let in_sync = core.cluster.in_sync(partition);
-    let offline: Vec<i32> = partition.replicas.iter().copied().filter(|n| !in_sync.contains(n)).collect();
+    let offline: Vec<i32> = partition
+        .replicas
+        .iter()
+        .copied()
+        .filter(|n| !in_sync.contains(n))
+        .collect();
     MetadataResponsePartition::default()
         .with_error_code(wire(code))
         .with_partition_index(index as i32)

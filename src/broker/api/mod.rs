@@ -17,15 +17,18 @@ mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{self, ApiKey};
+use kafka_protocol::messages;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
 
 use super::core::fault::Target;
 use super::core::{BrokerCore, Cx};
 use super::log::Refused;
 use crate::error::ErrorCode;
+use crate::protocol::schema;
 
 /// The kinds of request the embedded broker answers, by Kafka's numbers.
 pub mod api_key {
@@ -96,40 +99,24 @@ impl Header {
         let api_key = i16::from_be_bytes(*frame.first_chunk()?);
         let version = i16::from_be_bytes(*frame.get(2..)?.first_chunk()?);
         let correlation_id = i32::from_be_bytes(*frame.get(4..)?.first_chunk()?);
-        let client_id_len = i16::from_be_bytes(*frame.get(8..)?.first_chunk()?);
-        let kind = ApiKey::try_from(api_key).ok()?;
-        let mut body = 10 + usize::try_from(client_id_len).unwrap_or(0);
-        if kind.request_header_version(version) >= 2 && kind.valid_versions().max >= version {
-            body = skip_tagged_fields(frame, body)?;
+        let mut header = Header {
+            api_key,
+            version,
+            correlation_id,
+            body: frame.len(),
+        };
+        // Of an ApiVersions request of the future only what has always been there is read.
+        if header.is_supported() || api_key != api_key::API_VERSIONS {
+            header.body = schema::check_request_header(frame).ok()?.body;
         }
-        (body <= frame.len()).then_some(Header { api_key, version, correlation_id, body })
+        Some(header)
     }
 
     fn is_supported(&self) -> bool {
-        SUPPORTED.iter().any(|&(key, min, max)| key == self.api_key && (min..=max).contains(&self.version))
+        SUPPORTED
+            .iter()
+            .any(|&(key, min, max)| key == self.api_key && (min..=max).contains(&self.version))
     }
-}
-
-fn skip_tagged_fields(frame: &[u8], mut at: usize) -> Option<usize> {
-    for _ in 0..unsigned_varint(frame, &mut at)? {
-        unsigned_varint(frame, &mut at)?;
-        let len = unsigned_varint(frame, &mut at)?;
-        at = at.checked_add(len as usize)?;
-    }
-    Some(at)
-}
-
-fn unsigned_varint(bytes: &[u8], at: &mut usize) -> Option<u32> {
-    let mut value = 0;
-    for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// Carries out a request.
@@ -157,7 +144,9 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::DESCRIBE_CONFIGS => run(core, cx, body, describe_configs::handle),
         api_key::CREATE_PARTITIONS => run(core, cx, body, create_partitions::handle),
         api_key::DESCRIBE_CLUSTER => run(core, cx, body, describe_cluster::handle),
-        api_key::DESCRIBE_TOPIC_PARTITIONS => run(core, cx, body, describe_topic_partitions::handle),
+        api_key::DESCRIBE_TOPIC_PARTITIONS => {
+            run(core, cx, body, describe_topic_partitions::handle)
+        }
         _ => Outcome::Close,
     }
 }
@@ -177,18 +166,26 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::OFFSET_COMMIT => decode(&body, version).map(|r| offset_commit::targets(&r)),
         api_key::OFFSET_FETCH => decode(&body, version).map(|r| offset_fetch::targets(&r)),
         api_key::CREATE_TOPICS => decode(&body, version).map(|r| create_topics::targets(&r)),
-        api_key::DELETE_TOPICS => decode(&body, version).map(|r| delete_topics::targets(core, version, &r)),
-        api_key::OFFSET_FOR_LEADER_EPOCH => decode(&body, version).map(|r| offset_for_leader_epoch::targets(&r)),
-        api_key::CREATE_PARTITIONS => decode(&body, version).map(|r| create_partitions::targets(&r)),
-        api_key::DESCRIBE_TOPIC_PARTITIONS => decode(&body, version).map(|r| describe_topic_partitions::targets(&r)),
+        api_key::DELETE_TOPICS => {
+            decode(&body, version).map(|r| delete_topics::targets(core, version, &r))
+        }
+        api_key::OFFSET_FOR_LEADER_EPOCH => {
+            decode(&body, version).map(|r| offset_for_leader_epoch::targets(&r))
+        }
+        api_key::CREATE_PARTITIONS => {
+            decode(&body, version).map(|r| create_partitions::targets(&r))
+        }
+        api_key::DESCRIBE_TOPIC_PARTITIONS => {
+            decode(&body, version).map(|r| describe_topic_partitions::targets(&r))
+        }
         _ => None,
     };
     found.unwrap_or_default()
 }
 
-/// Decodes a body whose lengths and counts were checked against the bytes there are.
+/// Decodes a body; `None` if it makes no sense.
 fn decode<R: Request>(body: &Bytes, version: i16) -> Option<R> {
-    R::decode(&mut body.clone(), version).ok()
+    schema::decode_request(R::KEY, version, body.clone()).ok()
 }
 
 fn run<R: Request>(
@@ -249,13 +246,22 @@ fn text(s: impl Into<String>) -> StrBytes {
 fn code_and_words<T>(result: &Result<T, Refused>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(_) => (0, None),
-        Err(refused) => (wire(refused.code), refused.message.clone().map(StrBytes::from_string)),
+        Err(refused) => (
+            wire(refused.code),
+            refused.message.clone().map(StrBytes::from_string),
+        ),
     }
 }
 
 /// The error for a partition that this node does not lead, if so: Kafka checks existence, leadership, then the epoch
 /// the client believes in (-1: it has no idea).
-fn check_leader(core: &BrokerCore, cx: &Cx, topic: &str, index: i32, believed_epoch: i32) -> Result<(), ErrorCode> {
+fn check_leader(
+    core: &BrokerCore,
+    cx: &Cx,
+    topic: &str,
+    index: i32,
+    believed_epoch: i32,
+) -> Result<(), ErrorCode> {
     if let Some(code) = cx.effects.error(topic, Some(index)) {
         return Err(code);
     }
@@ -277,7 +283,10 @@ fn check_leader(core: &BrokerCore, cx: &Cx, topic: &str, index: i32, believed_ep
 
 /// True for the errors after which the answer tells who leads.
 fn tells_leader(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
+    matches!(
+        code,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH
+    )
 }
 
 /// All operations on a topic, as bits; without authorization everything is allowed.

@@ -1,7 +1,11 @@
 //! OffsetCommit outside of group membership: positions kept under a group's name.
 
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::find_coordinator::coordinator;
@@ -16,12 +20,19 @@ const MAX_METADATA: usize = 4096;
 
 pub(super) fn targets(request: &OffsetCommitRequest) -> Vec<Target> {
     let each = |t: &OffsetCommitRequestTopic| -> Vec<Target> {
-        t.partitions.iter().map(|p| (t.name.to_string(), Some(p.partition_index))).collect()
+        t.partitions
+            .iter()
+            .map(|p| (t.name.to_string(), Some(p.partition_index)))
+            .collect()
     };
     request.topics.iter().flat_map(each).collect()
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: OffsetCommitRequest) -> OffsetCommitResponse {
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
     let refused = group_error(core, cx, &request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
@@ -37,10 +48,16 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: OffsetCommitReques
                     .with_error_code(wire(code)),
             );
         }
-        topics.push(OffsetCommitResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions));
+        topics.push(
+            OffsetCommitResponseTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions),
+        );
     }
     core.save_topics();
-    OffsetCommitResponse::default().with_throttle_time_ms(cx.effects.throttle_ms()).with_topics(topics)
+    OffsetCommitResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_topics(topics)
 }
 
 /// Nobody is a member of a group here: who says so is told as Kafka tells strangers.
@@ -54,19 +71,38 @@ fn group_error(core: &BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Opt
     (!request.member_id.is_empty()).then_some(ErrorCode::UNKNOWN_MEMBER_ID)
 }
 
-fn commit(core: &mut BrokerCore, cx: &Cx, group: &str, topic: &str, p: &OffsetCommitRequestPartition) -> ErrorCode {
+fn commit(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    group: &str,
+    topic: &str,
+    p: &OffsetCommitRequestPartition,
+) -> ErrorCode {
     if let Some(code) = cx.effects.error(topic, Some(p.partition_index)) {
         return code;
     }
     if core.cluster.partition(topic, p.partition_index).is_none() {
         return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     }
-    let metadata = p.committed_metadata.as_ref().map(ToString::to_string).unwrap_or_default();
+    let metadata = p
+        .committed_metadata
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     if metadata.len() > MAX_METADATA {
         return ErrorCode::OFFSET_METADATA_TOO_LARGE;
     }
-    let leader_epoch = if cx.version >= 6 { p.committed_leader_epoch } else { -1 };
-    let committed = Committed { offset: p.committed_offset, leader_epoch, metadata };
-    core.offsets.commit(group, topic, p.partition_index, committed);
+    let leader_epoch = if cx.version >= 6 {
+        p.committed_leader_epoch
+    } else {
+        -1
+    };
+    let committed = Committed {
+        offset: p.committed_offset,
+        leader_epoch,
+        metadata,
+    };
+    core.offsets
+        .commit(group, topic, p.partition_index, committed);
     ErrorCode::NONE
 }

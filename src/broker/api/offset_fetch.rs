@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
@@ -29,17 +29,21 @@ struct Found {
 /// Each group asked about, and the partitions, or `None` for all.
 fn groups(request: &OffsetFetchRequest) -> Vec<(String, Option<Asked>)> {
     if request.groups.is_empty() {
-        let asked = request
-            .topics
-            .as_ref()
-            .map(|topics| topics.iter().map(|t| (t.name.to_string(), t.partition_indexes.clone())).collect());
+        let asked = request.topics.as_ref().map(|topics| {
+            topics
+                .iter()
+                .map(|t| (t.name.to_string(), t.partition_indexes.clone()))
+                .collect()
+        });
         return vec![(request.group_id.to_string(), asked)];
     }
     let each = |g: &kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| {
-        let asked = g
-            .topics
-            .as_ref()
-            .map(|topics| topics.iter().map(|t| (t.name.to_string(), t.partition_indexes.clone())).collect());
+        let asked = g.topics.as_ref().map(|topics| {
+            topics
+                .iter()
+                .map(|t| (t.name.to_string(), t.partition_indexes.clone()))
+                .collect()
+        });
         (g.group_id.to_string(), asked)
     };
     request.groups.iter().map(each).collect()
@@ -47,48 +51,87 @@ fn groups(request: &OffsetFetchRequest) -> Vec<(String, Option<Asked>)> {
 
 pub(super) fn targets(request: &OffsetFetchRequest) -> Vec<Target> {
     let mut targets = Vec::new();
-    for (topic, partitions) in groups(request).into_iter().filter_map(|(_, asked)| asked).flatten() {
+    for (topic, partitions) in groups(request)
+        .into_iter()
+        .filter_map(|(_, asked)| asked)
+        .flatten()
+    {
         targets.extend(partitions.iter().map(|&p| (topic.clone(), Some(p))));
     }
     targets
 }
 
-pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, request: OffsetFetchRequest) -> OffsetFetchResponse {
-    let mut response = OffsetFetchResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
+    let mut response =
+        OffsetFetchResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     for (group, asked) in groups(&request) {
         let stranger = coordinator(core, &group).is_none_or(|n| n.id != cx.node);
-        let code = if stranger { wire(ErrorCode::NOT_COORDINATOR) } else { 0 };
-        let found = if stranger { BTreeMap::new() } else { find(core, cx, &group, asked) };
+        let code = if stranger {
+            wire(ErrorCode::NOT_COORDINATOR)
+        } else {
+            0
+        };
+        let found = if stranger {
+            BTreeMap::new()
+        } else {
+            find(core, cx, &group, asked)
+        };
         if cx.version >= 8 {
             response.groups.push(
                 OffsetFetchResponseGroup::default()
                     .with_group_id(text(group).into())
                     .with_error_code(code)
-                    .with_topics(found.into_iter().map(|(topic, all)| new_topic(&topic, all)).collect()),
+                    .with_topics(
+                        found
+                            .into_iter()
+                            .map(|(topic, all)| new_topic(&topic, all))
+                            .collect(),
+                    ),
             );
         } else {
             if cx.version >= 2 {
                 response.error_code = code;
             }
-            response.topics = found.into_iter().map(|(topic, all)| old_topic(cx, &topic, all)).collect();
+            response.topics = found
+                .into_iter()
+                .map(|(topic, all)| old_topic(cx, &topic, all))
+                .collect();
         }
     }
     response
 }
 
-fn find(core: &BrokerCore, cx: &Cx, group: &str, asked: Option<Asked>) -> BTreeMap<String, Vec<Found>> {
+fn find(
+    core: &BrokerCore,
+    cx: &Cx,
+    group: &str,
+    asked: Option<Asked>,
+) -> BTreeMap<String, Vec<Found>> {
     let mut found: BTreeMap<String, Vec<Found>> = BTreeMap::new();
     match asked {
         None => {
             for (topic, partition, c) in core.offsets.of_group(group) {
                 let metadata = c.metadata.clone();
-                let one = Found { partition, offset: c.offset, leader_epoch: c.leader_epoch, metadata, code: 0 };
+                let one = Found {
+                    partition,
+                    offset: c.offset,
+                    leader_epoch: c.leader_epoch,
+                    metadata,
+                    code: 0,
+                };
                 found.entry(topic.to_owned()).or_default().push(one);
             }
         }
         Some(asked) => {
             for (topic, partitions) in asked {
-                let each = partitions.iter().map(|&p| one(core, cx, group, &topic, p)).collect();
+                let each = partitions
+                    .iter()
+                    .map(|&p| one(core, cx, group, &topic, p))
+                    .collect();
                 found.insert(topic, each);
             }
         }
@@ -98,11 +141,25 @@ fn find(core: &BrokerCore, cx: &Cx, group: &str, asked: Option<Asked>) -> BTreeM
 
 fn one(core: &BrokerCore, cx: &Cx, group: &str, topic: &str, partition: i32) -> Found {
     let code = cx.effects.error(topic, Some(partition)).map_or(0, wire);
-    match core.offsets.get(group, topic, partition).filter(|_| code == 0) {
-        Some(c) => {
-            Found { partition, offset: c.offset, leader_epoch: c.leader_epoch, metadata: c.metadata.clone(), code }
-        }
-        None => Found { partition, offset: -1, leader_epoch: -1, metadata: String::new(), code },
+    match core
+        .offsets
+        .get(group, topic, partition)
+        .filter(|_| code == 0)
+    {
+        Some(c) => Found {
+            partition,
+            offset: c.offset,
+            leader_epoch: c.leader_epoch,
+            metadata: c.metadata.clone(),
+            code,
+        },
+        None => Found {
+            partition,
+            offset: -1,
+            leader_epoch: -1,
+            metadata: String::new(),
+            code,
+        },
     }
 }
 
@@ -115,7 +172,9 @@ fn new_topic(topic: &str, found: Vec<Found>) -> OffsetFetchResponseTopics {
             .with_metadata(Some(text(f.metadata)))
             .with_error_code(f.code)
     });
-    OffsetFetchResponseTopics::default().with_name(topic_name(topic)).with_partitions(partitions.collect())
+    OffsetFetchResponseTopics::default()
+        .with_name(topic_name(topic))
+        .with_partitions(partitions.collect())
 }
 
 fn old_topic(cx: &Cx, topic: &str, found: Vec<Found>) -> OffsetFetchResponseTopic {
@@ -130,5 +189,7 @@ fn old_topic(cx: &Cx, topic: &str, found: Vec<Found>) -> OffsetFetchResponseTopi
         }
         p
     });
-    OffsetFetchResponseTopic::default().with_name(topic_name(topic)).with_partitions(partitions.collect())
+    OffsetFetchResponseTopic::default()
+        .with_name(topic_name(topic))
+        .with_partitions(partitions.collect())
 }

@@ -26,14 +26,24 @@ const SHARE_MIN: usize = 16 * 1024;
 
 pub(super) fn targets(core: &BrokerCore, request: &ProduceRequest) -> Vec<Target> {
     let each = |topic: &TopicProduceData| {
-        let name = core.cluster.name_of(topic.topic_id).unwrap_or(&topic.name).to_owned();
-        topic.partition_data.iter().map(move |p| (name.clone(), Some(p.index))).collect::<Vec<_>>()
+        let name = core
+            .cluster
+            .name_of(topic.topic_id)
+            .unwrap_or(&topic.name)
+            .to_owned();
+        topic
+            .partition_data
+            .iter()
+            .map(move |p| (name.clone(), Some(p.index)))
+            .collect::<Vec<_>>()
     };
     request.topic_data.iter().flat_map(each).collect()
 }
 
 pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
-    let Some(request) = decode::<ProduceRequest>(&body, cx.version) else { return Outcome::Close };
+    let Some(request) = decode::<ProduceRequest>(&body, cx.version) else {
+        return Outcome::Close;
+    };
     let share = worth_sharing(&request, body.len());
     drop(body);
     let mut response = ProduceResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
@@ -75,22 +85,36 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     }
     if request.acks == ACKS_NONE {
         // The only way to tell a client that waits for no answer.
-        return if failed { Outcome::Close } else { Outcome::Silent };
+        return if failed {
+            Outcome::Close
+        } else {
+            Outcome::Silent
+        };
     }
-    let endpoints = leaders.iter().filter_map(|id| core.cluster.nodes.get(id)).map(|n| {
-        NodeEndpoint::default()
-            .with_node_id(broker_id(n.id))
-            .with_host(text(&n.host))
-            .with_port(i32::from(n.port))
-    });
+    let endpoints = leaders
+        .iter()
+        .filter_map(|id| core.cluster.nodes.get(id))
+        .map(|n| {
+            NodeEndpoint::default()
+                .with_node_id(broker_id(n.id))
+                .with_host(text(&n.host))
+                .with_port(i32::from(n.port))
+        });
     response.node_endpoints = endpoints.collect();
     reply(cx, &response)
 }
 
 /// Keeping received bytes keeps the whole frame alive, so it is done where large batches are most of it.
 fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
-    let batches = request.topic_data.iter().flat_map(|t| &t.partition_data).filter_map(|p| p.records.as_ref());
-    let large: usize = batches.map(Bytes::len).filter(|&len| len >= SHARE_MIN).sum();
+    let batches = request
+        .topic_data
+        .iter()
+        .flat_map(|t| &t.partition_data)
+        .filter_map(|p| p.records.as_ref());
+    let large: usize = batches
+        .map(Bytes::len)
+        .filter(|&len| len >= SHARE_MIN)
+        .sum();
     large * 2 >= frame_len
 }
 
@@ -115,7 +139,10 @@ fn produce(
         return Err(Refused::plain(ErrorCode::INVALID_REQUIRED_ACKS));
     }
     check_leader(core, cx, topic, index, -1).map_err(Refused::plain)?;
-    let (Some(t), Some(p)) = (core.cluster.topic(topic), core.cluster.partition(topic, index)) else {
+    let (Some(t), Some(p)) = (
+        core.cluster.topic(topic),
+        core.cluster.partition(topic, index),
+    ) else {
         return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     };
     let in_sync = core.cluster.in_sync(p).len();
@@ -136,7 +163,11 @@ fn produce(
     core.append(cx.now, topic, index, batch, share)
 }
 
-fn answer(index: i32, result: &Result<Appended, Refused>, version: i16) -> PartitionProduceResponse {
+fn answer(
+    index: i32,
+    result: &Result<Appended, Refused>,
+    version: i16,
+) -> PartitionProduceResponse {
     let answer = PartitionProduceResponse::default().with_index(index);
     match result {
         Ok(appended) => answer

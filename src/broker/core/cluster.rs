@@ -68,7 +68,10 @@ pub(crate) struct Topic {
 /// How the partitions of a new topic lie on the nodes.
 pub(crate) enum Placement {
     /// So many partitions of so many replicas, -1 for the defaults.
-    Counts { partitions: i32, replication_factor: i16 },
+    Counts {
+        partitions: i32,
+        replication_factor: i16,
+    },
     /// The replicas of each partition.
     Replicas(Vec<Vec<i32>>),
 }
@@ -84,7 +87,12 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(id: String, nodes: Vec<Node>, default_partitions: i32, random: Random) -> Self {
+    pub(crate) fn new(
+        id: String,
+        nodes: Vec<Node>,
+        default_partitions: i32,
+        random: Random,
+    ) -> Self {
         Self {
             id,
             nodes: nodes.into_iter().map(|n| (n.id, n)).collect(),
@@ -132,39 +140,66 @@ impl Cluster {
     }
 
     pub(crate) fn partition(&self, topic: &str, index: i32) -> Option<&Partition> {
-        self.topics.get(topic)?.partitions.get(usize::try_from(index).ok()?)
+        self.topics
+            .get(topic)?
+            .partitions
+            .get(usize::try_from(index).ok()?)
     }
 
     pub(crate) fn partition_mut(&mut self, topic: &str, index: i32) -> Option<&mut Partition> {
-        self.topics.get_mut(topic)?.partitions.get_mut(usize::try_from(index).ok()?)
+        self.topics
+            .get_mut(topic)?
+            .partitions
+            .get_mut(usize::try_from(index).ok()?)
     }
 
     /// The partition's replicas that are alive, which are the in-sync ones.
     pub(crate) fn in_sync(&self, partition: &Partition) -> Vec<i32> {
-        partition.replicas.iter().copied().filter(|&n| self.is_alive(n)).collect()
+        partition
+            .replicas
+            .iter()
+            .copied()
+            .filter(|&n| self.is_alive(n))
+            .collect()
     }
 
     /// The replicas of every partition of a topic that could be created under `name`.
     ///
     /// # Errors
     /// What Kafka answers to a bad name, count or assignment.
-    pub(crate) fn plan_topic(&self, name: &str, placement: &Placement) -> Result<Vec<Vec<i32>>, Refused> {
+    pub(crate) fn plan_topic(
+        &self,
+        name: &str,
+        placement: &Placement,
+    ) -> Result<Vec<Vec<i32>>, Refused> {
         check_name(name)?;
         if self.topics.contains_key(name) {
-            return Err(Refused::new(ErrorCode::TOPIC_ALREADY_EXISTS, format!("Topic '{name}' already exists.")));
+            return Err(Refused::new(
+                ErrorCode::TOPIC_ALREADY_EXISTS,
+                format!("Topic '{name}' already exists."),
+            ));
         }
         let folded = name.replace('.', "_");
-        if let Some(other) = self.topics.keys().find(|other| other.replace('.', "_") == folded) {
+        if let Some(other) = self
+            .topics
+            .keys()
+            .find(|other| other.replace('.', "_") == folded)
+        {
             return Err(Refused::new(
                 ErrorCode::INVALID_TOPIC_EXCEPTION,
                 format!("Topic '{name}' collides with existing topic: {other}"),
             ));
         }
         match placement {
-            Placement::Counts { partitions, replication_factor } => {
+            Placement::Counts {
+                partitions,
+                replication_factor,
+            } => {
                 let replicas = self.check_replication(*replication_factor)?;
                 let partitions = self.check_partitions(*partitions)?;
-                Ok((0..partitions).map(|index| self.place(index, replicas)).collect())
+                Ok((0..partitions)
+                    .map(|index| self.place(index, replicas))
+                    .collect())
             }
             Placement::Replicas(assigned) => {
                 for replicas in assigned {
@@ -176,7 +211,11 @@ impl Cluster {
     }
 
     fn check_partitions(&self, partitions: i32) -> Result<usize, Refused> {
-        match usize::try_from(if partitions == -1 { self.default_partitions } else { partitions }) {
+        match usize::try_from(if partitions == -1 {
+            self.default_partitions
+        } else {
+            partitions
+        }) {
             Ok(count) if count > 0 => Ok(count),
             _ => Err(Refused::new(
                 ErrorCode::INVALID_PARTITIONS,
@@ -205,12 +244,18 @@ impl Cluster {
     }
 
     fn check_assignment(&self, replicas: &[i32], expected: usize) -> Result<(), Refused> {
-        let refuse = |message: String| Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
+        let refuse =
+            |message: String| Err(Refused::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
         if replicas.is_empty() {
-            return refuse("The manual partition assignment includes an empty replica list.".to_owned());
+            return refuse(
+                "The manual partition assignment includes an empty replica list.".to_owned(),
+            );
         }
         if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-            return refuse(format!("The manual partition assignment includes the broker {} more than once.", replicas[0]));
+            return refuse(format!(
+                "The manual partition assignment includes the broker {} more than once.",
+                replicas[0]
+            ));
         }
         if let Some(unknown) = replicas.iter().find(|id| !self.nodes.contains_key(id)) {
             return refuse(format!(
@@ -230,7 +275,13 @@ impl Cluster {
     /// Partition 0's leader is the living node with the smallest id, partition 1's the next, and so on round.
     fn place(&self, index: usize, replicas: usize) -> Vec<i32> {
         let alive: Vec<i32> = self.alive().map(|n| n.id).collect();
-        alive.iter().cycle().skip(index % alive.len().max(1)).take(replicas).copied().collect()
+        alive
+            .iter()
+            .cycle()
+            .skip(index % alive.len().max(1))
+            .take(replicas)
+            .copied()
+            .collect()
     }
 
     /// Adds a topic whose partitions were built by the caller and elects their leaders.
@@ -265,7 +316,9 @@ impl Cluster {
         let have = topic.partitions.len();
         let invalid = |message: String| Err(Refused::new(ErrorCode::INVALID_PARTITIONS, message));
         let wanted = match usize::try_from(count) {
-            Ok(wanted) if wanted == have => return invalid(format!("Topic already has {have} partition(s).")),
+            Ok(wanted) if wanted == have => {
+                return invalid(format!("Topic already has {have} partition(s)."));
+            }
             Ok(wanted) if wanted > have => wanted,
             _ => {
                 return invalid(format!(
@@ -276,8 +329,11 @@ impl Cluster {
         let replicas = topic.partitions.first().map_or(1, |p| p.replicas.len());
         match assigned {
             None => {
-                let replicas = self.check_replication(i16::try_from(replicas).unwrap_or(i16::MAX))?;
-                Ok((have..wanted).map(|index| self.place(index, replicas)).collect())
+                let replicas =
+                    self.check_replication(i16::try_from(replicas).unwrap_or(i16::MAX))?;
+                Ok((have..wanted)
+                    .map(|index| self.place(index, replicas))
+                    .collect())
             }
             Some(assigned) if assigned.len() != wanted - have => Err(Refused::new(
                 ErrorCode::INVALID_REPLICA_ASSIGNMENT,
@@ -311,7 +367,9 @@ impl Cluster {
         if !self.is_alive(node) {
             return false;
         }
-        let Some(partition) = self.partition_mut(topic, index) else { return false };
+        let Some(partition) = self.partition_mut(topic, index) else {
+            return false;
+        };
         if !partition.replicas.contains(&node) {
             partition.replicas.push(node);
         }
@@ -335,7 +393,12 @@ fn elect(nodes: &BTreeMap<i32, Node>, partition: &mut Partition) {
     if alive(partition.leader) {
         return;
     }
-    let next = partition.replicas.iter().copied().find(|&id| alive(id)).unwrap_or(NO_NODE);
+    let next = partition
+        .replicas
+        .iter()
+        .copied()
+        .find(|&id| alive(id))
+        .unwrap_or(NO_NODE);
     partition.lead(next);
 }
 
@@ -352,9 +415,14 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refused> {
     } else if name.len() > MAX_NAME {
         format!("the length of '{name}' is longer than the max allowed length {MAX_NAME}")
     } else if !name.chars().all(legal) {
-        format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+        format!(
+            "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+        )
     } else {
         return Ok(());
     };
-    Err(Refused::new(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("Topic name is invalid: {why}")))
+    Err(Refused::new(
+        ErrorCode::INVALID_TOPIC_EXCEPTION,
+        format!("Topic name is invalid: {why}"),
+    ))
 }

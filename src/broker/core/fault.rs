@@ -49,7 +49,14 @@ pub struct FaultRule {
 impl FaultRule {
     /// `fault`, once, for any request on any node.
     pub fn new(fault: Fault) -> Self {
-        FaultRule { fault, node: None, api: None, topic: None, partition: None, left: Some(1) }
+        FaultRule {
+            fault,
+            node: None,
+            api: None,
+            topic: None,
+            partition: None,
+            left: Some(1),
+        }
     }
 
     /// Only on this node.
@@ -89,7 +96,9 @@ impl FaultRule {
     }
 
     fn concerns(&self, node: i32, api: i16) -> bool {
-        self.left != Some(0) && self.node.is_none_or(|n| n == node) && self.api.is_none_or(|a| a == api)
+        self.left != Some(0)
+            && self.node.is_none_or(|n| n == node)
+            && self.api.is_none_or(|a| a == api)
     }
 
     fn is_narrow(&self) -> bool {
@@ -98,7 +107,9 @@ impl FaultRule {
 
     fn covers(&self, topic: &str, partition: Option<i32>) -> bool {
         self.topic.as_deref().is_none_or(|t| t == topic)
-            && self.partition.is_none_or(|wanted| partition.is_none_or(|p| p == wanted))
+            && self
+                .partition
+                .is_none_or(|wanted| partition.is_none_or(|p| p == wanted))
     }
 
     fn spend(&mut self) {
@@ -126,7 +137,10 @@ pub(crate) struct Effects {
 impl Effects {
     /// The error to answer for a partition (or a topic).
     pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<ErrorCode> {
-        self.errors.iter().find(|rule| rule.covers(topic, partition)).and_then(error_of)
+        self.errors
+            .iter()
+            .find(|rule| rule.covers(topic, partition))
+            .and_then(error_of)
     }
 
     /// The error to answer where a request names no topic.
@@ -161,7 +175,12 @@ impl Faults {
     }
 
     /// What a request meets; each rule that matches is used up by one. `targets` is asked only if a rule needs it.
-    pub(crate) fn meet(&mut self, node: i32, api: i16, targets: impl FnOnce() -> Vec<Target>) -> Effects {
+    pub(crate) fn meet(
+        &mut self,
+        node: i32,
+        api: i16,
+        targets: impl FnOnce() -> Vec<Target>,
+    ) -> Effects {
         let mut effects = Effects::default();
         if self.0.is_empty() {
             return effects;
@@ -176,14 +195,19 @@ impl Faults {
                 if let Some(ask) = targets.take() {
                     known = ask();
                 }
-                if !known.iter().any(|(topic, partition)| rule.covers(topic, *partition)) {
+                if !known
+                    .iter()
+                    .any(|(topic, partition)| rule.covers(topic, *partition))
+                {
                     continue;
                 }
             }
             rule.spend();
             match rule.fault {
                 Fault::Error { .. } => effects.errors.push(rule.clone()),
-                Fault::Delay(delay) => effects.delay = Some(effects.delay.unwrap_or_default() + delay),
+                Fault::Delay(delay) => {
+                    effects.delay = Some(effects.delay.unwrap_or_default() + delay)
+                }
                 Fault::Drop => effects.drop = true,
                 Fault::SwallowReply { close } => effects.swallow = Some(close),
                 Fault::PartialReply { bytes } => effects.cut = Some(bytes),
@@ -198,7 +222,9 @@ impl Faults {
     /// Whether the records about to be sent of this partition are to be damaged.
     pub(crate) fn corrupts(&mut self, node: i32, api: i16, topic: &str, partition: i32) -> bool {
         let Some(rule) = self.0.iter_mut().find(|rule| {
-            rule.fault == Fault::CorruptBatch && rule.concerns(node, api) && rule.covers(topic, Some(partition))
+            rule.fault == Fault::CorruptBatch
+                && rule.concerns(node, api)
+                && rule.covers(topic, Some(partition))
         }) else {
             return false;
         };
@@ -227,13 +253,30 @@ mod tests {
     fn errors_reach_the_partitions_they_name() {
         let mut faults = Faults::default();
         let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
-        faults.add(FaultRule::new(Fault::Error { code }).topic("t").partition(1).forever());
-        assert!(faults.meet(1, 0, || vec![("t".to_owned(), Some(0))]).any_error().is_none());
-        let met = faults.meet(1, 0, || vec![("t".to_owned(), Some(0)), ("t".to_owned(), Some(1))]);
+        faults.add(
+            FaultRule::new(Fault::Error { code })
+                .topic("t")
+                .partition(1)
+                .forever(),
+        );
+        assert!(
+            faults
+                .meet(1, 0, || vec![("t".to_owned(), Some(0))])
+                .any_error()
+                .is_none()
+        );
+        let met = faults.meet(1, 0, || {
+            vec![("t".to_owned(), Some(0)), ("t".to_owned(), Some(1))]
+        });
         assert_eq!(met.error("t", Some(0)), None);
         assert_eq!(met.error("t", Some(1)), Some(code));
         faults.clear();
-        assert!(faults.meet(1, 0, || vec![("t".to_owned(), Some(1))]).any_error().is_none());
+        assert!(
+            faults
+                .meet(1, 0, || vec![("t".to_owned(), Some(1))])
+                .any_error()
+                .is_none()
+        );
     }
 
     #[test]

@@ -55,12 +55,17 @@ struct Session {
 impl Session {
     fn put(&mut self, wanted: Wanted) {
         let key = (wanted.topic.clone(), wanted.partition);
-        if let Some(cached) = self.places.get(&key).and_then(|place| self.order.get_mut(place)) {
+        if let Some(cached) = self
+            .places
+            .get(&key)
+            .and_then(|place| self.order.get_mut(place))
+        {
             cached.wanted = wanted;
             return;
         }
         self.places.insert(key, self.next_place);
-        self.order.insert(self.next_place, Cached { wanted, told: None });
+        self.order
+            .insert(self.next_place, Cached { wanted, told: None });
         self.next_place += 1;
     }
 
@@ -123,7 +128,11 @@ impl FetchSessions {
     ///
     /// # Errors
     /// The session errors of the protocol.
-    pub(crate) fn begin(&mut self, request: SessionRequest, random: &mut Random) -> Result<(Mode, Vec<Wanted>), ErrorCode> {
+    pub(crate) fn begin(
+        &mut self,
+        request: SessionRequest,
+        random: &mut Random,
+    ) -> Result<(Mode, Vec<Wanted>), ErrorCode> {
         self.clock += 1;
         if request.epoch == -1 || request.epoch == 0 {
             if request.id != 0 {
@@ -156,12 +165,19 @@ impl FetchSessions {
         }
         session.epoch = session.epoch.checked_add(1).unwrap_or(1);
         session.used = self.clock;
-        Ok((Mode::Incremental(request.id), session.order.values().map(|c| c.wanted.clone()).collect()))
+        Ok((
+            Mode::Incremental(request.id),
+            session.order.values().map(|c| c.wanted.clone()).collect(),
+        ))
     }
 
     fn create(&mut self, by_id: bool, wanted: &[Wanted], random: &mut Random) -> i32 {
         if self.sessions.len() >= MAX_SESSIONS
-            && let Some(&oldest) = self.sessions.iter().min_by_key(|(_, s)| s.used).map(|(id, _)| id)
+            && let Some(&oldest) = self
+                .sessions
+                .iter()
+                .min_by_key(|(_, s)| s.used)
+                .map(|(id, _)| id)
         {
             self.sessions.remove(&oldest);
         }
@@ -188,7 +204,11 @@ impl FetchSessions {
 
     /// The partitions of a session, for finding the faults that concern it.
     pub(crate) fn partitions(&self, id: i32) -> impl Iterator<Item = (&TopicKey, i32)> {
-        self.sessions.get(&id).into_iter().flat_map(|s| s.places.keys().map(|(topic, partition)| (topic, *partition)))
+        self.sessions.get(&id).into_iter().flat_map(|s| {
+            s.places
+                .keys()
+                .map(|(topic, partition)| (topic, *partition))
+        })
     }
 
     /// Notes what is about to be answered for a partition and says whether an incremental answer must carry it.
@@ -201,11 +221,22 @@ impl FetchSessions {
         high_watermark: i64,
         log_start: i64,
     ) -> bool {
-        let (Mode::Full(id) | Mode::Incremental(id)) = mode else { return true };
-        let Some(session) = self.sessions.get_mut(&id) else { return true };
-        let told = Told { high_watermark, log_start };
+        let (Mode::Full(id) | Mode::Incremental(id)) = mode else {
+            return true;
+        };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return true;
+        };
+        let told = Told {
+            high_watermark,
+            log_start,
+        };
         let mut carry = error || has_records;
-        if let Some(cached) = session.places.get(key).and_then(|place| session.order.get_mut(place)) {
+        if let Some(cached) = session
+            .places
+            .get(key)
+            .and_then(|place| session.order.get_mut(place))
+        {
             carry |= cached.told != Some(told);
             // After an error the next answer is carried whatever it is.
             cached.told = (!error).then_some(told);
@@ -223,11 +254,24 @@ mod tests {
 
     fn wanted(topic: &str, partition: i32, offset: i64) -> Wanted {
         let topic = TopicKey::Name(topic.to_owned());
-        Wanted { topic, partition, offset, leader_epoch: -1, last_fetched_epoch: -1, max_bytes: 100 }
+        Wanted {
+            topic,
+            partition,
+            offset,
+            leader_epoch: -1,
+            last_fetched_epoch: -1,
+            max_bytes: 100,
+        }
     }
 
     fn request(id: i32, epoch: i32, wanted: Vec<Wanted>) -> SessionRequest {
-        SessionRequest { id, epoch, by_id: false, wanted, forgotten: Vec::new() }
+        SessionRequest {
+            id,
+            epoch,
+            by_id: false,
+            wanted,
+            forgotten: Vec::new(),
+        }
     }
 
     fn order(wanted: &[Wanted]) -> Vec<i32> {
@@ -238,10 +282,17 @@ mod tests {
     fn a_session_remembers_changes_and_forgets_what_it_is_told_to() {
         let mut random = Random::new(1);
         let mut sessions = FetchSessions::default();
-        let (mode, _) = sessions.begin(request(0, 0, vec![wanted("t", 0, 0), wanted("t", 1, 0)]), &mut random).unwrap();
+        let (mode, _) = sessions
+            .begin(
+                request(0, 0, vec![wanted("t", 0, 0), wanted("t", 1, 0)]),
+                &mut random,
+            )
+            .unwrap();
         let id = mode.id();
         assert!(id > 0);
-        let (mode, all) = sessions.begin(request(id, 1, vec![wanted("t", 0, 5)]), &mut random).unwrap();
+        let (mode, all) = sessions
+            .begin(request(id, 1, vec![wanted("t", 0, 5)]), &mut random)
+            .unwrap();
         assert_eq!(mode, Mode::Incremental(id));
         assert_eq!(all.iter().map(|w| w.offset).collect::<Vec<_>>(), [5, 0]);
         let mut forget = request(id, 2, Vec::new());
@@ -253,30 +304,54 @@ mod tests {
     fn wrong_ids_and_epochs_are_told() {
         let mut random = Random::new(1);
         let mut sessions = FetchSessions::default();
-        let id = sessions.begin(request(0, 0, vec![wanted("t", 0, 0)]), &mut random).unwrap().0.id();
+        let id = sessions
+            .begin(request(0, 0, vec![wanted("t", 0, 0)]), &mut random)
+            .unwrap()
+            .0
+            .id();
         let error = |s: &mut FetchSessions, r| s.begin(r, &mut Random::new(2)).unwrap_err();
-        assert_eq!(error(&mut sessions, request(id ^ 1, 1, vec![])), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
-        assert_eq!(error(&mut sessions, request(id, 2, vec![])), ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+        assert_eq!(
+            error(&mut sessions, request(id ^ 1, 1, vec![])),
+            ErrorCode::FETCH_SESSION_ID_NOT_FOUND
+        );
+        assert_eq!(
+            error(&mut sessions, request(id, 2, vec![])),
+            ErrorCode::INVALID_FETCH_SESSION_EPOCH
+        );
         let mut by_id = request(id, 1, vec![]);
         by_id.by_id = true;
-        assert_eq!(error(&mut sessions, by_id), ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+        assert_eq!(
+            error(&mut sessions, by_id),
+            ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR
+        );
     }
 
     #[test]
     fn only_changes_are_carried_and_data_moves_a_partition_back() {
         let mut random = Random::new(1);
         let mut sessions = FetchSessions::default();
-        let (mode, _) = sessions.begin(request(0, 0, vec![wanted("t", 0, 0), wanted("t", 1, 0)]), &mut random).unwrap();
+        let (mode, _) = sessions
+            .begin(
+                request(0, 0, vec![wanted("t", 0, 0), wanted("t", 1, 0)]),
+                &mut random,
+            )
+            .unwrap();
         let key = |p| (TopicKey::Name("t".to_owned()), p);
         assert!(sessions.answer(mode, &key(0), false, false, 0, 0));
         assert!(sessions.answer(mode, &key(1), false, false, 0, 0));
-        let (mode, _) = sessions.begin(request(mode.id(), 1, vec![]), &mut random).unwrap();
+        let (mode, _) = sessions
+            .begin(request(mode.id(), 1, vec![]), &mut random)
+            .unwrap();
         assert!(!sessions.answer(mode, &key(1), false, false, 0, 0));
         assert!(sessions.answer(mode, &key(0), false, true, 1, 0));
-        let (mode, all) = sessions.begin(request(mode.id(), 2, vec![]), &mut random).unwrap();
+        let (mode, all) = sessions
+            .begin(request(mode.id(), 2, vec![]), &mut random)
+            .unwrap();
         assert_eq!(order(&all), [1, 0]);
         assert!(sessions.answer(mode, &key(1), true, false, 0, 0));
-        let (mode, _) = sessions.begin(request(mode.id(), 3, vec![]), &mut random).unwrap();
+        let (mode, _) = sessions
+            .begin(request(mode.id(), 3, vec![]), &mut random)
+            .unwrap();
         assert!(sessions.answer(mode, &key(1), false, false, 0, 0));
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod producer_state;
 pub(crate) mod random;
 pub(crate) mod storage;
 pub(crate) mod topic_config;
-mod topics;
+pub(crate) mod topics;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,10 +18,13 @@ use bytes::Bytes;
 
 use self::cluster::Cluster;
 use self::fault::{Effects, FaultRule, Faults};
-use self::fetch_session::FetchSessions;
+use self::fetch_session::{FetchSessions, TopicKey};
 use self::offsets::GroupOffsets;
 use self::storage::Storage;
 use super::api::{self, Outcome, fetch};
+
+/// How long after a delayed request of a paused node is looked at again.
+const PAUSED_RETRY: Duration = Duration::from_millis(20);
 
 /// The time: monotonic for waiting, wall clock for timestamps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,14 +138,27 @@ impl BrokerCore {
     pub(crate) fn connected(&mut self, node: i32) -> ConnId {
         let id = self.next_conn;
         self.next_conn += 1;
-        self.conns.insert(id, Conn { node, queue: VecDeque::new(), busy: false, muted_until: Duration::ZERO });
+        self.conns.insert(
+            id,
+            Conn {
+                node,
+                queue: VecDeque::new(),
+                busy: false,
+                muted_until: Duration::ZERO,
+            },
+        );
         id
     }
 
     /// The connection is gone.
     pub(crate) fn disconnected(&mut self, conn: ConnId) {
         if self.conns.remove(&conn).is_some() {
-            let gone: Vec<u64> = self.parked.iter().filter(|(_, (cx, _))| cx.conn == conn).map(|(&id, _)| id).collect();
+            let gone: Vec<u64> = self
+                .parked
+                .iter()
+                .filter(|(_, (cx, _))| cx.conn == conn)
+                .map(|(&id, _)| id)
+                .collect();
             for id in gone {
                 self.unpark(id);
             }
@@ -174,9 +190,25 @@ impl BrokerCore {
             && entry.key().0 <= now.mono
         {
             match entry.remove() {
-                Timer::Fetch(id) => self.complete_fetch(now, id, out),
+                Timer::Fetch(id) => {
+                    // That of a paused node is looked at again when the node goes on.
+                    if self
+                        .parked
+                        .get(&id)
+                        .is_some_and(|(cx, _)| !self.paused.contains(&cx.node))
+                    {
+                        self.complete_fetch(now, id, out);
+                    }
+                }
+                Timer::Delayed(delayed) if self.is_paused(delayed.conn) => {
+                    self.timer(now.mono + PAUSED_RETRY, Timer::Delayed(delayed));
+                }
                 Timer::Delayed(delayed) => {
-                    let Delayed { conn, frame, effects } = *delayed;
+                    let Delayed {
+                        conn,
+                        frame,
+                        effects,
+                    } = *delayed;
                     if let Some(c) = self.conns.get_mut(&conn) {
                         c.busy = false;
                         self.process(now, conn, frame, Some(effects), out);
@@ -187,6 +219,12 @@ impl BrokerCore {
             }
         }
         self.settle(now, out);
+    }
+
+    fn is_paused(&self, conn: ConnId) -> bool {
+        self.conns
+            .get(&conn)
+            .is_some_and(|c| self.paused.contains(&c.node))
     }
 
     /// Adds a fault.
@@ -202,7 +240,11 @@ impl BrokerCore {
     /// Requests of a kind seen by a node, or by all.
     pub(crate) fn requests_seen(&self, node: Option<i32>, api: i16) -> u64 {
         let of = |&(n, a): &(i32, i16)| a == api && node.is_none_or(|wanted| wanted == n);
-        self.counters.iter().filter(|(key, _)| of(key)).map(|(_, count)| count).sum()
+        self.counters
+            .iter()
+            .filter(|(key, _)| of(key))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// A paused node takes requests and answers none until it goes on.
@@ -212,7 +254,12 @@ impl BrokerCore {
             return;
         }
         self.paused.remove(&node);
-        let waiting: Vec<ConnId> = self.conns.iter().filter(|(_, c)| c.node == node).map(|(&id, _)| id).collect();
+        let waiting: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, c)| c.node == node)
+            .map(|(&id, _)| id)
+            .collect();
         for conn in waiting {
             self.pump(now, conn, out);
         }
@@ -224,7 +271,12 @@ impl BrokerCore {
     pub(crate) fn set_alive(&mut self, now: Now, node: i32, alive: bool, out: &mut Vec<Action>) {
         self.cluster.set_alive(node, alive);
         if !alive {
-            let gone: Vec<ConnId> = self.conns.iter().filter(|(_, c)| c.node == node).map(|(&id, _)| id).collect();
+            let gone: Vec<ConnId> = self
+                .conns
+                .iter()
+                .filter(|(_, c)| c.node == node)
+                .map(|(&id, _)| id)
+                .collect();
             for conn in gone {
                 self.disconnected(conn);
                 out.push(Action::Close { conn });
@@ -235,7 +287,14 @@ impl BrokerCore {
     }
 
     /// Makes `node` the leader of a partition. False if there is no such partition or the node is stopped.
-    pub(crate) fn move_leader(&mut self, now: Now, topic: &str, partition: i32, node: i32, out: &mut Vec<Action>) -> bool {
+    pub(crate) fn move_leader(
+        &mut self,
+        now: Now,
+        topic: &str,
+        partition: i32,
+        node: i32,
+        out: &mut Vec<Action>,
+    ) -> bool {
         let moved = self.cluster.move_leader(topic, partition, node);
         self.leaders_changed(now, out);
         moved
@@ -248,6 +307,18 @@ impl BrokerCore {
         self.settle(now, out);
     }
 
+    /// The partitions of a fetch session.
+    pub(crate) fn session_partitions(
+        &self,
+        node: i32,
+        id: i32,
+    ) -> impl Iterator<Item = (&TopicKey, i32)> {
+        self.sessions
+            .get(&node)
+            .into_iter()
+            .flat_map(move |s| s.partitions(id))
+    }
+
     pub(crate) fn sessions(&mut self, node: i32) -> &mut FetchSessions {
         self.sessions.entry(node).or_default()
     }
@@ -255,11 +326,6 @@ impl BrokerCore {
     /// Whether records about to be sent are to be damaged.
     pub(crate) fn corrupts(&mut self, cx: &Cx, topic: &str, partition: i32) -> bool {
         self.faults.corrupts(cx.node, cx.api_key, topic, partition)
-    }
-
-    /// An append to a partition may complete these fetches.
-    pub(crate) fn wake(&mut self, watchers: &BTreeSet<u64>) {
-        self.woken.extend(watchers);
     }
 
     /// Handles a connection's frames until one of them has to wait.
@@ -274,7 +340,9 @@ impl BrokerCore {
                 Some((node, header)) => {
                     *self.counters.entry((node, header.api_key)).or_default() += 1;
                     let mut faults = std::mem::take(&mut self.faults);
-                    let effects = faults.meet(node, header.api_key, || api::targets(self, node, &header, &frame));
+                    let effects = faults.meet(node, header.api_key, || {
+                        api::targets(self, node, &header, &frame)
+                    });
                     self.faults = faults;
                     effects
                 }
@@ -287,7 +355,14 @@ impl BrokerCore {
                 if let Some(c) = self.conns.get_mut(&conn) {
                     c.busy = true;
                 }
-                self.timer(due, Timer::Delayed(Box::new(Delayed { conn, frame, effects })));
+                self.timer(
+                    due,
+                    Timer::Delayed(Box::new(Delayed {
+                        conn,
+                        frame,
+                        effects,
+                    })),
+                );
             } else {
                 self.process(now, conn, frame, Some(effects), out);
             }
@@ -298,8 +373,17 @@ impl BrokerCore {
         Some((self.conns.get(&conn)?.node, api::Header::parse(frame)?))
     }
 
-    fn process(&mut self, now: Now, conn: ConnId, frame: Bytes, effects: Option<Effects>, out: &mut Vec<Action>) {
-        let Some((node, header)) = self.peek(conn, &frame) else { return self.close(conn, out) };
+    fn process(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: Bytes,
+        effects: Option<Effects>,
+        out: &mut Vec<Action>,
+    ) {
+        let Some((node, header)) = self.peek(conn, &frame) else {
+            return self.close(conn, out);
+        };
         let cx = Cx {
             now,
             node,
@@ -331,7 +415,10 @@ impl BrokerCore {
                 self.close(conn, out);
             }
         } else if let Some(bytes) = cx.effects.cut {
-            out.push(Action::Reply { conn, parts: cut(parts, bytes) });
+            out.push(Action::Reply {
+                conn,
+                parts: cut(parts, bytes),
+            });
             self.close(conn, out);
         } else {
             out.push(Action::Reply { conn, parts });
@@ -350,7 +437,9 @@ impl BrokerCore {
     }
 
     fn park(&mut self, cx: Cx, mut plan: fetch::Plan) {
-        let Some(c) = self.conns.get_mut(&cx.conn) else { return };
+        let Some(c) = self.conns.get_mut(&cx.conn) else {
+            return;
+        };
         c.busy = true;
         // The timer has the number of the fetch it is for.
         let id = self.next_id + 1;
@@ -367,7 +456,9 @@ impl BrokerCore {
     }
 
     fn complete_fetch(&mut self, now: Now, id: u64, out: &mut Vec<Action>) {
-        let Some((mut cx, plan)) = self.unpark(id) else { return };
+        let Some((mut cx, plan)) = self.unpark(id) else {
+            return;
+        };
         cx.now = now;
         let parts = fetch::respond(self, &cx, plan);
         if let Some(c) = self.conns.get_mut(&cx.conn) {
@@ -381,7 +472,8 @@ impl BrokerCore {
     fn settle(&mut self, now: Now, out: &mut Vec<Action>) {
         while let Some(id) = self.woken.pop_first() {
             let ready = self.parked.get(&id).is_some_and(|(cx, plan)| {
-                !self.paused.contains(&cx.node) && fetch::is_ready(&self.cluster, cx, plan)
+                !self.paused.contains(&cx.node)
+                    && (plan.deadline <= now.mono || fetch::is_ready(self, cx, plan))
             });
             if ready {
                 self.complete_fetch(now, id, out);

@@ -16,8 +16,17 @@ pub(crate) struct Committed {
 pub(crate) struct GroupOffsets(BTreeMap<String, BTreeMap<(String, i32), Committed>>);
 
 impl GroupOffsets {
-    pub(crate) fn commit(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
-        self.0.entry(group.to_owned()).or_default().insert((topic.to_owned(), partition), committed);
+    pub(crate) fn commit(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        committed: Committed,
+    ) {
+        self.0
+            .entry(group.to_owned())
+            .or_default()
+            .insert((topic.to_owned(), partition), committed);
     }
 
     pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
@@ -26,7 +35,11 @@ impl GroupOffsets {
 
     /// Everything a group committed, by topic and partition.
     pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = (&str, i32, &Committed)> {
-        self.0.get(group).into_iter().flatten().map(|((topic, partition), c)| (topic.as_str(), *partition, c))
+        self.0
+            .get(group)
+            .into_iter()
+            .flatten()
+            .map(|((topic, partition), c)| (topic.as_str(), *partition, c))
     }
 
     /// Everything, by group.
@@ -47,5 +60,7 @@ fn flatten<'a>(
     group: &'a String,
     of: &'a BTreeMap<(String, i32), Committed>,
 ) -> Vec<(&'a str, &'a str, i32, &'a Committed)> {
-    of.iter().map(|((topic, partition), c)| (group.as_str(), topic.as_str(), *partition, c)).collect()
+    of.iter()
+        .map(|((topic, partition), c)| (group.as_str(), topic.as_str(), *partition, c))
+        .collect()
 }

@@ -44,10 +44,16 @@ impl ProducerStates {
     /// `INVALID_PRODUCER_EPOCH` for an epoch older than one seen, `OUT_OF_ORDER_SEQUENCE_NUMBER` for a gap.
     pub(crate) fn check(&self, batch: &ProducedBatch) -> Result<Sequence, Refused> {
         let header = &batch.header;
-        let Some(known) = self.0.get(&header.producer_id).filter(|_| header.producer_id >= 0) else {
+        let Some(known) = self
+            .0
+            .get(&header.producer_id)
+            .filter(|_| header.producer_id >= 0)
+        else {
             return Ok(Sequence::Next);
         };
-        let same = |w: &&Written| w.first_sequence == header.base_sequence && w.last_sequence == batch.last_sequence();
+        let same = |w: &&Written| {
+            w.first_sequence == header.base_sequence && w.last_sequence == batch.last_sequence()
+        };
         if known.epoch == header.producer_epoch
             && let Some(written) = known.batches.iter().find(same)
         {
@@ -59,7 +65,10 @@ impl ProducerStates {
         let expected = if header.producer_epoch > known.epoch {
             0
         } else {
-            known.batches.back().map_or(0, |last| add_sequence(last.last_sequence, 1))
+            known
+                .batches
+                .back()
+                .map_or(0, |last| add_sequence(last.last_sequence, 1))
         };
         if header.base_sequence != expected {
             return Err(Refused::plain(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
@@ -75,7 +84,10 @@ impl ProducerStates {
         let producer = self
             .0
             .entry(header.producer_id)
-            .or_insert_with(|| Producer { epoch: header.producer_epoch, batches: VecDeque::new() });
+            .or_insert_with(|| Producer {
+                epoch: header.producer_epoch,
+                batches: VecDeque::new(),
+            });
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
@@ -120,13 +132,24 @@ mod tests {
             write(&mut states, produced(0, i * 2, 2), i64::from(i) * 2);
         }
         for i in 1..6 {
-            let Ok(Sequence::Duplicate(w)) = states.check(&produced(0, i * 2, 2)) else { panic!("batch {i}") };
+            let Ok(Sequence::Duplicate(w)) = states.check(&produced(0, i * 2, 2)) else {
+                panic!("batch {i}")
+            };
             assert_eq!(w.base_offset, i64::from(i) * 2);
         }
         let code = |b| states.check(&b).unwrap_err().code;
-        assert_eq!(code(produced(0, 0, 2)), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
-        assert_eq!(code(produced(0, 13, 1)), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
-        assert_eq!(code(produced(1, 12, 1)), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        assert_eq!(
+            code(produced(0, 0, 2)),
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        );
+        assert_eq!(
+            code(produced(0, 13, 1)),
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        );
+        assert_eq!(
+            code(produced(1, 12, 1)),
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        );
     }
 
     #[test]
@@ -134,7 +157,10 @@ mod tests {
         let mut states = ProducerStates::default();
         write(&mut states, produced(0, 7, 1), 0);
         write(&mut states, produced(1, 0, 1), 1);
-        assert_eq!(states.check(&produced(0, 8, 1)).unwrap_err().code, ErrorCode::INVALID_PRODUCER_EPOCH);
+        assert_eq!(
+            states.check(&produced(0, 8, 1)).unwrap_err().code,
+            ErrorCode::INVALID_PRODUCER_EPOCH
+        );
         write(&mut states, produced(1, 1, 1), 2);
     }
 

@@ -55,7 +55,12 @@ impl Storage {
     ///
     /// # Errors
     /// The file system's.
-    pub(crate) fn new_log(&self, topic: &str, partition: usize, segment_bytes: u64) -> io::Result<PartitionLog> {
+    pub(crate) fn new_log(
+        &self,
+        topic: &str,
+        partition: usize,
+        segment_bytes: u64,
+    ) -> io::Result<PartitionLog> {
         if let Some(dir) = &self.dir {
             match fs::remove_dir_all(dir.join(format!("{topic}-{partition}"))) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -69,9 +74,17 @@ impl Storage {
     ///
     /// # Errors
     /// The file system's.
-    pub(crate) fn open_log(&self, topic: &str, partition: usize, segment_bytes: u64) -> io::Result<(PartitionLog, Vec<Recovered>)> {
-        let Some(dir) = &self.dir else { return Ok((PartitionLog::in_memory(), Vec::new())) };
-        let (files, recovered) = LogFiles::open(&dir.join(format!("{topic}-{partition}")), segment_bytes)?;
+    pub(crate) fn open_log(
+        &self,
+        topic: &str,
+        partition: usize,
+        segment_bytes: u64,
+    ) -> io::Result<(PartitionLog, Vec<Recovered>)> {
+        let Some(dir) = &self.dir else {
+            return Ok((PartitionLog::in_memory(), Vec::new()));
+        };
+        let (files, recovered) =
+            LogFiles::open(&dir.join(format!("{topic}-{partition}")), segment_bytes)?;
         Ok((PartitionLog::in_files(files, &recovered), recovered))
     }
 
@@ -79,7 +92,12 @@ impl Storage {
     ///
     /// # Errors
     /// The file system's; what was saved before is still there then.
-    pub(crate) fn save(&self, cluster: &Cluster, next_producer_id: i64, offsets: &GroupOffsets) -> io::Result<()> {
+    pub(crate) fn save(
+        &self,
+        cluster: &Cluster,
+        next_producer_id: i64,
+        offsets: &GroupOffsets,
+    ) -> io::Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
         let mut lines = vec![FORMAT.to_owned(), format!("cluster\t{}", cluster.id)];
         lines.push(format!("next-producer-id\t{next_producer_id}"));
@@ -90,12 +108,19 @@ impl Storage {
             }
             for partition in &topic.partitions {
                 let replicas: Vec<String> = partition.replicas.iter().map(i32::to_string).collect();
-                lines.push(format!("partition\t{}\t{}", partition.leader_epoch, replicas.join(",")));
+                lines.push(format!(
+                    "partition\t{}\t{}",
+                    partition.leader_epoch,
+                    replicas.join(",")
+                ));
             }
         }
         for (group, topic, partition, c) in offsets.all() {
             let (group, metadata) = (escape(group), escape(&c.metadata));
-            lines.push(format!("offset\t{group}\t{topic}\t{partition}\t{}\t{}\t{metadata}", c.offset, c.leader_epoch));
+            lines.push(format!(
+                "offset\t{group}\t{topic}\t{partition}\t{}\t{}\t{metadata}",
+                c.offset, c.leader_epoch
+            ));
         }
         lines.push(String::new());
         fs::create_dir_all(dir)?;
@@ -109,7 +134,9 @@ impl Storage {
     /// # Errors
     /// The file system's, or `InvalidData` with the line that makes no sense.
     pub(crate) fn load(&self) -> io::Result<Option<Saved>> {
-        let Some(dir) = &self.dir else { return Ok(None) };
+        let Some(dir) = &self.dir else {
+            return Ok(None);
+        };
         let path = dir.join(STATE);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -117,11 +144,19 @@ impl Storage {
         };
         let mut saved = Saved::default();
         for (number, line) in text.lines().enumerate() {
-            let good = if number == 0 { (line == FORMAT).then_some(()) } else { parse_line(line, &mut saved) };
+            let good = if number == 0 {
+                (line == FORMAT).then_some(())
+            } else {
+                parse_line(line, &mut saved)
+            };
             if good.is_none() {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!("{}: line {} makes no sense: {line:?}", path.display(), number + 1),
+                    format!(
+                        "{}: line {} makes no sense: {line:?}",
+                        path.display(),
+                        number + 1
+                    ),
                 ));
             }
         }
@@ -141,19 +176,37 @@ fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
             partitions: Vec::new(),
         }),
         ["config", name, value] => {
-            saved.topics.last_mut()?.config.insert(unescape(name)?, unescape(value)?);
+            saved
+                .topics
+                .last_mut()?
+                .config
+                .insert(unescape(name)?, unescape(value)?);
         }
         ["partition", epoch, replicas] => {
             let replicas: Result<Vec<i32>, _> = replicas.split(',').map(str::parse).collect();
-            saved.topics.last_mut()?.partitions.push((epoch.parse().ok()?, replicas.ok()?));
+            saved
+                .topics
+                .last_mut()?
+                .partitions
+                .push((epoch.parse().ok()?, replicas.ok()?));
         }
-        ["offset", group, topic, partition, offset, leader_epoch, metadata] => {
+        [
+            "offset",
+            group,
+            topic,
+            partition,
+            offset,
+            leader_epoch,
+            metadata,
+        ] => {
             let committed = Committed {
                 offset: offset.parse().ok()?,
                 leader_epoch: leader_epoch.parse().ok()?,
                 metadata: unescape(metadata)?,
             };
-            saved.offsets.commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
+            saved
+                .offsets
+                .commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
         }
         _ => return None,
     }

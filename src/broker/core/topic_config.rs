@@ -39,7 +39,13 @@ const fn setting(
     broker_name: Option<&'static str>,
     allowed: Allowed,
 ) -> Setting {
-    Setting { name, default, kind, broker_name, allowed }
+    Setting {
+        name,
+        default,
+        kind,
+        broker_name,
+        allowed,
+    }
 }
 
 use Allowed::{Any, AtLeast, Within, Words};
@@ -89,20 +95,28 @@ impl Setting {
     /// What Kafka would say about `value`, or `Ok`.
     fn check(&self, value: &str) -> Result<(), String> {
         let name = self.name;
-        let not_a = |what: &str| format!("Invalid value {value} for configuration {name}: Not a number of type {what}");
+        let not_a = |what: &str| {
+            format!("Invalid value {value} for configuration {name}: Not a number of type {what}")
+        };
         match self.kind {
             Boolean if !matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "false") => {
-                return Err(format!("Invalid value {value} for configuration {name}: Expected value to be either true or false"));
+                return Err(format!(
+                    "Invalid value {value} for configuration {name}: Expected value to be either true or false"
+                ));
             }
             Int if value.trim().parse::<i32>().is_err() => return Err(not_a("INT")),
             Long if value.trim().parse::<i64>().is_err() => return Err(not_a("LONG")),
             Double => match value.trim().parse::<f64>() {
                 Err(_) => return Err(not_a("DOUBLE")),
                 Ok(number) if number > 1.0 => {
-                    return Err(format!("Invalid value {number} for configuration {name}: Value must be no more than 1"));
+                    return Err(format!(
+                        "Invalid value {number} for configuration {name}: Value must be no more than 1"
+                    ));
                 }
                 Ok(number) if number < 0.0 => {
-                    return Err(format!("Invalid value {number} for configuration {name}: Value must be at least 0"));
+                    return Err(format!(
+                        "Invalid value {number} for configuration {name}: Value must be at least 0"
+                    ));
                 }
                 Ok(_) => {}
             },
@@ -110,14 +124,20 @@ impl Setting {
         }
         let number = || value.trim().parse::<i64>().unwrap_or(0);
         match self.allowed {
-            AtLeast(min) | Within(min, _) if number() < min => {
-                Err(format!("Invalid value {} for configuration {name}: Value must be at least {min}", number()))
-            }
-            Within(_, max) if number() > max => {
-                Err(format!("Invalid value {} for configuration {name}: Value must be no more than {max}", number()))
-            }
+            AtLeast(min) | Within(min, _) if number() < min => Err(format!(
+                "Invalid value {} for configuration {name}: Value must be at least {min}",
+                number()
+            )),
+            Within(_, max) if number() > max => Err(format!(
+                "Invalid value {} for configuration {name}: Value must be no more than {max}",
+                number()
+            )),
             Words(words) => {
-                let given: Vec<&str> = if self.kind == List { value.split(',').map(str::trim).collect() } else { vec![value] };
+                let given: Vec<&str> = if self.kind == List {
+                    value.split(',').map(str::trim).collect()
+                } else {
+                    vec![value]
+                };
                 match given.iter().find(|word| !words.contains(word)) {
                     Some(word) => Err(format!(
                         "Invalid value {word} for configuration {name}: String must be one of: {}",
@@ -151,7 +171,11 @@ impl TopicConfig {
     /// What is wrong, in Kafka's words.
     pub(crate) fn new(given: BTreeMap<String, String>) -> Result<Self, String> {
         for (name, value) in &given {
-            match SETTINGS.binary_search_by(|s| s.name.cmp(name)).ok().and_then(|i| SETTINGS.get(i)) {
+            match SETTINGS
+                .binary_search_by(|s| s.name.cmp(name))
+                .ok()
+                .and_then(|i| SETTINGS.get(i))
+            {
                 None => return Err(format!("Unknown topic config name: {name}")),
                 Some(setting) => setting.check(value)?,
             }
@@ -183,7 +207,13 @@ impl TopicConfig {
 fn value_of<'a>(given: &'a BTreeMap<String, String>, name: &str) -> (&'a str, bool) {
     match given.get(name) {
         Some(value) => (value, true),
-        None => (SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.default), false),
+        None => (
+            SETTINGS
+                .iter()
+                .find(|s| s.name == name)
+                .map_or("", |s| s.default),
+            false,
+        ),
     }
 }
 
@@ -192,7 +222,12 @@ mod tests {
     use super::*;
 
     fn config(pairs: &[(&str, &str)]) -> Result<TopicConfig, String> {
-        TopicConfig::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+        TopicConfig::new(
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -205,7 +240,10 @@ mod tests {
 
     #[test]
     fn wrong_names_and_values_are_named() {
-        assert_eq!(config(&[("foo", "1")]).unwrap_err(), "Unknown topic config name: foo");
+        assert_eq!(
+            config(&[("foo", "1")]).unwrap_err(),
+            "Unknown topic config name: foo"
+        );
         for (name, value) in [
             ("retention.ms", "x"),
             ("retention.ms", "-2"),
@@ -221,8 +259,15 @@ mod tests {
 
     #[test]
     fn what_the_broker_acts_on_is_read() {
-        let c = config(&[("max.message.bytes", "100"), ("message.timestamp.type", "LogAppendTime")]).unwrap();
-        assert_eq!((c.max_message_bytes, c.append_time, c.retention_bytes), (100, true, None));
+        let c = config(&[
+            ("max.message.bytes", "100"),
+            ("message.timestamp.type", "LogAppendTime"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (c.max_message_bytes, c.append_time, c.retention_bytes),
+            (100, true, None)
+        );
         assert_eq!(c.get("max.message.bytes"), ("100", true));
         assert_eq!(c.get("retention.ms"), ("604800000", false));
     }

@@ -32,11 +32,17 @@ impl BrokerCore {
         validate_only: bool,
     ) -> Result<(Vec<Vec<i32>>, TopicConfig), Refused> {
         let replicas = self.cluster.plan_topic(name, placement)?;
-        let config = TopicConfig::new(config).map_err(|why| Refused::new(ErrorCode::INVALID_CONFIG, why))?;
+        let config =
+            TopicConfig::new(config).map_err(|why| Refused::new(ErrorCode::INVALID_CONFIG, why))?;
         if !validate_only {
             let partitions = self.open_partitions(name, 0, &replicas, &config)?;
             let id = self.cluster.random.uuid();
-            self.cluster.insert(Topic { name: name.to_owned(), id, config: config.clone(), partitions });
+            self.cluster.insert(Topic {
+                name: name.to_owned(),
+                id,
+                config: config.clone(),
+                partitions,
+            });
             self.save_topics();
         }
         Ok((replicas, config))
@@ -51,7 +57,10 @@ impl BrokerCore {
     ) -> Result<Vec<Partition>, Refused> {
         let mut partitions = Vec::with_capacity(replicas.len());
         for (i, replicas) in replicas.iter().enumerate() {
-            let log = self.storage.new_log(topic, first + i, config.segment_bytes).map_err(storage_error)?;
+            let log = self
+                .storage
+                .new_log(topic, first + i, config.segment_bytes)
+                .map_err(storage_error)?;
             partitions.push(Partition::new(replicas.clone(), NO_NODE, log));
         }
         Ok(partitions)
@@ -83,7 +92,9 @@ impl BrokerCore {
 
     /// Deletes a topic and its records. False if there is none of this name.
     pub(crate) fn delete_topic(&mut self, name: &str) -> bool {
-        let Some(topic) = self.cluster.remove(name) else { return false };
+        let Some(topic) = self.cluster.remove(name) else {
+            return false;
+        };
         for partition in topic.partitions {
             self.held_bytes -= partition.log.size();
             // Fetches that wait on it are to learn that it is gone.
@@ -105,21 +116,34 @@ impl BrokerCore {
         self.next_producer_id = saved.next_producer_id;
         self.offsets = saved.offsets;
         for topic in saved.topics {
-            let config = TopicConfig::new(topic.config).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+            let config = TopicConfig::new(topic.config)
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (index, (epoch, replicas)) in topic.partitions.into_iter().enumerate() {
-                let (log, recovered) = self.storage.open_log(&topic.name, index, config.segment_bytes)?;
+                let (log, recovered) =
+                    self.storage
+                        .open_log(&topic.name, index, config.segment_bytes)?;
                 self.held_bytes += log.size();
                 let mut partition = Partition::new(self.known_nodes(replicas), epoch, log);
                 for batch in &recovered {
-                    let batch = ProducedBatch { header: batch.header, bytes: Default::default() };
-                    partition.producers.written(&batch.header, batch.append_time());
+                    let batch = ProducedBatch {
+                        header: batch.header,
+                        bytes: Default::default(),
+                    };
+                    partition
+                        .producers
+                        .written(&batch.header, batch.append_time());
                 }
                 let largest = partition.producers.max_id().unwrap_or(-1);
                 self.next_producer_id = self.next_producer_id.max(largest + 1);
                 partitions.push(partition);
             }
-            self.cluster.insert(Topic { name: topic.name, id: topic.id, config, partitions });
+            self.cluster.insert(Topic {
+                name: topic.name,
+                id: topic.id,
+                config,
+                partitions,
+            });
         }
         self.save_topics();
         Ok(())
@@ -137,7 +161,9 @@ impl BrokerCore {
     /// Saves everything but the logs. A failure shows at the next start only: the logs themselves are what matters,
     /// and a client could do nothing about it.
     pub(crate) fn save_topics(&self) {
-        let _ = self.storage.save(&self.cluster, self.next_producer_id, &self.offsets);
+        let _ = self
+            .storage
+            .save(&self.cluster, self.next_producer_id, &self.offsets);
     }
 
     /// Appends a batch to a partition that this node leads. `share` keeps the received bytes.
@@ -159,8 +185,10 @@ impl BrokerCore {
             check_timestamp(&topic.config, now.wall_ms, batch.header.max_timestamp)?;
         }
         let keep = topic.config.retention_bytes;
-        let partition =
-            usize::try_from(index).ok().and_then(|i| topic.partitions.get_mut(i)).ok_or_else(unknown)?;
+        let partition = usize::try_from(index)
+            .ok()
+            .and_then(|i| topic.partitions.get_mut(i))
+            .ok_or_else(unknown)?;
         if let Sequence::Duplicate(written) = partition.producers.check(&batch)? {
             return Ok(Appended {
                 base_offset: written.base_offset,
@@ -168,8 +196,10 @@ impl BrokerCore {
                 log_start: partition.log.start_offset(),
             });
         }
-        let base_offset =
-            partition.log.append(&mut batch, partition.leader_epoch, append_time, share).map_err(storage_error)?;
+        let base_offset = partition
+            .log
+            .append(&mut batch, partition.leader_epoch, append_time, share)
+            .map_err(storage_error)?;
         partition.producers.written(&batch.header, append_time);
         self.held_bytes += batch.len() as u64;
         if let Some(keep) = keep
@@ -180,7 +210,11 @@ impl BrokerCore {
         let log_start = partition.log.start_offset();
         self.woken.extend(&partition.watchers);
         self.bound_memory();
-        Ok(Appended { base_offset, append_time, log_start })
+        Ok(Appended {
+            base_offset,
+            append_time,
+            log_start,
+        })
     }
 
     /// Drops the oldest batches of the largest partitions until the memory bound holds again, a sixteenth of a
@@ -188,7 +222,9 @@ impl BrokerCore {
     fn bound_memory(&mut self) {
         while self.storage.is_memory() && self.held_bytes > self.options.memory_bytes {
             let partitions = self.cluster.topics_mut().flat_map(|t| &mut t.partitions);
-            let Some(largest) = partitions.max_by_key(|p| p.log.size()) else { return };
+            let Some(largest) = partitions.max_by_key(|p| p.log.size()) else {
+                return;
+            };
             let size = largest.log.size();
             let freed = largest.log.drop_bytes(size / 16 + 1);
             if freed == 0 {

@@ -20,11 +20,17 @@ pub(crate) struct Refused {
 
 impl Refused {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Refused { code, message: Some(message.into()) }
+        Refused {
+            code,
+            message: Some(message.into()),
+        }
     }
 
     pub(crate) fn plain(code: ErrorCode) -> Self {
-        Refused { code, message: None }
+        Refused {
+            code,
+            message: None,
+        }
     }
 }
 
@@ -36,25 +42,26 @@ pub(crate) struct ProducedBatch {
 }
 
 impl ProducedBatch {
-    /// Checks what a client sent for one partition, in Kafka's order: exactly one batch of format 2, not too large,
-    /// its CRC right, its counts consistent.
+    /// Checks that a client sent exactly one batch of format 2 for a partition.
     ///
     /// # Errors
     /// The code and words for the client.
-    pub(crate) fn check(records: &Bytes, api_version: i16, max_bytes: usize) -> Result<Self, Refused> {
+    pub(crate) fn check_framing(records: &Bytes, api_version: i16) -> Result<BatchHeader, Refused> {
+        let only = |what: &str| {
+            Refused::new(
+                ErrorCode::INVALID_RECORD,
+                format!("Produce requests with version {api_version} {what}"),
+            )
+        };
         let corrupt = || Refused::plain(ErrorCode::CORRUPT_MESSAGE);
         let header = match BatchHeader::parse(records) {
             Ok(Some(header)) => header,
             Ok(None) if records.is_empty() => {
-                return Err(Refused::new(
-                    ErrorCode::INVALID_RECORD,
-                    format!("Produce requests with version {api_version} must have at least one record batch per partition"),
-                ));
+                return Err(only("must have at least one record batch per partition"));
             }
             Err(error) if error.code() == ErrorCode::UNSUPPORTED => {
-                return Err(Refused::new(
-                    ErrorCode::INVALID_RECORD,
-                    format!("Produce requests with version {api_version} are only allowed to contain record batches with magic version 2"),
+                return Err(only(
+                    "are only allowed to contain record batches with magic version 2",
                 ));
             }
             Ok(None) | Err(_) => return Err(corrupt()),
@@ -63,11 +70,24 @@ impl ProducedBatch {
             return Err(corrupt());
         }
         if header.total_len() < records.len() {
-            return Err(Refused::new(
-                ErrorCode::INVALID_RECORD,
-                format!("Produce requests with version {api_version} are only allowed to contain exactly one record batch per partition"),
+            return Err(only(
+                "are only allowed to contain exactly one record batch per partition",
             ));
         }
+        Ok(header)
+    }
+
+    /// Checks a batch in Kafka's order: framing, size, CRC, counts that agree.
+    ///
+    /// # Errors
+    /// The code and words for the client.
+    pub(crate) fn check(
+        records: &Bytes,
+        api_version: i16,
+        max_bytes: usize,
+    ) -> Result<Self, Refused> {
+        let header = Self::check_framing(records, api_version)?;
+        let corrupt = || Refused::plain(ErrorCode::CORRUPT_MESSAGE);
         let invalid = |message: String| Refused::new(ErrorCode::INVALID_RECORD, message);
         if header.base_offset != 0 {
             return Err(invalid(format!(
@@ -78,7 +98,10 @@ impl ProducedBatch {
         if records.len() > max_bytes {
             return Err(Refused::new(
                 ErrorCode::MESSAGE_TOO_LARGE,
-                format!("The record batch size is {} bytes which exceeds the maximum configured value of {max_bytes}", records.len()),
+                format!(
+                    "The record batch size is {} bytes which exceeds the maximum configured value of {max_bytes}",
+                    records.len()
+                ),
             ));
         }
         verify_crc(records).map_err(|_| corrupt())?;
@@ -89,7 +112,9 @@ impl ProducedBatch {
             )));
         }
         if header.attributes.is_control() {
-            return Err(invalid("Clients are not allowed to write control records".to_owned()));
+            return Err(invalid(
+                "Clients are not allowed to write control records".to_owned(),
+            ));
         }
         if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
             return Err(invalid(format!(
@@ -100,7 +125,10 @@ impl ProducedBatch {
         if header.attributes.codec().is_err() {
             return Err(corrupt());
         }
-        Ok(ProducedBatch { header, bytes: records.clone() })
+        Ok(ProducedBatch {
+            header,
+            bytes: records.clone(),
+        })
     }
 
     /// Gives the batch its place in the log. Offset and epoch lie outside the CRC; an append time lies inside, so
@@ -135,7 +163,8 @@ impl ProducedBatch {
 
     /// The timestamp that an append-time batch carries for all its records.
     pub(crate) fn append_time(&self) -> Option<i64> {
-        (self.header.attributes.timestamp_type() == TimestampType::LogAppendTime).then_some(self.header.max_timestamp)
+        (self.header.attributes.timestamp_type() == TimestampType::LogAppendTime)
+            .then_some(self.header.max_timestamp)
     }
 
     /// Sequence number of the last record; numbers wrap from the largest `i32` to 0.
@@ -146,7 +175,9 @@ impl ProducedBatch {
 
 /// `sequence` moved on by `n`, wrapping from the largest `i32` to 0 as Kafka's sequence numbers do.
 pub(crate) fn add_sequence(sequence: i32, n: i32) -> i32 {
-    sequence.checked_add(n).unwrap_or_else(|| n - (i32::MAX - sequence) - 1)
+    sequence
+        .checked_add(n)
+        .unwrap_or_else(|| n - (i32::MAX - sequence) - 1)
 }
 
 /// A whole batch at the start of `bytes` whose CRC is right; `None` if it is cut off or damaged. Used when a log is
@@ -207,7 +238,9 @@ pub(crate) mod tests {
     }
 
     fn code(bytes: &Bytes) -> ErrorCode {
-        ProducedBatch::check(bytes, 9, 1000).map(|_| ErrorCode::NONE).unwrap_or_else(|r| r.code)
+        ProducedBatch::check(bytes, 9, 1000)
+            .map(|_| ErrorCode::NONE)
+            .unwrap_or_else(|r| r.code)
     }
 
     fn changed(change: impl FnOnce(&mut BatchHeader)) -> Bytes {
@@ -224,7 +257,10 @@ pub(crate) mod tests {
         let mut bad = good.to_vec();
         bad[70] ^= 1;
         assert_eq!(code(&Bytes::from(bad)), ErrorCode::CORRUPT_MESSAGE);
-        assert_eq!(code(&good.slice(..good.len() - 1)), ErrorCode::CORRUPT_MESSAGE);
+        assert_eq!(
+            code(&good.slice(..good.len() - 1)),
+            ErrorCode::CORRUPT_MESSAGE
+        );
         assert_eq!(code(&Bytes::new()), ErrorCode::INVALID_RECORD);
         let two = [good.clone(), good].concat();
         assert_eq!(code(&Bytes::from(two)), ErrorCode::INVALID_RECORD);
@@ -232,12 +268,30 @@ pub(crate) mod tests {
 
     #[test]
     fn headers_that_contradict_themselves_are_refused() {
-        assert_eq!(code(&changed(|h| h.base_offset = 3)), ErrorCode::INVALID_RECORD);
-        assert_eq!(code(&changed(|h| h.record_count = 3)), ErrorCode::INVALID_RECORD);
-        assert_eq!(code(&changed(|h| h.attributes = h.attributes.with_control())), ErrorCode::INVALID_RECORD);
-        assert_eq!(code(&changed(|h| h.producer_id = 3)), ErrorCode::INVALID_RECORD);
-        assert_eq!(code(&changed(|h| h.attributes.0 |= 7)), ErrorCode::CORRUPT_MESSAGE);
-        assert_eq!(code(&batch(&[&[0; 60]; 20], (-1, -1, -1), 0)), ErrorCode::MESSAGE_TOO_LARGE);
+        assert_eq!(
+            code(&changed(|h| h.base_offset = 3)),
+            ErrorCode::INVALID_RECORD
+        );
+        assert_eq!(
+            code(&changed(|h| h.record_count = 3)),
+            ErrorCode::INVALID_RECORD
+        );
+        assert_eq!(
+            code(&changed(|h| h.attributes = h.attributes.with_control())),
+            ErrorCode::INVALID_RECORD
+        );
+        assert_eq!(
+            code(&changed(|h| h.producer_id = 3)),
+            ErrorCode::INVALID_RECORD
+        );
+        assert_eq!(
+            code(&changed(|h| h.attributes.0 |= 7)),
+            ErrorCode::CORRUPT_MESSAGE
+        );
+        assert_eq!(
+            code(&batch(&[[0u8; 60].as_slice(); 20], (-1, -1, -1), 0)),
+            ErrorCode::MESSAGE_TOO_LARGE
+        );
     }
 
     #[test]

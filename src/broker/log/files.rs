@@ -43,13 +43,20 @@ impl LogFiles {
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
-            let base = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<i64>().ok());
+            let base = path
+                .file_stem()
+                .and_then(|s| s.to_str())
+                .and_then(|s| s.parse::<i64>().ok());
             if let (Some(base), Some("log")) = (base, path.extension().and_then(|e| e.to_str())) {
                 names.push((base, path));
             }
         }
         names.sort();
-        let mut log = Self { dir: dir.to_owned(), segments: VecDeque::new(), segment_bytes };
+        let mut log = Self {
+            dir: dir.to_owned(),
+            segments: VecDeque::new(),
+            segment_bytes,
+        };
         let mut found = Vec::new();
         let mut next_offset = None;
         for (base_offset, path) in names {
@@ -63,7 +70,13 @@ impl LogFiles {
             next_offset = Some(end_offset);
             let file = OpenOptions::new().read(true).append(true).open(&path)?;
             file.set_len(len)?;
-            log.segments.push_back(Segment { base_offset, pos, len, file, path });
+            log.segments.push_back(Segment {
+                base_offset,
+                pos,
+                len,
+                file,
+                path,
+            });
         }
         if log.segments.is_empty() {
             log.roll(0)?;
@@ -73,8 +86,18 @@ impl LogFiles {
 
     fn roll(&mut self, base_offset: i64) -> io::Result<()> {
         let path = self.dir.join(format!("{base_offset:020}.log"));
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
-        self.segments.push_back(Segment { base_offset, pos: self.end(), len: 0, file, path });
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)?;
+        self.segments.push_back(Segment {
+            base_offset,
+            pos: self.end(),
+            len: 0,
+            file,
+            path,
+        });
         Ok(())
     }
 
@@ -93,11 +116,19 @@ impl LogFiles {
     /// # Errors
     /// The file system's; the file is as it was then.
     pub(crate) fn append(&mut self, base_offset: i64, head: &[u8], body: &[u8]) -> io::Result<u64> {
-        if self.segments.back().is_none_or(|s| s.len > 0 && s.len + (head.len() + body.len()) as u64 > self.segment_bytes) {
+        if self.segments.back().is_none_or(|s| {
+            s.len > 0 && s.len + (head.len() + body.len()) as u64 > self.segment_bytes
+        }) {
             self.roll(base_offset)?;
         }
-        let Some(last) = self.segments.back_mut() else { return Err(io::ErrorKind::NotFound.into()) };
-        if let Err(error) = last.file.write_all(head).and_then(|()| last.file.write_all(body)) {
+        let Some(last) = self.segments.back_mut() else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        if let Err(error) = last
+            .file
+            .write_all(head)
+            .and_then(|()| last.file.write_all(body))
+        {
             last.file.set_len(last.len)?;
             return Err(error);
         }
@@ -126,14 +157,22 @@ impl LogFiles {
 
     /// The offset before which whole files can go if everything from `offset` on is to stay.
     pub(crate) fn droppable_before(&self, offset: i64) -> i64 {
-        let keep = self.segments.iter().rposition(|s| s.base_offset <= offset).unwrap_or(0);
+        let keep = self
+            .segments
+            .iter()
+            .rposition(|s| s.base_offset <= offset)
+            .unwrap_or(0);
         self.segments.get(keep).map_or(0, |s| s.base_offset)
     }
 
     /// Deletes the files all of whose offsets lie before `offset`. One that can't be deleted is found again at the
     /// next start, which does no harm.
     pub(crate) fn drop_before(&mut self, offset: i64) {
-        while self.segments.get(1).is_some_and(|second| second.base_offset <= offset) {
+        while self
+            .segments
+            .get(1)
+            .is_some_and(|second| second.base_offset <= offset)
+        {
             if let Some(first) = self.segments.pop_front() {
                 let _ = fs::remove_file(&first.path);
             }
@@ -150,7 +189,12 @@ impl LogFiles {
 }
 
 /// Reads the batches of one file; answers how many of its bytes are good and the offset behind them.
-fn recover(path: &Path, pos: u64, base_offset: i64, found: &mut Vec<Recovered>) -> io::Result<(u64, i64)> {
+fn recover(
+    path: &Path,
+    pos: u64,
+    base_offset: i64,
+    found: &mut Vec<Recovered>,
+) -> io::Result<(u64, i64)> {
     let bytes = fs::read(path)?;
     let mut at = 0;
     let mut next = base_offset;
@@ -158,7 +202,10 @@ fn recover(path: &Path, pos: u64, base_offset: i64, found: &mut Vec<Recovered>) 
         if header.base_offset != next {
             break;
         }
-        found.push(Recovered { header, pos: pos + at as u64 });
+        found.push(Recovered {
+            header,
+            pos: pos + at as u64,
+        });
         next = header.last_offset() + 1;
         at += header.total_len();
     }

@@ -10,9 +10,9 @@ use std::io;
 
 use bytes::Bytes;
 
-pub(crate) use batch::{ProducedBatch, Refused, add_sequence};
 #[cfg(test)]
 pub(crate) use batch::tests as test_batches;
+pub(crate) use batch::{ProducedBatch, Refused, add_sequence};
 pub(crate) use files::{LogFiles, Recovered};
 use rope::Rope;
 pub(crate) use timestamps::TimestampHit;
@@ -27,7 +27,6 @@ struct Entry {
     max_timestamp: i64,
     pos: u64,
     len: u32,
-    leader_epoch: i32,
 }
 
 /// Where the bytes are.
@@ -86,11 +85,15 @@ impl PartitionLog {
 
     /// Bytes of the batches that can be read.
     pub(crate) fn size(&self) -> u64 {
-        self.entries.front().map_or(0, |first| self.end_pos() - first.pos)
+        self.entries
+            .front()
+            .map_or(0, |first| self.end_pos() - first.pos)
     }
 
     fn end_pos(&self) -> u64 {
-        self.entries.back().map_or(0, |last| last.pos + u64::from(last.len))
+        self.entries
+            .back()
+            .map_or(0, |last| last.pos + u64::from(last.len))
     }
 
     /// Records that from here on batches carry `epoch`.
@@ -139,7 +142,6 @@ impl PartitionLog {
             max_timestamp: header.max_timestamp,
             pos,
             len: header.total_len() as u32,
-            leader_epoch: header.partition_leader_epoch,
         });
         self.end_offset = header.last_offset() + 1;
     }
@@ -151,7 +153,9 @@ impl PartitionLog {
 
     /// Bytes a fetch from `offset` could get, without a limit.
     pub(crate) fn bytes_from(&self, offset: i64) -> u64 {
-        self.entries.get(self.locate(offset)).map_or(0, |e| self.end_pos() - e.pos)
+        self.entries
+            .get(self.locate(offset))
+            .map_or(0, |e| self.end_pos() - e.pos)
     }
 
     /// Reads from the batch that holds `offset`, at most `max_bytes`, cutting the last batch wherever that ends (as
@@ -159,8 +163,16 @@ impl PartitionLog {
     ///
     /// # Errors
     /// The file system's.
-    pub(crate) fn read(&self, offset: i64, max_bytes: u64, at_least_one: bool, out: &mut Vec<Bytes>) -> io::Result<u64> {
-        let Some(first) = self.entries.get(self.locate(offset)) else { return Ok(0) };
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: u64,
+        at_least_one: bool,
+        out: &mut Vec<Bytes>,
+    ) -> io::Result<u64> {
+        let Some(first) = self.entries.get(self.locate(offset)) else {
+            return Ok(0);
+        };
         let first_len = u64::from(first.len);
         if first_len > max_bytes && !at_least_one {
             return Ok(0);
@@ -175,14 +187,21 @@ impl PartitionLog {
 
     /// The epoch in which `offset` was written, if the history goes back so far.
     pub(crate) fn epoch_at(&self, offset: i64) -> Option<i32> {
-        self.epochs.iter().rev().find(|&&(_, start)| start <= offset).map(|&(epoch, _)| epoch)
+        self.epochs
+            .iter()
+            .rev()
+            .find(|&&(_, start)| start <= offset)
+            .map(|&(epoch, _)| epoch)
     }
 
     /// Kafka's answer to "where did `epoch` end": the largest epoch not above it and the offset behind its last
     /// record, or `None` where it is unknown.
     pub(crate) fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         let next = self.epochs.partition_point(|&(e, _)| e <= epoch);
-        match (next.checked_sub(1).and_then(|i| self.epochs.get(i)), self.epochs.get(next)) {
+        match (
+            next.checked_sub(1).and_then(|i| self.epochs.get(i)),
+            self.epochs.get(next),
+        ) {
             _ if epoch < 0 => None,
             (Some(&(found, _)), None) if found == epoch => Some((epoch, self.end_offset)),
             (_, None) => None,
@@ -223,7 +242,11 @@ impl PartitionLog {
             Store::Files(files) => files.droppable_before(start).max(self.start_offset),
         };
         let before = self.size();
-        while self.entries.front().is_some_and(|e| e.last_offset < self.start_offset) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|e| e.last_offset < self.start_offset)
+        {
             self.entries.pop_front();
         }
         let freed = before - self.size();
@@ -233,7 +256,10 @@ impl PartitionLog {
             Store::Files(files) => files.drop_before(self.start_offset),
         }
         let start = self.start_offset;
-        let keep_from = self.epochs.partition_point(|&(_, s)| s <= start).saturating_sub(1);
+        let keep_from = self
+            .epochs
+            .partition_point(|&(_, s)| s <= start)
+            .saturating_sub(1);
         self.epochs.drain(..keep_from);
         freed
     }

@@ -48,7 +48,10 @@ impl Rope {
     pub(super) fn push_shared(&mut self, bytes: Bytes) {
         self.seal();
         self.open_pos += bytes.len() as u64;
-        self.chunks.push_back(Chunk { pos: self.open_pos - bytes.len() as u64, bytes });
+        self.chunks.push_back(Chunk {
+            pos: self.open_pos - bytes.len() as u64,
+            bytes,
+        });
     }
 
     fn seal(&mut self) {
@@ -59,12 +62,17 @@ impl Rope {
         bytes.shrink_to_fit();
         let pos = self.open_pos;
         self.open_pos += bytes.len() as u64;
-        self.chunks.push_back(Chunk { pos, bytes: Bytes::from(bytes) });
+        self.chunks.push_back(Chunk {
+            pos,
+            bytes: Bytes::from(bytes),
+        });
     }
 
     /// Adds the bytes from `from` to `to` (positions) to `out`; what was dropped already is left out.
     pub(super) fn slice(&self, from: u64, to: u64, out: &mut Vec<Bytes>) {
-        let first = self.chunks.partition_point(|c| c.pos + c.bytes.len() as u64 <= from);
+        let first = self
+            .chunks
+            .partition_point(|c| c.pos + c.bytes.len() as u64 <= from);
         for chunk in self.chunks.range(first..) {
             if chunk.pos >= to {
                 return;
@@ -82,7 +90,11 @@ impl Rope {
 
     /// Frees the chunks that lie wholly before `pos`.
     pub(super) fn drop_before(&mut self, pos: u64) {
-        while self.chunks.front().is_some_and(|c| c.pos + c.bytes.len() as u64 <= pos) {
+        while self
+            .chunks
+            .front()
+            .is_some_and(|c| c.pos + c.bytes.len() as u64 <= pos)
+        {
             self.chunks.pop_front();
         }
     }
@@ -107,8 +119,19 @@ mod tests {
         rope.push_copy(&all[100_000..199_000]);
         rope.push_copy(&all[199_000..]);
         assert_eq!(rope.end(), 200_000);
-        for (from, to) in [(0, 200_000), (5, 15), (9, 10), (99_999, 100_001), (165_530, 165_540), (199_999, 200_000)] {
-            assert_eq!(read(&rope, from, to), &all[from as usize..to as usize], "{from}..{to}");
+        for (from, to) in [
+            (0, 200_000),
+            (5, 15),
+            (9, 10),
+            (99_999, 100_001),
+            (165_530, 165_540),
+            (199_999, 200_000),
+        ] {
+            assert_eq!(
+                read(&rope, from, to),
+                &all[from as usize..to as usize],
+                "{from}..{to}"
+            );
         }
         rope.drop_before(100_000);
         assert_eq!(read(&rope, 100_000, 100_010), &all[100_000..100_010]);

@@ -21,7 +21,9 @@ impl PartitionLog {
     /// The file system's.
     pub(crate) fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<TimestampHit>> {
         for entry in self.entries.iter().filter(|e| e.max_timestamp >= timestamp) {
-            if let Some(hit) = self.in_batch(entry.base_offset, |found, best| found >= timestamp && best.is_none())? {
+            if let Some(hit) = self.in_batch(entry.base_offset, |found, best| {
+                found >= timestamp && best.is_none()
+            })? {
                 return Ok(Some(hit));
             }
         }
@@ -33,16 +35,24 @@ impl PartitionLog {
     /// # Errors
     /// The file system's.
     pub(crate) fn find_max_timestamp(&self) -> io::Result<Option<TimestampHit>> {
-        let Some(max) = self.entries.iter().map(|e| e.max_timestamp).max() else { return Ok(None) };
+        let Some(max) = self.entries.iter().map(|e| e.max_timestamp).max() else {
+            return Ok(None);
+        };
         self.find_timestamp(max)
     }
 
     /// The record of the batch at `base_offset` that `better` (its timestamp, the best so far) chose last.
-    fn in_batch(&self, base_offset: i64, better: impl Fn(i64, Option<i64>) -> bool) -> io::Result<Option<TimestampHit>> {
+    fn in_batch(
+        &self,
+        base_offset: i64,
+        better: impl Fn(i64, Option<i64>) -> bool,
+    ) -> io::Result<Option<TimestampHit>> {
         let mut parts = Vec::new();
         self.read(base_offset, 0, true, &mut parts)?;
         let bytes = parts.concat();
-        let Ok(Some(header)) = BatchHeader::parse(&bytes) else { return Ok(None) };
+        let Ok(Some(header)) = BatchHeader::parse(&bytes) else {
+            return Ok(None);
+        };
         let hit = |delta: i32, timestamp| TimestampHit {
             offset: header.base_offset + i64::from(delta),
             timestamp,
@@ -55,7 +65,9 @@ impl PartitionLog {
         let mut best: Option<TimestampHit> = None;
         let mut at = 0;
         for _ in 0..header.record_count {
-            let Some((timestamp_delta, offset_delta)) = next_record(body, &mut at) else { break };
+            let Some((timestamp_delta, offset_delta)) = next_record(body, &mut at) else {
+                break;
+            };
             let timestamp = header.base_timestamp.saturating_add(timestamp_delta);
             if better(timestamp, best.map(|b| b.timestamp)) {
                 best = Some(hit(offset_delta, timestamp));

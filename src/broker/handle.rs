@@ -1,0 +1,289 @@
+//! The handle of a running broker: every call is carried out on the broker's thread and waited for, with a limit.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::core::cluster::{Node, Placement};
+use super::core::fault::FaultRule;
+use super::options::BrokerOptions;
+use super::server::{self, Command, Commands, Server};
+use crate::error::{Error, ErrorCode, Result};
+
+/// A running embedded broker, or several that form a cluster. Dropping it stops it; clients see closed connections.
+pub struct Broker {
+    commands: Commands,
+    thread: Option<JoinHandle<()>>,
+    finished: mpsc::Receiver<()>,
+    nodes: Vec<Node>,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Broker({})", self.bootstrap_servers())
+    }
+}
+
+impl Broker {
+    /// Starts a broker; when this returns, its nodes accept connections.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for options that can't be, `IO` if a port can't be listened on, the directory can't be
+    /// read, or no thread can be started.
+    pub fn start(options: BrokerOptions) -> Result<Broker> {
+        let timeout = options.timeout;
+        let server::Started {
+            nodes,
+            commands,
+            thread,
+            finished,
+        } = server::start(options)?;
+        Ok(Broker {
+            commands,
+            thread: Some(thread),
+            finished,
+            nodes,
+            timeout,
+        })
+    }
+
+    /// The addresses of all nodes as a client's `bootstrap.servers` takes them. They are those listened on, also
+    /// where others are advertised.
+    pub fn bootstrap_servers(&self) -> String {
+        let addresses: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|n| server::address(&n.host, n.port))
+            .collect();
+        addresses.join(",")
+    }
+
+    /// The address a node listens on, by its id (1 for the first).
+    pub fn node_address(&self, node: i32) -> Option<String> {
+        self.nodes
+            .iter()
+            .find(|n| n.id == node)
+            .map(|n| server::address(&n.host, n.port))
+    }
+
+    /// Creates a topic, with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on
+    /// round. `configs` are Kafka's topic settings.
+    ///
+    /// # Errors
+    /// Kafka's codes for a bad name, number or setting, or a topic that exists.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        let topic = name.to_owned();
+        let configs: BTreeMap<String, String> = configs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let placement = Placement::Counts {
+            partitions,
+            replication_factor: -1,
+        };
+        self.call(move |server| {
+            server
+                .core()
+                .create_topic(&topic, &placement, configs, false)
+                .map(|_| ())
+        })?
+        .map_err(|refused| {
+            let why = refused.message.unwrap_or_default();
+            Error::new(
+                refused.code,
+                format!("creating topic {name} on the embedded broker: {why}"),
+            )
+        })
+    }
+
+    /// Deletes a topic and its records. False if there was none of this name.
+    ///
+    /// # Errors
+    /// `TIMED_OUT` or `CLOSED` if the broker's thread does not answer.
+    pub fn delete_topic(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.call(move |server| {
+            server.act(|core, now, out| {
+                let deleted = core.delete_topic(&name);
+                core.leaders_changed(now, out);
+                deleted
+            })
+        })
+    }
+
+    /// Adds a fault. Faults are met in the order they were added; one request can meet several.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn add_fault(&self, rule: FaultRule) -> Result<()> {
+        self.call(move |server| server.core().add_fault(rule))
+    }
+
+    /// Removes all faults.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn clear_faults(&self) -> Result<()> {
+        self.call(|server| server.core().clear_faults())
+    }
+
+    /// Makes `node` the leader of a partition, in a new leader epoch.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is no such partition, or the node is stopped or unknown.
+    pub fn move_leader(&self, topic: &str, partition: i32, node: i32) -> Result<()> {
+        let name = topic.to_owned();
+        let moved = self.call(move |server| {
+            server.act(|core, now, out| core.move_leader(now, &name, partition, node, out))
+        })?;
+        self.argument(moved, || format!("moving the leader of {topic}-{partition} to node {node}: no such partition, or the node does not run"))
+    }
+
+    /// The node that leads a partition, or `None` if there is no such partition or all its replicas are stopped.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn leader(&self, topic: &str, partition: i32) -> Result<Option<i32>> {
+        let topic = topic.to_owned();
+        let leader = self.call(move |server| {
+            server
+                .core()
+                .cluster
+                .partition(&topic, partition)
+                .map(|p| p.leader)
+        })?;
+        Ok(leader.filter(|&node| node >= 0))
+    }
+
+    /// First offset and end offset of a partition, or `None` if there is no such partition.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn offsets(&self, topic: &str, partition: i32) -> Result<Option<(i64, i64)>> {
+        let topic = topic.to_owned();
+        self.call(move |server| {
+            let core = server.core();
+            core.cluster
+                .partition(&topic, partition)
+                .map(|p| (p.log.start_offset(), p.log.end_offset()))
+        })
+    }
+
+    /// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is no such node.
+    pub fn stop_node(&self, node: i32) -> Result<()> {
+        let known = self.call(move |server| server.stop_node(node))?;
+        self.argument(known, || {
+            format!("stopping node {node}: there is no such node")
+        })
+    }
+
+    /// Starts a stopped node again on its port.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is no such node, `IO` if its port is taken.
+    pub fn start_node(&self, node: i32) -> Result<()> {
+        let started = self.call(move |server| server.start_node(node))?;
+        let started = started.map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("starting node {node} of the embedded broker: {e}"),
+            )
+        })?;
+        self.argument(started, || {
+            format!("starting node {node}: there is no such node")
+        })
+    }
+
+    /// Has a node take requests without answering any, as a stopped process (SIGSTOP) does, until
+    /// [`resume_node`](Self::resume_node).
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn pause_node(&self, node: i32) -> Result<()> {
+        self.call(move |server| server.act(|core, now, out| core.pause(now, node, true, out)))
+    }
+
+    /// Has a paused node go on.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn resume_node(&self, node: i32) -> Result<()> {
+        self.call(move |server| server.act(|core, now, out| core.pause(now, node, false, out)))
+    }
+
+    /// How many requests of a kind (see [`api_key`](super::api_key)) came to a node, or to all.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn requests_seen(&self, node: Option<i32>, api: i16) -> Result<u64> {
+        self.call(move |server| server.core().requests_seen(node, api))
+    }
+
+    /// Connections that are open.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn connections(&self) -> Result<usize> {
+        self.call(|server| server.connections())
+    }
+
+    fn argument(&self, good: bool, why: impl FnOnce() -> String) -> Result<()> {
+        if good {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorCode::INVALID_ARGUMENT, why()))
+        }
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Server) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (tell, told) = mpsc::sync_channel(1);
+        let command: Command = Box::new(move |server| {
+            // Nobody listens any more if the caller's limit has passed.
+            let _ = tell.send(act(server));
+        });
+        let closed = || {
+            Error::new(
+                ErrorCode::CLOSED,
+                "calling the embedded broker: its thread has ended",
+            )
+        };
+        self.commands.send(command).map_err(|_| closed())?;
+        told.recv_timeout(self.timeout)
+            .map_err(|error| match error {
+                mpsc::RecvTimeoutError::Disconnected => closed(),
+                mpsc::RecvTimeoutError::Timeout => Error::new(
+                    ErrorCode::TIMED_OUT,
+                    format!(
+                        "calling the embedded broker: no answer from its thread within {:?}",
+                        self.timeout
+                    ),
+                ),
+            })
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Box::new(|server| server.stop()));
+        // A thread that does not end in time is left to itself rather than waited for without a limit.
+        let ended =
+            self.finished.recv_timeout(self.timeout) != Err(mpsc::RecvTimeoutError::Timeout);
+        if let Some(thread) = self.thread.take().filter(|_| ended) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How an embedded broker is to be.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of [`Broker::start`](super::Broker::start). The default is one node on a free loopback port, in memory.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    pub(crate) nodes: usize,
+    pub(crate) host: String,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) advertised_host: Option<String>,
+    pub(crate) advertised_port: Option<u16>,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) auto_create_topics: bool,
+    pub(crate) default_partitions: i32,
+    pub(crate) seed: Option<u64>,
+    pub(crate) timeout: Duration,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            host: "127.0.0.1".to_owned(),
+            ports: Vec::new(),
+            advertised_host: None,
+            advertised_port: None,
+            directory: None,
+            memory_bytes: 1 << 30,
+            auto_create_topics: false,
+            default_partitions: 1,
+            seed: None,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl BrokerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of nodes (brokers) of the cluster, 1 to 100; their ids are 1, 2, 3 and so on. Default 1.
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// The address to listen on and to give out. Default 127.0.0.1; anything else opens the broker, which asks
+    /// nobody for a password, to the network.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// The port of the first node; the others take the ones behind it. Default 0: free ports.
+    pub fn port(mut self, port: u16) -> Self {
+        self.ports = vec![port];
+        self
+    }
+
+    /// The port of each node.
+    pub fn ports(mut self, ports: impl Into<Vec<u16>>) -> Self {
+        self.ports = ports.into();
+        self
+    }
+
+    /// The host given out to clients in place of the one listened on.
+    pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
+        self.advertised_host = Some(host.into());
+        self
+    }
+
+    /// The port given out to clients, for all nodes, in place of the one listened on.
+    pub fn advertised_port(mut self, port: u16) -> Self {
+        self.advertised_port = Some(port);
+        self
+    }
+
+    /// Keeps topics, records and committed offsets under this directory, to be found again at the next start.
+    /// Default: in memory.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Most bytes of record batches kept in memory, all topics together; above it the oldest records of the largest
+    /// partitions are dropped, as Kafka's retention does. Without effect with a directory. Default 1 GiB.
+    pub fn memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// Whether a topic that a client asks for is created. Default false.
+    pub fn auto_create_topics(mut self, auto_create: bool) -> Self {
+        self.auto_create_topics = auto_create;
+        self
+    }
+
+    /// Number of partitions of a topic that is created without one. Default 1.
+    pub fn default_partitions(mut self, partitions: i32) -> Self {
+        self.default_partitions = partitions;
+        self
+    }
+
+    /// Makes topic ids and session ids the same in every run.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Longest wait for the broker's thread in each call of [`Broker`](super::Broker). Default 10 s.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}

@@ -1,0 +1,333 @@
+//! The broker's thread: a runtime of its own, one listener per node, and the core they feed.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::{Notify, mpsc as commands};
+use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
+
+use super::core::cluster::{Cluster, Node};
+use super::core::random::Random;
+use super::core::storage::Storage;
+use super::core::{Action, BrokerCore, ConnId, CoreOptions, Now};
+use super::options::BrokerOptions;
+use crate::error::{Error, ErrorCode, Result};
+
+mod connection;
+
+use connection::Outbox;
+
+/// Something to do on the broker's thread.
+pub(super) type Command = Box<dyn FnOnce(&Server) + Send>;
+/// The way there.
+pub(super) type Commands = commands::UnboundedSender<Command>;
+
+const MAX_NODES: usize = 100;
+
+/// A broker that runs.
+pub(super) struct Started {
+    /// With the addresses listened on.
+    pub(super) nodes: Vec<Node>,
+    pub(super) commands: Commands,
+    pub(super) thread: JoinHandle<()>,
+    /// Disconnected when the thread has ended.
+    pub(super) finished: mpsc::Receiver<()>,
+}
+
+/// `host:port`, an IPv6 address in brackets.
+pub(super) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// Binds the listeners, reads the directory, starts the thread.
+pub(super) fn start(options: BrokerOptions) -> Result<Started> {
+    if !(1..=MAX_NODES).contains(&options.nodes) || options.default_partitions < 1 {
+        return Err(Error::new(
+            ErrorCode::INVALID_ARGUMENT,
+            format!(
+                "starting an embedded broker: nodes = {} must be 1 to {MAX_NODES} and default_partitions = {} at least 1",
+                options.nodes, options.default_partitions
+            ),
+        ));
+    }
+    let (listeners, listening) = bind_all(&options)?;
+    let advertised = listening.iter().map(|node| Node {
+        host: options
+            .advertised_host
+            .clone()
+            .unwrap_or_else(|| node.host.clone()),
+        port: options.advertised_port.unwrap_or(node.port),
+        ..node.clone()
+    });
+    let core = new_core(&options, advertised.collect()).map_err(|e| {
+        let directory = options.directory.clone().unwrap_or_default();
+        Error::new(
+            ErrorCode::IO,
+            format!(
+                "starting an embedded broker in {}: {e}",
+                directory.display()
+            ),
+        )
+    })?;
+    let (commands, received) = commands::unbounded_channel();
+    let (_running, finished) = mpsc::channel();
+    let addresses = listening
+        .iter()
+        .map(|n| (n.id, (n.host.clone(), n.port)))
+        .collect();
+    let thread = std::thread::Builder::new()
+        .name("ottla-broker".to_owned())
+        .spawn(move || {
+            let _running = _running;
+            run(core, listeners, addresses, received);
+        })
+        .map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("starting an embedded broker: no thread: {e}"),
+            )
+        })?;
+    Ok(Started {
+        nodes: listening,
+        commands,
+        thread,
+        finished,
+    })
+}
+
+fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore> {
+    let seed = options
+        .seed
+        .unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
+    let mut random = Random::new(seed);
+    let storage = Storage::new(options.directory.clone());
+    let saved = storage.load()?;
+    let cluster = Cluster::new(
+        random.uuid().simple().to_string(),
+        nodes,
+        options.default_partitions,
+        random,
+    );
+    let core_options = CoreOptions {
+        auto_create_topics: options.auto_create_topics,
+        memory_bytes: options.memory_bytes,
+    };
+    let mut core = BrokerCore::new(cluster, core_options, storage);
+    if let Some(saved) = saved {
+        core.restore(saved)?;
+    }
+    Ok(core)
+}
+
+fn bind_all(options: &BrokerOptions) -> Result<(Vec<StdListener>, Vec<Node>)> {
+    let mut listeners = Vec::with_capacity(options.nodes);
+    let mut nodes = Vec::with_capacity(options.nodes);
+    for i in 0..options.nodes {
+        let port = match (options.ports.get(i), options.ports.first()) {
+            (Some(&port), _) => port,
+            (None, Some(&first)) if first != 0 => first.saturating_add(i as u16),
+            _ => 0,
+        };
+        let bound = bind(&options.host, port).and_then(|l| Ok((l.local_addr()?.port(), l)));
+        let (port, listener) = bound.map_err(|e| {
+            let at = address(&options.host, port);
+            Error::new(ErrorCode::IO, format!("starting an embedded broker: can't listen on {at}: {e}; choose another port, or 0 for a free one"))
+        })?;
+        listeners.push(listener);
+        nodes.push(Node {
+            id: i as i32 + 1,
+            host: options.host.clone(),
+            port,
+            alive: true,
+        });
+    }
+    Ok((listeners, nodes))
+}
+
+fn bind(host: &str, port: u16) -> io::Result<StdListener> {
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let listener = StdListener::bind(addresses.as_slice())?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn run(
+    core: BrokerCore,
+    listeners: Vec<StdListener>,
+    addresses: BTreeMap<i32, (String, u16)>,
+    mut received: commands::UnboundedReceiver<Command>,
+) {
+    // Without a runtime there is no broker; its handle says so at the next call.
+    let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let server = Server(Rc::new(Shared {
+            core: RefCell::new(core),
+            started: Instant::now(),
+            timer: Notify::new(),
+            connections: RefCell::default(),
+            listeners: RefCell::default(),
+            addresses,
+            stopped: Cell::new(false),
+        }));
+        for (listener, id) in listeners.into_iter().zip(1..) {
+            // A listener the runtime won't take leaves its node unreachable, like a stopped one.
+            let _ = server.listen(id, listener);
+        }
+        let timer = spawn_local(server.clone().keep_time());
+        while !server.0.stopped.get()
+            && let Some(command) = received.recv().await
+        {
+            command(&server);
+        }
+        timer.abort();
+    });
+}
+
+struct Shared {
+    core: RefCell<BrokerCore>,
+    started: Instant,
+    /// The core's deadline may have changed.
+    timer: Notify,
+    connections: RefCell<BTreeMap<ConnId, Rc<Outbox>>>,
+    listeners: RefCell<BTreeMap<i32, Task<()>>>,
+    /// Where each node listens.
+    addresses: BTreeMap<i32, (String, u16)>,
+    stopped: Cell<bool>,
+}
+
+/// What the broker's thread has, for its tasks and for commands.
+#[derive(Clone)]
+pub(super) struct Server(Rc<Shared>);
+
+impl Server {
+    /// The core, for looking and for changes that nobody waits for. Not to be held across a call of this type.
+    pub(super) fn core(&self) -> RefMut<'_, BrokerCore> {
+        self.0.core.borrow_mut()
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono: self.0.started.elapsed(),
+            wall_ms: wall.as_millis() as i64,
+        }
+    }
+
+    /// Does something with the core and carries out what comes of it.
+    pub(super) fn act<T>(
+        &self,
+        act: impl FnOnce(&mut BrokerCore, Now, &mut Vec<Action>) -> T,
+    ) -> T {
+        let mut out = Vec::new();
+        let now = self.now();
+        let (result, changed) = {
+            let mut core = self.core();
+            let before = core.deadline();
+            let result = act(&mut core, now, &mut out);
+            (result, core.deadline() != before)
+        };
+        if changed {
+            self.0.timer.notify_one();
+        }
+        for action in out {
+            let (Action::Reply { conn, .. } | Action::Close { conn }) = &action;
+            let outbox = self.0.connections.borrow().get(conn).cloned();
+            if let Some(outbox) = outbox {
+                match action {
+                    Action::Reply { parts, .. } => outbox.send(parts),
+                    Action::Close { .. } => outbox.close(),
+                }
+            }
+        }
+        result
+    }
+
+    /// Ticks the core when it wants to.
+    async fn keep_time(self) {
+        loop {
+            let deadline = self.core().deadline();
+            let wait = deadline.map(|at| at.saturating_sub(self.0.started.elapsed()));
+            match wait {
+                Some(Duration::ZERO) => self.act(|core, now, out| core.tick(now, out)),
+                Some(wait) => {
+                    // Whichever comes first.
+                    let _ = tokio::time::timeout(wait, self.0.timer.notified()).await;
+                }
+                None => self.0.timer.notified().await,
+            }
+        }
+    }
+
+    fn listen(&self, node: i32, listener: StdListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        let task = spawn_local(accept(self.clone(), node, listener));
+        self.0.listeners.borrow_mut().insert(node, task);
+        Ok(())
+    }
+
+    /// Stops a node; false if it is not known.
+    pub(super) fn stop_node(&self, node: i32) -> bool {
+        if !self.0.addresses.contains_key(&node) {
+            return false;
+        }
+        if let Some(task) = self.0.listeners.borrow_mut().remove(&node) {
+            task.abort();
+        }
+        self.act(|core, now, out| core.set_alive(now, node, false, out));
+        true
+    }
+
+    /// Starts a node again; false if it is not known.
+    pub(super) fn start_node(&self, node: i32) -> io::Result<bool> {
+        let Some((host, port)) = self.0.addresses.get(&node) else {
+            return Ok(false);
+        };
+        if self.0.listeners.borrow().contains_key(&node) {
+            return Ok(true);
+        }
+        let listener = bind(host, *port)?;
+        self.listen(node, listener)?;
+        self.act(|core, now, out| core.set_alive(now, node, true, out));
+        Ok(true)
+    }
+
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        self.0.connections.borrow().len()
+    }
+
+    /// Ends the broker.
+    pub(super) fn stop(&self) {
+        self.0.stopped.set(true);
+    }
+}
+
+async fn accept(server: Server, node: i32, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                spawn_local(connection::serve(server.clone(), node, stream));
+            }
+            // Out of descriptors, for one: not a reason to give up, nor to spin.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
