@@ -11,7 +11,6 @@ use crate::protocol::record::crc::crc32c;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
-const SHARE: i8 = 2;
 
 /// The living node that a key falls to, the same one from every node's view.
 pub(super) fn coordinator<'a>(core: &'a BrokerCore, key: &str) -> Option<&'a Node> {
@@ -77,7 +76,7 @@ fn find(core: &BrokerCore, cx: &Cx, kind: i8, key: &str) -> (Node, ErrorCode, &'
                 "The coordinator is not available.",
             ),
         },
-        SHARE | _ => (
+        _ => (
             none,
             ErrorCode::INVALID_REQUEST,
             "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.",

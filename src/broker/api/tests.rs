@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
+use kafka_protocol::protocol::{Encodable, Request};
 
 use super::{SUPPORTED, api_key, text};
 use crate::broker::core::cluster::{Cluster, Node, Placement};
@@ -23,30 +23,66 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(nodes: i32) -> Bench {
-        let node = |id| Node { id, host: format!("host{id}"), port: 9000 + id as u16, alive: true };
-        let cluster = Cluster::new("cluster".to_owned(), (1..=nodes).map(node).collect(), 1, Random::new(7));
-        let options = CoreOptions { auto_create_topics: false, memory_bytes: 1 << 20 };
+        let node = |id| Node {
+            id,
+            host: format!("host{id}"),
+            port: 9000 + id as u16,
+            alive: true,
+        };
+        let cluster = Cluster::new(
+            "cluster".to_owned(),
+            (1..=nodes).map(node).collect(),
+            1,
+            Random::new(7),
+        );
+        let options = CoreOptions {
+            auto_create_topics: false,
+            memory_bytes: 1 << 20,
+        };
         let mut core = BrokerCore::new(cluster, options, Storage::default());
         let conns = (1..=nodes).map(|n| core.connected(n)).collect();
-        Bench { core, conns, now: Now { mono: Default::default(), wall_ms: 1_000_000 } }
+        Bench {
+            core,
+            conns,
+            now: Now {
+                mono: Default::default(),
+                wall_ms: 1_000_000,
+            },
+        }
     }
 
     pub(crate) fn topic(&mut self, name: &str, partitions: i32) -> uuid::Uuid {
-        let placement = Placement::Counts { partitions, replication_factor: -1 };
-        self.core.create_topic(name, &placement, BTreeMap::new(), false).unwrap();
+        let placement = Placement::Counts {
+            partitions,
+            replication_factor: -1,
+        };
+        self.core
+            .create_topic(name, &placement, BTreeMap::new(), false)
+            .unwrap();
         self.core.cluster.topic(name).unwrap().id
     }
 
     /// Sends a request to a node (from 1) and answers what the core did.
-    pub(crate) fn actions<R: Request>(&mut self, node: usize, version: i16, request: &R) -> Vec<Action> {
+    pub(crate) fn actions<R: Request>(
+        &mut self,
+        node: usize,
+        version: i16,
+        request: &R,
+    ) -> Vec<Action> {
         let mut out = Vec::new();
         let frame = frame(version, request);
-        self.core.frame(self.now, self.conns[node - 1], frame, &mut out);
+        self.core
+            .frame(self.now, self.conns[node - 1], frame, &mut out);
         out
     }
 
     /// Sends a request and decodes its answer, which must come at once.
-    pub(crate) fn ask<R: Request>(&mut self, node: usize, version: i16, request: &R) -> R::Response {
+    pub(crate) fn ask<R: Request>(
+        &mut self,
+        node: usize,
+        version: i16,
+        request: &R,
+    ) -> R::Response {
         let actions = self.actions(node, version, request);
         let [Action::Reply { parts, .. }] = actions.as_slice() else {
             panic!("api {} version {version}: {actions:?}", R::KEY);
@@ -63,7 +99,9 @@ pub(crate) fn frame<R: Request>(version: i16, request: &R) -> Bytes {
         .with_request_api_version(version)
         .with_correlation_id(77)
         .with_client_id(Some(text("test")));
-    header.encode(&mut frame, R::header_version(version)).unwrap();
+    header
+        .encode(&mut frame, R::header_version(version))
+        .unwrap();
     request.encode(&mut frame, version).unwrap();
     frame.freeze()
 }
@@ -71,7 +109,10 @@ pub(crate) fn frame<R: Request>(version: i16, request: &R) -> Bytes {
 /// The answer in a frame, whose length must be right.
 pub(crate) fn decode<R: Request>(version: i16, parts: &[Bytes]) -> R::Response {
     let frame = Bytes::from(parts.concat());
-    assert_eq!(u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize, frame.len() - 4);
+    assert_eq!(
+        u32::from_be_bytes(*frame.first_chunk().unwrap()) as usize,
+        frame.len() - 4
+    );
     let frame = frame.slice(4..);
     let header = schema::check_response_header(R::KEY, version, &frame).unwrap();
     assert_eq!(header.correlation_id, 77);
@@ -89,19 +130,31 @@ fn api_versions_in_every_version_and_one_too_new() {
     for version in versions(api_key::API_VERSIONS) {
         let mut request = ApiVersionsRequest::default();
         if version >= 3 {
-            request = request.with_client_software_name(text("ottla")).with_client_software_version(text("0.1"));
+            request = request
+                .with_client_software_name(text("ottla"))
+                .with_client_software_version(text("0.1"));
         }
         let answer = bench.ask(1, version, &request);
-        assert_eq!((answer.error_code, answer.api_keys.len()), (0, SUPPORTED.len()));
+        assert_eq!(
+            (answer.error_code, answer.api_keys.len()),
+            (0, SUPPORTED.len())
+        );
     }
     let mut future = frame(4, &ApiVersionsRequest::default()).to_vec();
     future[3] = 99;
     let mut out = Vec::new();
-    bench.core.frame(bench.now, bench.conns[0], Bytes::from(future), &mut out);
-    let [Action::Reply { parts, .. }] = out.as_slice() else { panic!("{out:?}") };
+    bench
+        .core
+        .frame(bench.now, bench.conns[0], Bytes::from(future), &mut out);
+    let [Action::Reply { parts, .. }] = out.as_slice() else {
+        panic!("{out:?}")
+    };
     let answer = decode::<ApiVersionsRequest>(0, parts);
     assert_eq!(answer.error_code, 35);
-    assert_eq!((answer.api_keys[0].api_key, answer.api_keys[0].max_version), (18, 4));
+    assert_eq!(
+        (answer.api_keys[0].api_key, answer.api_keys[0].max_version),
+        (18, 4)
+    );
 }
 
 #[test]
@@ -110,9 +163,14 @@ fn metadata_in_every_version() {
     let id = bench.topic("t", 3);
     for version in versions(api_key::METADATA) {
         let name = |n: &str| {
-            metadata_request::MetadataRequestTopic::default().with_name(Some(TopicName(text(n.to_owned()))))
+            metadata_request::MetadataRequestTopic::default()
+                .with_name(Some(TopicName(text(n.to_owned()))))
         };
-        let mut request = MetadataRequest::default().with_topics(Some(vec![name("t"), name("none"), name("bad!")]));
+        let mut request = MetadataRequest::default().with_topics(Some(vec![
+            name("t"),
+            name("none"),
+            name("bad!"),
+        ]));
         if version >= 8 {
             request = request.with_include_topic_authorized_operations(true);
         }
@@ -120,17 +178,32 @@ fn metadata_in_every_version() {
         assert_eq!(answer.brokers.len(), 3);
         let codes: Vec<i16> = answer.topics.iter().map(|t| t.error_code).collect();
         assert_eq!(codes, [0, 3, 17]);
-        let leaders: Vec<i32> = answer.topics[0].partitions.iter().map(|p| p.leader_id.0).collect();
+        let leaders: Vec<i32> = answer.topics[0]
+            .partitions
+            .iter()
+            .map(|p| p.leader_id.0)
+            .collect();
         assert_eq!(leaders, [1, 2, 3]);
         if version >= 12 {
-            let by_id = |id| metadata_request::MetadataRequestTopic::default().with_name(None).with_topic_id(id);
-            let request = MetadataRequest::default().with_topics(Some(vec![by_id(id), by_id(uuid::Uuid::max())]));
+            let by_id = |id| {
+                metadata_request::MetadataRequestTopic::default()
+                    .with_name(None)
+                    .with_topic_id(id)
+            };
+            let request = MetadataRequest::default()
+                .with_topics(Some(vec![by_id(id), by_id(uuid::Uuid::max())]));
             let answer = bench.ask(2, version, &request);
             assert_eq!(answer.topics[0].name.as_ref().unwrap().as_str(), "t");
             assert_eq!(answer.topics[1].error_code, 100);
         }
         let all = if version == 0 { Some(Vec::new()) } else { None };
-        assert_eq!(bench.ask(1, version, &MetadataRequest::default().with_topics(all)).topics.len(), 1);
+        assert_eq!(
+            bench
+                .ask(1, version, &MetadataRequest::default().with_topics(all))
+                .topics
+                .len(),
+            1
+        );
     }
 }
 
@@ -142,19 +215,30 @@ fn produce(version: i16, id: uuid::Uuid, records: Bytes) -> ProduceRequest {
     } else {
         topic.name = TopicName(text("t"));
     }
-    ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic])
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_topic_data(vec![topic])
 }
 
 fn fetch(version: i16, id: uuid::Uuid, offset: i64) -> FetchRequest {
-    let partition = fetch_request::FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1000);
+    let partition = fetch_request::FetchPartition::default()
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(1000);
     let mut topic = fetch_request::FetchTopic::default().with_partitions(vec![partition]);
     if version >= 13 {
         topic.topic_id = id;
     } else {
         topic.topic = TopicName(text("t"));
     }
-    let request = FetchRequest::default().with_topics(vec![topic]).with_max_bytes(1000).with_min_bytes(1);
-    if version >= 7 { request.with_session_epoch(-1) } else { request }
+    let request = FetchRequest::default()
+        .with_topics(vec![topic])
+        .with_max_bytes(1000)
+        .with_min_bytes(1);
+    if version >= 7 {
+        request.with_session_epoch(-1)
+    } else {
+        request
+    }
 }
 
 #[test]
@@ -165,14 +249,21 @@ fn produce_and_fetch_in_every_version() {
     for (i, version) in versions(api_key::PRODUCE).enumerate() {
         let answer = bench.ask(1, version, &produce(version, id, sent.clone()));
         let partition = &answer.responses[0].partition_responses[0];
-        assert_eq!((partition.error_code, partition.base_offset), (0, i as i64 * 2));
+        assert_eq!(
+            (partition.error_code, partition.base_offset),
+            (0, i as i64 * 2)
+        );
     }
     for version in versions(api_key::FETCH) {
         let answer = bench.ask(1, version, &fetch(version, id, 3));
         let partition = &answer.responses[0].partitions[0];
         assert_eq!((partition.error_code, partition.high_watermark), (0, 22));
         let records = partition.records.as_ref().unwrap();
-        assert_eq!(records.len(), 10 * sent.len(), "from the batch that holds offset 3");
+        assert_eq!(
+            records.len(),
+            10 * sent.len(),
+            "from the batch that holds offset 3"
+        );
         assert_eq!(records[..8], 2i64.to_be_bytes());
         assert_eq!(records[16..sent.len()], sent[16..]);
         let answer = bench.ask(1, version, &fetch(version, id, 23));
@@ -199,21 +290,31 @@ fn t() -> TopicName {
 fn topics_are_made_and_unmade_in_every_version() {
     every_version(
         |_| {
-            let topic = create_topics_request::CreatableTopic::default().with_num_partitions(2).with_replication_factor(1);
-            CreateTopicsRequest::default().with_topics(vec![topic.clone().with_name(t()), topic.with_name(TopicName(text("u")))])
+            let topic = create_topics_request::CreatableTopic::default()
+                .with_num_partitions(2)
+                .with_replication_factor(1);
+            CreateTopicsRequest::default().with_topics(vec![
+                topic.clone().with_name(t()),
+                topic.with_name(TopicName(text("u"))),
+            ])
         },
         |answer| assert_eq!(answer.topics[0].error_code, 36),
     );
     every_version(
         |version| match version {
-            6 => DeleteTopicsRequest::default().with_topics(vec![delete_topics_request::DeleteTopicState::default().with_name(Some(t()))]),
+            6 => DeleteTopicsRequest::default().with_topics(vec![
+                delete_topics_request::DeleteTopicState::default().with_name(Some(t())),
+            ]),
             _ => DeleteTopicsRequest::default().with_topic_names(vec![t()]),
         },
         |answer| assert_eq!(answer.responses[0].error_code, 0),
     );
     every_version(
         |_| {
-            let topic = create_partitions_request::CreatePartitionsTopic::default().with_name(t()).with_count(3).with_assignments(None);
+            let topic = create_partitions_request::CreatePartitionsTopic::default()
+                .with_name(t())
+                .with_count(3)
+                .with_assignments(None);
             CreatePartitionsRequest::default().with_topics(vec![topic])
         },
         |answer| assert_eq!(answer.results[0].error_code, 0),
@@ -228,9 +329,19 @@ fn descriptions_in_every_version() {
                 .with_resource_type(2)
                 .with_resource_name(text("t"))
                 .with_configuration_keys(None);
-            DescribeConfigsRequest::default().with_resources(vec![resource]).with_include_synonyms(true)
+            DescribeConfigsRequest::default()
+                .with_resources(vec![resource])
+                .with_include_synonyms(true)
         },
-        |answer| assert_eq!((answer.results[0].error_code, answer.results[0].configs.len()), (0, 33)),
+        |answer| {
+            assert_eq!(
+                (
+                    answer.results[0].error_code,
+                    answer.results[0].configs.len()
+                ),
+                (0, 33)
+            )
+        },
     );
     every_version(
         |_| DescribeClusterRequest::default(),
@@ -239,7 +350,9 @@ fn descriptions_in_every_version() {
     every_version(
         |_| {
             let topic = describe_topic_partitions_request::TopicRequest::default().with_name(t());
-            DescribeTopicPartitionsRequest::default().with_topics(vec![topic]).with_response_partition_limit(10)
+            DescribeTopicPartitionsRequest::default()
+                .with_topics(vec![topic])
+                .with_response_partition_limit(10)
         },
         |answer| assert_eq!(answer.topics[0].partitions.len(), 1),
     );
@@ -249,21 +362,46 @@ fn descriptions_in_every_version() {
 fn offsets_and_coordinators_in_every_version() {
     every_version(
         |_| {
-            let partition = list_offsets_request::ListOffsetsPartition::default().with_timestamp(-1);
-            let topic = list_offsets_request::ListOffsetsTopic::default().with_name(t()).with_partitions(vec![partition]);
+            let partition =
+                list_offsets_request::ListOffsetsPartition::default().with_timestamp(-1);
+            let topic = list_offsets_request::ListOffsetsTopic::default()
+                .with_name(t())
+                .with_partitions(vec![partition]);
             ListOffsetsRequest::default().with_topics(vec![topic])
         },
-        |answer| assert_eq!((answer.topics[0].partitions[0].error_code, answer.topics[0].partitions[0].offset), (0, 0)),
+        |answer| {
+            assert_eq!(
+                (
+                    answer.topics[0].partitions[0].error_code,
+                    answer.topics[0].partitions[0].offset
+                ),
+                (0, 0)
+            )
+        },
     );
     every_version(
         |_| {
-            let partition = offset_for_leader_epoch_request::OffsetForLeaderPartition::default().with_leader_epoch(0);
-            let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic::default().with_topic(t()).with_partitions(vec![partition]);
+            let partition = offset_for_leader_epoch_request::OffsetForLeaderPartition::default()
+                .with_leader_epoch(0);
+            let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic::default()
+                .with_topic(t())
+                .with_partitions(vec![partition]);
             OffsetForLeaderEpochRequest::default().with_topics(vec![topic])
         },
-        |answer| assert_eq!((answer.topics[0].partitions[0].error_code, answer.topics[0].partitions[0].end_offset), (0, 0)),
+        |answer| {
+            assert_eq!(
+                (
+                    answer.topics[0].partitions[0].error_code,
+                    answer.topics[0].partitions[0].end_offset
+                ),
+                (0, 0)
+            )
+        },
     );
-    every_version(|_| InitProducerIdRequest::default().with_transactional_id(None), |answer| assert_eq!(answer.error_code, 0));
+    every_version(
+        |_| InitProducerIdRequest::default().with_transactional_id(None),
+        |answer| assert_eq!(answer.error_code, 0),
+    );
     every_version(
         |version| match version {
             0..=3 => FindCoordinatorRequest::default().with_key(text("g")),
@@ -280,20 +418,33 @@ fn committed_offsets_come_back_in_every_version() {
             let partition = offset_commit_request::OffsetCommitRequestPartition::default()
                 .with_committed_offset(5)
                 .with_committed_metadata(Some(text("m")));
-            let topic = offset_commit_request::OffsetCommitRequestTopic::default().with_name(t()).with_partitions(vec![partition]);
-            OffsetCommitRequest::default().with_group_id(GroupId(text("g"))).with_generation_id_or_member_epoch(-1).with_topics(vec![topic])
+            let topic = offset_commit_request::OffsetCommitRequestTopic::default()
+                .with_name(t())
+                .with_partitions(vec![partition]);
+            OffsetCommitRequest::default()
+                .with_group_id(GroupId(text("g")))
+                .with_generation_id_or_member_epoch(-1)
+                .with_topics(vec![topic])
         },
         |answer| assert_eq!(answer.topics[0].partitions[0].error_code, 0),
     );
     every_version(
         |version| match version {
             0..=7 => {
-                let topic = offset_fetch_request::OffsetFetchRequestTopic::default().with_name(t()).with_partition_indexes(vec![0]);
-                OffsetFetchRequest::default().with_group_id(GroupId(text("g"))).with_topics(Some(vec![topic]))
+                let topic = offset_fetch_request::OffsetFetchRequestTopic::default()
+                    .with_name(t())
+                    .with_partition_indexes(vec![0]);
+                OffsetFetchRequest::default()
+                    .with_group_id(GroupId(text("g")))
+                    .with_topics(Some(vec![topic]))
             }
             _ => {
-                let topic = offset_fetch_request::OffsetFetchRequestTopics::default().with_name(t()).with_partition_indexes(vec![0]);
-                let group = offset_fetch_request::OffsetFetchRequestGroup::default().with_group_id(GroupId(text("g"))).with_topics(Some(vec![topic]));
+                let topic = offset_fetch_request::OffsetFetchRequestTopics::default()
+                    .with_name(t())
+                    .with_partition_indexes(vec![0]);
+                let group = offset_fetch_request::OffsetFetchRequestGroup::default()
+                    .with_group_id(GroupId(text("g")))
+                    .with_topics(Some(vec![topic]));
                 OffsetFetchRequest::default().with_groups(vec![group])
             }
         },

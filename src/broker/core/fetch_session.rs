@@ -75,7 +75,7 @@ impl Session {
         }
     }
 
-    fn to_back(&mut self, key: &(TopicKey, i32)) {
+    fn move_back(&mut self, key: &(TopicKey, i32)) {
         if let Some(place) = self.places.get_mut(key)
             && let Some(cached) = self.order.remove(place)
         {
@@ -242,7 +242,7 @@ impl FetchSessions {
             cached.told = (!error).then_some(told);
         }
         if has_records {
-            session.to_back(key);
+            session.move_back(key);
         }
         carry || matches!(mode, Mode::Full(_))
     }

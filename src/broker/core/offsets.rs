@@ -57,10 +57,10 @@ impl GroupOffsets {
 }
 
 fn flatten<'a>(
-    group: &'a String,
+    group: &'a str,
     of: &'a BTreeMap<(String, i32), Committed>,
 ) -> Vec<(&'a str, &'a str, i32, &'a Committed)> {
     of.iter()
-        .map(|((topic, partition), c)| (group.as_str(), topic.as_str(), *partition, c))
+        .map(|((topic, partition), c)| (group, topic.as_str(), *partition, c))
         .collect()
 }

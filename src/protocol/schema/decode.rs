@@ -36,6 +36,7 @@ fn decode<T: Decodable>(api_key: i16, version: i16, kind: Kind, mut body: Bytes)
     let message = T::decode(&mut body, version).map_err(|e| failed(e.to_string()))?;
     match body.len() {
         0 => Ok(message),
+        _ if kind == Kind::Request => Ok(message),
         left => Err(failed(format!("{left} bytes were not decoded"))),
     }
 }
