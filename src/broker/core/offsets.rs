@@ -44,8 +44,10 @@ impl GroupOffsets {
 
     /// Everything, by group.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str, i32, &Committed)> {
-        let each = |(group, of): (_, _)| -> Vec<_> { flatten(group, of) };
-        self.0.iter().flat_map(each)
+        self.0.iter().flat_map(|(group, of)| {
+            of.iter()
+                .map(|((topic, partition), c)| (group.as_str(), topic.as_str(), *partition, c))
+        })
     }
 
     /// Forgets a topic that was deleted.
@@ -54,13 +56,4 @@ impl GroupOffsets {
             group.retain(|(t, _), _| t != topic);
         }
     }
-}
-
-fn flatten<'a>(
-    group: &'a str,
-    of: &'a BTreeMap<(String, i32), Committed>,
-) -> Vec<(&'a str, &'a str, i32, &'a Committed)> {
-    of.iter()
-        .map(|((topic, partition), c)| (group, topic.as_str(), *partition, c))
-        .collect()
 }
