@@ -1,7 +1,10 @@
 //! Record batches: encoding with CRC, and CRC with indexing, in ns a record (criterion's "time" divided by the
 //! records of a batch; it prints the throughput in elements).
 
-#![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first error")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark may stop at the first error"
+)]
 
 use std::hint::black_box;
 

@@ -8,7 +8,7 @@ use super::source::{
     Bytes, Column, EncodedHeaders, HeaderBlob, HeaderRun, Headers, NoHeaders, Nulls, Records,
     Timestamps, nullable_len, write_nullable,
 };
-use super::varint::{varint_len, varlong_len, write_varlong};
+use super::varint::{size_len, varlong_len, write_size, write_varlong};
 use crate::error::{Error, ErrorCode, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::Codec;
@@ -316,13 +316,12 @@ impl<'a> Tail<'a> {
         // Everything after the record's length: attributes, two deltas, key, value, headers.
         let body = 1
             + varlong_len(delta)
-            + varint_len(self.count)
+            + size_len(self.count as usize)
             + nullable_len(key)
             + nullable_len(value)
-            + varint_len(headers.count() as i32)
+            + size_len(headers.count())
             + headers.encoded_len();
-        // A body above i32::MAX gets a wrong length here, and is refused below whatever that is.
-        let record = varint_len(body as i32) + body;
+        let record = size_len(body) + body;
         if self.len + record > self.limit {
             if self.count != 0 {
                 return Ok(false);
@@ -339,13 +338,13 @@ impl<'a> Tail<'a> {
         // overlap the pool's buffer, which is borrowed mutably.
         unsafe {
             let first = self.start.add(self.len);
-            let mut at = write_varlong(first, body as i64);
+            let mut at = write_size(first, body);
             *at = 0;
             at = write_varlong(at.add(1), delta);
-            at = write_varlong(at, i64::from(self.count));
+            at = write_size(at, self.count as usize);
             at = write_nullable(at, key);
             at = write_nullable(at, value);
-            at = write_varlong(at, headers.count() as i64);
+            at = write_size(at, headers.count());
             at = headers.write(at);
             debug_assert_eq!(at as usize - first as usize, record);
         }

@@ -1,7 +1,7 @@
 //! Records as they come in: columns over the caller's memory, checked once, then read without further checks.
 
+use super::varint::{size_len, varint_len, write_size, write_varlong};
 use crate::error::{Error, Result};
-use crate::protocol::record::varint::{varint_len, write_varlong};
 
 /// Byte strings, some of them null, one for each row of a call.
 #[derive(Clone, Copy, Debug)]
@@ -305,8 +305,7 @@ pub(super) unsafe fn write_bytes(at: *mut u8, bytes: &[u8]) -> *mut u8 {
 /// Length prefix and bytes of a nullable string.
 #[inline(always)]
 pub(super) fn nullable_len(bytes: Option<&[u8]>) -> usize {
-    // Lengths above i32::MAX are refused before anything is written.
-    bytes.map_or(1, |bytes| varint_len(bytes.len() as i32) + bytes.len())
+    bytes.map_or(1, |bytes| size_len(bytes.len()) + bytes.len())
 }
 
 /// # Safety
@@ -316,7 +315,7 @@ pub(super) unsafe fn write_nullable(at: *mut u8, bytes: Option<&[u8]>) -> *mut u
     // SAFETY: the same condition; the null length -1 takes one byte.
     unsafe {
         match bytes {
-            Some(bytes) => write_bytes(write_varlong(at, bytes.len() as i64), bytes),
+            Some(bytes) => write_bytes(write_size(at, bytes.len()), bytes),
             None => {
                 *at = 1;
                 at.add(1)

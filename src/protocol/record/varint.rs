@@ -21,23 +21,39 @@ const fn unzigzag32(v: u32) -> i32 {
 }
 
 #[inline(always)]
-const fn unzigzag64(v: u64) -> i64 {
+pub(super) const fn unzigzag64(v: u64) -> i64 {
     (v >> 1) as i64 ^ -((v & 1) as i64)
 }
 
 /// Bytes `v` takes as a varlong (1 to 10); a varint takes as many for the same value.
 #[inline(always)]
 pub const fn varlong_len(v: i64) -> usize {
-    // Significant bits divided by seven, rounded up: 9/64 is a hair below 1/7, and exact over this range.
-    let bits = 64 - (zigzag64(v) | 1).leading_zeros() as usize;
-    (bits * 9 + 64) / 64
+    len(zigzag64(v))
 }
 
 /// Bytes `v` takes as a varint (1 to 5).
 #[inline(always)]
 pub const fn varint_len(v: i32) -> usize {
-    let bits = 32 - (zigzag32(v) | 1).leading_zeros() as usize;
-    (bits * 9 + 64) / 64
+    len(zigzag32(v) as u64)
+}
+
+/// Bytes that a length or count takes: [`varlong_len`] without the sign.
+#[inline(always)]
+pub(super) const fn size_len(n: usize) -> usize {
+    len((n as u64) << 1)
+}
+
+#[inline(always)]
+const fn len(v: u64) -> usize {
+    if v < 0x80 {
+        1
+    } else if v < 0x4000 {
+        2
+    } else {
+        // Significant bits divided by seven, rounded up: 9/64 is a hair below 1/7, and exact over this range.
+        let bits = 64 - v.leading_zeros() as usize;
+        (bits * 9 + 64) / 64
+    }
 }
 
 /// Writes a varint at the start of `out` and says how many bytes it took, or `None` if there is too little room.
@@ -69,9 +85,19 @@ fn put(out: &mut [u8], mut v: u64) -> Option<usize> {
 /// # Safety
 /// [`varlong_len`]`(v)` bytes from `at` on must be writable.
 #[inline(always)]
-pub(crate) unsafe fn write_varlong(at: *mut u8, v: i64) -> *mut u8 {
+pub(super) unsafe fn write_varlong(at: *mut u8, v: i64) -> *mut u8 {
     // SAFETY: the same condition.
     unsafe { write(at, zigzag64(v)) }
+}
+
+/// Writes a length or count at `at` and gives the place after it.
+///
+/// # Safety
+/// [`size_len`]`(n)` bytes from `at` on must be writable.
+#[inline(always)]
+pub(super) unsafe fn write_size(at: *mut u8, n: usize) -> *mut u8 {
+    // SAFETY: the same condition.
+    unsafe { write(at, (n as u64) << 1) }
 }
 
 /// # Safety
@@ -80,6 +106,14 @@ pub(crate) unsafe fn write_varlong(at: *mut u8, v: i64) -> *mut u8 {
 unsafe fn write(mut at: *mut u8, mut v: u64) -> *mut u8 {
     // SAFETY: writes one byte per started group of seven bits, which is what the caller guarantees room for.
     unsafe {
+        if v < 0x80 {
+            *at = v as u8;
+            return at.add(1);
+        }
+        if v < 0x4000 {
+            at.cast::<[u8; 2]>().write([v as u8 | 0x80, (v >> 7) as u8]);
+            return at.add(2);
+        }
         while v >= 0x80 {
             *at = v as u8 | 0x80;
             v >>= 7;
@@ -91,54 +125,65 @@ unsafe fn write(mut at: *mut u8, mut v: u64) -> *mut u8 {
 }
 
 /// Reads a varint at `*pos` and moves `*pos` past it; `None` if the bytes end first or it does not fit 32 bits.
-#[inline(always)]
+#[inline]
 pub fn read_varint(buf: &[u8], pos: &mut usize) -> Option<i32> {
-    let at = *pos;
-    let b0 = *buf.get(at)?;
-    if b0 < 0x80 {
-        *pos = at + 1;
-        return Some(unzigzag32(u32::from(b0)));
-    }
-    let b1 = *buf.get(at + 1)?;
-    if b1 < 0x80 {
-        *pos = at + 2;
-        return Some(unzigzag32(u32::from(b0 & 0x7f) | u32::from(b1) << 7));
-    }
-    let v = long(buf, pos)?;
-    u32::try_from(v).ok().map(unzigzag32)
+    let (v, next) = varint_at(buf, *pos)?;
+    *pos = next;
+    Some(v)
 }
 
 /// Reads a varlong at `*pos` and moves `*pos` past it; `None` if the bytes end first or it does not fit 64 bits.
-#[inline(always)]
+#[inline]
 pub fn read_varlong(buf: &[u8], pos: &mut usize) -> Option<i64> {
-    let at = *pos;
-    let b0 = *buf.get(at)?;
-    if b0 < 0x80 {
-        *pos = at + 1;
-        return Some(unzigzag64(u64::from(b0)));
-    }
-    let b1 = *buf.get(at + 1)?;
-    if b1 < 0x80 {
-        *pos = at + 2;
-        return Some(unzigzag64(u64::from(b0 & 0x7f) | u64::from(b1) << 7));
-    }
-    long(buf, pos).map(unzigzag64)
+    let (v, next) = long(buf, *pos)?;
+    *pos = next;
+    Some(unzigzag64(v))
 }
 
-/// The general case, out of the way of the one- and two-byte ones.
+/// The varint at `at`, and the place after it.
+// Places go in and out by value, so that the hot loop can keep them in registers.
+#[inline(always)]
+pub(super) fn varint_at(buf: &[u8], at: usize) -> Option<(i32, usize)> {
+    // One to three bytes, if a fourth is there too, take one check and one load.
+    let (v, next) = match buf.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(&four) => {
+            let word = u32::from_le_bytes(four);
+            if word & 0x80 == 0 {
+                (word & 0x7f, at + 1)
+            } else if word & 0x8000 == 0 {
+                (word & 0x7f | word >> 1 & 0x3f80, at + 2)
+            } else if word & 0x80_0000 == 0 {
+                (
+                    word & 0x7f | word >> 1 & 0x3f80 | word >> 2 & 0x1f_c000,
+                    at + 3,
+                )
+            } else {
+                long32(buf, at)?
+            }
+        }
+        None => long32(buf, at)?,
+    };
+    Some((unzigzag32(v), next))
+}
+
 #[cold]
 #[inline(never)]
-fn long(buf: &[u8], pos: &mut usize) -> Option<u64> {
+fn long32(buf: &[u8], at: usize) -> Option<(u32, usize)> {
+    let (v, next) = long(buf, at)?;
+    Some((u32::try_from(v).ok()?, next))
+}
+
+/// The general case, out of the way of the short ones.
+fn long(buf: &[u8], at: usize) -> Option<(u64, usize)> {
     let mut v = 0u64;
     for i in 0..MAX_VARLONG_LEN {
-        let b = *buf.get(*pos + i)?;
+        let b = *buf.get(at + i)?;
         if i == MAX_VARLONG_LEN - 1 && b > 1 {
             return None;
         }
         v |= u64::from(b & 0x7f) << (7 * i);
         if b < 0x80 {
-            *pos += i + 1;
-            return Some(v);
+            return Some((v, at + i + 1));
         }
     }
     None
