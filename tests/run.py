@@ -154,8 +154,9 @@ def lint(phase: Phase) -> None:
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
-    phase.run(*mypy, "tests/run.py")
-    phase.run(*mypy, *sorted((ROOT / "tests" / "kafka").glob("*.py")), cwd=ROOT / "tests" / "kafka")
+    kafka = {"MYPYPATH": str(ROOT / "tests" / "kafka")}
+    for directory in ("tests", "tests/kafka", "tests/golden", "benches"):
+        phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=kafka)
     bindings = ROOT / "bindings" / "python"
     if (bindings / "pyproject.toml").exists():
         phase.run(*mypy, "src", cwd=bindings)

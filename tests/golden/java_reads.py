@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from generate import TARGET, compile_java, java
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kafka"))
+
+from generate import compile_java, java
+
+from cluster import TARGET
 
 
 def main() -> int:
