@@ -79,7 +79,6 @@ OTTLA_PY_ITERATE = Client("ottla", "Python", "ottla_py", ("--single",), mode="it
 KAFKA_PYTHON = Client("kafka-python", "Python", "kafka-python", scale=30)
 AIOKAFKA = Client("aiokafka", "Python", "aiokafka", scale=6)
 
-PYKAFKA = Client("pykafka", "Python", "pykafka", scale=10)
 FRANZ = Client("franz-go", "Go", "franz")
 KRAFKA = Client("krafka", "Rust", "krafka")
 JAVA = Client("kafka-clients", "Java", "java")
@@ -118,12 +117,8 @@ CASES = [
     ),
     Case("produce-8p", "produce", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
     Case("consume-8p", "consume", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
-    Case(
-        "more-produce-100", "produce", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA, PYKAFKA), default=False
-    ),
-    Case(
-        "more-consume-100", "consume", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA, PYKAFKA), default=False
-    ),
+    Case("more-produce-100", "produce", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA), default=False),
+    Case("more-consume-100", "consume", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA), default=False),
 ]
 
 By = Callable[[Result], float]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "kafka"))
+
 from bench_common import KEY_SIZE
 from cases import Client
+
+import cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
@@ -70,7 +75,7 @@ class Setup:
         BENCH.mkdir(parents=True, exist_ok=True)
         (BENCH / "bin").mkdir(exist_ok=True)
         self._checksums: dict[tuple[int, bool], list[int]] = {}
-        self.venv([*REQUIREMENTS, *(["pykafka"] if everything else [])])
+        self.venv(REQUIREMENTS)
         self.commands: dict[str, list[str]] = {}
         peers = str(PEERS / "python_peers.py")
         for name in ("confluent", "kafka-python", "aiokafka"):
@@ -78,6 +83,8 @@ class Setup:
         self.rdkafka()
         self.compile("socket", "cc", PEERS / "socket.c")
         self.ottla()
+        if everything:
+            self.more_peers()
 
     def venv(self, requirements: list[str]) -> None:
         stamp = VENV / "requirements.txt"
@@ -119,6 +126,26 @@ class Setup:
         if (BENCHES / "ottla_bench.py").exists():
             run(PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", str(ROOT / "bindings/python"))
             self.commands["ottla_py"] = [PYTHON, str(BENCHES / "ottla_bench.py")]
+
+    def more_peers(self) -> None:
+        """The peers that need Go, a Rust project of their own, Kafka's jars.
+
+        PyKafka 2.8 is not among them: it speaks request versions that Kafka 4 has dropped. Against 4.3.1 its producer
+        reports success, the broker has nothing, and its consumer fails.
+        """
+        franz = BENCH / "bin" / "franz"
+        if shutil.which("go"):
+            subprocess.run(["go", "build", "-o", str(franz), "."], check=True, cwd=PEERS / "franz")
+            self.commands["franz"] = [str(franz)]
+        build = BENCH / "krafka"
+        manifest = str(PEERS / "krafka" / "Cargo.toml")
+        environment = {**os.environ, "CARGO_TARGET_DIR": str(build)}
+        command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest]
+        subprocess.run(command, check=True, env=environment)
+        self.commands["krafka"] = [str(build / "release" / "krafka-bench")]
+        jars = f"{cluster.fetch()}/*"
+        run("javac", "-d", str(BENCH / "java"), "-cp", jars, str(PEERS / "Bench.java"))
+        self.commands["java"] = ["java", "-Xmx1g", "-cp", f"{BENCH / 'java'}:{jars}", "Bench"]
 
     def has(self, client: Client) -> bool:
         return client.command in self.commands
