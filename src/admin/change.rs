@@ -8,8 +8,12 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
+use kafka_protocol::messages::create_topics_request::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
 use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::protocol::StrBytes;
@@ -30,9 +34,15 @@ const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// What shall be done.
 pub(super) enum Change {
-    Create { topics: Vec<NewTopic>, validate_only: bool },
+    Create {
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    },
     Delete(Vec<String>),
-    Grow { topics: Vec<NewPartitions>, validate_only: bool },
+    Grow {
+        topics: Vec<NewPartitions>,
+        validate_only: bool,
+    },
 }
 
 impl Change {
@@ -54,7 +64,9 @@ impl Change {
 
     fn validate_only(&self) -> bool {
         match self {
-            Change::Create { validate_only, .. } | Change::Grow { validate_only, .. } => *validate_only,
+            Change::Create { validate_only, .. } | Change::Grow { validate_only, .. } => {
+                *validate_only
+            }
             Change::Delete(_) => false,
         }
     }
@@ -73,7 +85,14 @@ struct Answer {
 impl Answer {
     fn new(name: String, code: i16, words: Option<&StrBytes>) -> Self {
         let (code, words) = (ErrorCode(i32::from(code)), words.map(|w| w.to_string()));
-        Answer { name, code, words, id: [0; 16], partitions: -1, replication_factor: -1 }
+        Answer {
+            name,
+            code,
+            words,
+            id: [0; 16],
+            partitions: -1,
+            replication_factor: -1,
+        }
     }
 }
 
@@ -101,17 +120,34 @@ pub(super) struct ChangeTopics {
 
 impl ChangeTopics {
     /// An error if a topic is named twice: there is one result per name.
-    pub(super) fn new(change: Change, answer: SyncSender<Result<Vec<TopicResult>>>) -> Result<Self> {
+    pub(super) fn new(
+        change: Change,
+        answer: SyncSender<Result<Vec<TopicResult>>>,
+    ) -> Result<Self> {
         let mut index = BTreeMap::new();
         let names = change.names();
         for (i, name) in names.iter().enumerate() {
             if index.insert((*name).to_owned(), i).is_some() {
-                return Err(Error::argument(format!("{}: topic '{name}' is given twice in one call", change.call())));
+                return Err(Error::argument(format!(
+                    "{}: topic '{name}' is given twice in one call",
+                    change.call()
+                )));
             }
         }
-        let results = names.iter().map(|name| TopicResult::new(name, None)).collect();
+        let results = names
+            .iter()
+            .map(|name| TopicResult::new(name, None))
+            .collect();
         let progress = vec![Progress::Asking; names.len()];
-        Ok(ChangeTopics { change, index, progress, results, lost: None, looks: 0, answer })
+        Ok(ChangeTopics {
+            change,
+            index,
+            progress,
+            results,
+            lost: None,
+            looks: 0,
+            answer,
+        })
     }
 
     fn any(&self, progress: Progress) -> bool {
@@ -120,16 +156,28 @@ impl ChangeTopics {
 
     fn names(&self, progress: Progress) -> Vec<String> {
         let each = self.results.iter().zip(&self.progress);
-        each.filter(|(_, p)| **p == progress).map(|(r, _)| r.name.clone()).collect()
+        each.filter(|(_, p)| **p == progress)
+            .map(|(r, _)| r.name.clone())
+            .collect()
     }
 
-    fn ask(&self, core: &mut Core<Tag>, now: Instant, conn: ConnId, limit: Duration, tag: Tag) -> Result<()> {
+    fn ask(
+        &self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: ConnId,
+        limit: Duration,
+        tag: Tag,
+    ) -> Result<()> {
         let asked = |i: usize| self.progress.get(i) == Some(&Progress::Asking);
         let timeout_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
         // The broker's own limit comes first: what it says then is worth more than silence.
         let patience = core.config.request_timeout + Duration::from_secs(1);
         match &self.change {
-            Change::Create { topics, validate_only } => {
+            Change::Create {
+                topics,
+                validate_only,
+            } => {
                 let wanted = topics.iter().enumerate().filter(|(i, _)| asked(*i));
                 let request = CreateTopicsRequest::default()
                     .with_topics(wanted.map(|(_, t)| creatable(t)).collect())
@@ -138,7 +186,13 @@ impl ChangeTopics {
                 core.call(now, conn, &request, i16::MAX, patience, tag)
             }
             Change::Delete(names) => {
-                let wanted = || names.iter().enumerate().filter(|(i, _)| asked(*i)).map(|(_, n)| topic_name(n));
+                let wanted = || {
+                    names
+                        .iter()
+                        .enumerate()
+                        .filter(|(i, _)| asked(*i))
+                        .map(|(_, n)| topic_name(n))
+                };
                 let state = |name| DeleteTopicState::default().with_name(Some(name));
                 // Version 6 has its names in another place than those before.
                 let version = core.version(conn, 20, (1, 6))?;
@@ -150,7 +204,10 @@ impl ChangeTopics {
                 }
                 core.call(now, conn, &request, version, patience, tag)
             }
-            Change::Grow { topics, validate_only } => {
+            Change::Grow {
+                topics,
+                validate_only,
+            } => {
                 let wanted = topics.iter().enumerate().filter(|(i, _)| asked(*i));
                 let topic = |t: &NewPartitions| {
                     CreatePartitionsTopic::default()
@@ -194,10 +251,9 @@ impl ChangeTopics {
             }
             Change::Grow { .. } => {
                 let response = rpc::decode::<CreatePartitionsRequest>(version, body)?;
-                let each = response
-                    .results
-                    .iter()
-                    .map(|t| Answer::new(t.name.to_string(), t.error_code, t.error_message.as_ref()));
+                let each = response.results.iter().map(|t| {
+                    Answer::new(t.name.to_string(), t.error_code, t.error_message.as_ref())
+                });
                 Ok((each.collect(), response.throttle_time_ms))
             }
         }
@@ -208,8 +264,14 @@ impl ChangeTopics {
         let mut again = None;
         let mut answered = vec![false; self.results.len()];
         for answer in answers {
-            let Some(i) = self.index.get(&answer.name).copied() else { continue };
-            let (Some(progress), Some(result)) = (self.progress.get_mut(i), self.results.get_mut(i)) else { continue };
+            let Some(i) = self.index.get(&answer.name).copied() else {
+                continue;
+            };
+            let (Some(progress), Some(result)) =
+                (self.progress.get_mut(i), self.results.get_mut(i))
+            else {
+                continue;
+            };
             if let Some(seen) = answered.get_mut(i) {
                 *seen = true;
             }
@@ -217,7 +279,11 @@ impl ChangeTopics {
                 continue;
             }
             if answer.code == ErrorCode::NONE {
-                *progress = if self.change.validate_only() { Progress::Ended } else { Progress::Looking };
+                *progress = if self.change.validate_only() {
+                    Progress::Ended
+                } else {
+                    Progress::Looking
+                };
                 result.id = answer.id;
                 result.partitions = answer.partitions;
                 result.replication_factor = answer.replication_factor;
@@ -244,10 +310,18 @@ impl ChangeTopics {
             // Kept even if it is to be asked again: the time may be over before.
             result.error = Some(error);
         }
-        for ((progress, result), answered) in self.progress.iter_mut().zip(&mut self.results).zip(answered) {
+        for ((progress, result), answered) in self
+            .progress
+            .iter_mut()
+            .zip(&mut self.results)
+            .zip(answered)
+        {
             if *progress == Progress::Asking && !answered {
                 *progress = Progress::Ended;
-                let text = format!("{}: topic '{}': {} did not answer for it", scene.call, result.name, scene.broker);
+                let text = format!(
+                    "{}: topic '{}': {} did not answer for it",
+                    scene.call, result.name, scene.broker
+                );
                 result.error = Some(Error::protocol(text));
             }
         }
@@ -256,8 +330,18 @@ impl ChangeTopics {
 
     /// Takes in what a broker's metadata shows of a topic that is done.
     fn on_look(&mut self, topic: &MetadataResponseTopic) {
-        let Some(i) = topic.name.as_ref().and_then(|n| self.index.get(n.as_str())).copied() else { return };
-        let (Some(progress), Some(result)) = (self.progress.get_mut(i), self.results.get_mut(i)) else { return };
+        let Some(i) = topic
+            .name
+            .as_ref()
+            .and_then(|n| self.index.get(n.as_str()))
+            .copied()
+        else {
+            return;
+        };
+        let (Some(progress), Some(result)) = (self.progress.get_mut(i), self.results.get_mut(i))
+        else {
+            return;
+        };
         let code = ErrorCode(i32::from(topic.error_code));
         let id = topic.topic_id.into_bytes();
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
@@ -270,7 +354,9 @@ impl ChangeTopics {
         // Someone who may not look has nothing to wait for.
         let shown = code == ErrorCode::TOPIC_AUTHORIZATION_FAILED
             || match &self.change {
-                Change::Create { .. } | Change::Grow { .. } => code == ErrorCode::NONE && led && count >= wanted,
+                Change::Create { .. } | Change::Grow { .. } => {
+                    code == ErrorCode::NONE && led && count >= wanted
+                }
                 // A topic of the same name but another id is a new one.
                 Change::Delete(_) => {
                     code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
@@ -284,7 +370,10 @@ impl ChangeTopics {
         if code == ErrorCode::NONE && !matches!(self.change, Change::Delete(_)) {
             result.id = id;
             result.partitions = count;
-            let replicas = topic.partitions.first().map_or(0, |p| p.replica_nodes.len());
+            let replicas = topic
+                .partitions
+                .first()
+                .map_or(0, |p| p.replica_nodes.len());
             result.replication_factor = i16::try_from(replicas).unwrap_or(i16::MAX);
         }
     }
@@ -313,10 +402,21 @@ impl Operation for ChangeTopics {
     }
 
     fn target(&self) -> Target {
-        if self.any(Progress::Asking) { Target::Controller } else { Target::Same }
+        if self.any(Progress::Asking) {
+            Target::Controller
+        } else {
+            Target::Same
+        }
     }
 
-    fn send(&mut self, core: &mut Core<Tag>, now: Instant, conn: ConnId, limit: Duration, tag: Tag) -> Result<()> {
+    fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: ConnId,
+        limit: Duration,
+        tag: Tag,
+    ) -> Result<()> {
         if self.any(Progress::Asking) {
             self.ask(core, now, conn, limit, tag)
         } else {
@@ -346,8 +446,14 @@ impl Operation for ChangeTopics {
         if !self.any(Progress::Looking) {
             return Ok((Next::Done, throttle_ms));
         }
-        let pause = FIRST_LOOK.saturating_mul(1 << self.looks.min(10)).min(LAST_LOOK);
-        let pause = if self.looks == 0 { Duration::ZERO } else { pause };
+        let pause = FIRST_LOOK
+            .saturating_mul(1 << self.looks.min(10))
+            .min(LAST_LOOK);
+        let pause = if self.looks == 0 {
+            Duration::ZERO
+        } else {
+            pause
+        };
         self.looks = self.looks.saturating_add(1);
         Ok((Next::Again(pause), throttle_ms))
     }
@@ -364,7 +470,11 @@ impl Operation for ChangeTopics {
             // What was done is done, though the broker asked doesn't show it yet.
             Err(_) if !self.any(Progress::Asking) => Ok(self.results),
             Err(error) => {
-                let hint = if self.change.validate_only() { "" } else { "; it may still be carried out: list the topics to see" };
+                let hint = if self.change.validate_only() {
+                    ""
+                } else {
+                    "; it may still be carried out: list the topics to see"
+                };
                 let error = error.and(hint);
                 if self.progress.iter().all(|p| *p == Progress::Asking) {
                     Err(error)

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::change::{Change, ChangeTopics};
 use super::describe::{Cluster, Describe, List, Named, View};
 use super::role::{AdminRole, NewCall, Operation, Shared};
-use super::types::{ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult};
+use super::types::{
+    ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult,
+};
 use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
@@ -62,7 +64,14 @@ impl Admin {
         let common = Arc::new(config.common);
         let log = Arc::new(LogRing::new(&common.client_id, common.log_level));
         for note in &common.notes {
-            log.log(Level::Info, "config", note, Instant::now(), SystemTime::now(), || note.clone());
+            log.log(
+                Level::Info,
+                "config",
+                note,
+                Instant::now(),
+                SystemTime::now(),
+                || note.clone(),
+            );
         }
         let options = SocketOptions::of(&common);
         let (shared, waker) = (Arc::new(Shared::default()), Waker::default());
@@ -71,7 +80,13 @@ impl Admin {
         driver::spawn(waker.clone(), options, move |now| {
             Engine::new(Core::new(common, core_log, Rng::from_os(), now), role)
         })?;
-        Ok(Admin { shared, waker, log, default_timeout: config.default_api_timeout, born })
+        Ok(Admin {
+            shared,
+            waker,
+            log,
+            default_timeout: config.default_api_timeout,
+            born,
+        })
     }
 
     /// `default.api.timeout.ms`: the timeout for callers that have no wish of their own.
@@ -100,8 +115,20 @@ impl Admin {
     /// # Errors
     /// Of the call as a whole: no broker reached, out of time, a topic given twice. Of one topic, in its result:
     /// TOPIC_ALREADY_EXISTS, INVALID_REPLICATION_FACTOR, INVALID_TOPIC_EXCEPTION and others of Kafka's.
-    pub fn create_topics(&self, topics: &[NewTopic], timeout: Duration, validate_only: bool) -> Result<Vec<TopicResult>> {
-        self.change(Change::Create { topics: topics.to_vec(), validate_only }, topics.is_empty(), timeout)
+    pub fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+        validate_only: bool,
+    ) -> Result<Vec<TopicResult>> {
+        self.change(
+            Change::Create {
+                topics: topics.to_vec(),
+                validate_only,
+            },
+            topics.is_empty(),
+            timeout,
+        )
     }
 
     /// Deletes topics with all they hold. There is a result for each, in order. When it returns, the metadata of
@@ -109,7 +136,11 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::create_topics`]; UNKNOWN_TOPIC_OR_PARTITION for a topic that is not there.
-    pub fn delete_topics<S: AsRef<str>>(&self, names: &[S], timeout: Duration) -> Result<Vec<TopicResult>> {
+    pub fn delete_topics<S: AsRef<str>>(
+        &self,
+        names: &[S],
+        timeout: Duration,
+    ) -> Result<Vec<TopicResult>> {
         self.change(Change::Delete(owned(names)), names.is_empty(), timeout)
     }
 
@@ -125,27 +156,52 @@ impl Admin {
         timeout: Duration,
         validate_only: bool,
     ) -> Result<Vec<TopicResult>> {
-        self.change(Change::Grow { topics: topics.to_vec(), validate_only }, topics.is_empty(), timeout)
+        self.change(
+            Change::Grow {
+                topics: topics.to_vec(),
+                validate_only,
+            },
+            topics.is_empty(),
+            timeout,
+        )
     }
 
     /// Lists topics, sorted by name; Kafka's own only if `include_internal`.
     ///
     /// # Errors
     /// No broker reached, out of time.
-    pub fn list_topics(&self, timeout: Duration, include_internal: bool) -> Result<Vec<TopicListing>> {
-        self.describe(List { internal: include_internal }, timeout)
+    pub fn list_topics(
+        &self,
+        timeout: Duration,
+        include_internal: bool,
+    ) -> Result<Vec<TopicListing>> {
+        self.describe(
+            List {
+                internal: include_internal,
+            },
+            timeout,
+        )
     }
 
     /// Describes topics, in order. One that doesn't exist has an error in its description, and is not created.
     ///
     /// # Errors
     /// Of the call as a whole: no broker reached, out of time.
-    pub fn describe_topics<S: AsRef<str>>(&self, names: &[S], timeout: Duration) -> Result<Vec<TopicDescription>> {
+    pub fn describe_topics<S: AsRef<str>>(
+        &self,
+        names: &[S],
+        timeout: Duration,
+    ) -> Result<Vec<TopicDescription>> {
         if names.is_empty() {
             io_thread::check_generation(self.born)?;
             return Ok(Vec::new());
         }
-        self.describe(Named { names: owned(names) }, timeout)
+        self.describe(
+            Named {
+                names: owned(names),
+            },
+            timeout,
+        )
     }
 
     /// Describes the cluster: id, controller, brokers.
@@ -174,7 +230,10 @@ impl Admin {
         if self.shared.wait_ended(by + SLACK) {
             return Ok(());
         }
-        Err(Error::new(ErrorCode::TIMED_OUT, format!("close: the I/O thread has not ended the client within {timeout:?}")))
+        Err(Error::new(
+            ErrorCode::TIMED_OUT,
+            format!("close: the I/O thread has not ended the client within {timeout:?}"),
+        ))
     }
 
     fn change(&self, change: Change, empty: bool, timeout: Duration) -> Result<Vec<TopicResult>> {
@@ -182,7 +241,9 @@ impl Admin {
             io_thread::check_generation(self.born)?;
             return Ok(Vec::new());
         }
-        self.call(timeout, |answer| Ok(Box::new(ChangeTopics::new(change, answer)?)))
+        self.call(timeout, |answer| {
+            Ok(Box::new(ChangeTopics::new(change, answer)?))
+        })
     }
 
     fn describe<V: View + 'static>(&self, view: V, timeout: Duration) -> Result<V::Output> {
@@ -200,14 +261,21 @@ impl Admin {
         let operation = make(answer)?;
         let name = operation.name();
         let since = Instant::now();
-        self.shared.push(NewCall { operation, since, deadline: since + timeout })?;
+        self.shared.push(NewCall {
+            operation,
+            since,
+            deadline: since + timeout,
+        })?;
         self.waker.wake();
         reply.recv_timeout(timeout + SLACK).unwrap_or_else(|why| {
             let what = match why {
                 RecvTimeoutError::Timeout => format!("has not answered within {timeout:?}"),
                 RecvTimeoutError::Disconnected => "has dropped the call".to_owned(),
             };
-            Err(Error::new(ErrorCode::TIMED_OUT, format!("{name}: the I/O thread {what}")))
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("{name}: the I/O thread {what}"),
+            ))
         })
     }
 }

@@ -11,7 +11,9 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::refusal::{Scene, is_transient, refusal};
 use super::role::{Next, Operation, Reply, Tag, Target};
-use super::types::{BrokerDescription, ClusterDescription, PartitionDescription, TopicDescription, TopicListing};
+use super::types::{
+    BrokerDescription, ClusterDescription, PartitionDescription, TopicDescription, TopicListing,
+};
 use crate::cluster::core::Core;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
@@ -26,7 +28,8 @@ pub(super) fn ask_metadata(
     tag: Tag,
 ) -> Result<()> {
     let topic = |name: &String| {
-        MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.clone()))))
+        MetadataRequestTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_string(name.clone()))))
     };
     let request = MetadataRequest::default()
         .with_topics(topics.map(|names| names.iter().map(topic).collect()))
@@ -36,13 +39,18 @@ pub(super) fn ask_metadata(
 }
 
 /// Reads a Metadata answer. The inner error says why the broker gave none now.
-pub(super) fn read_metadata(reply: Reply<'_>) -> Result<std::result::Result<MetadataResponse, Error>> {
+pub(super) fn read_metadata(
+    reply: Reply<'_>,
+) -> Result<std::result::Result<MetadataResponse, Error>> {
     let response = rpc::decode::<MetadataRequest>(reply.version, reply.body)?;
     let code = ErrorCode(i32::from(response.error_code));
     if code == ErrorCode::NONE {
         return Ok(Ok(response));
     }
-    Ok(Err(Error::new(code, format!("{} answered {code:?} to Metadata", reply.scene.broker))))
+    Ok(Err(Error::new(
+        code,
+        format!("{} answered {code:?} to Metadata", reply.scene.broker),
+    )))
 }
 
 /// What an answer is made into.
@@ -67,7 +75,11 @@ pub(super) struct Describe<V: View> {
 
 impl<V: View> Describe<V> {
     pub(super) fn new(view: V, answer: SyncSender<Result<V::Output>>) -> Self {
-        Describe { view, output: None, answer }
+        Describe {
+            view,
+            output: None,
+            answer,
+        }
     }
 }
 
@@ -80,7 +92,14 @@ impl<V: View> Operation for Describe<V> {
         Target::Same
     }
 
-    fn send(&mut self, core: &mut Core<Tag>, now: Instant, conn: ConnId, _limit: Duration, tag: Tag) -> Result<()> {
+    fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: ConnId,
+        _limit: Duration,
+        tag: Tag,
+    ) -> Result<()> {
         ask_metadata(core, now, conn, self.view.topics(), tag)
     }
 
@@ -92,7 +111,10 @@ impl<V: View> Operation for Describe<V> {
         };
         let (output, unfinished) = self.view.read(scene, &response);
         self.output = Some(output);
-        Ok((unfinished.map_or(Next::Done, Next::Retry), response.throttle_time_ms))
+        Ok((
+            unfinished.map_or(Next::Done, Next::Retry),
+            response.throttle_time_ms,
+        ))
     }
 
     fn on_lost(&mut self, _error: &Error) {}
@@ -102,7 +124,10 @@ impl<V: View> Operation for Describe<V> {
         let result = match (outcome, self.output) {
             (Ok(()) | Err(_), Some(output)) => Ok(output),
             (Err(error), None) => Err(error),
-            (Ok(()), None) => Err(Error::new(ErrorCode::PROTOCOL, "the call ended without an answer")),
+            (Ok(()), None) => Err(Error::new(
+                ErrorCode::PROTOCOL,
+                "the call ended without an answer",
+            )),
         };
         // Fails only if the caller has given up.
         let _ = self.answer.send(result);
@@ -125,8 +150,15 @@ impl View for List {
         None
     }
 
-    fn read(&self, _scene: Scene<'_>, response: &MetadataResponse) -> (Self::Output, Option<Error>) {
-        let wanted = response.topics.iter().filter(|t| self.internal || !t.is_internal);
+    fn read(
+        &self,
+        _scene: Scene<'_>,
+        response: &MetadataResponse,
+    ) -> (Self::Output, Option<Error>) {
+        let wanted = response
+            .topics
+            .iter()
+            .filter(|t| self.internal || !t.is_internal);
         let mut topics: Vec<TopicListing> = wanted
             .filter_map(|t| {
                 Some(TopicListing {
@@ -159,12 +191,18 @@ impl View for Named {
     }
 
     fn read(&self, scene: Scene<'_>, response: &MetadataResponse) -> (Self::Output, Option<Error>) {
-        let named = response.topics.iter().filter_map(|t| Some((t.name.as_ref()?.as_str(), t)));
+        let named = response
+            .topics
+            .iter()
+            .filter_map(|t| Some((t.name.as_ref()?.as_str(), t)));
         let found: BTreeMap<&str, &MetadataResponseTopic> = named.collect();
         let mut unfinished = None;
         let mut describe = |name: &String| {
             let Some(topic) = found.get(name.as_str()) else {
-                let text = format!("{}: topic '{name}': {} did not answer for it", scene.call, scene.broker);
+                let text = format!(
+                    "{}: topic '{name}': {} did not answer for it",
+                    scene.call, scene.broker
+                );
                 return TopicDescription::failed(name, Error::protocol(text));
             };
             let code = ErrorCode(i32::from(topic.error_code));
@@ -185,11 +223,18 @@ impl View for Named {
 impl TopicDescription {
     fn failed(name: &str, error: Error) -> Self {
         let name = name.to_owned();
-        TopicDescription { name, error: Some(error), id: [0; 16], internal: false, partitions: Vec::new() }
+        TopicDescription {
+            name,
+            error: Some(error),
+            id: [0; 16],
+            internal: false,
+            partitions: Vec::new(),
+        }
     }
 
     fn of(name: &str, topic: &MetadataResponseTopic) -> Self {
-        let ids = |brokers: &[kafka_protocol::messages::BrokerId]| brokers.iter().map(|b| b.0).collect();
+        let ids =
+            |brokers: &[kafka_protocol::messages::BrokerId]| brokers.iter().map(|b| b.0).collect();
         let each = topic.partitions.iter().map(|p| PartitionDescription {
             partition: p.partition_index,
             leader: p.leader_id.0,
@@ -201,7 +246,13 @@ impl TopicDescription {
         let mut partitions: Vec<PartitionDescription> = each.collect();
         partitions.sort_by_key(|p| p.partition);
         let (id, internal) = (topic.topic_id.into_bytes(), topic.is_internal);
-        TopicDescription { name: name.to_owned(), error: None, id, internal, partitions }
+        TopicDescription {
+            name: name.to_owned(),
+            error: None,
+            id,
+            internal,
+            partitions,
+        }
     }
 }
 
@@ -219,7 +270,11 @@ impl View for Cluster {
         Some(&[])
     }
 
-    fn read(&self, _scene: Scene<'_>, response: &MetadataResponse) -> (Self::Output, Option<Error>) {
+    fn read(
+        &self,
+        _scene: Scene<'_>,
+        response: &MetadataResponse,
+    ) -> (Self::Output, Option<Error>) {
         let each = response.brokers.iter().map(|b| BrokerDescription {
             id: b.node_id.0,
             host: b.host.to_string(),
@@ -229,6 +284,13 @@ impl View for Cluster {
         let mut brokers: Vec<BrokerDescription> = each.collect();
         brokers.sort_by_key(|b| b.id);
         let id = response.cluster_id.as_ref().map(|c| c.to_string());
-        (ClusterDescription { id, controller: response.controller_id.0, brokers }, None)
+        (
+            ClusterDescription {
+                id,
+                controller: response.controller_id.0,
+                brokers,
+            },
+            None,
+        )
     }
 }

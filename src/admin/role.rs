@@ -57,7 +57,14 @@ pub(super) trait Operation: Send {
     fn target(&self) -> Target;
 
     /// Sends the next request; brokers shall spend at most `limit` on it.
-    fn send(&mut self, core: &mut Core<Tag>, now: Instant, conn: ConnId, limit: Duration, tag: Tag) -> Result<()>;
+    fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: ConnId,
+        limit: Duration,
+        tag: Tag,
+    ) -> Result<()>;
 
     /// Takes an answer; the number is for how many milliseconds the broker wants to be left alone (KIP-219).
     fn on_reply(&mut self, reply: Reply<'_>) -> Result<(Next, i32)>;
@@ -121,20 +128,30 @@ impl Shared {
             if left.is_zero() {
                 return false;
             }
-            inbox = self.ended.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
+            inbox = self
+                .ended
+                .wait_timeout(inbox, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
 }
 
 fn closed(call: &str) -> Error {
-    Error::new(ErrorCode::CLOSED, format!("{call}: the admin client is closed"))
+    Error::new(
+        ErrorCode::CLOSED,
+        format!("{call}: the admin client is closed"),
+    )
 }
 
 enum State {
     /// To be sent, as soon as there is a connection but not before the time.
     Waiting(Option<Instant>),
-    Sent { node: Node, at: Instant },
+    Sent {
+        node: Node,
+        at: Instant,
+    },
 }
 
 struct Call {
@@ -163,7 +180,14 @@ pub(super) struct AdminRole {
 
 impl AdminRole {
     pub(super) fn new(shared: Arc<Shared>, retries: u32) -> Self {
-        AdminRole { shared, retries, calls: BTreeMap::new(), next_call: 0, asked: None, finished: false }
+        AdminRole {
+            shared,
+            retries,
+            calls: BTreeMap::new(),
+            next_call: 0,
+            asked: None,
+            finished: false,
+        }
     }
 
     fn end(&mut self, id: u64, outcome: Result<()>) {
@@ -172,11 +196,33 @@ impl AdminRole {
         }
     }
 
-    fn on_reply(&mut self, core: &mut Core<Tag>, now: Instant, node: Node, tag: Tag, version: i16, body: Bytes) {
-        let Some(call) = self.calls.get_mut(&tag.call).filter(|c| c.attempt == tag.attempt) else { return };
+    fn on_reply(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        node: Node,
+        tag: Tag,
+        version: i16,
+        body: Bytes,
+    ) {
+        let Some(call) = self
+            .calls
+            .get_mut(&tag.call)
+            .filter(|c| c.attempt == tag.attempt)
+        else {
+            return;
+        };
         let broker = core.address(node);
-        let scene = Scene { call: call.operation.name(), broker: &broker, brokers: core.brokers().count() };
-        match call.operation.on_reply(Reply { version, body, scene }) {
+        let scene = Scene {
+            call: call.operation.name(),
+            broker: &broker,
+            brokers: core.brokers().count(),
+        };
+        match call.operation.on_reply(Reply {
+            version,
+            body,
+            scene,
+        }) {
             Ok((next, throttle_ms)) => {
                 core.throttle(now, node, Purpose::Control, throttle_ms);
                 match next {
@@ -197,7 +243,13 @@ impl AdminRole {
     }
 
     fn on_lost(&mut self, core: &mut Core<Tag>, now: Instant, tag: Tag, error: Error) {
-        let Some(call) = self.calls.get_mut(&tag.call).filter(|c| c.attempt == tag.attempt) else { return };
+        let Some(call) = self
+            .calls
+            .get_mut(&tag.call)
+            .filter(|c| c.attempt == tag.attempt)
+        else {
+            return;
+        };
         call.operation.on_lost(&error);
         if error.code().is_retriable() {
             self.retry(core, now, tag.call, error);
@@ -208,15 +260,24 @@ impl AdminRole {
     }
 
     fn retry(&mut self, core: &mut Core<Tag>, now: Instant, id: u64, error: Error) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
         call.failures = call.failures.saturating_add(1);
         if call.failures > self.retries {
-            let given_up = format!("{}: given up after {} retries (retries)", call.operation.name(), self.retries);
+            let given_up = format!(
+                "{}: given up after {} retries (retries)",
+                call.operation.name(),
+                self.retries
+            );
             return self.end(id, Err(error.context(given_up)));
         }
         // Another controller may have been elected, or brokers may have come and gone.
         core.refresh_metadata();
-        let backoff = Backoff { first: core.config.retry_backoff, last: core.config.retry_backoff_max };
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
         call.state = State::Waiting(Some(now + backoff.after(call.failures, &mut core.rng)));
         call.last_failure = Some(error);
     }
@@ -235,7 +296,8 @@ impl AdminRole {
             } else if call.deadline <= now {
                 call.timed_out(core, now)
             } else if idle && !core.reached() && call.since + setup <= now {
-                core.unreachable(now, setup, " (socket.connection.setup.timeout.ms)").context(name)
+                core.unreachable(now, setup, " (socket.connection.setup.timeout.ms)")
+                    .context(name)
             } else {
                 continue;
             };
@@ -253,7 +315,9 @@ impl AdminRole {
         }
         let mut ended = Vec::new();
         for (id, call) in &mut self.calls {
-            let State::Waiting(not_before) = &call.state else { continue };
+            let State::Waiting(not_before) = &call.state else {
+                continue;
+            };
             if not_before.is_some_and(|at| now < at) {
                 continue;
             }
@@ -262,10 +326,18 @@ impl AdminRole {
                 Target::Controller => controller,
                 Target::Same => call.asked.or(self.asked).or(controller),
             };
-            let Some((node, conn)) = core.broker_conn(now, preferred) else { continue };
+            let Some((node, conn)) = core.broker_conn(now, preferred) else {
+                continue;
+            };
             call.attempt = call.attempt.wrapping_add(1);
-            let tag = Tag { call: *id, attempt: call.attempt };
-            let limit = call.deadline.saturating_duration_since(now).min(core.config.request_timeout);
+            let tag = Tag {
+                call: *id,
+                attempt: call.attempt,
+            };
+            let limit = call
+                .deadline
+                .saturating_duration_since(now)
+                .min(core.config.request_timeout);
             match call.operation.send(core, now, conn, limit, tag) {
                 Ok(()) => {
                     call.state = State::Sent { node, at: now };
@@ -274,7 +346,14 @@ impl AdminRole {
                         self.asked = Some(broker);
                     }
                 }
-                Err(e) => ended.push((*id, e.context(format_args!("{}: {}", call.operation.name(), core.address(node))))),
+                Err(e) => ended.push((
+                    *id,
+                    e.context(format_args!(
+                        "{}: {}",
+                        call.operation.name(),
+                        core.address(node)
+                    )),
+                )),
             }
         }
         for (id, error) in ended {
@@ -282,11 +361,21 @@ impl AdminRole {
         }
     }
 
-    fn deadline(&self, core: &Core<Tag>, now: Instant, closing: Option<Instant>) -> Option<Instant> {
-        let mut due: Vec<Instant> = closing.into_iter().filter(|_| !self.calls.is_empty()).collect();
+    fn deadline(
+        &self,
+        core: &Core<Tag>,
+        now: Instant,
+        closing: Option<Instant>,
+    ) -> Option<Instant> {
+        let mut due: Vec<Instant> = closing
+            .into_iter()
+            .filter(|_| !self.calls.is_empty())
+            .collect();
         for call in self.calls.values() {
             due.push(call.deadline);
-            let State::Waiting(not_before) = &call.state else { continue };
+            let State::Waiting(not_before) = &call.state else {
+                continue;
+            };
             if !core.reached() {
                 due.push(call.since + core.config.connection_setup_timeout);
             }
@@ -308,10 +397,17 @@ impl Call {
                 let silent = now.saturating_duration_since(*at);
                 format!("{} has not answered for {silent:.1?}", core.address(*node))
             }
-            (State::Waiting(_), Some(error)) => format!("tried {} times; the last time: {}", self.attempt, error.message()),
+            (State::Waiting(_), Some(error)) => format!(
+                "tried {} times; the last time: {}",
+                self.attempt,
+                error.message()
+            ),
             (State::Waiting(_), None) => return core.unreachable(now, waited, "").context(name),
         };
-        Error::new(ErrorCode::TIMED_OUT, format!("{name}: not done within {waited:.1?}: {why}"))
+        Error::new(
+            ErrorCode::TIMED_OUT,
+            format!("{name}: not done within {waited:.1?}: {why}"),
+        )
     }
 }
 
@@ -320,7 +416,12 @@ impl Role for AdminRole {
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: Event<Tag>) {
         match event {
-            Event::Response { node, tag, version, body } => self.on_reply(core, now, node, tag, version, body),
+            Event::Response {
+                node,
+                tag,
+                version,
+                body,
+            } => self.on_reply(core, now, node, tag, version, body),
             Event::Failed { tag, error, .. } => self.on_lost(core, now, tag, error),
             // Calls have limits of their own, and nothing here fetches.
             Event::Metadata | Event::Unreachable(_) | Event::FetchPart { .. } => {}
@@ -355,7 +456,10 @@ impl Role for AdminRole {
             self.shared.ended.notify_all();
         }
         let connects = self.shared.connects.poll(core, now);
-        self.deadline(core, now, closing).into_iter().chain(connects).min()
+        self.deadline(core, now, closing)
+            .into_iter()
+            .chain(connects)
+            .min()
     }
 
     fn finished(&self) -> bool {

@@ -19,7 +19,12 @@ pub struct NewTopic {
 impl NewTopic {
     /// A topic without settings of its own; -1 leaves a number to the broker.
     pub fn new(name: impl Into<String>, partitions: i32, replication_factor: i16) -> Self {
-        NewTopic { name: name.into(), partitions, replication_factor, configs: Vec::new() }
+        NewTopic {
+            name: name.into(),
+            partitions,
+            replication_factor,
+            configs: Vec::new(),
+        }
     }
 
     /// The same with one more setting.
@@ -55,7 +60,13 @@ pub struct TopicResult {
 
 impl TopicResult {
     pub(super) fn new(name: &str, error: Option<Error>) -> Self {
-        TopicResult { name: name.to_owned(), error, id: [0; 16], partitions: -1, replication_factor: -1 }
+        TopicResult {
+            name: name.to_owned(),
+            error,
+            id: [0; 16],
+            partitions: -1,
+            replication_factor: -1,
+        }
     }
 }
 

@@ -48,11 +48,18 @@ impl ConnectCalls {
             if state.closed {
                 return Err(closed());
             }
-            state.waiting.push(Waiting { since, deadline: since + timeout, answer });
+            state.waiting.push(Waiting {
+                since,
+                deadline: since + timeout,
+                answer,
+            });
         }
         waker.wake();
         reply.recv_timeout(timeout + SLACK).unwrap_or_else(|_| {
-            Err(Error::new(ErrorCode::TIMED_OUT, format!("connect: the I/O thread has not answered within {timeout:?}")))
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("connect: the I/O thread has not answered within {timeout:?}"),
+            ))
         })
     }
 
@@ -77,7 +84,11 @@ impl ConnectCalls {
             false
         });
         let deadlines = state.waiting.iter().map(|w| w.deadline);
-        deadlines.min().into_iter().chain(core.broker_conn_deadline(now)).min()
+        deadlines
+            .min()
+            .into_iter()
+            .chain(core.broker_conn_deadline(now))
+            .min()
     }
 
     /// Ends every wait, present and future.

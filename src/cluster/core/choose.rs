@@ -17,24 +17,38 @@ impl<T: Clone> Core<T> {
     /// A ready control connection to any broker. Opens one where there is none.
     pub(crate) fn any_conn(&mut self, now: Instant) -> Option<(Node, ConnId)> {
         let ready = self.ready_conn(now, |_| true);
-        if ready.is_some() || self.opening_until(|_| true).is_some_and(|until| now < until) {
+        if ready.is_some()
+            || self
+                .opening_until(|_| true)
+                .is_some_and(|until| now < until)
+        {
             return ready;
         }
         // Known brokers first, while they don't fail; then the bootstrap entries again (KIP-899).
-        let sound = |core: &Self, n: Node| by_id(n) && core.nodes.get(&n).is_some_and(|s| s.failures == 0);
-        let pick = self.candidate(now, sound).or_else(|| self.candidate(now, |_, _| true))?;
+        let sound =
+            |core: &Self, n: Node| by_id(n) && core.nodes.get(&n).is_some_and(|s| s.failures == 0);
+        let pick = self
+            .candidate(now, sound)
+            .or_else(|| self.candidate(now, |_, _| true))?;
         self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
     }
 
     /// A ready control connection to a broker that is known by its id, `preferred` if it can be had in a moment.
     /// Where there is none, one is opened, and further ones while it takes long; call again at
     /// [`Core::broker_conn_deadline`].
-    pub(crate) fn broker_conn(&mut self, now: Instant, preferred: Option<i32>) -> Option<(Node, ConnId)> {
+    pub(crate) fn broker_conn(
+        &mut self,
+        now: Instant,
+        preferred: Option<i32>,
+    ) -> Option<(Node, ConnId)> {
         if let Some(node) = preferred.map(Node::Id) {
             if let Some(id) = self.conn(now, node, Purpose::Control) {
                 return Some((node, id));
             }
-            if self.opening_until(|n| n == node).is_some_and(|until| now < until) {
+            if self
+                .opening_until(|n| n == node)
+                .is_some_and(|until| now < until)
+            {
                 return None;
             }
         }
@@ -51,8 +65,13 @@ impl<T: Clone> Core<T> {
         if let Some(until) = self.opening_until(by_id).filter(|until| now < *until) {
             return Some(until);
         }
-        let closed = self.nodes.iter().filter(|(n, _)| by_id(**n) && !self.has_control(**n));
-        closed.filter_map(|(_, s)| s.retry_at.filter(|at| now < *at)).min()
+        let closed = self
+            .nodes
+            .iter()
+            .filter(|(n, _)| by_id(**n) && !self.has_control(**n));
+        closed
+            .filter_map(|(_, s)| s.retry_at.filter(|at| now < *at))
+            .min()
     }
 
     /// True if a broker that is known by its id has ever answered.
@@ -86,10 +105,17 @@ impl<T: Clone> Core<T> {
 
     /// A node to open a control connection to: one of those that failed least.
     fn candidate(&mut self, now: Instant, wanted: impl Fn(&Self, Node) -> bool) -> Option<Node> {
-        let open = self.nodes.iter().filter(|(n, s)| s.may_connect(now) && !self.has_control(**n) && wanted(self, **n));
+        let open = self
+            .nodes
+            .iter()
+            .filter(|(n, s)| s.may_connect(now) && !self.has_control(**n) && wanted(self, **n));
         let open: Vec<(Node, u32)> = open.map(|(n, s)| (*n, s.failures)).collect();
         let least = open.iter().map(|(_, failures)| *failures).min()?;
-        let best: Vec<Node> = open.iter().filter(|(_, failures)| *failures == least).map(|(n, _)| *n).collect();
+        let best: Vec<Node> = open
+            .iter()
+            .filter(|(_, failures)| *failures == least)
+            .map(|(n, _)| *n)
+            .collect();
         best.get(self.rng.below(best.len())).copied()
     }
 }

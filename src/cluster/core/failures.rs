@@ -39,7 +39,9 @@ impl<T: Clone> Core<T> {
     pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
         let state = self.nodes.get(&node)?;
         let since = state.failing_since.filter(|_| !state.contacted)?;
-        (now >= since + self.config.connection_setup_timeout).then(|| self.describe_failure(node, state)).flatten()
+        (now >= since + self.config.connection_setup_timeout)
+            .then(|| self.describe_failure(node, state))
+            .flatten()
     }
 
     /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried since `since`
@@ -53,7 +55,10 @@ impl<T: Clone> Core<T> {
                 continue;
             }
             state.last_failure.filter(|at| *at >= since)?;
-            state.last_error.as_ref().filter(|e| is_incurable(e.code()))?;
+            state
+                .last_error
+                .as_ref()
+                .filter(|e| is_incurable(e.code()))?;
             errors.extend(self.describe_failure(*node, state));
         }
         join(&errors)
@@ -73,12 +78,16 @@ impl<T: Clone> Core<T> {
                     (Stage::Connecting, ErrorCode::CONNECT) => {
                         "; is a Kafka broker running there, and are host and port right?"
                     }
-                    (Stage::Connecting, ErrorCode::DNS) => "; check the host name in bootstrap.servers",
+                    (Stage::Connecting, ErrorCode::DNS) => {
+                        "; check the host name in bootstrap.servers"
+                    }
                     _ => "",
                 };
                 format!("bootstrap server {}: {reason}{advice}", state.address)
             }
-            Node::Id(id) if state.contacted => format!("broker {id} at {}: {reason}", state.address),
+            Node::Id(id) if state.contacted => {
+                format!("broker {id} at {}: {reason}", state.address)
+            }
             Node::Id(id) => format!(
                 "broker {id} advertises {}, which cannot be reached from here: {reason}; the cluster was found \
                  through bootstrap.servers={}, so check advertised.listeners in that broker's settings",
@@ -90,20 +99,31 @@ impl<T: Clone> Core<T> {
     }
 
     fn bootstrap_list(&self) -> String {
-        let list: Vec<String> = self.config.bootstrap_servers.iter().map(HostPort::to_string).collect();
+        let list: Vec<String> = self
+            .config
+            .bootstrap_servers
+            .iter()
+            .map(HostPort::to_string)
+            .collect();
         list.join(", ")
     }
 
     /// What a node's control connection waits for, if it is not of use yet.
     fn describe_pending(&self, now: Instant, node: Node) -> Option<Error> {
-        let slot = self.conns.get(self.by_purpose.get(&(node, Purpose::Control))?)?;
+        let slot = self
+            .conns
+            .get(self.by_purpose.get(&(node, Purpose::Control))?)?;
         let state = self.nodes.get(&node)?;
         let waited = now.saturating_duration_since(slot.conn.last_used);
         let text = match slot.conn.stage {
             Stage::Connecting if state.address.host.parse::<std::net::IpAddr>().is_ok() => {
-                format!("TCP connect has not succeeded after {waited:.1?}; is there a firewall between?")
+                format!(
+                    "TCP connect has not succeeded after {waited:.1?}; is there a firewall between?"
+                )
             }
-            Stage::Connecting => format!("name look-up or TCP connect has not succeeded after {waited:.1?}"),
+            Stage::Connecting => {
+                format!("name look-up or TCP connect has not succeeded after {waited:.1?}")
+            }
             Stage::Negotiating => format!(
                 "TCP connected, but ApiVersions has not been answered for {waited:.1?}; \
                  is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?"
@@ -111,10 +131,16 @@ impl<T: Clone> Core<T> {
             Stage::Ready => {
                 let oldest = slot.conn.inflight.front()?;
                 let waited = now.saturating_duration_since(oldest.sent);
-                format!("{} has not been answered for {waited:.1?}", crate::net::rpc::api_name(oldest.key))
+                format!(
+                    "{} has not been answered for {waited:.1?}",
+                    crate::net::rpc::api_name(oldest.key)
+                )
             }
         };
-        Some(Error::new(ErrorCode::TIMED_OUT, format!("{}: {text}", self.address(node))))
+        Some(Error::new(
+            ErrorCode::TIMED_OUT,
+            format!("{}: {text}", self.address(node)),
+        ))
     }
 
     /// What stands in the way of each node, a clause each: its last failure, or what it is waited for.
@@ -122,7 +148,8 @@ impl<T: Clone> Core<T> {
         let each = self.nodes.iter();
         let failures: Vec<Error> = each
             .filter_map(|(node, state)| {
-                self.describe_failure(*node, state).or_else(|| self.describe_pending(now, *node))
+                self.describe_failure(*node, state)
+                    .or_else(|| self.describe_pending(now, *node))
             })
             .collect();
         join(&failures)
@@ -131,9 +158,18 @@ impl<T: Clone> Core<T> {
     /// The error of a caller that waited for the cluster in vain.
     pub(crate) fn unreachable(&self, now: Instant, waited: Duration, limit: &str) -> Error {
         let why = self.describe_failures(now).unwrap_or_else(|| {
-            Error::new(ErrorCode::TIMED_OUT, "no connection was tried yet; the time given is too short")
+            Error::new(
+                ErrorCode::TIMED_OUT,
+                "no connection was tried yet; the time given is too short",
+            )
         });
-        Error::new(why.code(), format!("no broker could be reached within {waited:.1?}{limit}: {}", why.message()))
+        Error::new(
+            why.code(),
+            format!(
+                "no broker could be reached within {waited:.1?}{limit}: {}",
+                why.message()
+            ),
+        )
     }
 
     /// The address of a node, for messages.

@@ -54,9 +54,17 @@ impl<T: Clone> Core<T> {
             Err(e) => return self.fail_conn(now, id, e),
         };
         if i32::from(response.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED.0 {
-            let known: Vec<Node> = self.nodes.keys().filter(|n| matches!(n, Node::Id(_))).copied().collect();
+            let known: Vec<Node> = self
+                .nodes
+                .keys()
+                .filter(|n| matches!(n, Node::Id(_)))
+                .copied()
+                .collect();
             for node in known {
-                self.drop_node_conns(node, &Error::new(ErrorCode::CONNECT, "the cluster asks to be found anew"));
+                self.drop_node_conns(
+                    node,
+                    &Error::new(ErrorCode::CONNECT, "the cluster asks to be found anew"),
+                );
                 self.nodes.remove(&node);
             }
             self.refresh.wanted = true;
@@ -65,14 +73,30 @@ impl<T: Clone> Core<T> {
             return;
         }
         for broker in &response.brokers {
-            self.add_node(broker.node_id.0, &broker.host, broker.port, broker.rack.as_ref().map(|r| r.to_string()));
+            self.add_node(
+                broker.node_id.0,
+                &broker.host,
+                broker.port,
+                broker.rack.as_ref().map(|r| r.to_string()),
+            );
         }
-        let present: Vec<Node> = response.brokers.iter().map(|b| Node::Id(b.node_id.0)).collect();
+        let present: Vec<Node> = response
+            .brokers
+            .iter()
+            .map(|b| Node::Id(b.node_id.0))
+            .collect();
         if !present.is_empty() {
-            let gone: Vec<Node> =
-                self.nodes.keys().filter(|n| matches!(n, Node::Id(_)) && !present.contains(n)).copied().collect();
+            let gone: Vec<Node> = self
+                .nodes
+                .keys()
+                .filter(|n| matches!(n, Node::Id(_)) && !present.contains(n))
+                .copied()
+                .collect();
             for node in gone {
-                self.drop_node_conns(node, &Error::new(ErrorCode::CONNECT, "the broker left the cluster"));
+                self.drop_node_conns(
+                    node,
+                    &Error::new(ErrorCode::CONNECT, "the broker left the cluster"),
+                );
                 self.nodes.remove(&node);
             }
         }
@@ -93,13 +117,20 @@ impl<T: Clone> Core<T> {
 
     /// Sets when metadata may be asked for next.
     fn pace_metadata(&mut self, now: Instant) {
-        let backoff = Backoff { first: self.config.retry_backoff, last: self.config.retry_backoff_max };
-        self.refresh.not_before = Some(now + backoff.after(self.refresh.fruitless.max(1), &mut self.rng));
+        let backoff = Backoff {
+            first: self.config.retry_backoff,
+            last: self.config.retry_backoff_max,
+        };
+        self.refresh.not_before =
+            Some(now + backoff.after(self.refresh.fruitless.max(1), &mut self.rng));
     }
 
     /// Asks for metadata if it is wanted or old, and somebody can be asked.
     pub(super) fn poll_metadata(&mut self, now: Instant) {
-        let aged = self.refresh.last.is_none_or(|last| now >= last + self.config.metadata_max_age);
+        let aged = self
+            .refresh
+            .last
+            .is_none_or(|last| now >= last + self.config.metadata_max_age);
         if (self.refresh.wanted || aged)
             && !self.refresh.inflight
             && self.refresh.not_before.is_none_or(|t| t <= now)
@@ -114,20 +145,36 @@ impl<T: Clone> Core<T> {
             .topics
             .names()
             .map(|name| {
-                MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string(name.to_string()))))
+                MetadataRequestTopic::default()
+                    .with_name(Some(TopicName(StrBytes::from_string(name.to_string()))))
             })
             .collect();
         let request = MetadataRequest::default()
-            .with_topics(if self.refresh.topics_all { None } else { Some(topics) })
+            .with_topics(if self.refresh.topics_all {
+                None
+            } else {
+                Some(topics)
+            })
             .with_allow_auto_topic_creation(self.config.allow_auto_create_topics);
         let sent = self
-            .version(conn, MetadataRequest::KEY, (1, MetadataRequest::VERSIONS.max))
+            .version(
+                conn,
+                MetadataRequest::KEY,
+                (1, MetadataRequest::VERSIONS.max),
+            )
             .and_then(|version| Call::encode(&self.config.client_id, version, &request));
         match sent {
             Ok(call) => {
                 self.refresh.inflight = true;
                 self.refresh.wanted = false;
-                self.send_tagged(now, conn, call, self.config.request_timeout, Tag::Metadata, true);
+                self.send_tagged(
+                    now,
+                    conn,
+                    call,
+                    self.config.request_timeout,
+                    Tag::Metadata,
+                    true,
+                );
             }
             Err(e) => self.fail_conn(now, conn, e),
         }
@@ -141,17 +188,32 @@ impl<T: Clone> Core<T> {
         let mut due = if self.refresh.wanted {
             now
         } else {
-            self.refresh.last.map_or(now, |last| last + self.config.metadata_max_age)
+            self.refresh
+                .last
+                .map_or(now, |last| last + self.config.metadata_max_age)
         };
         due = self.refresh.not_before.map_or(due, |t| t.max(due));
-        let control = self.conns.values().filter(|s| s.purpose == Purpose::Control).map(|s| &s.conn);
-        let usable = control.filter(|c| c.stage == Stage::Ready).map(|c| c.muted_until.unwrap_or(now)).min();
+        let control = self
+            .conns
+            .values()
+            .filter(|s| s.purpose == Purpose::Control)
+            .map(|s| &s.conn);
+        let usable = control
+            .filter(|c| c.stage == Stage::Ready)
+            .map(|c| c.muted_until.unwrap_or(now))
+            .min();
         if let Some(usable) = usable {
             return Some(due.max(usable));
         }
         // Nodes being connected to report by themselves; the others may be tried once those have had their time.
-        let untried = self.nodes.iter().filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
+        let untried = self
+            .nodes
+            .iter()
+            .filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
         let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
-        Some(due.max(reachable).max(self.opening_until(|_| true).unwrap_or(now)))
+        Some(
+            due.max(reachable)
+                .max(self.opening_until(|_| true).unwrap_or(now)),
+        )
     }
 }
