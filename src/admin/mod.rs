@@ -13,6 +13,6 @@ mod types;
 
 pub use client::Admin;
 pub use types::{
-    BrokerDescription, ClusterDescription, NewPartitions, NewTopic, PartitionDescription, TopicDescription,
-    TopicListing, TopicResult,
+    BrokerDescription, ClusterDescription, NewPartitions, NewTopic, PartitionDescription,
+    TopicDescription, TopicListing, TopicResult,
 };
