@@ -67,6 +67,7 @@ OTTLA_C_SINGLE = Client("ottla", "C", "ottla_c", ("--single",), mode="single")
 OTTLA_C_8 = Client("ottla", "C", "ottla_c", EIGHT, mode="8 threads")
 OTTLA_CPP = Client("ottla", "C++", "ottla_cpp")
 SOCKET = Client("raw socket", "C", "socket")
+RAW_KAFKA = Client("raw requests", "C", "raw_kafka")
 
 CONFLUENT = Client("confluent-kafka", "Python", "confluent", mode="batch")
 CONFLUENT_SINGLE = Client("confluent-kafka", "Python", "confluent", ("--single",), 2, mode="single")
@@ -93,10 +94,10 @@ CASES = [
     Case("consume-1k", "consume", 1024, 600_000, NATIVE),
     Case("produce-keyed", "produce", 100, 1_500_000, NATIVE, options=KEYED),
     Case("consume-keyed", "consume", 100, 1_500_000, NATIVE, options=KEYED),
-    Case("produce-10k", "produce", 10_240, 50_000, (SOCKET, OTTLA_C, RDKAFKA)),
-    Case("consume-10k", "consume", 10_240, 50_000, (SOCKET, OTTLA_C, RDKAFKA)),
-    Case("produce-100k", "produce", 102_400, 5_000, (SOCKET, OTTLA_C, RDKAFKA)),
-    Case("consume-100k", "consume", 102_400, 5_000, (SOCKET, OTTLA_C, RDKAFKA)),
+    Case("produce-10k", "produce", 10_240, 50_000, (SOCKET, RAW_KAFKA, OTTLA_C, RDKAFKA)),
+    Case("consume-10k", "consume", 10_240, 50_000, (SOCKET, RAW_KAFKA, OTTLA_C, RDKAFKA)),
+    Case("produce-100k", "produce", 102_400, 5_000, (SOCKET, RAW_KAFKA, OTTLA_C, RDKAFKA)),
+    Case("consume-100k", "consume", 102_400, 5_000, (SOCKET, RAW_KAFKA, OTTLA_C, RDKAFKA)),
     Case("produce-lz4", "produce", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="lz4"),
     Case("consume-lz4", "consume", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="lz4"),
     Case("produce-zstd", "produce", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="zstd"),
@@ -166,9 +167,11 @@ TARGETS = [
     _native("consume-1k", 1 / 2, "1/2"),
     _native("produce-keyed", 1 / 3, "1/3"),
     _native("consume-keyed", 1 / 3, "1/3"),
+    # Through a broker on the same cores nobody reaches a bare socket's rate; the raw requests show what there is to get.
     *(
-        Target(f"{case}: MB/s at least 60% of a raw socket", case, OTTLA_C, (SOCKET,), 0.6, field=rate, floor=True)
+        Target(f"{case}: MB/s at least 60% of {what}", case, OTTLA_C, (raw,), 0.6, field=rate, floor=True)
         for case in ("produce-10k", "consume-10k", "produce-100k", "consume-100k")
+        for raw, what in ((SOCKET, "a raw socket's"), (RAW_KAFKA, "raw requests to the same broker"))
     ),
     *(
         Target(f"{case}: MB/s at least librdkafka's", case, OTTLA_C, (RDKAFKA,), 1, field=rate, floor=True)

@@ -81,7 +81,8 @@ class Setup:
         for name in ("confluent", "kafka-python", "aiokafka"):
             self.commands[name] = [PYTHON, peers, name]
         self.rdkafka()
-        self.compile("socket", "cc", PEERS / "socket.c")
+        for raw in ("socket", "raw_kafka"):
+            self.compile(raw, "cc", PEERS / f"{raw}.c")
         self.ottla()
         if everything:
             self.more_peers()
