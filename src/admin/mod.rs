@@ -10,6 +10,8 @@ mod describe;
 mod refusal;
 mod role;
 mod types;
+#[cfg(test)]
+mod tests;
 
 pub use client::Admin;
 pub use types::{

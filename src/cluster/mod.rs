@@ -9,3 +9,5 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod metadata;
 pub(crate) mod nodes;
+#[cfg(test)]
+pub(crate) mod rig;

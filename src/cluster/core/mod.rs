@@ -24,6 +24,8 @@ use crate::protocol::produce::{NodeEndpoint, OutFrame};
 mod choose;
 mod failures;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 /// What a connection is for. Each purpose has a connection of its own to a broker, opened when first needed, so
 /// that a parked fetch never delays anything else.
