@@ -104,6 +104,8 @@ struct Inner<T> {
     items: VecDeque<T>,
     closed: bool,
     woken: bool,
+    /// [`Queue::poke`] was called.
+    poked: bool,
     /// The descriptor is readable. Kept under the lock, so that raise and clear can't cross.
     raised: bool,
     waiting: usize,
@@ -122,6 +124,7 @@ impl<T> Default for Queue<T> {
                 items: VecDeque::new(),
                 closed: false,
                 woken: false,
+                poked: false,
                 raised: false,
                 waiting: 0,
             }),
@@ -148,7 +151,7 @@ impl<T> Queue<T> {
     }
 
     fn raise(&self, inner: &mut Inner<T>) {
-        let readable = !inner.items.is_empty() || inner.closed || inner.woken;
+        let readable = !inner.items.is_empty() || inner.closed || inner.woken || inner.poked;
         if readable
             && !inner.raised
             && let Some(pipe) = self.pipe.get()
@@ -163,6 +166,7 @@ impl<T> Queue<T> {
             && inner.items.is_empty()
             && !inner.closed
             && !inner.woken
+            && !inner.poked
             && let Some(pipe) = self.pipe.get()
         {
             pipe.clear();
@@ -181,6 +185,12 @@ impl<T> Queue<T> {
     /// Ends one wait, present or next.
     pub(crate) fn wake(&self) {
         self.change(|inner| inner.woken = true);
+    }
+
+    /// Makes the descriptor readable, and ends a wait as if its time were over, so that the caller looks again at
+    /// what it is waiting for besides items.
+    pub(crate) fn poke(&self) {
+        self.change(|inner| inner.poked = true);
     }
 
     /// Ends every wait for good; items already there can still be drained.
@@ -218,6 +228,11 @@ impl<T> Queue<T> {
                 inner.woken = false;
                 self.settle(&mut inner);
                 return Drained::Woken;
+            }
+            if inner.poked {
+                inner.poked = false;
+                self.settle(&mut inner);
+                return Drained::TimedOut;
             }
             if inner.closed {
                 return Drained::Closed;

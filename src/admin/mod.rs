@@ -10,8 +10,6 @@ mod describe;
 mod refusal;
 mod role;
 mod types;
-#[cfg(test)]
-mod tests;
 
 pub use client::Admin;
 pub use types::{

@@ -100,10 +100,17 @@ impl<R: Role> Running<R> {
             Action::Connect { conn, address } => {
                 let io = ConnIo::new(self.options.max_frame);
                 self.conns.borrow_mut().insert(conn, io.clone());
-                let ear = Ear { running: self.clone(), conn };
+                let ear = Ear {
+                    running: self.clone(),
+                    conn,
+                };
                 tokio::task::spawn_local(socket::run(address, self.options.clone(), io, ear));
             }
-            Action::Write { conn, frame, expect } => {
+            Action::Write {
+                conn,
+                frame,
+                expect,
+            } => {
                 if let Some(io) = self.conns.borrow().get(&conn) {
                     io.write(frame, expect);
                 }
@@ -125,16 +132,19 @@ struct Ear<R: Role> {
 
 impl<R: Role> Listener for Ear<R> {
     fn connected(&self) {
-        self.running.drive(|engine, now| engine.connected(now, self.conn));
+        self.running
+            .drive(|engine, now| engine.connected(now, self.conn));
     }
 
     fn arrived(&self, arrivals: &mut Vec<Arrival>) {
-        self.running.drive(|engine, now| engine.arrived(now, self.conn, arrivals));
+        self.running
+            .drive(|engine, now| engine.arrived(now, self.conn, arrivals));
     }
 
     fn ended(&self, error: Error) {
         self.running.conns.borrow_mut().remove(&self.conn);
-        self.running.drive(|engine, now| engine.ended(now, self.conn, error));
+        self.running
+            .drive(|engine, now| engine.ended(now, self.conn, error));
     }
 }
 

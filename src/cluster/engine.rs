@@ -31,7 +31,11 @@ pub(crate) struct Engine<R: Role> {
 
 impl<R: Role> Engine<R> {
     pub(crate) fn new(core: Core<R::Tag>, role: R) -> Self {
-        Engine { core, role, deadline: None }
+        Engine {
+            core,
+            role,
+            deadline: None,
+        }
     }
 
     pub(crate) fn connected(&mut self, now: Instant, conn: ConnId) {
@@ -66,7 +70,10 @@ impl<R: Role> Engine<R> {
                 None => break deadline,
             }
         };
-        self.deadline = [role_deadline, self.core.deadline(now)].into_iter().flatten().min();
+        self.deadline = [role_deadline, self.core.deadline(now)]
+            .into_iter()
+            .flatten()
+            .min();
     }
 
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {

@@ -35,7 +35,10 @@ pub(crate) enum TopicState {
     /// No answer yet.
     Unasked,
     /// The brokers answered with an error, since then and without a break.
-    Missing { code: ErrorCode, since: Instant },
+    Missing {
+        code: ErrorCode,
+        since: Instant,
+    },
     Known(Arc<TopicMeta>),
 }
 
@@ -98,8 +101,14 @@ impl Topics {
     /// learn of elections at different times, and going back would send requests to the deposed leader.
     pub(crate) fn update(&mut self, now: Instant, response: &MetadataResponse) {
         for topic in &response.topics {
-            let Some(name) = topic.name.as_ref().map(|n| n.0.as_str()) else { continue };
-            let Some((name, state)) = self.by_name.get_key_value(name).map(|(n, s)| (n.clone(), s.clone())) else {
+            let Some(name) = topic.name.as_ref().map(|n| n.0.as_str()) else {
+                continue;
+            };
+            let Some((name, state)) = self
+                .by_name
+                .get_key_value(name)
+                .map(|(n, s)| (n.clone(), s.clone()))
+            else {
                 continue;
             };
             let code = ErrorCode(i32::from(topic.error_code));
@@ -114,7 +123,8 @@ impl Topics {
                     }
                     TopicState::Unasked => now,
                 };
-                self.by_name.insert(name, TopicState::Missing { code, since });
+                self.by_name
+                    .insert(name, TopicState::Missing { code, since });
                 continue;
             }
             let id = topic.topic_id.into_bytes();
@@ -137,9 +147,14 @@ impl Topics {
                         isr: p.isr_nodes.iter().map(|b| b.0).collect(),
                         error_code: p.error_code,
                     };
-                    let known = old.as_ref().and_then(|m| m.partitions.get(usize::try_from(p.partition_index).ok()?));
+                    let known = old
+                        .as_ref()
+                        .and_then(|m| m.partitions.get(usize::try_from(p.partition_index).ok()?));
                     let newest = match known {
-                        Some(known) if fresh.leader_epoch >= 0 && known.leader_epoch > fresh.leader_epoch => {
+                        Some(known)
+                            if fresh.leader_epoch >= 0
+                                && known.leader_epoch > fresh.leader_epoch =>
+                        {
                             known.clone()
                         }
                         _ => fresh,
@@ -155,7 +170,11 @@ impl Topics {
                 .take_while(|(i, (index, _))| *i as i32 == *index)
                 .map(|(_, (_, meta))| meta)
                 .collect();
-            let meta = TopicMeta { id, internal: topic.is_internal, partitions };
+            let meta = TopicMeta {
+                id,
+                internal: topic.is_internal,
+                partitions,
+            };
             self.by_id.insert(id, name.clone());
             self.by_name.insert(name, TopicState::Known(Arc::new(meta)));
         }
@@ -163,8 +182,12 @@ impl Topics {
 
     /// Takes a leader hint (KIP-951); true if it is news.
     pub(crate) fn hint(&mut self, topic: &str, partition: i32, leader: i32, epoch: i32) -> bool {
-        let Some(TopicState::Known(meta)) = self.by_name.get_mut(topic) else { return false };
-        let Ok(index) = usize::try_from(partition) else { return false };
+        let Some(TopicState::Known(meta)) = self.by_name.get_mut(topic) else {
+            return false;
+        };
+        let Ok(index) = usize::try_from(partition) else {
+            return false;
+        };
         match meta.partitions.get(index) {
             Some(known) if known.leader_epoch < epoch => {
                 if let Some(p) = Arc::make_mut(meta).partitions.get_mut(index) {

@@ -9,5 +9,3 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod metadata;
 pub(crate) mod nodes;
-#[cfg(test)]
-pub(crate) mod rig;

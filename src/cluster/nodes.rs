@@ -25,7 +25,9 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// The wait after the `failures`th failure in a row (from 1): doubled each time, ±20 %.
     pub(crate) fn after(&self, failures: u32, rng: &mut Rng) -> Duration {
-        let doubled = self.first.saturating_mul(1u32 << failures.saturating_sub(1).min(20));
+        let doubled = self
+            .first
+            .saturating_mul(1u32 << failures.saturating_sub(1).min(20));
         doubled.min(self.last).mul_f64(0.8 + 0.4 * rng.unit())
     }
 }
@@ -61,7 +63,11 @@ impl Rng {
 
     /// From 0 to below `n`; 0 for `n` = 0.
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { (self.next() % n as u64) as usize }
+        if n == 0 {
+            0
+        } else {
+            (self.next() % n as u64) as usize
+        }
     }
 }
 
@@ -110,7 +116,14 @@ impl NodeState {
         self.last_error = None;
     }
 
-    pub(crate) fn failed(&mut self, now: Instant, backoff: Backoff, rng: &mut Rng, stage: Stage, error: Error) {
+    pub(crate) fn failed(
+        &mut self,
+        now: Instant,
+        backoff: Backoff,
+        rng: &mut Rng,
+        stage: Stage,
+        error: Error,
+    ) {
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
         self.retry_at = Some(now + backoff.after(self.failures, rng));

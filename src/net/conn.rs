@@ -75,7 +75,11 @@ impl<T> Conn<T> {
         if !answered {
             return (call.frame, None);
         }
-        let kind = if call.key == crate::protocol::fetch::KEY { Expect::Fetch(call.version) } else { Expect::Whole };
+        let kind = if call.key == crate::protocol::fetch::KEY {
+            Expect::Fetch(call.version)
+        } else {
+            Expect::Whole
+        };
         self.inflight.push_back(InFlight {
             correlation,
             key: call.key,
@@ -89,7 +93,9 @@ impl<T> Conn<T> {
 
     /// The request that `correlation` answers; answers come in order, so it is the oldest.
     pub(crate) fn oldest(&self, correlation: i32) -> Option<&InFlight<T>> {
-        self.inflight.front().filter(|r| r.correlation == correlation)
+        self.inflight
+            .front()
+            .filter(|r| r.correlation == correlation)
     }
 
     /// Takes the request that `correlation` answers.

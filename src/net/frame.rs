@@ -33,8 +33,15 @@ pub(crate) enum Arrival {
 enum State {
     /// Waiting for length and correlation id.
     Prefix,
-    Whole { correlation: i32, left: usize, body: PoolBuf },
-    Fetch { correlation: i32, parser: FetchParser },
+    Whole {
+        correlation: i32,
+        left: usize,
+        body: PoolBuf,
+    },
+    Fetch {
+        correlation: i32,
+        parser: FetchParser,
+    },
 }
 
 /// The incoming half of a connection.
@@ -134,7 +141,9 @@ impl FrameReader {
                 if self.fresh && !staged.is_empty() {
                     recognise_foreigners(staged)?;
                 }
-                let Some((prefix, _)) = staged.split_first_chunk::<8>() else { return Ok(false) };
+                let Some((prefix, _)) = staged.split_first_chunk::<8>() else {
+                    return Ok(false);
+                };
                 self.fresh = false;
                 let [s0, s1, s2, s3, c0, c1, c2, c3] = *prefix;
                 let size = i32::from_be_bytes([s0, s1, s2, s3]);
@@ -158,14 +167,23 @@ impl FrameReader {
                 self.start += 8;
                 let left = size as usize - 4;
                 self.state = match kind {
-                    Expect::Whole => {
-                        State::Whole { correlation, left, body: PoolBuf::with_capacity(left.min(64 * 1024)) }
-                    }
-                    Expect::Fetch(version) => State::Fetch { correlation, parser: FetchParser::new(version, left) },
+                    Expect::Whole => State::Whole {
+                        correlation,
+                        left,
+                        body: PoolBuf::with_capacity(left.min(64 * 1024)),
+                    },
+                    Expect::Fetch(version) => State::Fetch {
+                        correlation,
+                        parser: FetchParser::new(version, left),
+                    },
                 };
                 Ok(true)
             }
-            State::Whole { correlation, left, body } => {
+            State::Whole {
+                correlation,
+                left,
+                body,
+            } => {
                 let n = staged.len().min(*left);
                 body.extend_from_slice(&staged[..n]);
                 self.start += n;
@@ -174,12 +192,16 @@ impl FrameReader {
                     return Ok(false);
                 }
                 let correlation = *correlation;
-                if let State::Whole { body, .. } = std::mem::replace(&mut self.state, State::Prefix) {
+                if let State::Whole { body, .. } = std::mem::replace(&mut self.state, State::Prefix)
+                {
                     emit(Arrival::Whole(correlation, Bytes::from_owner(body)));
                 }
                 Ok(true)
             }
-            State::Fetch { correlation, parser } => {
+            State::Fetch {
+                correlation,
+                parser,
+            } => {
                 let id = *correlation;
                 let (taken, done) = parser.parse(staged, |part| emit(Arrival::Fetch(id, part)))?;
                 self.start += taken;
@@ -209,7 +231,9 @@ fn recognise_foreigners(first: &[u8]) -> Result<()> {
         ));
     }
     if first.starts_with(b"SSH-") {
-        return Err(Error::protocol("the peer is an SSH server, not a Kafka broker; check host and port"));
+        return Err(Error::protocol(
+            "the peer is an SSH server, not a Kafka broker; check host and port",
+        ));
     }
     Ok(())
 }
@@ -294,15 +318,24 @@ mod tests {
             let got = feed(&mut reader, &bytes, step).unwrap();
             let mut got = got.into_iter();
             assert!(matches!(got.next(), Some(Arrival::Whole(1, b)) if &b[..] == b"whole"));
-            let head = FetchHead { throttle_ms: 7, error_code: 0, session_id: 99 };
+            let head = FetchHead {
+                throttle_ms: 7,
+                error_code: 0,
+                session_id: 99,
+            };
             assert!(matches!(got.next(), Some(Arrival::Fetch(2, FetchPart::Head(h))) if h == head));
             for want in [&big[..], b"", b"tiny", &big[..20_000]] {
-                let Some(Arrival::Fetch(2, FetchPart::Partition(p))) = got.next() else { panic!("no partition") };
+                let Some(Arrival::Fetch(2, FetchPart::Partition(p))) = got.next() else {
+                    panic!("no partition")
+                };
                 assert_eq!(p.records.as_deref().unwrap_or(b""), want);
                 assert_eq!(p.current_leader, Some((3, 4)));
                 assert_eq!(p.aborted, [(5, 6)]);
             }
-            assert!(matches!(got.next(), Some(Arrival::Fetch(2, FetchPart::End(_)))));
+            assert!(matches!(
+                got.next(),
+                Some(Arrival::Fetch(2, FetchPart::End(_)))
+            ));
             assert!(matches!(got.next(), Some(Arrival::Whole(3, b)) if b[..] == big[..]));
             assert!(got.next().is_none());
         }

@@ -22,7 +22,11 @@ struct Slot {
     next: OnceLock<Box<Slot>>,
 }
 
-static FIRST: Slot = Slot { generation: 0, thread: OnceCell::new(), next: OnceLock::new() };
+static FIRST: Slot = Slot {
+    generation: 0,
+    thread: OnceCell::new(),
+    next: OnceLock::new(),
+};
 
 /// The running thread, as others see it.
 pub(crate) struct IoThread {
@@ -57,14 +61,24 @@ impl IoThread {
         let mut slot = &FIRST;
         while slot.generation != generation {
             slot = slot.next.get_or_init(|| {
-                Box::new(Slot { generation: slot.generation + 1, thread: OnceCell::new(), next: OnceLock::new() })
+                Box::new(Slot {
+                    generation: slot.generation + 1,
+                    thread: OnceCell::new(),
+                    next: OnceLock::new(),
+                })
             });
         }
-        slot.thread.get_or_try_init(|| IoThread::start(generation == 0))
+        slot.thread
+            .get_or_try_init(|| IoThread::start(generation == 0))
     }
 
     fn start(first: bool) -> Result<IoThread> {
-        let failed = |e: std::io::Error| Error::new(ErrorCode::IO, format!("starting the I/O thread failed: {e}"));
+        let failed = |e: std::io::Error| {
+            Error::new(
+                ErrorCode::IO,
+                format!("starting the I/O thread failed: {e}"),
+            )
+        };
         #[cfg(unix)]
         if first {
             // SAFETY: `in_child` only adds to an atomic, which is allowed in a forked child.
@@ -93,6 +107,8 @@ impl IoThread {
 
     /// Runs `job` on the I/O thread, where it may spawn local tasks.
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.jobs.send(Box::new(job)).map_err(|_| Error::new(ErrorCode::CLOSED, "the I/O thread has ended"))
+        self.jobs
+            .send(Box::new(job))
+            .map_err(|_| Error::new(ErrorCode::CLOSED, "the I/O thread has ended"))
     }
 }

@@ -16,7 +16,13 @@ pub(crate) struct Versions(BTreeMap<i16, (i16, i16)>);
 
 impl Versions {
     pub(crate) fn from_response(response: &ApiVersionsResponse) -> Self {
-        Versions(response.api_keys.iter().map(|a| (a.api_key, (a.min_version, a.max_version))).collect())
+        Versions(
+            response
+                .api_keys
+                .iter()
+                .map(|a| (a.api_key, (a.min_version, a.max_version)))
+                .collect(),
+        )
     }
 
     /// The highest version of `key` that both sides speak, ours being `min..=max`.
@@ -25,7 +31,9 @@ impl Versions {
         let Some(&(their_min, their_max)) = self.0.get(&key) else {
             return Err(Error::new(
                 ErrorCode::UNSUPPORTED,
-                format!("the broker does not offer {name} (API key {key}); it may be too old for this call"),
+                format!(
+                    "the broker does not offer {name} (API key {key}); it may be too old for this call"
+                ),
             ));
         };
         let version = max.min(their_max);
@@ -69,24 +77,49 @@ impl Call {
     pub(crate) fn encode<R: Request>(client_id: &str, version: i16, request: &R) -> Result<Call> {
         let mut frame = start_frame(client_id, R::KEY, version, R::header_version(version))?;
         let mut body = BytesMut::new();
-        request
-            .encode(&mut body, version)
-            .map_err(|e| Error::argument(format!("{} cannot be encoded in version {version}: {e}", api_name(R::KEY))))?;
+        request.encode(&mut body, version).map_err(|e| {
+            Error::argument(format!(
+                "{} cannot be encoded in version {version}: {e}",
+                api_name(R::KEY)
+            ))
+        })?;
         frame.meta.extend_from_slice(&body);
         frame.finish();
-        Ok(Call { key: R::KEY, version, frame })
+        Ok(Call {
+            key: R::KEY,
+            version,
+            frame,
+        })
     }
 
     /// Starts a Produce request; the caller writes its body and calls [`OutFrame::finish`].
     pub(crate) fn produce(client_id: &str, version: i16) -> Result<Call> {
-        let frame = start_frame(client_id, produce::KEY, version, if version >= 9 { 2 } else { 1 })?;
-        Ok(Call { key: produce::KEY, version, frame })
+        let frame = start_frame(
+            client_id,
+            produce::KEY,
+            version,
+            if version >= 9 { 2 } else { 1 },
+        )?;
+        Ok(Call {
+            key: produce::KEY,
+            version,
+            frame,
+        })
     }
 
     /// Starts a Fetch request; the caller writes its body and calls [`OutFrame::finish`].
     pub(crate) fn fetch(client_id: &str, version: i16) -> Result<Call> {
-        let frame = start_frame(client_id, fetch::KEY, version, if version >= 12 { 2 } else { 1 })?;
-        Ok(Call { key: fetch::KEY, version, frame })
+        let frame = start_frame(
+            client_id,
+            fetch::KEY,
+            version,
+            if version >= 12 { 2 } else { 1 },
+        )?;
+        Ok(Call {
+            key: fetch::KEY,
+            version,
+            frame,
+        })
     }
 
     pub(crate) fn set_correlation(&mut self, id: i32) {
@@ -105,7 +138,10 @@ fn start_frame(client_id: &str, key: i16, version: i16, header_version: i16) -> 
     header
         .encode(&mut buf, header_version)
         .map_err(|e| Error::argument(format!("the request header cannot be encoded: {e}")))?;
-    Ok(OutFrame { meta: buf.to_vec(), bodies: Vec::new() })
+    Ok(OutFrame {
+        meta: buf.to_vec(),
+        bodies: Vec::new(),
+    })
 }
 
 /// Decodes what followed a response's correlation id, checking its structure first.

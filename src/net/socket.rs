@@ -81,7 +81,12 @@ pub(crate) trait Listener {
 }
 
 /// Runs one connection from look-up to its end.
-pub(crate) async fn run(address: HostPort, options: SocketOptions, io: Rc<ConnIo>, listener: impl Listener) {
+pub(crate) async fn run(
+    address: HostPort,
+    options: SocketOptions,
+    io: Rc<ConnIo>,
+    listener: impl Listener,
+) {
     let end = tokio::select! {
         biased;
         () = until_closed(&io) => return,
@@ -111,14 +116,25 @@ async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStrea
     let limit = options.connect_timeout;
     let name = &address.host;
     let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
-    let resolved = tokio::time::timeout(limit, tokio::net::lookup_host((name.as_str(), address.port)))
-        .await
-        .map_err(|_| dns(format!("took longer than {limit:?} (socket.connection.setup.timeout.ms)")))?;
+    let resolved = tokio::time::timeout(
+        limit,
+        tokio::net::lookup_host((name.as_str(), address.port)),
+    )
+    .await
+    .map_err(|_| {
+        dns(format!(
+            "took longer than {limit:?} (socket.connection.setup.timeout.ms)"
+        ))
+    })?;
     let addresses: Vec<_> = resolved.map_err(|e| dns(format!("failed: {e}")))?.collect();
     let mut last = dns("found no address".to_owned());
     for ip in addresses {
         let attempt = async {
-            let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            let socket = if ip.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
             if let Some(n) = options.send_buffer {
                 socket.set_send_buffer_size(u32::try_from(n).unwrap_or(u32::MAX))?;
             }
@@ -130,9 +146,16 @@ async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStrea
         };
         match tokio::time::timeout(limit, attempt).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(e)) => last = Error::new(ErrorCode::CONNECT, format!("TCP connect to {ip} failed: {e}")),
+            Ok(Err(e)) => {
+                last = Error::new(
+                    ErrorCode::CONNECT,
+                    format!("TCP connect to {ip} failed: {e}"),
+                )
+            }
             Err(_) => {
-                let text = format!("TCP connect to {ip} took longer than {limit:?} (socket.connection.setup.timeout.ms)");
+                let text = format!(
+                    "TCP connect to {ip} took longer than {limit:?} (socket.connection.setup.timeout.ms)"
+                );
                 last = Error::new(ErrorCode::CONNECT, text);
             }
         }
@@ -199,11 +222,18 @@ fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Re
         let mut reader = io.reader.borrow_mut();
         let (direct, staging) = reader.targets();
         let result = match direct {
-            Some(direct) => stream.try_read_vectored(&mut [IoSliceMut::new(direct), IoSliceMut::new(staging)]),
+            Some(direct) => {
+                stream.try_read_vectored(&mut [IoSliceMut::new(direct), IoSliceMut::new(staging)])
+            }
             None => stream.try_read(staging),
         };
         match result {
-            Ok(0) => return Err(Error::new(ErrorCode::CONNECT, "the broker closed the connection")),
+            Ok(0) => {
+                return Err(Error::new(
+                    ErrorCode::CONNECT,
+                    "the broker closed the connection",
+                ));
+            }
             Ok(n) => reader.advance(n, |a| arrivals.push(a))?,
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}

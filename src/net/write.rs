@@ -30,7 +30,10 @@ impl WriteQueue {
         let mut skip = self.written;
         for frame in &self.frames {
             let mut at = 0;
-            let cuts = frame.bodies.iter().map(|(cut, body)| (*cut, Some(&body[..])));
+            let cuts = frame
+                .bodies
+                .iter()
+                .map(|(cut, body)| (*cut, Some(&body[..])));
             for (cut, body) in cuts.chain([(frame.meta.len(), None)]) {
                 for piece in [&frame.meta[at..cut], body.unwrap_or(&[])] {
                     if skip >= piece.len() {
@@ -76,12 +79,22 @@ mod tests {
         };
         let frames = || {
             vec![
-                OutFrame { meta: b"abcdefgh".to_vec(), bodies: vec![(3, body(5)), (6, body(2))] },
-                OutFrame { meta: b"plain".to_vec(), bodies: vec![] },
-                OutFrame { meta: b"end".to_vec(), bodies: vec![(3, body(7))] },
+                OutFrame {
+                    meta: b"abcdefgh".to_vec(),
+                    bodies: vec![(3, body(5)), (6, body(2))],
+                },
+                OutFrame {
+                    meta: b"plain".to_vec(),
+                    bodies: vec![],
+                },
+                OutFrame {
+                    meta: b"end".to_vec(),
+                    bodies: vec![(3, body(7))],
+                },
             ]
         };
-        let want: Vec<u8> = b"abc\x05\x05\x05\x05\x05def\x02\x02ghplainend\x07\x07\x07\x07\x07\x07\x07".to_vec();
+        let want: Vec<u8> =
+            b"abc\x05\x05\x05\x05\x05def\x02\x02ghplainend\x07\x07\x07\x07\x07\x07\x07".to_vec();
         for step in 1..=want.len() {
             let mut queue = WriteQueue::default();
             frames().into_iter().for_each(|f| queue.push(f));

@@ -110,7 +110,11 @@ impl BufferMemory {
             if left.is_zero() {
                 break false;
             }
-            line = self.moved.wait_timeout(line, left).unwrap_or_else(PoisonError::into_inner).0;
+            line = self
+                .moved
+                .wait_timeout(line, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         };
         if line.turn == ticket {
             line.turn += 1;

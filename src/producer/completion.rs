@@ -78,16 +78,28 @@ impl Tokens {
             last.count += count;
             return;
         }
-        self.runs.push(TokenRun { token, first, count, scattered: false });
+        self.runs.push(TokenRun {
+            token,
+            first,
+            count,
+            scattered: false,
+        });
     }
 
     /// Notes records of a call by their indices in it.
     pub(crate) fn add_scattered(&mut self, token: u64, indices: &[u32]) {
-        let Some((&first, rest)) = indices.split_first() else { return };
+        let Some((&first, rest)) = indices.split_first() else {
+            return;
+        };
         if token == 0 || rest.iter().zip(first + 1..).all(|(a, b)| *a == b) {
             return self.add(token, first, indices.len() as u32);
         }
-        self.runs.push(TokenRun { token, first, count: indices.len() as u32, scattered: true });
+        self.runs.push(TokenRun {
+            token,
+            first,
+            count: indices.len() as u32,
+            scattered: true,
+        });
         self.indices.extend_from_slice(indices);
     }
 
@@ -128,7 +140,9 @@ impl Tokens {
     pub(crate) fn for_each(&self, mut f: impl FnMut(u64, u32, u32, Option<&[u32]>)) {
         let mut at = 0;
         for run in &self.runs {
-            let own = run.scattered.then(|| &self.indices[at..at + run.count as usize]);
+            let own = run
+                .scattered
+                .then(|| &self.indices[at..at + run.count as usize]);
             if run.scattered {
                 at += run.count as usize;
             }
@@ -161,7 +175,10 @@ mod tests {
         assert_eq!(t.runs.len(), 4);
         let all = flat(&t);
         for at in 0..=all.len() as u32 {
-            let mut head = Tokens { runs: t.runs.clone(), indices: t.indices.clone() };
+            let mut head = Tokens {
+                runs: t.runs.clone(),
+                indices: t.indices.clone(),
+            };
             let tail = head.split_off(at);
             let mut joined = flat(&head);
             assert_eq!(joined.len(), at as usize);

@@ -1,7 +1,228 @@
-//! Producing.
+//! Producing: records go straight from the caller's memory into the open batch of their partition; full or due
+//! batches are sent by the I/O thread; what became of them comes back in completions.
+//!
+//! Callers' side: [`send`](Producer::send), buffers, topics, partitions. I/O side: `sender`, a state machine.
 
 mod buffer;
 mod completion;
+mod partition;
 pub mod partitioner;
+mod send;
+mod sender;
+mod sequence;
+mod shared;
+mod topic;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub use completion::{Completion, Outcome};
+pub use send::{Record, Wait};
+
+use crate::cluster::core::Core;
+use crate::cluster::driver::{self, Waker};
+use crate::cluster::engine::Engine;
+use crate::cluster::nodes::Rng;
+use crate::config::ProducerConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{LogLine, LogRing};
+use crate::memory::Budget;
+use crate::net::io_thread;
+use crate::net::socket::SocketOptions;
+use crate::queue::Drained;
+use sender::Sender;
+use shared::{Shared, lock};
+
+/// A producer. All methods may be called from many threads at once.
+///
+/// Records are numbered and resent so that each is written once and in order (`enable.idempotence`, the default),
+/// also while brokers fail. Dropping a producer gives up what has not been sent; call [`Producer::close`] first.
+pub struct Producer {
+    shared: Arc<Shared>,
+    _budget: Budget,
+}
+
+/// Totals since a producer was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProducerCounts {
+    /// Records acknowledged.
+    pub written: u64,
+    /// Records not written, or possibly written.
+    pub failed: u64,
+    /// Batches sealed.
+    pub batches: u64,
+    /// Produce requests sent.
+    pub requests: u64,
+    /// Batches sent again.
+    pub retries: u64,
+    /// Bytes of batches sent, as on the wire.
+    pub bytes: u64,
+    /// Bytes of `buffer.memory` in use now.
+    pub buffered_bytes: u64,
+    /// Batches not ended now.
+    pub live_batches: u64,
+}
+
+impl Producer {
+    /// Makes a producer. Nothing is connected yet; see [`Producer::connect`].
+    ///
+    /// # Errors
+    /// IO if the I/O thread cannot be started.
+    pub fn new(config: ProducerConfig) -> Result<Producer> {
+        let log = Arc::new(LogRing::new(
+            &config.common.client_id,
+            config.common.log_level,
+        ));
+        let common = Arc::new(config.common.clone());
+        let options = SocketOptions::of(&common);
+        let budget = Budget::new(config.buffer_memory);
+        let waker = Waker::default();
+        let shared = Arc::new(Shared::new(config, log.clone(), waker.clone()));
+        let role_shared = shared.clone();
+        driver::spawn(waker, options, move |now| {
+            let core = Core::new(common, log, Rng::from_os(), now);
+            Engine::new(core, Sender::new(role_shared))
+        })?;
+        Ok(Producer {
+            shared,
+            _budget: budget,
+        })
+    }
+
+    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    ///
+    /// # Errors
+    /// After `timeout`, or as soon as waiting is of no use: each broker tried, the stage that failed, the reason.
+    pub fn connect(&self, timeout: Duration) -> Result<()> {
+        io_thread::check_generation(self.shared.generation)?;
+        self.shared
+            .connect_calls
+            .connect(&self.shared.waker, timeout)
+    }
+
+    /// Moves up to `max` completions into `out`, waiting up to `timeout` for the first. Answers how many came; 0
+    /// when the time is over.
+    ///
+    /// # Errors
+    /// WOKEN after [`Producer::wake`]; CLOSED when the producer is closed and nothing is left.
+    pub fn completions(
+        &self,
+        max: usize,
+        timeout: Duration,
+        out: &mut Vec<Completion>,
+    ) -> Result<usize> {
+        io_thread::check_generation(self.shared.generation)?;
+        let before = out.len();
+        let drained = self.shared.completions.drain(max, timeout, out);
+        let cost: usize = out[before..].iter().map(Completion::cost).sum();
+        self.shared.release(cost);
+        match drained {
+            Drained::Items(n) => Ok(n),
+            Drained::TimedOut => Ok(0),
+            Drained::Woken => Err(Error::new(
+                ErrorCode::WOKEN,
+                "waiting for completions was ended by wake()",
+            )),
+            Drained::Closed => Err(Error::new(
+                ErrorCode::CLOSED,
+                "the producer is closed and has no more completions",
+            )),
+        }
+    }
+
+    /// Ends one wait of [`Producer::completions`], present or next. From any thread.
+    pub fn wake(&self) {
+        self.shared.completions.wake();
+    }
+
+    /// A descriptor that is readable while completions wait, after [`Producer::wake`], and when room has come after
+    /// an AGAIN. Made at the first call, owned by the producer; wait on it, don't read it.
+    pub fn descriptor(&self) -> Result<isize> {
+        io_thread::check_generation(self.shared.generation)?;
+        self.shared.completions.descriptor().map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("making the completions' descriptor failed: {e}"),
+            )
+        })
+    }
+
+    /// Sends everything accepted so far without lingering and waits until all of it has ended.
+    ///
+    /// # Errors
+    /// TIMED_OUT with what is left; or the first error of records sent with token 0 since the last flush.
+    pub fn flush(&self, timeout: Duration) -> Result<()> {
+        let shared = &self.shared;
+        io_thread::check_generation(shared.generation)?;
+        if !shared.flush(timeout) {
+            return Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!(
+                    "flush: {} batches have not ended within {timeout:?}",
+                    shared.live_batches()
+                ),
+            ));
+        }
+        let mut silent = lock(&shared.silent);
+        let failed = std::mem::take(&mut silent.failed);
+        match silent.first.take() {
+            Some(first) => Err(first.context(format!("{failed} records failed; the first"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Totals and what is held now.
+    pub fn counts(&self) -> ProducerCounts {
+        let c = &self.shared.counters;
+        ProducerCounts {
+            written: c.written.load(Ordering::Relaxed),
+            failed: c.failed.load(Ordering::Relaxed),
+            batches: c.batches.load(Ordering::Relaxed),
+            requests: c.requests.load(Ordering::Relaxed),
+            retries: c.retries.load(Ordering::Relaxed),
+            bytes: c.bytes.load(Ordering::Relaxed),
+            buffered_bytes: self.shared.memory.used() as u64,
+            live_batches: self.shared.live_batches() as u64,
+        }
+    }
+
+    /// Moves up to `max` log lines into `out`; answers how many are left.
+    pub fn log_lines(&self, max: usize, out: &mut Vec<LogLine>) -> usize {
+        self.shared.log.drain(max, out)
+    }
+
+    /// Takes no more records, flushes for up to `timeout`, then gives up what is left (as NotWritten where it was
+    /// never sent, PossiblyWritten where it was) and ends. Completions can still be drained afterwards. Wakes all
+    /// waiters. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// As [`Producer::flush`].
+    pub fn close(&self, timeout: Duration) -> Result<()> {
+        let shared = &self.shared;
+        io_thread::check_generation(shared.generation)?;
+        if shared.ended.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        shared.closing.store(true, Ordering::Release);
+        shared.memory.close();
+        let flushed = self.flush(timeout);
+        shared.purge.store(true, Ordering::Release);
+        shared.waker.wake();
+        // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
+        shared.wait_ended(Duration::from_secs(5));
+        flushed
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // In a forked child the I/O side is the parent's: nothing of it may be touched.
+        if io_thread::check_generation(self.shared.generation).is_ok() {
+            self.shared.closing.store(true, Ordering::Release);
+            self.shared.purge.store(true, Ordering::Release);
+            self.shared.memory.close();
+            self.shared.waker.wake();
+        }
+    }
+}

@@ -34,7 +34,11 @@ pub fn crc32(data: &[u8]) -> u32 {
             let mut c = i as u32;
             let mut k = 0;
             while k < 8 {
-                c = if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 };
+                c = if c & 1 == 1 {
+                    0xedb8_8320 ^ (c >> 1)
+                } else {
+                    c >> 1
+                };
                 k += 1;
             }
             table[i] = c;
@@ -42,12 +46,16 @@ pub fn crc32(data: &[u8]) -> u32 {
         }
         table
     };
-    !data.iter().fold(!0u32, |c, b| TABLE[((c ^ u32::from(*b)) & 0xff) as usize] ^ (c >> 8))
+    !data.iter().fold(!0u32, |c, b| {
+        TABLE[((c ^ u32::from(*b)) & 0xff) as usize] ^ (c >> 8)
+    })
 }
 
 /// FNV-1a as librdkafka computes it for compatibility with Sarama: a negative result is negated.
 pub fn fnv1a(data: &[u8]) -> u32 {
-    let h = data.iter().fold(0x811c_9dc5u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+    let h = data.iter().fold(0x811c_9dc5u32, |h, b| {
+        (h ^ u32::from(*b)).wrapping_mul(0x0100_0193)
+    });
     (h as i32).unsigned_abs()
 }
 
@@ -66,7 +74,12 @@ pub(crate) enum Choice {
 
 /// Chooses for a record with this key among `n` partitions.
 #[inline]
-pub(crate) fn choose(partitioner: Partitioner, ignore_keys: bool, key: Option<&[u8]>, n: u32) -> Choice {
+pub(crate) fn choose(
+    partitioner: Partitioner,
+    ignore_keys: bool,
+    key: Option<&[u8]>,
+    n: u32,
+) -> Choice {
     let key = if ignore_keys { None } else { key };
     let murmur = |key| Choice::Fixed(((murmur2(key) & 0x7fff_ffff) % n) as i32);
     let crc = |key| Choice::Fixed((crc32(key) % n) as i32);
@@ -82,7 +95,10 @@ pub(crate) fn choose(partitioner: Partitioner, ignore_keys: bool, key: Option<&[
         (Partitioner::Murmur2Random, Some(key)) => murmur(key),
         (Partitioner::ConsistentRandom, Some(key)) if !key.is_empty() => crc(key),
         (Partitioner::Fnv1aRandom, Some(key)) => fnv(key),
-        (Partitioner::Murmur2Random | Partitioner::ConsistentRandom | Partitioner::Fnv1aRandom, _) => Choice::Sticky,
+        (
+            Partitioner::Murmur2Random | Partitioner::ConsistentRandom | Partitioner::Fnv1aRandom,
+            _,
+        ) => Choice::Sticky,
         (Partitioner::Random, _) => Choice::Random,
         (Partitioner::RoundRobin, _) => Choice::RoundRobin,
     }
@@ -99,7 +115,10 @@ mod tests {
         assert_eq!(murmur2(b"foobar") as i32, -790332482);
         assert_eq!(murmur2(b"a-little-bit-long-string") as i32, -985981536);
         assert_eq!(murmur2(b"a-little-bit-longer-string") as i32, -1486304829);
-        assert_eq!(murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8") as i32, -58897971);
+        assert_eq!(
+            murmur2(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8") as i32,
+            -58897971
+        );
         assert_eq!(murmur2(b"abc") as i32, 479470107);
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }

@@ -64,7 +64,10 @@ pub struct FetchRequest<'a> {
 
 /// Appends a Fetch body to `out`, which already holds the request header.
 pub fn write_request(out: &mut Vec<u8>, version: i16, request: &FetchRequest<'_>) {
-    let mut w = Writer { out, flexible: version >= 12 };
+    let mut w = Writer {
+        out,
+        flexible: version >= 12,
+    };
     if version <= 14 {
         w.i32(-1); // replica id: a consumer
     }
@@ -185,7 +188,9 @@ enum State {
     Topic,
     Partition,
     /// Records of the current partition are arriving.
-    Records { left: usize },
+    Records {
+        left: usize,
+    },
     PartitionTags,
     TopicTags,
     Tail,
@@ -227,7 +232,9 @@ impl FetchParser {
     /// Where the next bytes of the socket belong, if they are records: the spare room of the partition's buffer.
     /// At least one byte long when given.
     pub fn records(&mut self) -> Option<&mut [u8]> {
-        let State::Records { left } = self.state else { return None };
+        let State::Records { left } = self.state else {
+            return None;
+        };
         let buf = self.current.as_mut()?.records.as_mut()?;
         // The buffer grows as bytes come, so that a lying length costs nothing.
         if buf.spare_mut().is_empty() {
@@ -255,7 +262,11 @@ impl FetchParser {
 
     /// Takes what it can from `staged`, giving each finished part to `emit`. Answers how many bytes it took; true
     /// beside it means that the frame is done. It stops where records begin that are not staged whole.
-    pub fn parse(&mut self, staged: &[u8], mut emit: impl FnMut(FetchPart)) -> Result<(usize, bool)> {
+    pub fn parse(
+        &mut self,
+        staged: &[u8],
+        mut emit: impl FnMut(FetchPart),
+    ) -> Result<(usize, bool)> {
         let mut taken = 0;
         loop {
             let rest = &staged[taken..];
@@ -278,7 +289,10 @@ impl FetchParser {
             }
             if let State::Done = self.state {
                 if self.left > 0 {
-                    return Err(Error::protocol(format!("Fetch response has {} bytes too many", self.left)));
+                    return Err(Error::protocol(format!(
+                        "Fetch response has {} bytes too many",
+                        self.left
+                    )));
                 }
                 return Ok((taken, true));
             }
@@ -292,7 +306,9 @@ impl FetchParser {
                 }
                 Err(Stop::More) => return Ok((taken, false)),
                 Err(Stop::Bad(why)) => {
-                    return Err(Error::protocol(format!("Fetch response cannot be read: {why}")));
+                    return Err(Error::protocol(format!(
+                        "Fetch response cannot be read: {why}"
+                    )));
                 }
             }
         }
@@ -306,14 +322,21 @@ impl FetchParser {
             State::Head => {
                 // Response header v1's tags come first, before anything else of a flexible version.
                 r.tags(|_, _| Ok(()))?;
-                let mut head = FetchHead { throttle_ms: r.i32()?, ..Default::default() };
+                let mut head = FetchHead {
+                    throttle_ms: r.i32()?,
+                    ..Default::default()
+                };
                 if v >= 7 {
                     head.error_code = r.i16()?;
                     head.session_id = r.i32()?;
                 }
                 self.topics_left = r.count("topics", self.left / 3)?;
                 emit(FetchPart::Head(head));
-                self.state = if self.topics_left > 0 { State::Topic } else { State::Tail };
+                self.state = if self.topics_left > 0 {
+                    State::Topic
+                } else {
+                    State::Tail
+                };
             }
             State::Topic => {
                 self.topic = if v >= TOPIC_ID_VERSION {
@@ -323,7 +346,11 @@ impl FetchParser {
                 };
                 self.partitions_left = r.count("partitions", self.left / 20)?;
                 self.topics_left -= 1;
-                self.state = if self.partitions_left > 0 { State::Partition } else { State::TopicTags };
+                self.state = if self.partitions_left > 0 {
+                    State::Partition
+                } else {
+                    State::TopicTags
+                };
             }
             State::Partition => {
                 let mut p = FetchedPartition {
@@ -383,11 +410,19 @@ impl FetchParser {
                 if let Some(p) = self.current.take() {
                     emit(FetchPart::Partition(p));
                 }
-                self.state = if self.partitions_left > 0 { State::Partition } else { State::TopicTags };
+                self.state = if self.partitions_left > 0 {
+                    State::Partition
+                } else {
+                    State::TopicTags
+                };
             }
             State::TopicTags => {
                 r.tags(|_, _| Ok(()))?;
-                self.state = if self.topics_left > 0 { State::Topic } else { State::Tail };
+                self.state = if self.topics_left > 0 {
+                    State::Topic
+                } else {
+                    State::Tail
+                };
             }
             State::Tail => {
                 let mut endpoints = Vec::new();

@@ -69,7 +69,10 @@ pub fn write_request(
     topics: Vec<TopicBatches<'_>>,
 ) {
     let flexible = version >= 9;
-    let mut w = Writer { out: &mut frame.meta, flexible };
+    let mut w = Writer {
+        out: &mut frame.meta,
+        flexible,
+    };
     w.nullable_string(transactional_id);
     w.i16(acks);
     w.i32(timeout_ms);
@@ -158,7 +161,12 @@ pub(crate) fn read_endpoints(r: &mut Reader<'_>, rest: usize) -> Read<Vec<NodeEn
         let port = r.i32()?;
         let rack = r.nullable_string("endpoint rack")?.map(str::to_owned);
         r.tags(|_, _| Ok(()))?;
-        out.push(NodeEndpoint { node, host, port, rack });
+        out.push(NodeEndpoint {
+            node,
+            host,
+            port,
+            rack,
+        });
     }
     Ok(out)
 }

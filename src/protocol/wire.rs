@@ -34,11 +34,19 @@ impl Writer<'_> {
 
     /// An array's length, or that of a compact one.
     pub(crate) fn count(&mut self, n: usize) {
-        if self.flexible { self.uvarint(n as u32 + 1) } else { self.i32(n as i32) }
+        if self.flexible {
+            self.uvarint(n as u32 + 1)
+        } else {
+            self.i32(n as i32)
+        }
     }
 
     pub(crate) fn string(&mut self, s: &str) {
-        if self.flexible { self.uvarint(s.len() as u32 + 1) } else { self.i16(s.len() as i16) }
+        if self.flexible {
+            self.uvarint(s.len() as u32 + 1)
+        } else {
+            self.i16(s.len() as i16)
+        }
         self.out.extend_from_slice(s.as_bytes());
     }
 
@@ -76,7 +84,11 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8], flexible: bool) -> Self {
-        Reader { bytes, pos: 0, flexible }
+        Reader {
+            bytes,
+            pos: 0,
+            flexible,
+        }
     }
 
     pub(crate) fn pos(&self) -> usize {
@@ -84,7 +96,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn take(&mut self, n: usize) -> Read<&'a [u8]> {
-        match self.pos.checked_add(n).and_then(|end| self.bytes.get(self.pos..end)) {
+        match self
+            .pos
+            .checked_add(n)
+            .and_then(|end| self.bytes.get(self.pos..end))
+        {
             Some(s) => {
                 self.pos += n;
                 Ok(s)
@@ -140,29 +156,49 @@ impl<'a> Reader<'a> {
             i64::from(self.i32()?)
         };
         if n < 0 {
-            return if n == -1 { Ok(None) } else { Err(Stop::Bad(format!("{what}: length {n}"))) };
+            return if n == -1 {
+                Ok(None)
+            } else {
+                Err(Stop::Bad(format!("{what}: length {n}")))
+            };
         }
         if n as u64 > limit as u64 {
-            return Err(Stop::Bad(format!("{what}: length {n}, but only {limit} fit the rest of the frame")));
+            return Err(Stop::Bad(format!(
+                "{what}: length {n}, but only {limit} fit the rest of the frame"
+            )));
         }
         Ok(Some(n as usize))
     }
 
     pub(crate) fn nullable_string(&mut self, what: &str) -> Read<Option<&'a str>> {
-        let n = if self.flexible { i64::from(self.uvarint()?) - 1 } else { i64::from(self.i16()?) };
+        let n = if self.flexible {
+            i64::from(self.uvarint()?) - 1
+        } else {
+            i64::from(self.i16()?)
+        };
         if n < 0 {
-            return if n == -1 { Ok(None) } else { Err(Stop::Bad(format!("{what}: length {n}"))) };
+            return if n == -1 {
+                Ok(None)
+            } else {
+                Err(Stop::Bad(format!("{what}: length {n}")))
+            };
         }
         let bytes = self.take(n as usize)?;
-        std::str::from_utf8(bytes).map(Some).map_err(|_| Stop::Bad(format!("{what}: not UTF-8")))
+        std::str::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| Stop::Bad(format!("{what}: not UTF-8")))
     }
 
     pub(crate) fn string(&mut self, what: &str) -> Read<&'a str> {
-        self.nullable_string(what)?.ok_or_else(|| Stop::Bad(format!("{what}: null")))
+        self.nullable_string(what)?
+            .ok_or_else(|| Stop::Bad(format!("{what}: null")))
     }
 
     /// Walks a tag section; `on_tag` gets each tag and a reader of its bytes.
-    pub(crate) fn tags(&mut self, mut on_tag: impl FnMut(u32, &mut Reader<'a>) -> Read<()>) -> Read<()> {
+    pub(crate) fn tags(
+        &mut self,
+        mut on_tag: impl FnMut(u32, &mut Reader<'a>) -> Read<()>,
+    ) -> Read<()> {
         if !self.flexible {
             return Ok(());
         }

@@ -98,7 +98,7 @@ impl<T: Clone> Core<T> {
         Some(Error::new(cause.code(), text))
     }
 
-    fn bootstrap_list(&self) -> String {
+    pub(crate) fn bootstrap_list(&self) -> String {
         let list: Vec<String> = self
             .config
             .bootstrap_servers

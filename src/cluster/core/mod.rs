@@ -24,8 +24,6 @@ use crate::protocol::produce::{NodeEndpoint, OutFrame};
 mod choose;
 mod failures;
 mod refresh;
-#[cfg(test)]
-mod tests;
 
 /// What a connection is for. Each purpose has a connection of its own to a broker, opened when first needed, so
 /// that a parked fetch never delays anything else.
@@ -39,16 +37,30 @@ pub(crate) enum Purpose {
 /// What the driver shall do.
 #[derive(Debug)]
 pub(crate) enum Action {
-    Connect { conn: ConnId, address: HostPort },
-    Write { conn: ConnId, frame: OutFrame, expect: Option<(i32, Expect)> },
-    Close { conn: ConnId },
+    Connect {
+        conn: ConnId,
+        address: HostPort,
+    },
+    Write {
+        conn: ConnId,
+        frame: OutFrame,
+        expect: Option<(i32, Expect)>,
+    },
+    Close {
+        conn: ConnId,
+    },
 }
 
 /// What the role learns.
 #[derive(Debug)]
 pub(crate) enum Event<T> {
     /// The answer to a request: what followed the correlation id.
-    Response { node: Node, tag: T, version: i16, body: Bytes },
+    Response {
+        node: Node,
+        tag: T,
+        version: i16,
+        body: Bytes,
+    },
     /// A part of the answer to a fetch.
     FetchPart { node: Node, tag: T, part: FetchPart },
     /// A request that will have no answer. It may or may not have been carried out.
@@ -96,7 +108,12 @@ pub(crate) struct Core<T> {
 }
 
 impl<T: Clone> Core<T> {
-    pub(crate) fn new(config: Arc<CommonConfig>, log: Arc<LogRing>, rng: Rng, now: Instant) -> Self {
+    pub(crate) fn new(
+        config: Arc<CommonConfig>,
+        log: Arc<LogRing>,
+        rng: Rng,
+        now: Instant,
+    ) -> Self {
         let nodes = config
             .bootstrap_servers
             .iter()
@@ -134,7 +151,11 @@ impl<T: Clone> Core<T> {
 
     /// The error of whoever waits for the first contact longer than the connect timeout.
     pub(crate) fn never_contacted(&self, now: Instant) -> Error {
-        self.unreachable(now, self.config.connection_setup_timeout, " (socket.connection.setup.timeout.ms)")
+        self.unreachable(
+            now,
+            self.config.connection_setup_timeout,
+            " (socket.connection.setup.timeout.ms)",
+        )
     }
 
     /// True once metadata has come.
@@ -161,26 +182,41 @@ impl<T: Clone> Core<T> {
         for e in endpoints.iter().filter(|e| e.node == leader) {
             self.add_node(e.node, &e.host, e.port, e.rack.clone());
         }
-        self.nodes.contains_key(&Node::Id(leader)) && self.topics.hint(topic, partition, leader, epoch)
+        self.nodes.contains_key(&Node::Id(leader))
+            && self.topics.hint(topic, partition, leader, epoch)
     }
 
     fn add_node(&mut self, id: i32, host: &str, port: i32, rack: Option<String>) {
-        let Ok(port) = u16::try_from(port) else { return };
-        let address = HostPort { host: host.to_owned(), port };
+        let Ok(port) = u16::try_from(port) else {
+            return;
+        };
+        let address = HostPort {
+            host: host.to_owned(),
+            port,
+        };
         match self.nodes.get_mut(&Node::Id(id)) {
             Some(known) if known.address == address => known.rack = rack,
             Some(known) => {
                 *known = NodeState::new(address, rack);
-                self.drop_node_conns(Node::Id(id), &Error::new(ErrorCode::CONNECT, "the broker moved to another address"));
+                self.drop_node_conns(
+                    Node::Id(id),
+                    &Error::new(ErrorCode::CONNECT, "the broker moved to another address"),
+                );
             }
             None => {
-                self.nodes.insert(Node::Id(id), NodeState::new(address, rack));
+                self.nodes
+                    .insert(Node::Id(id), NodeState::new(address, rack));
             }
         }
     }
 
     fn drop_node_conns(&mut self, node: Node, error: &Error) {
-        let ids: Vec<ConnId> = self.conns.iter().filter(|(_, s)| s.node == node).map(|(id, _)| *id).collect();
+        let ids: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, s)| s.node == node)
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             self.actions.push(Action::Close { conn: id });
             self.forget(id, error);
@@ -192,15 +228,26 @@ impl<T: Clone> Core<T> {
     pub(crate) fn conn(&mut self, now: Instant, node: Node, purpose: Purpose) -> Option<ConnId> {
         if let Some(id) = self.by_purpose.get(&(node, purpose)) {
             let slot = self.conns.get(id)?;
-            let open = slot.conn.stage == Stage::Ready && slot.conn.muted_until.is_none_or(|t| t <= now);
+            let open =
+                slot.conn.stage == Stage::Ready && slot.conn.muted_until.is_none_or(|t| t <= now);
             return open.then_some(*id);
         }
         let state = self.nodes.get(&node)?;
         if state.may_connect(now) {
             let conn = self.next_conn;
             self.next_conn += 1;
-            self.actions.push(Action::Connect { conn, address: state.address.clone() });
-            self.conns.insert(conn, Slot { node, purpose, conn: Conn::new(now) });
+            self.actions.push(Action::Connect {
+                conn,
+                address: state.address.clone(),
+            });
+            self.conns.insert(
+                conn,
+                Slot {
+                    node,
+                    purpose,
+                    conn: Conn::new(now),
+                },
+            );
             self.by_purpose.insert((node, purpose), conn);
         }
         None
@@ -236,21 +283,44 @@ impl<T: Clone> Core<T> {
     }
 
     /// Sends a request that is encoded already.
-    pub(crate) fn send(&mut self, now: Instant, conn: ConnId, call: Call, timeout: Duration, tag: T, answered: bool) {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        call: Call,
+        timeout: Duration,
+        tag: T,
+        answered: bool,
+    ) {
         self.send_tagged(now, conn, call, timeout, Tag::Role(tag), answered);
     }
 
-    fn send_tagged(&mut self, now: Instant, conn: ConnId, call: Call, timeout: Duration, tag: Tag<T>, answered: bool) {
+    fn send_tagged(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        call: Call,
+        timeout: Duration,
+        tag: Tag<T>,
+        answered: bool,
+    ) {
         if let Some(slot) = self.conns.get_mut(&conn) {
             let (frame, expect) = slot.conn.send(now, call, timeout, tag, answered);
-            self.actions.push(Action::Write { conn, frame, expect });
+            self.actions.push(Action::Write {
+                conn,
+                frame,
+                expect,
+            });
         }
     }
 
     /// Lets a connection rest for as long as its broker asked (KIP-219).
     pub(crate) fn throttle(&mut self, now: Instant, node: Node, purpose: Purpose, ms: i32) {
         if ms > 0
-            && let Some(slot) = self.by_purpose.get(&(node, purpose)).and_then(|id| self.conns.get_mut(id))
+            && let Some(slot) = self
+                .by_purpose
+                .get(&(node, purpose))
+                .and_then(|id| self.conns.get_mut(id))
         {
             slot.conn.muted_until = Some(now + Duration::from_millis(ms as u64));
         }
@@ -272,7 +342,10 @@ impl<T: Clone> Core<T> {
         match Call::encode(&self.config.client_id, version, &request) {
             Ok(call) => {
                 // Greeting is part of opening a connection, so its time limit holds.
-                let limit = self.config.request_timeout.min(self.config.connection_setup_timeout);
+                let limit = self
+                    .config
+                    .request_timeout
+                    .min(self.config.connection_setup_timeout);
                 self.send_tagged(now, id, call, limit, Tag::Versions(version), true);
             }
             Err(e) => self.fail_conn(now, id, e),
@@ -293,13 +366,16 @@ impl<T: Clone> Core<T> {
     }
 
     fn lost(&mut self, now: Instant, id: ConnId, error: Error) {
-        let Some(slot) = self.conns.get(&id) else { return };
+        let Some(slot) = self.conns.get(&id) else {
+            return;
+        };
         let (node, stage) = (slot.node, slot.conn.stage);
-        const FOREIGN: &str = "is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?";
+        const FOREIGN: &str =
+            "is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?";
         let error = match (stage, error.code()) {
-            (Stage::Negotiating, ErrorCode::CONNECT) => {
-                error.context("ApiVersions").and(format_args!(" before it answered the first request; {FOREIGN}"))
-            }
+            (Stage::Negotiating, ErrorCode::CONNECT) => error.context("ApiVersions").and(
+                format_args!(" before it answered the first request; {FOREIGN}"),
+            ),
             (Stage::Negotiating, ErrorCode::TIMED_OUT) => error.and(format_args!("; {FOREIGN}")),
             (Stage::Negotiating, _) => error.context("ApiVersions"),
             (Stage::Ready, ErrorCode::CONNECT) => match slot.conn.inflight.front() {
@@ -317,14 +393,18 @@ impl<T: Clone> Core<T> {
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = (self.wall)();
-        self.log.log(Level::Warn, "broker", node, now, wall, || described.message().to_owned());
+        self.log.log(Level::Warn, "broker", node, now, wall, || {
+            described.message().to_owned()
+        });
         self.forget(id, &described);
         self.refresh.wanted = true;
     }
 
     /// Drops a connection's state and tells the owners of its requests.
     fn forget(&mut self, id: ConnId, error: &Error) {
-        let Some(slot) = self.conns.remove(&id) else { return };
+        let Some(slot) = self.conns.remove(&id) else {
+            return;
+        };
         self.by_purpose.remove(&(slot.node, slot.purpose));
         for request in slot.conn.inflight {
             match request.tag {
@@ -332,7 +412,11 @@ impl<T: Clone> Core<T> {
                 Tag::Versions(_) => {}
                 Tag::Role(tag) => {
                     let error = error.context(rpc::api_name(request.key));
-                    self.events.push_back(Event::Failed { node: slot.node, tag, error });
+                    self.events.push_back(Event::Failed {
+                        node: slot.node,
+                        tag,
+                        error,
+                    });
                 }
             }
         }
@@ -340,11 +424,15 @@ impl<T: Clone> Core<T> {
 
     /// Bytes of an answer, or of a part of one.
     pub(crate) fn on_arrival(&mut self, now: Instant, id: ConnId, arrival: Arrival) {
-        let Some(slot) = self.conns.get_mut(&id) else { return };
+        let Some(slot) = self.conns.get_mut(&id) else {
+            return;
+        };
         let node = slot.node;
         match arrival {
             Arrival::Whole(correlation, body) => {
-                let Some(request) = slot.conn.answered(now, correlation) else { return };
+                let Some(request) = slot.conn.answered(now, correlation) else {
+                    return;
+                };
                 if !matches!(request.tag, Tag::Versions(_)) {
                     self.healthy(now, node);
                 }
@@ -352,15 +440,26 @@ impl<T: Clone> Core<T> {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
                     Tag::Metadata => self.on_metadata(now, id, request.version, body),
                     Tag::Role(tag) => {
-                        self.events.push_back(Event::Response { node, tag, version: request.version, body });
+                        self.events.push_back(Event::Response {
+                            node,
+                            tag,
+                            version: request.version,
+                            body,
+                        });
                     }
                 }
             }
             Arrival::Fetch(correlation, part) => {
                 let last = matches!(part, FetchPart::End(_));
-                let Some(request) = slot.conn.oldest(correlation) else { return };
+                let Some(request) = slot.conn.oldest(correlation) else {
+                    return;
+                };
                 if let Tag::Role(tag) = &request.tag {
-                    self.events.push_back(Event::FetchPart { node, tag: tag.clone(), part });
+                    self.events.push_back(Event::FetchPart {
+                        node,
+                        tag: tag.clone(),
+                        part,
+                    });
                 }
                 if last {
                     slot.conn.answered(now, correlation);
@@ -373,11 +472,18 @@ impl<T: Clone> Core<T> {
     /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
     /// ends every connection after it would be tried without a growing pause.
     fn healthy(&mut self, now: Instant, node: Node) {
-        let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else { return };
+        let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else {
+            return;
+        };
         state.succeeded();
-        self.log.log(Level::Info, "broker", ("back", node), now, (self.wall)(), || {
-            format!("connected to {} again", self.address(node))
-        });
+        self.log.log(
+            Level::Info,
+            "broker",
+            ("back", node),
+            now,
+            (self.wall)(),
+            || format!("connected to {} again", self.address(node)),
+        );
     }
 
     fn on_versions(&mut self, now: Instant, id: ConnId, node: Node, asked: i16, body: Bytes) {
@@ -389,12 +495,22 @@ impl<T: Clone> Core<T> {
             Err(e) => return self.fail_conn(now, id, e),
         };
         if refused && asked > 0 {
-            let best = response.api_keys.iter().find(|a| a.api_key == ApiVersionsRequest::KEY).map_or(0, |a| a.max_version);
+            let best = response
+                .api_keys
+                .iter()
+                .find(|a| a.api_key == ApiVersionsRequest::KEY)
+                .map_or(0, |a| a.max_version);
             return self.ask_versions(now, id, best.clamp(0, asked - 1));
         }
         if response.error_code != 0 {
             let code = ErrorCode(i32::from(response.error_code));
-            let e = Error::new(code, format!("the broker refused to tell its API versions: {}", code.name()));
+            let e = Error::new(
+                code,
+                format!(
+                    "the broker refused to tell its API versions: {}",
+                    code.name()
+                ),
+            );
             return self.fail_conn(now, id, e);
         }
         if let Some(slot) = self.conns.get_mut(&id) {
@@ -410,7 +526,10 @@ impl<T: Clone> Core<T> {
     pub(crate) fn poll(&mut self, now: Instant) {
         self.expire_requests(now);
         self.close_idle(now);
-        if !self.contacted && !self.reported_unreachable && now >= self.started + self.config.connection_setup_timeout {
+        if !self.contacted
+            && !self.reported_unreachable
+            && now >= self.started + self.config.connection_setup_timeout
+        {
             self.reported_unreachable = true;
             let error = self.never_contacted(now);
             self.events.push_back(Event::Unreachable(error));
@@ -426,10 +545,17 @@ impl<T: Clone> Core<T> {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
-            let Some(slot) = self.conns.get(&id) else { continue };
-            let Some(request) = slot.conn.inflight.iter().find(|r| r.deadline <= now) else { continue };
+            let Some(slot) = self.conns.get(&id) else {
+                continue;
+            };
+            let Some(request) = slot.conn.inflight.iter().find(|r| r.deadline <= now) else {
+                continue;
+            };
             let waited = now.saturating_duration_since(request.sent);
-            let text = format!("no answer to {} within {waited:.1?}; the connection is closed", rpc::api_name(request.key));
+            let text = format!(
+                "no answer to {} within {waited:.1?}; the connection is closed",
+                rpc::api_name(request.key)
+            );
             self.fail_conn(now, id, Error::new(ErrorCode::TIMED_OUT, text));
         }
     }
@@ -439,19 +565,29 @@ impl<T: Clone> Core<T> {
         let idle: Vec<ConnId> = self
             .conns
             .iter()
-            .filter(|(_, s)| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready && now >= s.conn.last_used + limit)
+            .filter(|(_, s)| {
+                s.conn.inflight.is_empty()
+                    && s.conn.stage == Stage::Ready
+                    && now >= s.conn.last_used + limit
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in idle {
             self.actions.push(Action::Close { conn: id });
-            self.forget(id, &Error::new(ErrorCode::CONNECT, "closed after connections.max.idle.ms"));
+            self.forget(
+                id,
+                &Error::new(ErrorCode::CONNECT, "closed after connections.max.idle.ms"),
+            );
         }
     }
 
     /// When [`Core::poll`] has something to do next.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let requests = self.conns.values().filter_map(|s| s.conn.deadline());
-        let mutes = self.conns.values().filter_map(|s| s.conn.muted_until.filter(|t| *t > now));
+        let mutes = self
+            .conns
+            .values()
+            .filter_map(|s| s.conn.muted_until.filter(|t| *t > now));
         let limit = self.config.connections_max_idle;
         let idle = self
             .conns
@@ -461,6 +597,11 @@ impl<T: Clone> Core<T> {
         let unreachable = (!self.contacted && !self.reported_unreachable)
             .then(|| self.started + self.config.connection_setup_timeout);
         let refresh = self.refresh_deadline(now);
-        requests.chain(mutes).chain(idle).chain(unreachable).chain(refresh).min()
+        requests
+            .chain(mutes)
+            .chain(idle)
+            .chain(unreachable)
+            .chain(refresh)
+            .min()
     }
 }

@@ -1,6 +1,7 @@
 //! A batch whose records never change again, and the header each attempt to send it gets.
 
 use super::builder::BatchBuilder;
+use super::columns::HeaderIter;
 use super::crc::{combine, crc32c};
 use super::header::{Attributes, BatchHeader, CRC_AT, CRC_START, HEADER_LEN, LOG_OVERHEAD};
 use super::parse::Walk;
@@ -141,6 +142,44 @@ impl SealedBatch {
         );
         out[CRC_AT..CRC_START].copy_from_slice(&crc.to_be_bytes());
         out
+    }
+
+    /// Gives every record to `each` in order: key, value, headers, timestamp in milliseconds.
+    ///
+    /// # Errors
+    /// CORRUPT_BATCH if the records cannot be walked, which a batch that was sealed here never is.
+    pub fn for_each_record(
+        &self,
+        mut each: impl FnMut(Option<&[u8]>, Option<&[u8]>, &[(&[u8], Option<&[u8]>)], i64),
+    ) -> Result<()> {
+        let mut unpacked = None;
+        let records: &[u8] = match self.codec {
+            Codec::None => &self.body,
+            codec => {
+                let mut out = PoolBuf::with_capacity(self.uncompressed_len);
+                compress::decompress(codec, &self.body, &mut out, self.uncompressed_len)?;
+                unpacked.insert(out)
+            }
+        };
+        let mut walk = Walk::new(records, 0..records.len());
+        let mut headers = Vec::new();
+        for _ in 0..self.count {
+            let record = walk.step()?;
+            headers.clear();
+            headers.extend(HeaderIter::new(
+                records,
+                record.header_start as u32,
+                record.header_count,
+            ));
+            let timestamp = self.base_timestamp.wrapping_add(record.timestamp_delta);
+            each(
+                record.key(records),
+                record.value(records),
+                &headers,
+                timestamp,
+            );
+        }
+        Ok(())
     }
 
     /// Splits the batch in two of about the same size, after a broker said that it was too large. The records are

@@ -1,0 +1,141 @@
+//! One partition's records on their way out: the open batch, then the sealed ones in order.
+//!
+//! Lock order: a topic's pending lock, a partition's lock, the shared lists. None is held across a wake-up.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::completion::Tokens;
+use crate::error::Error;
+use crate::protocol::record::{BatchBuilder, SealedBatch};
+
+/// Distance of two batches' ordinals: halving it for every split leaves room for 2^20 parts.
+pub(crate) const ORDINAL_STEP: u64 = 1 << 20;
+
+/// The batch that is being filled.
+pub(crate) struct OpenBatch {
+    pub(crate) id: u64,
+    pub(crate) builder: BatchBuilder,
+    pub(crate) tokens: Tokens,
+    pub(crate) created: Instant,
+    /// When it leaves though it isn't full.
+    pub(crate) due: Instant,
+    /// Bytes counted in `buffer.memory` for it.
+    pub(crate) charged: usize,
+}
+
+/// A batch whose records no longer change.
+pub(crate) struct Batch {
+    pub(crate) id: u64,
+    pub(crate) sealed: SealedBatch,
+    pub(crate) tokens: Tokens,
+    pub(crate) created: Instant,
+    pub(crate) charged: usize,
+    /// Position in the partition's order of sending.
+    pub(crate) ordinal: u64,
+    /// Ordinals from its own on that belong to it, for the parts it may be split into.
+    pub(crate) span: u64,
+    /// Sequence of the first record, once it has one.
+    pub(crate) sequence: Option<i32>,
+    pub(crate) attempts: u32,
+    /// An attempt was sent whose answer never came.
+    pub(crate) unanswered: bool,
+    pub(crate) last_error: Option<Error>,
+}
+
+/// A place in the queue of sealed batches. It is taken when the batch stops being open, so that order holds while
+/// the thread that filled it computes its checksum, or compresses it, without the lock.
+pub(crate) enum Place {
+    Sealing(u64),
+    Ready(Box<Batch>),
+}
+
+/// What a partition's lock guards.
+#[derive(Default)]
+pub(crate) struct PartitionQueue {
+    pub(crate) open: Option<OpenBatch>,
+    pub(crate) sealed: VecDeque<Place>,
+    /// Bytes the last batch took: the next one starts with as much room.
+    pub(crate) last_size: usize,
+    /// Bytes that keyless records brought since the topic last switched to this partition (KIP-794).
+    pub(crate) sticky_bytes: usize,
+}
+
+pub(crate) struct Partition {
+    pub(crate) topic: Arc<str>,
+    pub(crate) index: i32,
+    /// Its number among all partitions of the producer.
+    pub(crate) slot: usize,
+    queue: Mutex<PartitionQueue>,
+    /// It is in the list of partitions that the I/O thread shall look at.
+    pub(crate) listed: AtomicBool,
+}
+
+impl Partition {
+    pub(crate) fn new(topic: Arc<str>, index: i32, slot: usize) -> Self {
+        Partition {
+            topic,
+            index,
+            slot,
+            queue: Mutex::new(PartitionQueue::default()),
+            listed: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if the caller is the one to put the partition into the list.
+    pub(crate) fn claim_listing(&self) -> bool {
+        !self.listed.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl PartitionQueue {
+    /// Ends the open batch: its place is taken, its records come back to be sealed without the lock.
+    pub(crate) fn close_open(&mut self) -> Option<OpenBatch> {
+        let open = self.open.take()?;
+        self.last_size = open.builder.size();
+        self.sticky_bytes += self.last_size;
+        self.sealed.push_back(Place::Sealing(open.id));
+        Some(open)
+    }
+
+    /// True if the open batch may leave now though it isn't full: its time has come, or a flush up to `flush_to` asks.
+    pub(crate) fn open_is_due(&self, now: Instant, flush_to: u64) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.due <= now || open.id <= flush_to)
+    }
+
+    /// Puts a sealed batch into its place; `None` takes the place away (sealing failed).
+    pub(crate) fn fill_place(&mut self, id: u64, batch: Option<Box<Batch>>) {
+        if let Some(at) = self
+            .sealed
+            .iter()
+            .position(|p| matches!(p, Place::Sealing(i) if *i == id))
+        {
+            match batch {
+                Some(batch) => self.sealed[at] = Place::Ready(batch),
+                None => {
+                    self.sealed.remove(at);
+                }
+            }
+        }
+    }
+
+    /// The first sealed batch, if it is ready.
+    pub(crate) fn pop_ready(&mut self) -> Option<Box<Batch>> {
+        match self.sealed.front()? {
+            Place::Ready(_) => match self.sealed.pop_front() {
+                Some(Place::Ready(batch)) => Some(batch),
+                _ => None,
+            },
+            Place::Sealing(_) => None,
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! What a producer's callers and the I/O thread share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::buffer::BufferMemory;
+use super::completion::{Completion, Outcome};
+use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
+use super::topic::Topic;
+use crate::cluster::connect::ConnectCalls;
+use crate::cluster::driver::Waker;
+use crate::config::ProducerConfig;
+use crate::error::Error;
+use crate::log::LogRing;
+use crate::protocol::compress::Codec;
+use crate::queue::Queue;
+
+/// No deadline is armed.
+const NEVER: u64 = u64::MAX;
+
+/// Partitions and topics the I/O thread has not looked at yet.
+#[derive(Default)]
+pub(crate) struct News {
+    /// Topics seen for the first time.
+    pub(crate) topics: Vec<Arc<Topic>>,
+    /// Partitions with a new open batch, or a full one.
+    pub(crate) partitions: Vec<Arc<Partition>>,
+}
+
+/// Errors of records without a token, told at the next flush.
+#[derive(Default)]
+pub(crate) struct Silent {
+    pub(crate) first: Option<Error>,
+    pub(crate) failed: u64,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: ProducerConfig,
+    pub(crate) codec: Codec,
+    pub(crate) level: Option<i32>,
+    pub(crate) memory: BufferMemory,
+    pub(crate) topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    pub(crate) news: Mutex<News>,
+    pub(crate) waker: Waker,
+    pub(crate) connect_calls: ConnectCalls,
+    pub(crate) completions: Queue<Completion>,
+    pub(crate) silent: Mutex<Silent>,
+    pub(crate) log: Arc<LogRing>,
+    pub(crate) generation: u32,
+    /// Names this producer among all of the process, for the callers' memory of their last topic.
+    pub(crate) number: u64,
+    /// Set once: no more records are taken.
+    pub(crate) closing: AtomicBool,
+    /// What is left shall be given up.
+    pub(crate) purge: AtomicBool,
+    /// The I/O side has ended.
+    pub(crate) ended: AtomicBool,
+    /// Batches opened up to this id leave without lingering.
+    pub(crate) flush_to: AtomicU64,
+    /// Why nothing can be sent: no broker was ever reached.
+    pub(crate) unreachable: Mutex<Option<Error>>,
+    pub(crate) is_unreachable: AtomicBool,
+    next_batch: AtomicU64,
+    /// Ids of batches that have not ended, with how many bear each: parts of a batch keep its id.
+    live: Mutex<BTreeMap<u64, u32>>,
+    ended_one: Condvar,
+    /// Callers inside flush.
+    flushers: AtomicUsize,
+    epoch: Instant,
+    /// When the I/O thread looks at open batches next, in nanoseconds since `epoch`.
+    armed: AtomicU64,
+    pub(crate) counters: Counters,
+}
+
+/// Totals since the producer was made.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) written: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(config: ProducerConfig, log: Arc<LogRing>, waker: Waker) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let codec = Codec::parse(config.compression.name()).unwrap_or(Codec::None);
+        Shared {
+            codec,
+            level: config.compression_level(),
+            memory: BufferMemory::new(config.buffer_memory),
+            topics: RwLock::new(HashMap::new()),
+            news: Mutex::new(News::default()),
+            waker,
+            connect_calls: ConnectCalls::default(),
+            completions: Queue::default(),
+            silent: Mutex::new(Silent::default()),
+            log,
+            generation: crate::net::io_thread::generation(),
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            closing: AtomicBool::new(false),
+            purge: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            flush_to: AtomicU64::new(0),
+            unreachable: Mutex::new(None),
+            is_unreachable: AtomicBool::new(false),
+            next_batch: AtomicU64::new(1),
+            live: Mutex::new(BTreeMap::new()),
+            ended_one: Condvar::new(),
+            flushers: AtomicUsize::new(0),
+            epoch: Instant::now(),
+            armed: AtomicU64::new(NEVER),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    /// Numbers a new batch and counts it as living.
+    pub(crate) fn begin_batch(&self) -> u64 {
+        let mut live = lock(&self.live);
+        let id = self.next_batch.fetch_add(1, Ordering::AcqRel);
+        live.insert(id, 1);
+        id
+    }
+
+    /// Counts a batch that takes over records of batch `id`, so that a flush waits for it too.
+    pub(crate) fn begin_batch_as(&self, id: u64) {
+        *lock(&self.live).entry(id).or_insert(0) += 1;
+    }
+
+    fn end_batch(&self, id: u64) {
+        let mut live = lock(&self.live);
+        if let Some(bearers) = live.get_mut(&id) {
+            *bearers -= 1;
+            if *bearers == 0 {
+                live.remove(&id);
+            }
+        }
+        drop(live);
+        if self.flushers.load(Ordering::Acquire) > 0 {
+            self.ended_one.notify_all();
+        }
+    }
+
+    /// The I/O side has ended.
+    pub(crate) fn end(&self) {
+        let live = lock(&self.live);
+        self.ended.store(true, Ordering::Release);
+        drop(live);
+        self.ended_one.notify_all();
+        self.connect_calls.close();
+        self.completions.close();
+    }
+
+    /// Waits until the I/O side has ended.
+    pub(crate) fn wait_ended(&self, timeout: Duration) {
+        let live = lock(&self.live);
+        let ended = |_: &mut BTreeMap<u64, u32>| !self.ended.load(Ordering::Acquire);
+        drop(self.ended_one.wait_timeout_while(live, timeout, ended));
+    }
+
+    /// Batches that have not ended.
+    pub(crate) fn live_batches(&self) -> usize {
+        lock(&self.live).len()
+    }
+
+    /// Sends off everything accepted so far without lingering, and waits until all of it has ended; false if the
+    /// time was over first.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        self.flushers.fetch_add(1, Ordering::AcqRel);
+        let done = self.wait_flushed(timeout);
+        self.flushers.fetch_sub(1, Ordering::AcqRel);
+        done
+    }
+
+    fn wait_flushed(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut live = lock(&self.live);
+        let upto = self.next_batch.load(Ordering::Acquire) - 1;
+        self.flush_to.fetch_max(upto, Ordering::AcqRel);
+        if live
+            .first_key_value()
+            .is_some_and(|(first, _)| *first <= upto)
+        {
+            drop(live);
+            self.waker.wake();
+            live = lock(&self.live);
+        }
+        while live
+            .first_key_value()
+            .is_some_and(|(first, _)| *first <= upto)
+        {
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return false;
+            }
+            live = self
+                .ended_one
+                .wait_timeout(live, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Tells the I/O thread of a partition with something new; wakes it only if it must look before it would anyway.
+    pub(crate) fn announce(&self, partition: &Arc<Partition>, due: Option<Instant>) {
+        if partition.claim_listing() {
+            lock(&self.news).partitions.push(partition.clone());
+        }
+        let due = due.map_or(0, |due| {
+            due.saturating_duration_since(self.epoch).as_nanos() as u64
+        });
+        // The news is in the list before the armed time is read; the I/O thread stores the armed time before it
+        // takes the list. So one of both sees the other.
+        if due < self.armed.load(Ordering::SeqCst) {
+            self.armed.store(due, Ordering::SeqCst);
+            self.waker.wake();
+        }
+    }
+
+    /// The I/O thread is looking: nobody needs to wake it.
+    pub(crate) fn arm_now(&self) {
+        self.armed.store(0, Ordering::SeqCst);
+    }
+
+    /// The I/O thread notes when it will look next; called before it takes the news.
+    pub(crate) fn arm(&self, at: Option<Instant>) {
+        let at = at.map_or(NEVER, |at| {
+            at.saturating_duration_since(self.epoch).as_nanos() as u64
+        });
+        self.armed.store(at, Ordering::SeqCst);
+    }
+
+    /// Computes checksum and compression of a closed batch, without any lock.
+    pub(crate) fn seal(
+        &self,
+        open: OpenBatch,
+    ) -> std::result::Result<Box<Batch>, (Error, OpenBatchRest)> {
+        let OpenBatch {
+            id,
+            builder,
+            tokens,
+            created,
+            charged,
+            ..
+        } = open;
+        match builder.seal(self.codec, self.level) {
+            Ok(sealed) => {
+                self.counters.batches.fetch_add(1, Ordering::Relaxed);
+                // What the batch holds now may be less (compressed) than what its open buffer was.
+                let cost = sealed.body().capacity() + tokens.cost();
+                self.recharge(charged, cost);
+                Ok(Box::new(Batch {
+                    id,
+                    sealed,
+                    tokens,
+                    created,
+                    charged: cost,
+                    ordinal: 0,
+                    span: ORDINAL_STEP,
+                    sequence: None,
+                    attempts: 0,
+                    unanswered: false,
+                    last_error: None,
+                }))
+            }
+            Err(e) => Err((
+                e,
+                OpenBatchRest {
+                    id,
+                    tokens,
+                    charged,
+                },
+            )),
+        }
+    }
+
+    fn recharge(&self, old: usize, new: usize) {
+        if new > old {
+            self.memory.force_charge(new - old);
+        } else {
+            self.release(old - new);
+        }
+    }
+
+    /// Gives memory back and tells those who were refused.
+    pub(crate) fn release(&self, bytes: usize) {
+        if self.memory.release(bytes) {
+            self.completions.poke();
+        }
+    }
+
+    /// Ends a batch: its completions are queued, its memory is given back.
+    pub(crate) fn complete(
+        &self,
+        partition: (&Arc<str>, i32),
+        batch: Box<Batch>,
+        outcome: Outcome,
+        base_offset: i64,
+        log_append_time: i64,
+        error: Option<&Error>,
+    ) {
+        let timestamp = if log_append_time >= 0 {
+            log_append_time
+        } else {
+            batch.sealed.base_timestamp()
+        };
+        let count = batch.sealed.count() as u64;
+        let Batch {
+            id,
+            tokens,
+            charged,
+            sealed,
+            ..
+        } = *batch;
+        drop(sealed);
+        let end = End {
+            partition,
+            outcome,
+            base_offset,
+            timestamp,
+            error,
+        };
+        self.complete_tokens(id, &tokens, charged, count, &end);
+    }
+
+    /// Ends records by their tokens.
+    pub(crate) fn complete_tokens(
+        &self,
+        id: u64,
+        tokens: &Tokens,
+        charged: usize,
+        count: u64,
+        end: &End<'_>,
+    ) {
+        let counter = if end.outcome == Outcome::Written {
+            &self.counters.written
+        } else {
+            &self.counters.failed
+        };
+        counter.fetch_add(count, Ordering::Relaxed);
+        let mut offset = end.base_offset;
+        let mut cost = 0;
+        let mut out = Vec::new();
+        tokens.for_each(|token, first, count, indices| {
+            if token == 0 {
+                if let Some(error) = end.error {
+                    let mut silent = lock(&self.silent);
+                    silent.first.get_or_insert_with(|| error.clone());
+                    silent.failed += u64::from(count);
+                }
+            } else {
+                let completion = Completion {
+                    token,
+                    topic: end.partition.0.clone(),
+                    partition: end.partition.1,
+                    first,
+                    count,
+                    indices: indices.map(Into::into),
+                    base_offset: offset,
+                    timestamp: end.timestamp,
+                    outcome: end.outcome,
+                    error: end.error.cloned(),
+                };
+                cost += completion.cost();
+                out.push(completion);
+            }
+            if offset >= 0 {
+                offset += i64::from(count);
+            }
+        });
+        if cost > 0 {
+            self.memory.force_charge(cost);
+        }
+        if !out.is_empty() {
+            self.completions.extend(out);
+        }
+        self.release(charged);
+        self.end_batch(id);
+    }
+}
+
+use super::completion::Tokens;
+
+/// How records ended.
+pub(crate) struct End<'a> {
+    pub(crate) partition: (&'a Arc<str>, i32),
+    pub(crate) outcome: Outcome,
+    pub(crate) base_offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) error: Option<&'a Error>,
+}
+
+/// What is left of a batch that could not be sealed.
+pub(crate) struct OpenBatchRest {
+    pub(crate) id: u64,
+    pub(crate) tokens: Tokens,
+    pub(crate) charged: usize,
+}

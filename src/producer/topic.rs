@@ -1,0 +1,114 @@
+//! One topic of a producer: its partitions once they are known, until then its pending records.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::partition::{OpenBatch, Partition};
+use crate::error::Error;
+
+/// A topic's partitions. They only ever grow: a longer list hangs on the shorter one, so that readers need no lock.
+pub(crate) struct PartitionSet {
+    pub(crate) partitions: Vec<Arc<Partition>>,
+    next: OnceLock<Box<PartitionSet>>,
+}
+
+/// Records whose partition isn't known yet, all with the same wish for one.
+pub(crate) struct PendingBatch {
+    /// The partition the caller named, or -1.
+    pub(crate) partition: i32,
+    pub(crate) open: OpenBatch,
+    /// The next record did not fit.
+    pub(crate) full: bool,
+}
+
+/// What a topic's pending lock guards.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(crate) batches: VecDeque<PendingBatch>,
+    /// Why records for this topic are refused at once: the brokers said so for longer than `max.block.ms`.
+    pub(crate) refused: Option<Error>,
+}
+
+pub(crate) struct Topic {
+    pub(crate) name: Arc<str>,
+    first: OnceLock<Box<PartitionSet>>,
+    pending: Mutex<Pending>,
+    /// The partition keyless records stick to.
+    sticky: AtomicU32,
+    /// Next in turn for round robin, and the state of random choice.
+    turn: AtomicU32,
+}
+
+impl Topic {
+    pub(crate) fn new(name: &str) -> Self {
+        Topic {
+            name: Arc::from(name),
+            first: OnceLock::new(),
+            pending: Mutex::new(Pending::default()),
+            sticky: AtomicU32::new(0),
+            turn: AtomicU32::new(0),
+        }
+    }
+
+    /// The partitions, once metadata has come.
+    #[inline]
+    pub(crate) fn partitions(&self) -> Option<&[Arc<Partition>]> {
+        let mut set = self.first.get()?;
+        while let Some(longer) = set.next.get() {
+            set = longer;
+        }
+        Some(&set.partitions)
+    }
+
+    /// Replaces the partitions by a longer list. Only the I/O thread does this.
+    pub(crate) fn set_partitions(&self, partitions: Vec<Arc<Partition>>) {
+        let fresh = Box::new(PartitionSet {
+            partitions,
+            next: OnceLock::new(),
+        });
+        let Some(mut set) = self.first.get() else {
+            let _ = self.first.set(fresh);
+            return;
+        };
+        while let Some(longer) = set.next.get() {
+            set = longer;
+        }
+        let _ = set.next.set(fresh);
+    }
+
+    pub(crate) fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Index of the partition keyless records go to now.
+    #[inline]
+    pub(crate) fn sticky(&self, n: usize) -> usize {
+        self.sticky.load(Ordering::Relaxed) as usize % n
+    }
+
+    /// Leaves a partition that has had its share; whoever comes first decides.
+    pub(crate) fn move_sticky(&self, from: usize, to: usize) {
+        let _ = self.sticky.compare_exchange(
+            from as u32,
+            to as u32,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
+    pub(crate) fn next_turn(&self, n: usize) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) as usize % n
+    }
+
+    /// A cheap random number for choosing partitions: a counter, scrambled.
+    pub(crate) fn random(&self, n: usize) -> usize {
+        let mut x = self.turn.fetch_add(0x9e37_79b9, Ordering::Relaxed);
+        x ^= x >> 16;
+        x = x.wrapping_mul(0x7feb_352d);
+        x ^= x >> 15;
+        x = x.wrapping_mul(0x846c_a68b);
+        x ^= x >> 16;
+        (u64::from(x) * n as u64 >> 32) as usize
+    }
+}
