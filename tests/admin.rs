@@ -1,5 +1,7 @@
 //! Administration against the embedded broker, or against the Kafka that OTTLA_TEST_BOOTSTRAP names.
 
+#![cfg(feature = "broker")]
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ottla::admin::{Admin, NewPartitions, NewTopic, TopicResult};
