@@ -1,6 +1,8 @@
 //! Administration against the embedded broker, or against the Kafka that OTTLA_TEST_BOOTSTRAP names.
 
 #![cfg(feature = "broker")]
+// A test ends with the first thing that is not as it should be.
+#![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
