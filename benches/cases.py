@@ -167,7 +167,7 @@ TARGETS = [
     _native("consume-1k", 1 / 2, "1/2"),
     _native("produce-keyed", 1 / 3, "1/3"),
     _native("consume-keyed", 1 / 3, "1/3"),
-    # Through a broker on the same cores nobody reaches a bare socket's rate; the raw requests show what there is to get.
+    # Through a broker on the same cores nobody reaches a bare socket's rate; raw requests show what can be had.
     *(
         Target(f"{case}: MB/s at least 60% of {what}", case, OTTLA_C, (raw,), 0.6, field=rate, floor=True)
         for case in ("produce-10k", "consume-10k", "produce-100k", "consume-100k")
