@@ -86,7 +86,13 @@ fn cut_off_and_overlong_messages_are_refused() {
             assert_eq!(error.code(), ErrorCode::PROTOCOL);
         }
         body.push(0);
-        let error = check(half.key, version, half.kind, &body).unwrap_err();
+        let overlong = check(half.key, version, half.kind, &body);
+        if half.kind == Kind::Request {
+            // Kafka's brokers let bytes follow a request, so the embedded one does.
+            overlong.unwrap();
+            return;
+        }
+        let error = overlong.unwrap_err();
         assert!(
             error.message().contains("1 bytes follow the end"),
             "{error}"
