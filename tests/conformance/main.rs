@@ -1,0 +1,115 @@
+//! The same requests, errors included, to the embedded broker and to Apache Kafka 4.3.1: their answers may differ in
+//! ids, addresses and times only.
+//!
+//! What Kafka answered is recorded in `golden/`. By itself this suite compares the embedded broker with the record;
+//! with `OTTLA_TEST_BOOTSTRAP` (and `OTTLA_TEST_KAFKA_VERSION=4.3.1`) it compares that Kafka with the record, and
+//! with `OTTLA_CONFORMANCE_RECORD=1` besides writes the record anew.
+
+mod batches;
+mod cluster;
+mod fetch;
+mod offsets;
+mod produce;
+mod talk;
+mod topics;
+
+use std::path::PathBuf;
+
+use ottla::broker::{Broker, BrokerOptions};
+use talk::Talk;
+
+/// Runs a group of cases against whatever is to be tested and compares the transcript with the record.
+fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/conformance/golden")
+        .join(format!("{name}.txt"));
+    let real = std::env::var("OTTLA_TEST_BOOTSTRAP")
+        .ok()
+        .filter(|s| !s.is_empty());
+    let version = std::env::var("OTTLA_TEST_KAFKA_VERSION").unwrap_or_else(|_| "4.3.1".to_owned());
+    let embedded;
+    let address = match real {
+        Some(_) if version != "4.3.1" => {
+            println!(
+                "{name}: the record is of Kafka 4.3.1, nothing to compare Kafka {version} with"
+            );
+            return;
+        }
+        Some(address) => address.split(',').next().unwrap_or_default().to_owned(),
+        None => {
+            embedded = Broker::start(BrokerOptions::new()).expect("a broker");
+            embedded.bootstrap_servers()
+        }
+    };
+    let mut talk = Talk::new(address);
+    cases(&mut talk);
+    let transcript = talk.transcript();
+    if std::env::var("OTTLA_CONFORMANCE_RECORD").is_ok() {
+        std::fs::write(&file, &transcript).expect("writing the record");
+        return;
+    }
+    let record = std::fs::read_to_string(&file).expect("the record");
+    let differences = differences(&record, &transcript);
+    assert!(
+        differences.is_empty(),
+        "{name}: {} answers differ from Kafka's:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+/// What differs, step by step (`## label`, then the answer), line by line.
+fn differences(record: &str, transcript: &str) -> Vec<String> {
+    let steps =
+        |text: &str| -> Vec<String> { text.split("## ").skip(1).map(str::to_owned).collect() };
+    let (recorded, now) = (steps(record), steps(transcript));
+    let mut found = Vec::new();
+    for i in 0..recorded.len().max(now.len()) {
+        let lines = |steps: &[String]| -> Vec<String> {
+            steps
+                .get(i)
+                .into_iter()
+                .flat_map(|s| s.lines())
+                .map(str::to_owned)
+                .collect()
+        };
+        let (a, b) = (lines(&recorded), lines(&now));
+        let mut told = Vec::new();
+        for n in 0..a.len().max(b.len()) {
+            if a.get(n) != b.get(n) {
+                told.extend(a.get(n).map(|line| format!("  Kafka: {line}")));
+                told.extend(b.get(n).map(|line| format!("  now:   {line}")));
+            }
+        }
+        if !told.is_empty() {
+            let label = a.first().or(b.first()).cloned().unwrap_or_default();
+            found.push(format!("{label}\n{}", told.join("\n")));
+        }
+    }
+    found
+}
+
+#[test]
+fn cluster() {
+    group("cluster", cluster::cases);
+}
+
+#[test]
+fn topics() {
+    group("topics", topics::cases);
+}
+
+#[test]
+fn produce() {
+    group("produce", produce::cases);
+}
+
+#[test]
+fn fetch() {
+    group("fetch", fetch::cases);
+}
+
+#[test]
+fn offsets() {
+    group("offsets", offsets::cases);
+}

@@ -1,0 +1,322 @@
+//! One client: raw requests out, answers written down without what may differ.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, RequestHeader, ResponseHeader,
+    TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use uuid::Uuid;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub fn text(s: &str) -> StrBytes {
+    StrBytes::from_string(s.to_owned())
+}
+
+pub fn topic(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+/// What came back.
+pub enum Reply {
+    Frame(Bytes),
+    Closed,
+}
+
+pub struct Talk {
+    address: String,
+    stream: Option<TcpStream>,
+    correlation: i32,
+    transcript: String,
+    ids: Vec<Uuid>,
+    cluster_id: Option<String>,
+}
+
+impl Talk {
+    pub fn new(address: String) -> Self {
+        Talk {
+            address,
+            stream: None,
+            correlation: 0,
+            transcript: String::new(),
+            ids: Vec::new(),
+            cluster_id: None,
+        }
+    }
+
+    pub fn transcript(self) -> String {
+        self.transcript
+    }
+
+    /// Has the next request go over a new connection.
+    pub fn reconnect(&mut self) {
+        self.stream = None;
+    }
+
+    fn stream(&mut self) -> &mut TcpStream {
+        let address = &self.address;
+        self.stream.get_or_insert_with(|| {
+            let stream = TcpStream::connect(address).expect("connecting");
+            stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+            stream.set_nodelay(true).expect("no delay");
+            stream
+        })
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        // The other side may have closed; then reading says so.
+        let _ = self.stream().write_all(bytes);
+    }
+
+    /// Reads one frame.
+    pub fn receive(&mut self) -> Reply {
+        let mut read = |n: usize| -> Option<Vec<u8>> {
+            let mut bytes = vec![0; n];
+            match self.stream().read_exact(&mut bytes) {
+                Ok(()) => Some(bytes),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    panic!("no answer within {LIMIT:?}")
+                }
+                Err(_) => None,
+            }
+        };
+        let frame = read(4).and_then(|length| {
+            read(u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize)
+        });
+        match frame {
+            Some(frame) => Reply::Frame(Bytes::from(frame)),
+            None => {
+                self.stream = None;
+                Reply::Closed
+            }
+        }
+    }
+
+    /// A request as a frame with its length.
+    pub fn frame<R: Request>(&mut self, version: i16, request: &R) -> Vec<u8> {
+        self.correlation += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation)
+            .with_client_id(Some(text("conformance")));
+        let mut frame = BytesMut::new();
+        header
+            .encode(&mut frame, R::header_version(version))
+            .expect("a header");
+        request.encode(&mut frame, version).expect("a request");
+        [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
+    }
+
+    fn exchange<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
+        let frame = self.frame(version, request);
+        self.send(&frame);
+        match self.receive() {
+            Reply::Closed => None,
+            Reply::Frame(mut bytes) => {
+                let header =
+                    ResponseHeader::decode(&mut bytes, R::Response::header_version(version))
+                        .expect("a header");
+                assert_eq!(header.correlation_id, self.correlation);
+                let response = R::Response::decode(&mut bytes, version).expect("an answer");
+                assert!(bytes.is_empty(), "{} bytes too many", bytes.len());
+                Some(response)
+            }
+        }
+    }
+
+    /// Sends a request and writes its answer down.
+    pub fn ask<R: Request>(&mut self, label: &str, version: i16, request: &R) -> Option<R::Response>
+    where
+        R::Response: std::fmt::Debug,
+    {
+        self.ask_sorted(label, version, request, |_| {})
+    }
+
+    /// The same, with what Kafka answers in the order of a hash table put into another order.
+    pub fn ask_sorted<R: Request>(
+        &mut self,
+        label: &str,
+        version: i16,
+        request: &R,
+        sort: impl Fn(&mut R::Response),
+    ) -> Option<R::Response>
+    where
+        R::Response: std::fmt::Debug,
+    {
+        let mut response = self.exchange(version, request);
+        let written = match &mut response {
+            Some(response) => {
+                sort(response);
+                self.normal(&format!("{response:?}"))
+            }
+            None => "CLOSED".to_owned(),
+        };
+        self.write_down(&format!("{label} v{version}"), &written);
+        response
+    }
+
+    /// Sends a request without writing its answer down.
+    pub fn quietly<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.exchange(version, request).expect("an answer")
+    }
+
+    /// Writes down what comes after raw bytes.
+    pub fn after(&mut self, label: &str, bytes: &[u8]) {
+        self.reconnect();
+        self.send(bytes);
+        let written = match self.receive() {
+            Reply::Closed => "CLOSED".to_owned(),
+            Reply::Frame(frame) => format!("ANSWERED {} bytes", frame.len()),
+        };
+        self.write_down(label, &written);
+        self.reconnect();
+    }
+
+    pub fn write_down(&mut self, label: &str, what: &str) {
+        self.transcript.push_str(&format!("## {label}\n{what}\n"));
+    }
+
+    /// Without ids, addresses and times, and broken into lines.
+    fn normal(&mut self, debug: &str) -> String {
+        let mut s = debug
+            .replace(", unknown_tagged_fields: {}", "")
+            .replace("unknown_tagged_fields: {}", "");
+        for (i, id) in self.ids.iter().enumerate() {
+            s = s.replace(&id.to_string(), &format!("ID{i}"));
+        }
+        if let Some(id) = &self.cluster_id {
+            s = s.replace(id, "CLUSTER");
+        }
+        s = replace_field(&s, "host: \"", |h| {
+            (!h.is_empty()).then(|| "HOST".to_owned())
+        });
+        s = replace_field(&s, "port: ", |p| {
+            (p != "0" && p != "-1").then(|| "PORT".to_owned())
+        });
+        s = replace_field(&s, "rack: ", |_| Some("RACK".to_owned()));
+        s = replace_field(&s, "session_id: ", |p| {
+            (p != "0").then(|| "SESSION".to_owned())
+        });
+        s = replace_field(&s, "producer_id: ProducerId(", |p| {
+            (p != "-1").then(|| "PRODUCER".to_owned())
+        });
+        s = replace_field(&s, "log_append_time_ms: ", |p| {
+            (p != "-1").then(|| "NOW".to_owned())
+        });
+        s.replace("}, ", "},\n  ")
+            .replace("], ", "],\n  ")
+            .replace(": [", ":\n  [")
+    }
+
+    /// Makes topics afresh, with the settings `config`, and answers their ids when they have leaders.
+    pub fn make_topics(&mut self, topics: &[(&str, i32)], config: &[(&str, &str)]) -> Vec<Uuid> {
+        self.remove_topics(&topics.iter().map(|t| t.0).collect::<Vec<_>>());
+        let configs: Vec<CreatableTopicConfig> = config
+            .iter()
+            .map(|(k, v)| {
+                CreatableTopicConfig::default()
+                    .with_name(text(k))
+                    .with_value(Some(text(v)))
+            })
+            .collect();
+        let wanted = topics.iter().map(|(name, partitions)| {
+            CreatableTopic::default()
+                .with_name(topic(name))
+                .with_num_partitions(*partitions)
+                .with_replication_factor(1)
+                .with_configs(configs.clone())
+        });
+        let request = CreateTopicsRequest::default()
+            .with_topics(wanted.collect())
+            .with_timeout_ms(10_000);
+        let made = self.quietly(7, &request);
+        assert!(made.topics.iter().all(|t| t.error_code == 0), "{made:?}");
+        let names: Vec<&str> = topics.iter().map(|t| t.0).collect();
+        self.until(&names, |name, code, partitions| {
+            let expected = topics
+                .iter()
+                .find(|t| t.0 == name)
+                .map_or(0, |t| t.1 as usize);
+            code == 0 && partitions == expected
+        });
+        let ids: Vec<Uuid> = made.topics.iter().map(|t| t.topic_id).collect();
+        self.ids.extend(&ids);
+        ids
+    }
+
+    /// Deletes topics that may exist and waits until they don't.
+    pub fn remove_topics(&mut self, names: &[&str]) {
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(names.iter().map(|n| topic(n)).collect())
+            .with_timeout_ms(10_000);
+        self.quietly(5, &request);
+        self.until(names, |_, code, _| code == 3);
+    }
+
+    /// Knows this id as the next `ID…`.
+    pub fn know(&mut self, id: Uuid) {
+        self.ids.push(id);
+    }
+
+    /// Asks for metadata until `good` (name, error, partitions with a leader) says so of every topic.
+    pub fn until(&mut self, names: &[&str], good: impl Fn(&str, i16, usize) -> bool) {
+        let request = MetadataRequest::default()
+            .with_topics(Some(
+                names
+                    .iter()
+                    .map(|n| MetadataRequestTopic::default().with_name(Some(topic(n))))
+                    .collect(),
+            ))
+            .with_allow_auto_topic_creation(false);
+        let started = Instant::now();
+        loop {
+            let answer = self.quietly(12, &request);
+            self.cluster_id = answer.cluster_id.as_ref().map(|id| id.to_string());
+            let all = answer.topics.iter().all(|t| {
+                let led = t.partitions.iter().filter(|p| p.error_code == 0).count();
+                good(
+                    t.name.as_ref().map_or("", |n| n.as_str()),
+                    t.error_code,
+                    led,
+                )
+            });
+            if all {
+                return;
+            }
+            assert!(
+                started.elapsed() < LIMIT,
+                "topics {names:?} are not as they should be: {answer:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Replaces the values that follow `field` where `with` has something else.
+fn replace_field(s: &str, field: &str, with: impl Fn(&str) -> Option<String>) -> String {
+    let mut pieces = s.split(field);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find([',', '"', ')', '}', ' ']).unwrap_or(piece.len());
+        // `Some("…")` is one value.
+        let end = if piece.starts_with("Some(") {
+            piece.find(')').map_or(end, |e| e + 1)
+        } else {
+            end
+        };
+        let (value, rest) = piece.split_at(end);
+        out.push_str(field);
+        out.push_str(&with(value).unwrap_or_else(|| value.to_owned()));
+        out.push_str(rest);
+    }
+    out
+}
