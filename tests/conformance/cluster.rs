@@ -109,11 +109,12 @@ fn metadata(t: &mut Talk) {
             .with_topic_id(id)
     };
     for version in [12, 13] {
-        t.ask(
+        t.ask_sorted(
             "metadata by id",
             version,
             &MetadataRequest::default()
                 .with_topics(Some(vec![by_id(id), by_id(Uuid::from_u128(5))])),
+            |r| r.topics.sort_by(|a, b| a.topic_id.cmp(&b.topic_id)),
         );
     }
     let none = MetadataRequest::default().with_topics(Some(vec![]));

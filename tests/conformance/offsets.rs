@@ -274,12 +274,13 @@ fn commit(t: &mut Talk) {
         t.ask("committed", version, &old(&[0, 1, 2, 9]));
     }
     for version in 2..=7 {
-        t.ask(
+        t.ask_sorted(
             "all committed",
             version,
             &OffsetFetchRequest::default()
                 .with_group_id(group.clone())
                 .with_topics(None),
+            sorted,
         );
     }
     let new = |name: &str, topics: Option<&[i32]>| {
@@ -305,11 +306,21 @@ fn commit(t: &mut Talk) {
             &OffsetFetchRequest::default().with_groups(groups),
         );
         let groups = vec![new("conf-group", None), new("conf-stranger", None)];
-        t.ask(
+        t.ask_sorted(
             "all committed by groups",
             version,
             &OffsetFetchRequest::default().with_groups(groups),
+            sorted,
         );
+    }
+}
+
+fn sorted(answer: &mut OffsetFetchResponse) {
+    for topic in &mut answer.topics {
+        topic.partitions.sort_by_key(|p| p.partition_index);
+    }
+    for topic in answer.groups.iter_mut().flat_map(|g| &mut g.topics) {
+        topic.partitions.sort_by_key(|p| p.partition_index);
     }
 }
 

@@ -53,6 +53,12 @@ fn one(name: &str, batch: Batch) -> ProduceRequest {
     to(name, vec![data(0, batch.seal())])
 }
 
+fn by_index(answer: &mut ProduceResponse) {
+    answer.responses[0]
+        .partition_responses
+        .sort_by_key(|p| p.index);
+}
+
 fn every_version(t: &mut Talk, id: Uuid) {
     for version in 3..=12 {
         t.ask("produce", version, &one("conf-produce", good()));
@@ -68,13 +74,14 @@ fn every_version(t: &mut Talk, id: Uuid) {
     };
     t.ask("produce by id", 13, &by_id(id));
     t.ask("produce by unknown id", 13, &by_id(Uuid::from_u128(5)));
-    t.ask(
+    t.ask_sorted(
         "produce to two partitions",
         9,
         &to(
             "conf-produce",
             vec![data(1, good().seal()), data(0, good().seal())],
         ),
+        by_index,
     );
     t.ask(
         "produce nothing",
@@ -147,7 +154,12 @@ fn wrong_places(t: &mut Talk) {
         "conf-produce",
         vec![data(5, good().seal()), data(0, good().seal())],
     );
-    t.ask("produce to a wrong place and a right one", 9, &two);
+    t.ask_sorted(
+        "produce to a wrong place and a right one",
+        9,
+        &two,
+        by_index,
+    );
 }
 
 fn wrong_batches(t: &mut Talk) {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, RequestHeader, ResponseHeader,
-    TopicName,
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest,
+    RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use uuid::Uuid;
@@ -209,6 +210,11 @@ impl Talk {
         s = replace_field(&s, "producer_id: ProducerId(", |p| {
             (p != "-1").then(|| "PRODUCER".to_owned())
         });
+        s = replace_field(&s, "producer_id: ", |p| {
+            (p != "-1" && !p.starts_with('P')).then(|| "PRODUCER".to_owned())
+        });
+        s = replace_field(&s, "should be within [", |_| Some("TIME".to_owned()));
+        s = replace_field(&s, "TIME, ", |_| Some("TIME".to_owned()));
         s = replace_field(&s, "log_append_time_ms: ", |p| {
             (p != "-1").then(|| "NOW".to_owned())
         });
@@ -248,9 +254,36 @@ impl Talk {
                 .map_or(0, |t| t.1 as usize);
             code == 0 && partitions == expected
         });
+        for (name, partitions) in topics {
+            self.until_led(name, *partitions);
+        }
         let ids: Vec<Uuid> = made.topics.iter().map(|t| t.topic_id).collect();
         self.ids.extend(&ids);
         ids
+    }
+
+    /// Waits until the leaders of a topic know that they are; metadata tells it earlier.
+    fn until_led(&mut self, name: &str, partitions: i32) {
+        let latest = |index| {
+            ListOffsetsPartition::default()
+                .with_partition_index(index)
+                .with_timestamp(-1)
+        };
+        let topic = ListOffsetsTopic::default()
+            .with_name(topic(name))
+            .with_partitions((0..partitions).map(latest).collect());
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![topic]);
+        let started = Instant::now();
+        while self.quietly(4, &request).topics[0]
+            .partitions
+            .iter()
+            .any(|p| p.error_code != 0)
+        {
+            assert!(started.elapsed() < LIMIT, "nobody leads {name}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Deletes topics that may exist and waits until they don't.

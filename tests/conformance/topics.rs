@@ -48,16 +48,28 @@ fn make(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
         .with_timeout_ms(10_000)
 }
 
+/// A topic that was only thought of has an id that nobody can ask for.
+fn without_ids(answer: &mut CreateTopicsResponse) {
+    for topic in &mut answer.topics {
+        topic.topic_id = if topic.topic_id.is_nil() {
+            Uuid::nil()
+        } else {
+            Uuid::max()
+        };
+    }
+}
+
 fn create(t: &mut Talk) {
     t.make_topics(
         &[("conf-a", 2), ("conf.dots", 1)],
         &[("retention.ms", "1000000")],
     );
     for version in [2, 4, 5, 7] {
-        t.ask(
+        t.ask_sorted(
             "create only in thought",
             version,
             &make(vec![new("conf-thought", 3, 1)]).with_validate_only(true),
+            without_ids,
         );
         t.ask(
             "create what exists",
@@ -94,12 +106,12 @@ fn create(t: &mut Talk) {
         &make(vec![new("conf-b", 1, 1), new("conf-b", 1, 1)]),
     );
     t.ask("create nothing", 7, &make(vec![]));
-    let made = t.ask(
+    t.ask_sorted(
         "create with defaults in thought",
         7,
         &make(vec![new("conf-default", -1, -1)]).with_validate_only(true),
+        without_ids,
     );
-    assert!(made.is_some());
 }
 
 fn create_assigned(t: &mut Talk) {
@@ -280,10 +292,11 @@ fn configs(t: &mut Talk) {
         "no.such",
     ];
     for version in 1..=4 {
-        t.ask(
+        t.ask_sorted(
             "settings of a topic",
             version,
             &request(resource(2, "conf-a", Some(keys))),
+            |r| r.results[0].configs.sort_by(|a, b| a.name.cmp(&b.name)),
         );
     }
     // Kafka's order is that of a hash table.

@@ -1,5 +1,7 @@
 //! CreatePartitions.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
@@ -23,7 +25,12 @@ pub(super) fn handle(
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut results = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
+    let mut seen = BTreeSet::new();
+    for topic in request
+        .topics
+        .iter()
+        .filter(|t| seen.insert(t.name.to_string()))
+    {
         let twice = request
             .topics
             .iter()

@@ -130,7 +130,7 @@ fn placement(topic: &CreatableTopic) -> Result<Placement, Refused> {
 }
 
 fn answer(
-    core: &BrokerCore,
+    core: &mut BrokerCore,
     cx: &Cx,
     name: &str,
     result: Result<(Vec<Vec<i32>>, TopicConfig), Refused>,
@@ -158,10 +158,12 @@ fn answer(
                 .collect(),
         );
     }
-    if cx.version >= 7
-        && let Some(topic) = core.cluster.topic(name)
-    {
-        answer.topic_id = topic.id;
+    if cx.version >= 7 {
+        // One that was only thought of gets an id too.
+        answer.topic_id = match core.cluster.topic(name) {
+            Some(topic) => topic.id,
+            None => core.cluster.random.uuid(),
+        };
     }
     answer
 }

@@ -54,14 +54,15 @@ pub(super) fn handle(
         named.iter().filter(|t| !seen.insert(*t)).collect();
     let mut responses = Vec::with_capacity(named.len());
     for (name, id) in &twice {
-        let entry = entry(
+        let what = if name.is_some() { "name" } else { "id" };
+        let words = format!("Duplicate topic {what}.");
+        responses.push(entry(
             cx,
             name.as_deref(),
             *id,
             ErrorCode::INVALID_REQUEST,
-            "Duplicate topic name.",
-        );
-        responses.push(entry);
+            &words,
+        ));
     }
     for topic in named.iter().filter(|t| !twice.contains(t)) {
         responses.push(delete(core, cx, topic.0.as_deref(), topic.1));
@@ -73,6 +74,10 @@ pub(super) fn handle(
 
 fn delete(core: &mut BrokerCore, cx: &Cx, name: Option<&str>, id: Uuid) -> DeletableTopicResult {
     let by_id = name.is_none();
+    if by_id && id.is_nil() {
+        let why = "Neither topic name nor id were specified.";
+        return entry(cx, None, id, ErrorCode::INVALID_REQUEST, why);
+    }
     let Some(name) = name.or_else(|| core.cluster.name_of(id)).map(str::to_owned) else {
         return entry(
             cx,

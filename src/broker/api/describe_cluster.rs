@@ -5,9 +5,11 @@ use kafka_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
 use super::{CLUSTER_OPERATIONS, Cx, broker_id, text, wire};
 use crate::broker::core::BrokerCore;
-use crate::error::ErrorCode;
 
 const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
+const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
 
 pub(super) fn handle(
     core: &mut BrokerCore,
@@ -24,9 +26,15 @@ pub(super) fn handle(
     if cx.version >= 1 {
         response.endpoint_type = BROKERS;
         if request.endpoint_type != BROKERS {
-            let words = format!("Unsupported endpoint type {}", request.endpoint_type);
+            let (code, words) = match request.endpoint_type {
+                CONTROLLERS => (
+                    MISMATCHED_ENDPOINT_TYPE,
+                    "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
+                ),
+                _ => (UNSUPPORTED_ENDPOINT_TYPE, "Unsupported endpoint type"),
+            };
             return response
-                .with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION))
+                .with_error_code(code)
                 .with_error_message(Some(text(words)));
         }
     }

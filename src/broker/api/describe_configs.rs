@@ -6,7 +6,7 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-use super::{Cx, text, wire};
+use super::{Cx, INVALID_REQUEST, text, wire};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::cluster::check_name;
 use crate::broker::core::topic_config::{Kind, SETTINGS, Setting, TopicConfig};
@@ -74,8 +74,7 @@ fn describe(
             check_name(name)
                 .map_err(|refused| (refused.code, refused.message.unwrap_or_default()))?;
             let Some(topic) = core.cluster.topic(name) else {
-                let words = "This server does not host this topic-partition.".to_owned();
-                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, words));
+                return Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new()));
             };
             let settings = SETTINGS.iter().filter(|s| wanted(s.name));
             Ok(settings
@@ -83,25 +82,28 @@ fn describe(
                 .collect())
         }
         BROKER => {
-            if !name.is_empty() && name.parse() != Ok(cx.node) {
-                let words = format!(
-                    "Unexpected broker id, expected {} or empty string, but received {name}",
-                    cx.node
-                );
-                return Err((ErrorCode::INVALID_REQUEST, words));
-            }
+            check_broker(cx, name)?;
             let settings = broker_settings(core, cx)
                 .into_iter()
-                .filter(|(key, ..)| wanted(key));
-            Ok(settings
-                .map(|(key, value, kind)| broker_setting(cx, key, &value, kind))
-                .collect())
+                .filter(|s| wanted(s.0));
+            Ok(settings.map(|s| broker_setting(cx, s, synonyms)).collect())
         }
-        other => Err((
-            ErrorCode::INVALID_REQUEST,
-            format!("Unsupported resource type: {other}"),
-        )),
+        _ => Err((ErrorCode::INVALID_REQUEST, INVALID_REQUEST.to_owned())),
     }
+}
+
+/// A broker speaks for itself, or for all if no name is given.
+fn check_broker(cx: &Cx, name: &str) -> Result<(), (ErrorCode, String)> {
+    let words = match name.parse::<i32>() {
+        _ if name.is_empty() => return Ok(()),
+        Ok(id) if id == cx.node => return Ok(()),
+        Ok(id) => format!(
+            "Unexpected broker id, expected {} or empty string, but received {id}",
+            cx.node
+        ),
+        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+    };
+    Err((ErrorCode::INVALID_REQUEST, words))
 }
 
 fn topic_setting(
@@ -111,20 +113,9 @@ fn topic_setting(
     synonyms: bool,
 ) -> DescribeConfigsResourceResult {
     let value = config.get(setting.name).0;
-    let mut result = DescribeConfigsResourceResult::default()
-        .with_name(text(setting.name))
-        .with_value(Some(text(value)))
-        .with_config_source(source(setting.name, config));
-    if cx.version >= 3 {
-        result.config_type = setting.kind as i8;
-    }
+    let source = source(setting.name, config);
+    let mut result = setting_result(cx, setting.name, value, setting.kind, source);
     if synonyms {
-        let synonym = |name: &str, value: &str, source| {
-            DescribeConfigsSynonym::default()
-                .with_name(text(name))
-                .with_value(Some(text(value)))
-                .with_source(source)
-        };
         if config.get(setting.name).1 {
             result
                 .synonyms
@@ -144,30 +135,23 @@ fn topic_setting(
     result
 }
 
-fn broker_settings(core: &BrokerCore, cx: &Cx) -> Vec<(&'static str, String, Kind)> {
-    let default = |name: &str| {
-        SETTINGS
-            .iter()
-            .find(|s| s.name == name)
-            .map_or("", |s| s.default)
-            .to_owned()
-    };
-    vec![
+/// Name, value, type, source and whether it can't be changed.
+type BrokerSetting = (&'static str, String, Kind, i8, bool);
+
+fn broker_settings(core: &BrokerCore, cx: &Cx) -> Vec<BrokerSetting> {
+    let defaults = SETTINGS.iter().filter_map(|s| {
+        let source = if s.name == "min.insync.replicas" {
+            SET_FOR_ALL_BROKERS
+        } else {
+            BUILT_IN
+        };
+        Some((s.broker_name?, s.default.to_owned(), s.kind, source, false))
+    });
+    let own = [
         (
             "auto.create.topics.enable",
             core.options.auto_create_topics.to_string(),
             Kind::Boolean,
-        ),
-        (
-            "log.message.timestamp.type",
-            default("message.timestamp.type"),
-            Kind::Word,
-        ),
-        ("message.max.bytes", default("max.message.bytes"), Kind::Int),
-        (
-            "min.insync.replicas",
-            default("min.insync.replicas"),
-            Kind::Int,
         ),
         ("node.id", cx.node.to_string(), Kind::Int),
         (
@@ -175,22 +159,47 @@ fn broker_settings(core: &BrokerCore, cx: &Cx) -> Vec<(&'static str, String, Kin
             core.cluster.default_partitions.to_string(),
             Kind::Int,
         ),
-    ]
+    ];
+    let own = own
+        .into_iter()
+        .map(|(name, value, kind)| (name, value, kind, SET_IN_FILE, true));
+    defaults.chain(own).collect()
 }
 
 fn broker_setting(
     cx: &Cx,
-    key: &'static str,
-    value: &str,
-    kind: Kind,
+    setting: BrokerSetting,
+    synonyms: bool,
 ) -> DescribeConfigsResourceResult {
-    let mut result = DescribeConfigsResourceResult::default()
-        .with_name(text(key))
-        .with_value(Some(text(value)))
-        .with_read_only(true)
-        .with_config_source(SET_IN_FILE);
-    if cx.version >= 3 {
-        result.config_type = kind as i8;
+    let (name, value, kind, source, read_only) = setting;
+    let mut result = setting_result(cx, name, &value, kind, source).with_read_only(read_only);
+    if synonyms {
+        result.synonyms.push(synonym(name, &value, source));
     }
     result
+}
+
+fn setting_result(
+    cx: &Cx,
+    name: &str,
+    value: &str,
+    kind: Kind,
+    source: i8,
+) -> DescribeConfigsResourceResult {
+    let mut result = DescribeConfigsResourceResult::default()
+        .with_name(text(name))
+        .with_value(Some(text(value)))
+        .with_config_source(source);
+    if cx.version >= 3 {
+        result.config_type = kind as i8;
+        result.documentation = None;
+    }
+    result
+}
+
+fn synonym(name: &str, value: &str, source: i8) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym::default()
+        .with_name(text(name))
+        .with_value(Some(text(value)))
+        .with_source(source)
 }

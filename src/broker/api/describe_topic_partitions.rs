@@ -60,7 +60,8 @@ pub(super) fn handle(
             response.topics.push(
                 DescribeTopicPartitionsResponseTopic::default()
                     .with_name(Some(topic_name(name)))
-                    .with_error_code(wire(fault.unwrap_or(unknown))),
+                    .with_error_code(wire(fault.unwrap_or(unknown)))
+                    .with_topic_authorized_operations(TOPIC_OPERATIONS),
             );
             continue;
         };

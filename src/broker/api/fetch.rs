@@ -277,6 +277,11 @@ fn answer(
         Ok(position) => position,
         Err(code) => {
             answer.code = code;
+            // As Kafka answers for what it never looked for in a log.
+            answer.with_aborted = matches!(
+                code,
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID
+            );
             if tells_leader(code) {
                 answer.leader = partition.map(|p| (p.leader, p.leader_epoch));
             }
@@ -289,7 +294,7 @@ fn answer(
     answer.high_watermark = partition.log.end_offset();
     answer.last_stable = partition.log.end_offset();
     answer.log_start = partition.log.start_offset();
-    answer.read_committed = plan.read_committed;
+    answer.with_aborted = plan.read_committed;
     match position {
         Position::Diverged { epoch, end } => answer.diverged = Some((epoch, end)),
         Position::Records { .. } => {

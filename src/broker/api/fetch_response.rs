@@ -18,7 +18,8 @@ pub(super) struct PartitionAnswer {
     pub(super) high_watermark: i64,
     pub(super) last_stable: i64,
     pub(super) log_start: i64,
-    pub(super) read_committed: bool,
+    /// Whether there is a list of aborted transactions, which is empty, or none.
+    pub(super) with_aborted: bool,
     pub(super) diverged: Option<(i32, i64)>,
     pub(super) leader: Option<(i32, i32)>,
     pub(super) records: Vec<Bytes>,
@@ -32,7 +33,7 @@ impl PartitionAnswer {
             high_watermark: -1,
             last_stable: -1,
             log_start: -1,
-            read_committed: false,
+            with_aborted: false,
             diverged: None,
             leader: None,
             records: Vec::new(),
@@ -145,8 +146,7 @@ impl Writer {
         if self.version >= 5 {
             self.fields.put_i64(answer.log_start);
         }
-        // Aborted transactions: none, or null for those who read everything.
-        match (answer.read_committed, self.flexible()) {
+        match (answer.with_aborted, self.flexible()) {
             (true, _) => self.count(0),
             (false, true) => self.fields.put_u8(0),
             (false, false) => self.fields.put_i32(-1),

@@ -3,9 +3,9 @@
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
-use super::{Cx, broker_id, text, wire};
+use super::{Cx, INVALID_REQUEST, broker_id, text, wire};
 use crate::broker::core::BrokerCore;
-use crate::broker::core::cluster::Node;
+use crate::broker::core::cluster::{NO_NODE, Node};
 use crate::error::ErrorCode;
 use crate::protocol::record::crc::crc32c;
 
@@ -20,12 +20,33 @@ pub(super) fn coordinator<'a>(core: &'a BrokerCore, key: &str) -> Option<&'a Nod
         .nth(crc32c(key.as_bytes()) as usize % alive.max(1))
 }
 
+/// What is answered for one key.
+struct Found {
+    node: i32,
+    host: String,
+    port: i32,
+    code: ErrorCode,
+    words: &'static str,
+}
+
+impl Found {
+    fn none(code: ErrorCode, words: &'static str) -> Self {
+        Found {
+            node: NO_NODE,
+            host: String::new(),
+            port: -1,
+            code,
+            words,
+        }
+    }
+}
+
 pub(super) fn handle(
     core: &mut BrokerCore,
     cx: &Cx,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let response =
+    let mut response =
         FindCoordinatorResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     let kind = if cx.version == 0 {
         GROUP
@@ -33,53 +54,52 @@ pub(super) fn handle(
         request.key_type
     };
     if cx.version < 4 {
-        let (node, code, words) = find(core, cx, kind, &request.key);
-        let mut response = response
-            .with_error_code(wire(code))
-            .with_node_id(broker_id(node.id));
+        let found = find(core, cx, kind, &request.key);
         if cx.version >= 1 {
+            let words = if found.code == ErrorCode::NONE {
+                "NONE"
+            } else {
+                found.words
+            };
             response.error_message = Some(text(words));
         }
         return response
-            .with_host(text(node.host))
-            .with_port(i32::from(node.port));
+            .with_error_code(wire(found.code))
+            .with_node_id(broker_id(found.node))
+            .with_host(text(found.host))
+            .with_port(found.port);
     }
     let coordinators = request.coordinator_keys.iter().map(|key| {
-        let (node, code, words) = find(core, cx, kind, key);
+        let found = find(core, cx, kind, key);
         Coordinator::default()
             .with_key(key.clone())
-            .with_node_id(broker_id(node.id))
-            .with_host(text(node.host))
-            .with_port(i32::from(node.port))
-            .with_error_code(wire(code))
-            .with_error_message(Some(text(words)))
+            .with_node_id(broker_id(found.node))
+            .with_host(text(found.host))
+            .with_port(found.port)
+            .with_error_code(wire(found.code))
+            .with_error_message(Some(text(found.words)))
     });
     response.with_coordinators(coordinators.collect())
 }
 
-fn find(core: &BrokerCore, cx: &Cx, kind: i8, key: &str) -> (Node, ErrorCode, &'static str) {
-    let none = Node {
-        id: -1,
-        host: String::new(),
-        port: 0,
-        alive: false,
-    };
+fn find(core: &BrokerCore, cx: &Cx, kind: i8, key: &str) -> Found {
     if let Some(code) = cx.effects.any_error() {
-        return (none, code, code.name());
+        return Found::none(code, code.name());
     }
-    match kind {
-        GROUP | TRANSACTION => match coordinator(core, key) {
-            Some(node) => (node.clone(), ErrorCode::NONE, "NONE"),
-            None => (
-                none,
-                ErrorCode::COORDINATOR_NOT_AVAILABLE,
-                "The coordinator is not available.",
-            ),
+    if !matches!(kind, GROUP | TRANSACTION) {
+        return Found::none(ErrorCode::INVALID_REQUEST, INVALID_REQUEST);
+    }
+    match coordinator(core, key) {
+        Some(node) => Found {
+            node: node.id,
+            host: node.host.clone(),
+            port: i32::from(node.port),
+            code: ErrorCode::NONE,
+            words: "",
         },
-        _ => (
-            none,
-            ErrorCode::INVALID_REQUEST,
-            "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.",
+        None => Found::none(
+            ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            "The coordinator is not available.",
         ),
     }
 }

@@ -1,6 +1,6 @@
 //! ListOffsets: where a log begins and ends, and which offset a time has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{
@@ -41,7 +41,12 @@ pub(super) fn handle(
         *times.entry((topic, partition.unwrap_or(-1))).or_default() += 1;
     }
     let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|p| {
+        let mut seen = BTreeSet::new();
+        let partitions = topic
+            .partitions
+            .iter()
+            .filter(|p| seen.insert(p.partition_index));
+        let partitions = partitions.map(|p| {
             let twice = times
                 .get(&(topic.name.to_string(), p.partition_index))
                 .is_some_and(|&n| n > 1);

@@ -289,6 +289,9 @@ fn tells_leader(code: ErrorCode) -> bool {
     )
 }
 
+/// Kafka's words for a request that can't be carried out as it is.
+const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by the client library or \
+                               the message was sent to an incompatible broker. See the broker logs for more details.";
 /// All operations on a topic, as bits; without authorization everything is allowed.
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// All operations on the cluster, as bits.

@@ -60,15 +60,21 @@ pub(super) fn handle(
         .with_topics(topics)
 }
 
-/// Nobody is a member of a group here: who says so is told as Kafka tells strangers.
+/// Nobody is a member of a group here: who says so is told as Kafka tells strangers, of a group it knows and of one
+/// it does not.
 fn group_error(core: &BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Option<ErrorCode> {
     if coordinator(core, &request.group_id).is_none_or(|n| n.id != cx.node) {
         return Some(ErrorCode::NOT_COORDINATOR);
     }
-    if request.generation_id_or_member_epoch >= 0 {
-        return Some(ErrorCode::ILLEGAL_GENERATION);
+    if request.generation_id_or_member_epoch < 0 {
+        return None;
     }
-    (!request.member_id.is_empty()).then_some(ErrorCode::UNKNOWN_MEMBER_ID)
+    let known = core.offsets.of_group(&request.group_id).next().is_some();
+    Some(if known {
+        ErrorCode::UNKNOWN_MEMBER_ID
+    } else {
+        ErrorCode::ILLEGAL_GENERATION
+    })
 }
 
 fn commit(

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
@@ -59,14 +60,14 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
         for partition in topic.partition_data {
             let index = partition.index;
             let result = match &name {
-                None => Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_ID)),
+                None => Err(ErrorCode::UNKNOWN_TOPIC_ID.into()),
                 Some(name) => produce(core, cx, request.acks, name, partition, share),
             };
             failed |= result.is_err();
             let mut answer = answer(index, &result, cx.version);
-            if let (Err(refused), Some(name)) = (&result, &name)
+            if let (Err(failed), Some(name)) = (&result, &name)
                 && cx.version >= 10
-                && tells_leader(refused.code)
+                && tells_leader(failed.refused.code)
                 && let Some(p) = core.cluster.partition(name, index)
             {
                 leaders.insert(p.leader);
@@ -118,6 +119,27 @@ fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
     large * 2 >= frame_len
 }
 
+/// What is answered for a partition that takes nothing: why, and where its log starts if that was looked at.
+struct Failed {
+    refused: Refused,
+    log_start: i64,
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        Failed {
+            refused,
+            log_start: -1,
+        }
+    }
+}
+
+impl From<ErrorCode> for Failed {
+    fn from(code: ErrorCode) -> Self {
+        Refused::plain(code).into()
+    }
+}
+
 fn produce(
     core: &mut BrokerCore,
     cx: &Cx,
@@ -125,37 +147,53 @@ fn produce(
     topic: &str,
     partition: PartitionProduceData,
     share: bool,
-) -> Result<Appended, Refused> {
-    if let Some(code) = cx.effects.error(topic, Some(partition.index)) {
-        return Err(Refused::plain(code));
-    }
+) -> Result<Appended, Failed> {
     let index = partition.index;
+    if let Some(code) = cx.effects.error(topic, Some(index)) {
+        return Err(code.into());
+    }
     if core.cluster.partition(topic, index).is_none() {
-        return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into());
     }
     let records = partition.records.unwrap_or_default();
     ProducedBatch::check_framing(&records, cx.version)?;
     if !matches!(acks, ACKS_NONE | ACKS_LEADER | ACKS_ALL) {
-        return Err(Refused::plain(ErrorCode::INVALID_REQUIRED_ACKS));
+        return Err(ErrorCode::INVALID_REQUIRED_ACKS.into());
     }
-    check_leader(core, cx, topic, index, -1).map_err(Refused::plain)?;
+    check_leader(core, cx, topic, index, -1)?;
+    let log_start = core
+        .cluster
+        .partition(topic, index)
+        .map_or(-1, |p| p.log.start_offset());
+    append(core, cx, acks, topic, index, &records, share).map_err(|refused| match refused.code {
+        ErrorCode::MESSAGE_TOO_LARGE
+        | ErrorCode::CORRUPT_MESSAGE
+        | ErrorCode::KAFKA_STORAGE_ERROR => refused.into(),
+        _ => Failed { refused, log_start },
+    })
+}
+
+fn append(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    acks: i16,
+    topic: &str,
+    index: i32,
+    records: &Bytes,
+    share: bool,
+) -> Result<Appended, Refused> {
     let (Some(t), Some(p)) = (
         core.cluster.topic(topic),
         core.cluster.partition(topic, index),
     ) else {
         return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     };
-    let in_sync = core.cluster.in_sync(p).len();
-    if acks == ACKS_ALL && in_sync < t.config.min_insync_replicas {
-        return Err(Refused::new(
-            ErrorCode::NOT_ENOUGH_REPLICAS,
-            format!(
-                "The size of the current ISR {in_sync} is insufficient to satisfy the min.isr requirement of {} for partition {topic}-{index}",
-                t.config.min_insync_replicas
-            ),
-        ));
+    // No more than there are replicas can be asked for.
+    let wanted = t.config.min_insync_replicas.min(p.replicas.len());
+    if acks == ACKS_ALL && core.cluster.in_sync(p).len() < wanted {
+        return Err(Refused::plain(ErrorCode::NOT_ENOUGH_REPLICAS));
     }
-    let batch = ProducedBatch::check(&records, cx.version, t.config.max_message_bytes)?;
+    let batch = ProducedBatch::check(records, t.config.max_message_bytes)?;
     if batch.header.attributes.is_transactional() {
         return Err(Refused::plain(ErrorCode::INVALID_TXN_STATE));
     }
@@ -163,25 +201,31 @@ fn produce(
     core.append(cx.now, topic, index, batch, share)
 }
 
-fn answer(
-    index: i32,
-    result: &Result<Appended, Refused>,
-    version: i16,
-) -> PartitionProduceResponse {
+fn answer(index: i32, result: &Result<Appended, Failed>, version: i16) -> PartitionProduceResponse {
     let answer = PartitionProduceResponse::default().with_index(index);
     match result {
         Ok(appended) => answer
             .with_base_offset(appended.base_offset)
             .with_log_append_time_ms(appended.append_time.unwrap_or(-1))
             .with_log_start_offset(appended.log_start),
-        Err(refused) => {
-            let answer = answer
+        Err(Failed { refused, log_start }) => {
+            let (words, records) = match version {
+                // Versions before could not say so much.
+                ..8 => (None, &[][..]),
+                _ => (refused.message.clone(), refused.records.as_slice()),
+            };
+            let records = records.iter().map(|(place, words)| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(*place)
+                    .with_batch_index_error_message(Some(text(words)))
+            });
+            answer
                 .with_error_code(wire(refused.code))
                 .with_base_offset(-1)
                 .with_log_append_time_ms(-1)
-                .with_log_start_offset(-1);
-            let words = refused.message.clone().filter(|_| version >= 8);
-            answer.with_error_message(words.map(text))
+                .with_log_start_offset(*log_start)
+                .with_error_message(words.map(text))
+                .with_record_errors(records.collect())
         }
     }
 }

@@ -195,8 +195,9 @@ impl Cluster {
                 partitions,
                 replication_factor,
             } => {
-                let replicas = self.check_replication(*replication_factor)?;
+                let wanted = Self::check_replication_factor(*replication_factor)?;
                 let partitions = self.check_partitions(*partitions)?;
+                let replicas = self.replicas(wanted)?;
                 Ok((0..partitions)
                     .map(|index| self.place(index, replicas))
                     .collect())
@@ -224,21 +225,30 @@ impl Cluster {
         }
     }
 
-    fn check_replication(&self, factor: i16) -> Result<usize, Refused> {
-        let alive = self.alive().count();
+    fn check_replication_factor(factor: i16) -> Result<Option<usize>, Refused> {
         match usize::try_from(factor) {
-            _ if factor == -1 => Ok(alive.max(1)),
-            Ok(count) if count > alive => Err(Refused::new(
-                ErrorCode::INVALID_REPLICATION_FACTOR,
-                format!(
-                    "Unable to replicate the partition {count} time(s): The target replication factor of {count} cannot \
-                     be reached because only {alive} broker(s) are registered."
-                ),
-            )),
-            Ok(count) if count > 0 => Ok(count),
+            _ if factor == -1 => Ok(None),
+            Ok(count) if count > 0 => Ok(Some(count)),
             _ => Err(Refused::new(
                 ErrorCode::INVALID_REPLICATION_FACTOR,
                 "Replication factor must be larger than 0, or -1 to use the default value.",
+            )),
+        }
+    }
+
+    /// How many replicas there are to be; by default one on every living node.
+    fn replicas(&self, wanted: Option<usize>) -> Result<usize, Refused> {
+        let alive = self.alive().count();
+        match wanted {
+            None => Ok(alive.max(1)),
+            Some(count) if count <= alive => Ok(count),
+            Some(count) => Err(Refused::new(
+                ErrorCode::INVALID_REPLICATION_FACTOR,
+                format!(
+                    "Unable to replicate the partition {count} time(s): The target replication factor of {count} cannot \
+                     be reached because only {alive} broker(s) are registered or some brokers have all their log \
+                     directories cordoned."
+                ),
             )),
         }
     }
@@ -329,8 +339,7 @@ impl Cluster {
         let replicas = topic.partitions.first().map_or(1, |p| p.replicas.len());
         match assigned {
             None => {
-                let replicas =
-                    self.check_replication(i16::try_from(replicas).unwrap_or(i16::MAX))?;
+                let replicas = self.replicas(Some(replicas))?;
                 Ok((have..wanted)
                     .map(|index| self.place(index, replicas))
                     .collect())

@@ -15,7 +15,8 @@ pub(crate) struct Written {
     first_sequence: i32,
     last_sequence: i32,
     pub(crate) base_offset: i64,
-    pub(crate) append_time: Option<i64>,
+    /// The largest timestamp of its records, whoever stamped them.
+    pub(crate) timestamp: i64,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl ProducerStates {
     }
 
     /// Remembers a batch that was written (its header as it lies in the log).
-    pub(crate) fn written(&mut self, header: &BatchHeader, append_time: Option<i64>) {
+    pub(crate) fn written(&mut self, header: &BatchHeader) {
         if header.producer_id < 0 {
             return;
         }
@@ -99,7 +100,7 @@ impl ProducerStates {
             first_sequence: header.base_sequence,
             last_sequence: add_sequence(header.base_sequence, header.record_count - 1),
             base_offset: header.base_offset,
-            append_time,
+            timestamp: header.max_timestamp,
         });
     }
 
@@ -116,13 +117,13 @@ mod tests {
 
     fn produced(epoch: i16, sequence: i32, values: usize) -> ProducedBatch {
         let bytes = batch(&vec![b"v".as_slice(); values], (9, epoch, sequence), 0);
-        ProducedBatch::check(&bytes, 9, 1 << 20).unwrap()
+        ProducedBatch::check(&bytes, 1 << 20).unwrap()
     }
 
     fn write(states: &mut ProducerStates, mut batch: ProducedBatch, offset: i64) {
         assert_eq!(states.check(&batch), Ok(Sequence::Next));
         batch.place(offset, 0, None);
-        states.written(&batch.header, None);
+        states.written(&batch.header);
     }
 
     #[test]

@@ -29,6 +29,8 @@ enum Allowed {
     Any,
     AtLeast(i64),
     Within(i64, i64),
+    /// The first number, or from the second to the third.
+    OneOf(i64, i64, i64),
     Words(&'static [&'static str]),
 }
 
@@ -48,7 +50,7 @@ const fn setting(
     }
 }
 
-use Allowed::{Any, AtLeast, Within, Words};
+use Allowed::{Any, AtLeast, OneOf, Within, Words};
 use Kind::{Boolean, Double, Int, List, Long, Word};
 
 const MAX: &str = "9223372036854775807";
@@ -57,7 +59,7 @@ const MAX: &str = "9223372036854775807";
 #[rustfmt::skip]
 pub(crate) static SETTINGS: &[Setting] = &[
     setting("cleanup.policy", "delete", List, Some("log.cleanup.policy"), Words(&["compact", "delete"])),
-    setting("compression.gzip.level", "-1", Int, Some("compression.gzip.level"), Within(-1, 9)),
+    setting("compression.gzip.level", "-1", Int, Some("compression.gzip.level"), OneOf(-1, 1, 9)),
     setting("compression.lz4.level", "9", Int, Some("compression.lz4.level"), Within(1, 17)),
     setting("compression.type", "producer", Word, Some("compression.type"), Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])),
     setting("compression.zstd.level", "3", Int, Some("compression.zstd.level"), Within(-131_072, 22)),
@@ -132,6 +134,12 @@ impl Setting {
                 "Invalid value {} for configuration {name}: Value must be no more than {max}",
                 number()
             )),
+            OneOf(one, min, max) if number() != one && !(min..=max).contains(&number()) => {
+                Err(format!(
+                    "Invalid value {} for configuration {name}: Value must be between {min} and {max} or equal to {one}",
+                    number()
+                ))
+            }
             Words(words) => {
                 let given: Vec<&str> = if self.kind == List {
                     value.split(',').map(str::trim).collect()

@@ -15,6 +15,7 @@ use crate::error::ErrorCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Appended {
     pub(crate) base_offset: i64,
+    /// When the broker stamped it; of a duplicate, its largest timestamp, whoever stamped it.
     pub(crate) append_time: Option<i64>,
     pub(crate) log_start: i64,
 }
@@ -126,13 +127,7 @@ impl BrokerCore {
                 self.held_bytes += log.size();
                 let mut partition = Partition::new(self.known_nodes(replicas), epoch, log);
                 for batch in &recovered {
-                    let batch = ProducedBatch {
-                        header: batch.header,
-                        bytes: Default::default(),
-                    };
-                    partition
-                        .producers
-                        .written(&batch.header, batch.append_time());
+                    partition.producers.written(&batch.header);
                 }
                 let largest = partition.producers.max_id().unwrap_or(-1);
                 self.next_producer_id = self.next_producer_id.max(largest + 1);
@@ -182,7 +177,11 @@ impl BrokerCore {
         let topic = self.cluster.topic_mut(topic).ok_or_else(unknown)?;
         let append_time = topic.config.append_time.then_some(now.wall_ms);
         if append_time.is_none() {
-            check_timestamp(&topic.config, now.wall_ms, batch.header.max_timestamp)?;
+            let (before, after) = (
+                topic.config.timestamp_before_max_ms,
+                topic.config.timestamp_after_max_ms,
+            );
+            batch.check_timestamps(now.wall_ms, before, after)?;
         }
         let keep = topic.config.retention_bytes;
         let partition = usize::try_from(index)
@@ -192,7 +191,7 @@ impl BrokerCore {
         if let Sequence::Duplicate(written) = partition.producers.check(&batch)? {
             return Ok(Appended {
                 base_offset: written.base_offset,
-                append_time: written.append_time,
+                append_time: Some(written.timestamp),
                 log_start: partition.log.start_offset(),
             });
         }
@@ -200,7 +199,7 @@ impl BrokerCore {
             .log
             .append(&mut batch, partition.leader_epoch, append_time, share)
             .map_err(storage_error)?;
-        partition.producers.written(&batch.header, append_time);
+        partition.producers.written(&batch.header);
         self.held_bytes += batch.len() as u64;
         if let Some(keep) = keep
             && partition.log.size() > keep
@@ -233,20 +232,6 @@ impl BrokerCore {
             self.held_bytes -= freed;
         }
     }
-}
-
-fn check_timestamp(config: &TopicConfig, now_ms: i64, timestamp: i64) -> Result<(), Refused> {
-    if timestamp < 0 {
-        return Ok(());
-    }
-    let ahead = timestamp.saturating_sub(now_ms);
-    if ahead > config.timestamp_after_max_ms || -ahead > config.timestamp_before_max_ms {
-        return Err(Refused::new(
-            ErrorCode::INVALID_TIMESTAMP,
-            "One or more records have been rejected due to invalid timestamp",
-        ));
-    }
-    Ok(())
 }
 
 fn storage_error(error: io::Error) -> Refused {

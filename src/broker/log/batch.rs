@@ -2,20 +2,32 @@
 
 use bytes::Bytes;
 
+use super::records::timestamps;
 use crate::error::ErrorCode;
+use crate::protocol::compress::Codec;
 use crate::protocol::record::header::LOG_OVERHEAD;
 use crate::protocol::record::{BatchHeader, HEADER_LEN, TimestampType, crc, verify_crc};
 
-/// Where the CRC lies in a header.
-const CRC_AT: usize = 17;
-/// Where the bytes begin that the CRC covers.
+/// Where the bytes begin that the CRC covers: the attributes.
 const CRC_START: usize = 21;
+/// Where the format's number lies.
+const MAGIC_AT: usize = 16;
+/// The least a record of any format takes behind its length.
+const MIN_LENGTH: usize = 14;
+/// The attribute bit of batches that the broker stamped.
+const ATTR_APPEND_TIME: i16 = 0x08;
+/// A record without a timestamp.
+const NO_TIMESTAMP: i64 = -1;
+/// Version of Produce that first allowed zstd.
+const ZSTD_SINCE: i16 = 7;
 
-/// Why a batch is refused, with the words Kafka gives the client.
+/// Why a request is refused, with the words Kafka has for the client, if any.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) code: ErrorCode,
     pub(crate) message: Option<String>,
+    /// What is wrong with single records of a batch, by their place in it.
+    pub(crate) records: Vec<(i32, String)>,
 }
 
 impl Refused {
@@ -23,6 +35,7 @@ impl Refused {
         Refused {
             code,
             message: Some(message.into()),
+            records: Vec::new(),
         }
     }
 
@@ -30,6 +43,7 @@ impl Refused {
         Refused {
             code,
             message: None,
+            records: Vec::new(),
         }
     }
 }
@@ -45,85 +59,74 @@ impl ProducedBatch {
     /// Checks that a client sent exactly one batch of format 2 for a partition.
     ///
     /// # Errors
-    /// The code and words for the client.
-    pub(crate) fn check_framing(records: &Bytes, api_version: i16) -> Result<BatchHeader, Refused> {
-        let only = |what: &str| {
-            Refused::new(
-                ErrorCode::INVALID_RECORD,
-                format!("Produce requests with version {api_version} {what}"),
-            )
+    /// The code, and words where Kafka has some.
+    pub(crate) fn check_framing(records: &[u8], api_version: i16) -> Result<(), Refused> {
+        let not_one = || Refused::plain(ErrorCode::INVALID_RECORD);
+        let (Some(length), Some(&magic)) = (
+            records.get(8..).and_then(|b| b.first_chunk()),
+            records.get(MAGIC_AT),
+        ) else {
+            return Err(not_one());
         };
-        let corrupt = || Refused::plain(ErrorCode::CORRUPT_MESSAGE);
-        let header = match BatchHeader::parse(records) {
-            Ok(Some(header)) => header,
-            Ok(None) if records.is_empty() => {
-                return Err(only("must have at least one record batch per partition"));
-            }
-            Err(error) if error.code() == ErrorCode::UNSUPPORTED => {
-                return Err(only(
-                    "are only allowed to contain record batches with magic version 2",
-                ));
-            }
-            Ok(None) | Err(_) => return Err(corrupt()),
+        let Some(length) = usize::try_from(i32::from_be_bytes(*length))
+            .ok()
+            .filter(|&l| l >= MIN_LENGTH)
+        else {
+            return Err(Refused::plain(ErrorCode::CORRUPT_MESSAGE));
         };
-        if header.total_len() > records.len() {
-            return Err(corrupt());
+        if LOG_OVERHEAD + length > records.len() {
+            return Err(not_one());
         }
-        if header.total_len() < records.len() {
-            return Err(only(
-                "are only allowed to contain exactly one record batch per partition",
-            ));
+        match magic {
+            0 | 1 => return Err(not_one()),
+            2 => {}
+            _ => {
+                let words = format!("Invalid magic found in record: {}", magic as i8);
+                return Err(Refused::new(ErrorCode::CORRUPT_MESSAGE, words));
+            }
         }
-        Ok(header)
+        let zstd = records
+            .get(CRC_START + 1)
+            .is_some_and(|low| low & 7 == Codec::Zstd.id());
+        if zstd && api_version < ZSTD_SINCE {
+            return Err(Refused::plain(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
+        }
+        if LOG_OVERHEAD + length < records.len() {
+            return Err(not_one());
+        }
+        Ok(())
     }
 
-    /// Checks a batch in Kafka's order: framing, size, CRC, counts that agree.
+    /// Checks one batch in Kafka's order: base offset, size, CRC, counts that agree.
     ///
     /// # Errors
-    /// The code and words for the client.
-    pub(crate) fn check(
-        records: &Bytes,
-        api_version: i16,
-        max_bytes: usize,
-    ) -> Result<Self, Refused> {
-        let header = Self::check_framing(records, api_version)?;
-        let corrupt = || Refused::plain(ErrorCode::CORRUPT_MESSAGE);
-        let invalid = |message: String| Refused::new(ErrorCode::INVALID_RECORD, message);
-        if header.base_offset != 0 {
-            return Err(invalid(format!(
-                "The baseOffset of the record batch in the append should be 0, but it is {}",
-                header.base_offset
-            )));
+    /// The code for the client.
+    pub(crate) fn check(records: &Bytes, max_bytes: usize) -> Result<Self, Refused> {
+        let refuse = |code| Err(Refused::plain(code));
+        if records.first_chunk() != Some(&0i64.to_be_bytes()) {
+            return refuse(ErrorCode::INVALID_RECORD);
         }
         if records.len() > max_bytes {
-            return Err(Refused::new(
-                ErrorCode::MESSAGE_TOO_LARGE,
-                format!(
-                    "The record batch size is {} bytes which exceeds the maximum configured value of {max_bytes}",
-                    records.len()
-                ),
-            ));
+            return refuse(ErrorCode::MESSAGE_TOO_LARGE);
         }
-        verify_crc(records).map_err(|_| corrupt())?;
-        if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
-            return Err(invalid(format!(
-                "Inconsistent batch offset range: last offset delta {}, number of records {}",
-                header.last_offset_delta, header.record_count
-            )));
+        if verify_crc(records).is_err() {
+            return refuse(ErrorCode::CORRUPT_MESSAGE);
         }
-        if header.attributes.is_control() {
-            return Err(invalid(
-                "Clients are not allowed to write control records".to_owned(),
-            ));
-        }
-        if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
-            return Err(invalid(format!(
-                "Invalid sequence number {} in record batch with producerId {}",
-                header.base_sequence, header.producer_id
-            )));
+        // A header that can't be, with the right CRC over it, was made so by the client.
+        let Ok(Some(header)) = BatchHeader::parse(records) else {
+            return refuse(ErrorCode::INVALID_RECORD);
+        };
+        let sequenced =
+            header.producer_id < 0 || (header.base_sequence >= 0 && header.producer_epoch >= 0);
+        if header.record_count <= 0
+            || header.last_offset_delta != header.record_count - 1
+            || header.attributes.is_control()
+            || !sequenced
+        {
+            return refuse(ErrorCode::INVALID_RECORD);
         }
         if header.attributes.codec().is_err() {
-            return Err(corrupt());
+            return refuse(ErrorCode::UNKNOWN_SERVER_ERROR);
         }
         Ok(ProducedBatch {
             header,
@@ -131,18 +134,62 @@ impl ProducedBatch {
         })
     }
 
-    /// Gives the batch its place in the log. Offset and epoch lie outside the CRC; an append time lies inside, so
-    /// it costs a CRC over the batch.
+    /// Gives the batch its place in the log. Offset and epoch lie outside the CRC; who stamped it lies inside, so
+    /// that an append time costs a CRC over the batch (and so does a producer that claims to be the broker).
     pub(crate) fn place(&mut self, base_offset: i64, leader_epoch: i32, append_time: Option<i64>) {
         self.header.base_offset = base_offset;
         self.header.partition_leader_epoch = leader_epoch;
-        if let Some(time) = append_time {
-            self.header.attributes = self.header.attributes.with_log_append_time();
-            self.header.max_timestamp = time;
-            let head = self.head();
-            let covered = head.get(CRC_START..).unwrap_or_default();
-            self.header.crc = crc::extend(crc::crc32c(covered), self.body());
+        let claimed = self.append_time().is_some();
+        match append_time {
+            Some(time) => {
+                self.header.attributes = self.header.attributes.with_log_append_time();
+                self.header.max_timestamp = time;
+            }
+            None if claimed => self.header.attributes.0 &= !ATTR_APPEND_TIME,
+            None => return,
         }
+        let head = self.head();
+        let covered = head.get(CRC_START..).unwrap_or_default();
+        self.header.crc = crc::extend(crc::crc32c(covered), self.body());
+    }
+
+    /// Checks the records' timestamps against the limits around `now_ms`, if the broker does not stamp them.
+    ///
+    /// # Errors
+    /// `INVALID_TIMESTAMP` with the records that lie outside.
+    pub(crate) fn check_timestamps(
+        &self,
+        now_ms: i64,
+        before_max_ms: i64,
+        after_max_ms: i64,
+    ) -> Result<(), Refused> {
+        let range = now_ms.saturating_sub(before_max_ms)..=now_ms.saturating_add(after_max_ms);
+        let good = |time: i64| time == NO_TIMESTAMP || range.contains(&time);
+        if good(self.header.max_timestamp) && good(self.header.base_timestamp) {
+            return Ok(());
+        }
+        let outside = timestamps(&self.bytes)
+            .into_iter()
+            .filter(|&(_, time)| !good(time));
+        let records: Vec<(i32, String)> = outside
+            .map(|(place, time)| {
+                let words = format!(
+                    "Timestamp {time} of message with offset {place} is out of range. The timestamp should be within \
+                     [{}, {}]",
+                    range.start(),
+                    range.end()
+                );
+                (place, words)
+            })
+            .collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let words = "One or more records have been rejected due to invalid timestamp";
+        Err(Refused {
+            records,
+            ..Refused::new(ErrorCode::INVALID_TIMESTAMP, words)
+        })
     }
 
     /// The header as the log keeps it.
@@ -188,8 +235,6 @@ pub(crate) fn intact(bytes: &[u8]) -> Option<BatchHeader> {
     verify_crc(whole).ok()?;
     Some(header)
 }
-
-const _: () = assert!(CRC_AT + 4 == CRC_START && LOG_OVERHEAD < CRC_AT);
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -238,9 +283,9 @@ pub(crate) mod tests {
     }
 
     fn code(bytes: &Bytes) -> ErrorCode {
-        ProducedBatch::check(bytes, 9, 1000)
-            .map(|_| ErrorCode::NONE)
-            .unwrap_or_else(|r| r.code)
+        ProducedBatch::check_framing(bytes, 9)
+            .and_then(|()| ProducedBatch::check(bytes, 1000))
+            .map_or_else(|r| r.code, |_| ErrorCode::NONE)
     }
 
     fn changed(change: impl FnOnce(&mut BatchHeader)) -> Bytes {
@@ -257,46 +302,44 @@ pub(crate) mod tests {
         let mut bad = good.to_vec();
         bad[70] ^= 1;
         assert_eq!(code(&Bytes::from(bad)), ErrorCode::CORRUPT_MESSAGE);
-        assert_eq!(
-            code(&good.slice(..good.len() - 1)),
-            ErrorCode::CORRUPT_MESSAGE
-        );
-        assert_eq!(code(&Bytes::new()), ErrorCode::INVALID_RECORD);
+        for cut in 0..good.len() {
+            assert_ne!(code(&good.slice(..cut)), ErrorCode::NONE);
+        }
         let two = [good.clone(), good].concat();
         assert_eq!(code(&Bytes::from(two)), ErrorCode::INVALID_RECORD);
     }
 
     #[test]
     fn headers_that_contradict_themselves_are_refused() {
-        assert_eq!(
-            code(&changed(|h| h.base_offset = 3)),
-            ErrorCode::INVALID_RECORD
-        );
-        assert_eq!(
-            code(&changed(|h| h.record_count = 3)),
-            ErrorCode::INVALID_RECORD
-        );
+        let invalid = ErrorCode::INVALID_RECORD;
+        assert_eq!(code(&changed(|h| h.base_offset = 3)), invalid);
+        assert_eq!(code(&changed(|h| h.record_count = 3)), invalid);
+        assert_eq!(code(&changed(|h| h.record_count = -1)), invalid);
         assert_eq!(
             code(&changed(|h| h.attributes = h.attributes.with_control())),
-            ErrorCode::INVALID_RECORD
+            invalid
         );
+        assert_eq!(code(&changed(|h| h.producer_id = 3)), invalid);
+        let large = batch(&[[0u8; 60].as_slice(); 20], (-1, -1, -1), 0);
+        assert_eq!(code(&large), ErrorCode::MESSAGE_TOO_LARGE);
+    }
+
+    #[test]
+    fn a_producer_can_not_claim_to_be_the_broker() {
+        let claimed = changed(|h| h.attributes = h.attributes.with_log_append_time());
+        let mut placed = ProducedBatch::check(&claimed, 1000).unwrap();
+        placed.place(1, 0, None);
+        let stored = [placed.head().as_slice(), placed.body()].concat();
+        let header = intact(&stored).expect("right CRC");
         assert_eq!(
-            code(&changed(|h| h.producer_id = 3)),
-            ErrorCode::INVALID_RECORD
-        );
-        assert_eq!(
-            code(&changed(|h| h.attributes.0 |= 7)),
-            ErrorCode::CORRUPT_MESSAGE
-        );
-        assert_eq!(
-            code(&batch(&[[0u8; 60].as_slice(); 20], (-1, -1, -1), 0)),
-            ErrorCode::MESSAGE_TOO_LARGE
+            header.attributes.timestamp_type(),
+            TimestampType::CreateTime
         );
     }
 
     #[test]
     fn append_time_is_written_with_a_right_crc() {
-        let mut placed = ProducedBatch::check(&batch(&[b"a"], (-1, -1, -1), 5), 9, 1000).unwrap();
+        let mut placed = ProducedBatch::check(&batch(&[b"a"], (-1, -1, -1), 5), 1000).unwrap();
         placed.place(42, 7, Some(1234));
         let stored = [placed.head().as_slice(), placed.body()].concat();
         let header = intact(&stored).expect("right CRC");

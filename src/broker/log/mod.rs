@@ -2,6 +2,7 @@
 
 mod batch;
 mod files;
+mod records;
 mod rope;
 mod timestamps;
 
