@@ -7,7 +7,8 @@
 property, fault and soak tests run their long versions. Naming phases runs only those.
 
 Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, tests/python,
-examples/run.sh, tests/install/run.sh. The Kafka phases run again, against a real Kafka, whatever in there
+examples/run.sh, tests/install/run.sh,
+benches/run.py. The Kafka phases run again, against a real Kafka, whatever in there
 mentions OTTLA_TEST_BOOTSTRAP; without that variable the same tests use the embedded broker.
 """
 
@@ -264,6 +265,12 @@ def golden(phase: Phase) -> None:
     phase.run(sys.executable, "tests/golden/java_reads.py")
 
 
+def bench(phase: Phase) -> None:
+    """Every benchmark program of the default cases, with few records: what each did is checked on the broker."""
+    phase.run(sys.executable, "benches/run.py", "--rounds", "1", "--divide", "200")
+    note_check(phase)
+
+
 def cluster(phase: Phase) -> None:
     """The test cluster's own tests: brokers killed, paused, restarted, left behind by nobody."""
     phase.run(sys.executable, CLUSTER.with_name("test_cluster.py"))
@@ -309,6 +316,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("examples", examples, 600, False),
     ("install", install, 300, False),
     ("golden", golden, 300, False),
+    ("bench", bench, 300, False),
     ("cluster", cluster, 300, False),
     ("kafka-4.3.1", on_kafka("4.3.1"), 900, False),
     ("kafka-3.9.1", on_kafka("3.9.1"), 900, False),

@@ -55,12 +55,16 @@ static uint64_t get(const unsigned char *at, int bytes) {
 }
 
 static uint32_t crc32c(const unsigned char *bytes, size_t size) {
+    static uint32_t table[256];
+    for (uint32_t i = 0; i < 256; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 8; bit++) {
+            table[i] = table[i] >> 1 ^ (0x82f63b78u & -(table[i] & 1));
+        }
+    }
     uint32_t crc = ~0u;
     for (size_t i = 0; i < size; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0x82f63b78u & -(crc & 1));
-        }
+        crc = crc >> 8 ^ table[(crc ^ bytes[i]) & 0xff];
     }
     return ~crc;
 }
