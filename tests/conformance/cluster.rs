@@ -182,6 +182,7 @@ fn coordinators(t: &mut Talk) {
 }
 
 fn producer_ids(t: &mut Talk) {
+    t.producer_id();
     for version in 0..=5 {
         t.ask(
             "producer id",

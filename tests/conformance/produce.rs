@@ -260,10 +260,7 @@ fn with_magic(magic: u8) -> Bytes {
 }
 
 fn idempotent(t: &mut Talk) {
-    let request = InitProducerIdRequest::default()
-        .with_transactional_id(None)
-        .with_transaction_timeout_ms(60_000);
-    let id = t.quietly(4, &request).producer_id.0;
+    let id = t.producer_id();
     t.make_topics(&[("conf-produce", 2)], &[]);
     let send = |epoch, sequence| one("conf-produce", good().producer(id, epoch, sequence));
     t.ask("sequence 0", 9, &send(0, 0));

@@ -9,8 +9,8 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest,
-    RequestHeader, ResponseHeader, TopicName,
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, InitProducerIdRequest, ListOffsetsRequest,
+    MetadataRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use uuid::Uuid;
@@ -298,6 +298,22 @@ impl Talk {
     /// Knows this id as the next `ID…`.
     pub fn know(&mut self, id: Uuid) {
         self.ids.push(id);
+    }
+
+    /// A new producer id; a Kafka that has just started first has to get some from its controller.
+    pub fn producer_id(&mut self) -> i64 {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(60_000);
+        let started = Instant::now();
+        loop {
+            let answer = self.quietly(4, &request);
+            if answer.error_code == 0 {
+                return answer.producer_id.0;
+            }
+            assert!(started.elapsed() < LIMIT, "no producer id: {answer:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks for metadata until `good` (name, error, partitions with a leader) says so of every topic.

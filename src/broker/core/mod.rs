@@ -8,6 +8,8 @@ pub(crate) mod offsets;
 pub(crate) mod producer_state;
 pub(crate) mod random;
 pub(crate) mod storage;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topic_config;
 pub(crate) mod topics;
 
