@@ -1,0 +1,191 @@
+//! What is under a directory outlives the broker.
+
+use std::path::{Path, PathBuf};
+
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::*;
+use ottla::ErrorCode;
+use ottla::broker::{Broker, BrokerOptions};
+
+use crate::talk::{text, topic};
+use crate::{batches, client, good, produce, records, send, start};
+
+/// An empty directory that is removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ottla-broker-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Scratch(path)
+    }
+
+    fn broker(&self) -> Broker {
+        start(BrokerOptions::new().directory(&self.0))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .expect("a directory")
+        .map(|e| e.expect("an entry").path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn topics_records_and_offsets_are_found_again() {
+    let scratch = Scratch::new("again");
+    let group = GroupId(text("group"));
+    {
+        let broker = scratch.broker();
+        broker
+            .create_topic("t", 2, &[("retention.ms", "12345")])
+            .expect("a topic");
+        let mut talk = client(&broker, 1);
+        send(&mut talk, "t");
+        send(&mut talk, "t");
+        let partition = OffsetCommitRequestPartition::default()
+            .with_committed_offset(3)
+            .with_committed_metadata(Some(text("a\tb")));
+        let committed = OffsetCommitRequestTopic::default()
+            .with_name(topic("t"))
+            .with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(group.clone())
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![committed]);
+        assert_eq!(
+            talk.quietly(7, &request).topics[0].partitions[0].error_code,
+            0
+        );
+    }
+    let broker = scratch.broker();
+    assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((0, 4)));
+    assert_eq!(broker.offsets("t", 1).expect("an answer"), Some((0, 0)));
+    let mut talk = client(&broker, 1);
+    assert_eq!(records(&mut talk, "t", 0).len(), good().len() * 2);
+    assert_eq!(send(&mut talk, "t"), (0, 4));
+    let asked = OffsetFetchRequestTopic::default()
+        .with_name(topic("t"))
+        .with_partition_indexes(vec![0]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(group)
+        .with_topics(Some(vec![asked]));
+    let found = talk.quietly(5, &request).topics[0].partitions[0].clone();
+    assert_eq!(
+        (
+            found.committed_offset,
+            found.metadata.as_ref().map(|m| m.as_str())
+        ),
+        (3, Some("a\tb"))
+    );
+}
+
+#[test]
+fn duplicates_are_known_after_a_restart() {
+    let scratch = Scratch::new("duplicates");
+    let numbered = |sequence| batches::batch(&["v"], 5).producer(0, 0, sequence).seal();
+    let answer = |broker: &Broker, sequence| {
+        let answer = client(broker, 1).quietly(9, &produce("t", 0, numbered(sequence)));
+        let partition = &answer.responses[0].partition_responses[0];
+        (partition.error_code, partition.base_offset)
+    };
+    {
+        let broker = scratch.broker();
+        broker.create_topic("t", 1, &[]).expect("a topic");
+        assert_eq!(answer(&broker, 0), (0, 0));
+        assert_eq!(answer(&broker, 1), (0, 1));
+    }
+    let broker = scratch.broker();
+    assert_eq!(answer(&broker, 1), (0, 1), "a duplicate");
+    assert_eq!(answer(&broker, 5).0, 45, "a gap");
+    assert_eq!(answer(&broker, 2), (0, 2));
+    let request = InitProducerIdRequest::default().with_transactional_id(None);
+    assert_eq!(
+        client(&broker, 1).quietly(4, &request).producer_id.0,
+        1,
+        "0 is taken"
+    );
+}
+
+#[test]
+fn a_write_that_was_cut_off_is_cut_away() {
+    let scratch = Scratch::new("cut");
+    {
+        let broker = scratch.broker();
+        broker.create_topic("t", 1, &[]).expect("a topic");
+        let mut talk = client(&broker, 1);
+        send(&mut talk, "t");
+        send(&mut talk, "t");
+    }
+    let file = &segments(&scratch.0.join("t-0"))[0];
+    let bytes = std::fs::read(file).expect("a file");
+    std::fs::write(file, &bytes[..bytes.len() - 3]).expect("cut");
+    let broker = scratch.broker();
+    assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((0, 2)));
+    assert_eq!(send(&mut client(&broker, 1), "t"), (0, 2));
+    assert_eq!(
+        std::fs::metadata(file).expect("a file").len() as usize,
+        bytes.len()
+    );
+}
+
+#[test]
+fn segments_roll_and_go_by_size() {
+    let scratch = Scratch::new("roll");
+    let broker = scratch.broker();
+    let configs = [("segment.bytes", "1048576"), ("retention.bytes", "2000000")];
+    broker.create_topic("t", 1, &configs).expect("a topic");
+    let mut talk = client(&broker, 1);
+    let value = "x".repeat(300_000);
+    for i in 0..20 {
+        let answer = talk.quietly(9, &produce("t", 0, batches::batch(&[&value], 5).seal()));
+        assert_eq!(answer.responses[0].partition_responses[0].base_offset, i);
+    }
+    let (first, end) = broker
+        .offsets("t", 0)
+        .expect("an answer")
+        .expect("a partition");
+    assert_eq!((first % 3, end), (0, 20), "three batches fit a segment");
+    assert!(
+        (20 - first) * 300_000 >= 2_000_000,
+        "retention keeps that much"
+    );
+    assert!(first >= 9, "and not much more: from {first}");
+    let got = records(&mut talk, "t", end - 4);
+    assert_eq!(got[..8], (end - 4).to_be_bytes());
+    assert!(got.len() >= 3 * 300_000, "across two files");
+    drop(broker);
+    let broker = scratch.broker();
+    assert_eq!(
+        broker.offsets("t", 0).expect("an answer"),
+        Some((first, end))
+    );
+    assert!(broker.delete_topic("t").expect("deleted"));
+    assert!(!scratch.0.join("t-0").exists());
+}
+
+#[test]
+fn a_file_that_makes_no_sense_is_named() {
+    let scratch = Scratch::new("sense");
+    std::fs::create_dir_all(&scratch.0).expect("a directory");
+    std::fs::write(
+        scratch.0.join("ottla-broker.state"),
+        "ottla-broker\t1\nnonsense\n",
+    )
+    .expect("a file");
+    let error = Broker::start(BrokerOptions::new().directory(&scratch.0)).expect_err("nonsense");
+    assert_eq!(error.code(), ErrorCode::IO);
+    assert!(error.message().contains("line 2"), "{error}");
+}
