@@ -182,6 +182,14 @@ impl<T> Queue<T> {
         self.change(|inner| inner.items.extend(items));
     }
 
+    /// Changes the waiting items in place and tells whoever waits.
+    pub(crate) fn update(&self, f: impl FnOnce(&mut VecDeque<T>)) {
+        self.change(|inner| {
+            f(&mut inner.items);
+            self.settle(inner);
+        });
+    }
+
     /// Ends one wait, present or next.
     pub(crate) fn wake(&self) {
         self.change(|inner| inner.woken = true);

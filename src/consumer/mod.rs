@@ -1,1 +1,24 @@
-//! consumer.
+//! Consuming: reading partitions of topics.
+//!
+//! Two threads share the work. The I/O thread ([`fetcher`]) fetches in the background from all leaders at once and queues
+//! what comes as it came: a chunk for each partition and fetch, compressed and unchecked. The thread that polls
+//! ([`reader`]) checks, decompresses and indexes chunks into a [`Batch`] of views. Between them stands `shared`: the queue,
+//! the [`memory`] account, the assignment with its positions. A position belongs to a generation of its
+//! partition; a seek begins a new one, and what was fetched for an older one is dropped wherever it is met.
+
+mod batch;
+mod chunk;
+mod client;
+mod committed;
+mod event;
+mod fetcher;
+mod memory;
+mod partition;
+mod reader;
+mod shared;
+
+pub use batch::{Batch, Record, Segment};
+pub use client::Consumer;
+pub use event::{Event, EventKind, Polled, Start};
+pub use memory::Buffer;
+pub use shared::PartitionInfo;

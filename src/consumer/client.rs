@@ -1,0 +1,408 @@
+//! The consumer as a program sees it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::event::{Polled, Start};
+use super::fetcher::Fetcher;
+use super::partition::Partition;
+use super::reader::Reader;
+use super::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Reply, Shared};
+use crate::cluster::core::Core;
+use crate::cluster::driver;
+use crate::cluster::engine::Engine;
+use crate::cluster::nodes::Rng;
+use crate::config::ConsumerConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::{Level, LogLine, LogRing};
+use crate::net::io_thread::{check_generation, generation};
+use crate::net::socket::SocketOptions;
+
+/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Reads partitions of topics.
+///
+/// Records are fetched in the background from all leaders at once, and handed out by [`Consumer::poll`]. Every method
+/// may be called from any thread; only two polls at the same time are refused. After a `fork` the child's copy
+/// answers with `FORKED`.
+pub struct Consumer {
+    shared: Option<Arc<Shared>>,
+    reader: Mutex<Reader>,
+    /// The fork generation it was made in.
+    born: u32,
+}
+
+impl Consumer {
+    /// A consumer without an assignment. It connects in the background.
+    ///
+    /// # Errors
+    /// `IO` if the I/O thread cannot be started.
+    pub fn new(config: ConsumerConfig) -> Result<Self> {
+        let born = generation();
+        let common = Arc::new(config.common.clone());
+        let log = Arc::new(LogRing::new(&common.client_id, common.log_level));
+        for note in &common.notes {
+            log.log(Level::Info, "config", note, Instant::now(), SystemTime::now(), || note.clone());
+        }
+        let options = SocketOptions::of(&common);
+        let shared = Arc::new(Shared::new(config, log.clone()));
+        let theirs = shared.clone();
+        driver::spawn(shared.waker.clone(), options, move |now| {
+            Engine::new(Core::new(common, log, Rng::from_os(), now), Fetcher::new(theirs))
+        })?;
+        Ok(Consumer { shared: Some(shared), reader: Mutex::default(), born })
+    }
+
+    /// What every call needs: our side of the client, if it is ours and open.
+    fn shared(&self) -> Result<&Arc<Shared>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) if !shared.is_closed() => Ok(shared),
+            _ => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
+        }
+    }
+
+    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    ///
+    /// # Errors
+    /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
+    pub fn connect(&self, timeout: Duration) -> Result<()> {
+        let shared = self.shared()?;
+        shared.connect_calls.connect(&shared.waker, timeout)
+    }
+
+    fn ask<T>(
+        &self,
+        timeout: Duration,
+        doing: &str,
+        command: impl FnOnce(Instant, Reply<T>) -> Command,
+    ) -> Result<T> {
+        let shared = self.shared()?;
+        let reply = Reply::default();
+        shared.command(command(later(timeout), reply.clone()));
+        reply.wait(timeout.saturating_add(GRACE)).unwrap_or_else(|| {
+            Err(Error::new(ErrorCode::TIMED_OUT, format!("{doing}: no answer within {timeout:.1?}")))
+        })
+    }
+
+    /// Replaces the assignment by these partitions. What was assigned before and still is goes on where it is,
+    /// with what was fetched of it; its start is not looked at.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for a negative partition or offset, an empty topic name, or the same partition twice.
+    pub fn assign(&self, partitions: &[(&str, i32, Start)]) -> Result<()> {
+        let shared = self.shared()?;
+        let mut wanted = BTreeMap::new();
+        for (topic, index, start) in partitions {
+            check(topic, *index, *start)?;
+            if wanted.insert((*topic, *index), *start).is_some() {
+                return Err(Error::argument(format!("assigning {topic}-{index} twice in one call")));
+            }
+        }
+        let mut assignment = shared.assignment();
+        for topic in std::mem::take(&mut assignment.whole).into_keys() {
+            shared.command(Command::NotWhole(topic));
+        }
+        let gone = assignment.retain(|p| wanted.contains_key(&(&*p.topic, p.index)));
+        remove(shared, gone);
+        for ((topic, index), start) in wanted {
+            if let Some(partition) = assignment.add(topic, index) {
+                let generation = partition.restart(start);
+                shared.command(Command::Start { partition, generation, start });
+            }
+        }
+        drop(assignment);
+        shared.purge();
+        Ok(())
+    }
+
+    /// Adds all partitions of a topic to the assignment. Partitions that the topic gets later are added too, and read
+    /// from their beginnings, so that nothing written to them is missed; an event tells of them.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for an empty topic name, or an offset as the start.
+    pub fn assign_topic(&self, topic: &str, start: Start) -> Result<()> {
+        let shared = self.shared()?;
+        check(topic, 0, start)?;
+        if matches!(start, Start::Offset(_)) {
+            return Err(Error::argument(format!(
+                "assigning all of {topic} at one offset: offsets differ by partition; assign each with its own"
+            )));
+        }
+        let topic: Arc<str> = Arc::from(topic);
+        let mut assignment = shared.assignment();
+        assignment.whole.insert(topic.clone(), start);
+        shared.command(Command::Whole { topic, start });
+        Ok(())
+    }
+
+    /// Empties the assignment.
+    pub fn unassign(&self) -> Result<()> {
+        self.assign(&[])
+    }
+
+    /// The assigned partitions, ordered by topic and partition.
+    pub fn assignment(&self) -> Result<Vec<(Arc<str>, i32)>> {
+        Ok(self.shared()?.assignment().iter().map(|p| p.key()).collect())
+    }
+
+    /// Goes on reading a partition somewhere else; what was fetched of it is dropped.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if it is not assigned, or for a negative offset.
+    pub fn seek(&self, topic: &str, partition: i32, start: Start) -> Result<()> {
+        let shared = self.shared()?;
+        check(topic, partition, start)?;
+        let assignment = shared.assignment();
+        let partition = assigned(&assignment, topic, partition)?.clone();
+        let generation = partition.restart(start);
+        shared.command(Command::Start { partition, generation, start });
+        drop(assignment);
+        shared.purge();
+        Ok(())
+    }
+
+    /// Stops handing out and fetching records of partitions; what was fetched of them is kept.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if one of them is not assigned; none is paused then.
+    pub fn pause(&self, partitions: &[(&str, i32)]) -> Result<()> {
+        self.set_paused(partitions, true)
+    }
+
+    /// Goes on with paused partitions.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if one of them is not assigned; none is resumed then.
+    pub fn resume(&self, partitions: &[(&str, i32)]) -> Result<()> {
+        self.set_paused(partitions, false)
+    }
+
+    fn set_paused(&self, partitions: &[(&str, i32)], paused: bool) -> Result<()> {
+        let shared = self.shared()?;
+        let assignment = shared.assignment();
+        let found: Result<Vec<Arc<Partition>>> =
+            partitions.iter().map(|(topic, index)| assigned(&assignment, topic, *index).cloned()).collect();
+        shared.set_paused(&found?, paused);
+        Ok(())
+    }
+
+    /// The partitions that are paused.
+    pub fn paused(&self) -> Result<Vec<(Arc<str>, i32)>> {
+        Ok(self.shared()?.assignment().iter().filter(|p| p.paused()).map(|p| p.key()).collect())
+    }
+
+    /// The offset after the last record that counts as read: records of the batch that was polled last count as
+    /// read once the next is asked for. `None` while the start is being looked up.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the partition is not assigned.
+    pub fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>> {
+        Ok(assigned(&self.shared()?.assignment(), topic, partition)?.position())
+    }
+
+    /// How many offsets the position is behind the end of what can be read, as far as the brokers have told;
+    /// `None` before they have.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the partition is not assigned.
+    pub fn lag(&self, topic: &str, partition: i32) -> Result<Option<i64>> {
+        let shared = self.shared()?;
+        let assignment = shared.assignment();
+        let partition = assigned(&assignment, topic, partition)?;
+        let end = partition.end(shared.read_committed());
+        Ok(partition.position().zip(end).map(|(position, end)| (end - position).max(0)))
+    }
+
+    /// Waits until there is an event or a record, and gives it: events first, then up to `max_records` records (0:
+    /// `max.poll.records`) of whatever has arrived, without waiting for more.
+    ///
+    /// # Errors
+    /// `IN_USE` while another thread polls; `WOKEN` after [`Consumer::wake`]; `CLOSED`; and until the first contact
+    /// with the cluster, once `socket.connection.setup.timeout.ms` is over, why no broker can be reached.
+    pub fn poll(&self, max_records: usize, timeout: Duration) -> Result<Polled> {
+        let shared = self.shared()?;
+        let mut reader = match self.reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    ErrorCode::IN_USE,
+                    "polling: another thread is polling this consumer; poll from one thread at a time",
+                ));
+            }
+        };
+        let max_records = if max_records == 0 { shared.config.max_poll_records } else { max_records };
+        reader.poll(shared, max_records, timeout)
+    }
+
+    /// Ends the wait of the poll that is under way, or of the next one that has to wait.
+    pub fn wake(&self) -> Result<()> {
+        self.shared()?.wake_poll();
+        Ok(())
+    }
+
+    /// A descriptor that is readable while a poll would give something at once. It is owned by the consumer, and only
+    /// to be waited on.
+    ///
+    /// # Errors
+    /// `IO` if the operating system has none left.
+    pub fn descriptor(&self) -> Result<isize> {
+        let made = self.shared()?.items.descriptor();
+        made.map_err(|e| Error::new(ErrorCode::IO, format!("making a descriptor to wait on failed: {e}")))
+    }
+
+    /// The oldest offset of each partition's log, in the order asked for.
+    ///
+    /// # Errors
+    /// The first partition's that failed; `TIMED_OUT` names what was still missing and why.
+    pub fn beginning_offsets(&self, partitions: &[(&str, i32)], timeout: Duration) -> Result<Vec<i64>> {
+        let found = self.offsets(partitions.iter().map(|(topic, index)| (*topic, *index, EARLIEST)), timeout)?;
+        Ok(found.into_iter().map(|f| f.offset).collect())
+    }
+
+    /// The offset after the last record that can be read of each partition (with `read_committed`: the first open
+    /// transaction's), in the order asked for.
+    ///
+    /// # Errors
+    /// As [`Consumer::beginning_offsets`].
+    pub fn end_offsets(&self, partitions: &[(&str, i32)], timeout: Duration) -> Result<Vec<i64>> {
+        let found = self.offsets(partitions.iter().map(|(topic, index)| (*topic, *index, LATEST)), timeout)?;
+        Ok(found.into_iter().map(|f| f.offset).collect())
+    }
+
+    /// Offset and timestamp of the first record at or after a timestamp (milliseconds since 1970) in each partition,
+    /// in the order asked for; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Consumer::beginning_offsets`]; `INVALID_ARGUMENT` for a negative timestamp.
+    pub fn offsets_for_times(
+        &self,
+        partitions: &[(&str, i32, i64)],
+        timeout: Duration,
+    ) -> Result<Vec<Option<(i64, i64)>>> {
+        if let Some((topic, index, time)) = partitions.iter().find(|(_, _, time)| *time < 0) {
+            return Err(Error::argument(format!("looking up {topic}-{index} by time: timestamp {time} is negative")));
+        }
+        let found = self.offsets(partitions.iter().copied(), timeout)?;
+        Ok(found.into_iter().map(|f| (f.offset >= 0).then_some((f.offset, f.timestamp))).collect())
+    }
+
+    fn offsets<'a>(
+        &self,
+        wanted: impl Iterator<Item = (&'a str, i32, i64)>,
+        timeout: Duration,
+    ) -> Result<Vec<FoundOffset>> {
+        let wanted: Result<Vec<(Arc<str>, i32, i64)>> = wanted
+            .map(|(topic, index, time)| {
+                check(topic, index, Start::Reset)?;
+                Ok((Arc::from(topic), index, time))
+            })
+            .collect();
+        let wanted = wanted?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(timeout, "looking up offsets", |deadline, reply| Command::Offsets { wanted, deadline, reply })
+    }
+
+    /// The partitions of a topic, by index.
+    ///
+    /// # Errors
+    /// What the cluster answers for the topic; `TIMED_OUT`.
+    pub fn partitions_for(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionInfo>> {
+        check(topic, 0, Start::Reset)?;
+        let topic = Arc::from(topic);
+        self.ask(timeout, "describing a topic", |deadline, reply| Command::Partitions { topic, deadline, reply })
+    }
+
+    /// Bytes of buffers that polled batches keep from being reused.
+    pub fn held_bytes(&self) -> Result<usize> {
+        Ok(self.shared()?.memory.held())
+    }
+
+    /// Bytes that were fetched and not polled, limited by `fetch.memory.bytes`.
+    pub fn buffered_bytes(&self) -> Result<usize> {
+        Ok(self.shared()?.memory.unread())
+    }
+
+    /// Takes up to `max` log lines, the oldest first.
+    pub fn log_lines(&self, max: usize) -> Result<Vec<LogLine>> {
+        check_generation(self.born)?;
+        let mut lines = Vec::new();
+        if let Some(shared) = &self.shared {
+            shared.log.drain(max, &mut lines);
+        }
+        Ok(lines)
+    }
+
+    /// Ends every call with `CLOSED`, drops what was fetched, and waits until the connections are closed. Batches that
+    /// the program holds stay valid. Closing twice is no error.
+    ///
+    /// # Errors
+    /// `TIMED_OUT` if that takes longer than `timeout`; it goes on in the background.
+    pub fn close(&self, timeout: Duration) -> Result<()> {
+        check_generation(self.born)?;
+        let Some(shared) = &self.shared else { return Ok(()) };
+        if !shared.close() {
+            return Ok(());
+        }
+        let reply = Reply::default();
+        shared.command(Command::Close { reply: reply.clone() });
+        reply.wait(timeout).unwrap_or_else(|| {
+            Err(Error::new(ErrorCode::TIMED_OUT, format!("closing the consumer: not done within {timeout:.1?}")))
+        })
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.take() else { return };
+        if check_generation(self.born).is_err() {
+            // The parent's locks may be held by threads that this process does not have.
+            std::mem::forget(shared);
+            std::mem::forget(std::mem::take(self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)));
+            return;
+        }
+        if shared.close() {
+            shared.command(Command::Close { reply: Reply::default() });
+        }
+    }
+}
+
+/// Far enough for whoever waits for ever.
+fn later(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + driver::FAR * 24 * 365)
+}
+
+fn check(topic: &str, index: i32, start: Start) -> Result<()> {
+    if topic.is_empty() {
+        return Err(Error::argument("the topic's name is empty"));
+    }
+    if index < 0 {
+        return Err(Error::argument(format!("{topic}: partition {index} is negative")));
+    }
+    match start {
+        Start::Offset(n) if n < 0 => Err(Error::argument(format!(
+            "{topic}-{index}: offset {n} is negative; for the log's beginning or end there are starts of their own"
+        ))),
+        Start::Timestamp(n) if n < 0 => Err(Error::argument(format!("{topic}-{index}: timestamp {n} is negative"))),
+        _ => Ok(()),
+    }
+}
+
+fn assigned<'a>(assignment: &'a super::partition::Assignment, topic: &str, index: i32) -> Result<&'a Arc<Partition>> {
+    assignment.get(topic, index).ok_or_else(|| {
+        Error::argument(format!("{topic}-{index} is not assigned to this consumer; assign it first"))
+    })
+}
+
+fn remove(shared: &Shared, gone: Vec<Arc<Partition>>) {
+    for partition in gone {
+        partition.restart(Start::Reset);
+        shared.command(Command::Remove(partition));
+    }
+}

@@ -1,0 +1,87 @@
+//! What a program tells a consumer, and what a poll answers.
+
+use std::sync::Arc;
+
+use super::batch::Batch;
+use crate::error::Error;
+
+/// Where reading a partition starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record the log holds.
+    Earliest,
+    /// After the newest record (with `isolation.level=read_committed`: at the first open transaction).
+    Latest,
+    /// At this offset.
+    Offset(i64),
+    /// At the first record whose timestamp is this or later, in milliseconds since 1970; at the end if there is none.
+    Timestamp(i64),
+    /// As `auto.offset.reset` says.
+    Reset,
+}
+
+/// The answer of a poll.
+#[derive(Debug)]
+pub enum Polled {
+    /// Records.
+    Batch(Batch),
+    /// Something that happened.
+    Event(Event),
+    /// The time is over and nothing was there.
+    Nothing,
+}
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum EventKind {
+    /// A partition's position was moved from [`Event::from`] to [`Event::to`], because the log no longer holds what
+    /// was there: records were lost to this reader.
+    PositionReset = 1,
+    /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+    PartitionStopped = 2,
+    /// A partition cannot be read at present; the attempts go on.
+    PartitionFailing = 3,
+    /// A topic cannot be found or may not be read; the attempts go on.
+    TopicFailing = 4,
+    /// A topic was deleted and created again: its offsets begin anew, at what `auto.offset.reset` says.
+    TopicRecreated = 5,
+    /// A topic that is read whole has grown: partitions [`Event::from`] to [`Event::to`] (exclusive) are read too,
+    /// from their beginnings.
+    PartitionsAdded = 6,
+    /// A broker could not be reached for the whole of `socket.connection.setup.timeout.ms`; the attempts go on.
+    BrokerUnreachable = 7,
+}
+
+/// Something that happened to what is read.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What kind of thing it is.
+    pub kind: EventKind,
+    /// The topic it is about, if it is about one.
+    pub topic: Option<Arc<str>>,
+    /// The partition it is about, or -1.
+    pub partition: i32,
+    /// The position before, or where the trouble is; -1 where there is none.
+    pub from: i64,
+    /// The position after; -1 where there is none.
+    pub to: i64,
+    /// Why, and what to do about it.
+    pub error: Option<Error>,
+}
+
+impl Event {
+    pub(super) fn of_partition(
+        kind: EventKind,
+        topic: &Arc<str>,
+        partition: i32,
+        (from, to): (i64, i64),
+        error: Error,
+    ) -> Self {
+        Event { kind, topic: Some(topic.clone()), partition, from, to, error: Some(error) }
+    }
+
+    pub(super) fn of_topic(kind: EventKind, topic: &Arc<str>, error: Error) -> Self {
+        Event { kind, topic: Some(topic.clone()), partition: -1, from: -1, to: -1, error: Some(error) }
+    }
+}

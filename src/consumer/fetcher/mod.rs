@@ -1,0 +1,273 @@
+//! The I/O thread's part of a consumer: decides what is fetched from whom, and hands on what comes.
+//!
+//! Plain data like every role: events and the time come in, requests go out through the core. By concept:
+//! [`plan`] chooses and sends, [`response`] takes in, [`session`] remembers what each broker was told; [`queries`] looks
+//! offsets up, [`reset`] decides where a partition goes on; [`topics`] and [`calls`] say what their names say.
+
+mod calls;
+mod plan;
+mod queries;
+mod reset;
+mod response;
+mod session;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::calls::Calls;
+use self::queries::{Owner, Queries};
+use self::response::Hint;
+use self::session::Session;
+use self::topics::TopicWatch;
+use super::chunk::Chunk;
+use super::event::Event;
+use super::partition::{Key, Partition};
+use super::shared::{Command, Reply, Shared};
+use crate::cluster::core::{self, Core};
+use crate::cluster::engine::Role;
+use crate::cluster::nodes::Node;
+use crate::error::ErrorCode;
+use crate::protocol::wire::TopicId;
+
+/// What a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    Fetch,
+    Offsets,
+}
+
+/// How far a partition has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The offset to start at is being looked up.
+    Locate,
+    /// Fetched from this offset on.
+    Fetch { next: i64 },
+    /// Not fetched until it is started anew.
+    Stopped,
+}
+
+/// An assigned partition.
+#[derive(Debug)]
+struct Part {
+    partition: Arc<Partition>,
+    generation: u32,
+    step: Step,
+    topic_id: TopicId,
+    leader_epoch: i32,
+    /// Leader epoch of the last batch fetched, by which a broker notices that its log was truncated; -1 if unknown.
+    last_epoch: i32,
+    /// A replica to fetch from instead of the leader (KIP-392), and until when.
+    replica: Option<(i32, Instant)>,
+    not_before: Option<Instant>,
+    failures: u32,
+    /// The trouble that was told last.
+    told: Option<ErrorCode>,
+}
+
+/// A fetch on its way.
+#[derive(Debug)]
+struct InFlight {
+    /// What is still set aside for it.
+    reserved: usize,
+    hints: Vec<Hint>,
+}
+
+/// A broker we fetch from: at most one fetch on its way.
+#[derive(Debug, Default)]
+struct FetchNode {
+    session: Session,
+    /// The partitions fetched from it.
+    members: Vec<Key>,
+    inflight: Option<InFlight>,
+    /// There may be something to send.
+    dirty: bool,
+    retry_at: Option<Instant>,
+    /// After repeated refusals: when the next request goes out, counted from the end of the present answer.
+    pause_until: Option<Instant>,
+    failures: u32,
+    /// That it cannot be reached was told.
+    told: bool,
+}
+
+/// The role of a consumer's client.
+pub(super) struct Fetcher {
+    shared: Arc<Shared>,
+    parts: BTreeMap<Key, Part>,
+    nodes: BTreeMap<i32, FetchNode>,
+    topics: TopicWatch,
+    queries: Queries,
+    calls: Calls,
+    /// There is news of topics to look at; or it is time to, at `watch_at`.
+    unwatched: bool,
+    watch_at: Option<Instant>,
+    /// Which broker a partition is fetched from must be settled anew.
+    unplaced: bool,
+    /// Every broker may have something to send.
+    replan: bool,
+    /// Some broker is left alone until the reader has caught up.
+    waits_for_reader: bool,
+    /// The broker whose fetch went out last.
+    last_served: i32,
+    /// Requests sent, for taking turns.
+    turns: usize,
+    /// On their way to the polling thread.
+    events: Vec<Event>,
+    chunks: Vec<Chunk>,
+    closed: bool,
+}
+
+/// The earlier of two times, where there are any.
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+impl Fetcher {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Fetcher {
+            queries: Queries::new(shared.read_committed()),
+            shared,
+            parts: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            topics: TopicWatch::new(),
+            calls: Calls::default(),
+            unwatched: false,
+            watch_at: None,
+            unplaced: false,
+            replan: false,
+            waits_for_reader: false,
+            last_served: -1,
+            turns: 0,
+            events: Vec::new(),
+            chunks: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// Does what a user's thread asked for.
+    fn obey(&mut self, core: &mut Core<Tag>, now: Instant, command: Command) {
+        match command {
+            Command::Start { partition, generation, start } => self.start(core, partition, generation, start),
+            Command::Remove(partition) => {
+                self.parts.remove(&partition.key());
+                self.unplaced = true;
+                self.forget_unused(core, &partition.topic);
+            }
+            Command::Stop { partition, generation } => {
+                if let Some(part) = self.parts.get_mut(&partition.key()) {
+                    part.generation = generation;
+                    part.step = Step::Stopped;
+                }
+            }
+            Command::Whole { topic, start } => {
+                core.want_topic(&topic);
+                self.topics.entry(topic).or_default().whole = Some((start, None));
+                self.unwatched = true;
+            }
+            Command::NotWhole(topic) => {
+                if let Some(watched) = self.topics.get_mut(&topic) {
+                    watched.whole = None;
+                }
+                self.forget_unused(core, &topic);
+            }
+            Command::Replan => self.replan = true,
+            Command::Offsets { wanted, deadline, reply } => {
+                for (topic, _, _) in &wanted {
+                    core.want_topic(topic);
+                }
+                self.calls.ask_offsets(&mut self.queries, now, wanted, deadline, reply);
+            }
+            Command::Partitions { topic, deadline, reply } => {
+                core.want_topic(&topic);
+                self.calls.ask_partitions(now, topic, deadline, reply);
+            }
+            Command::Close { reply } => self.close(&reply),
+        }
+    }
+
+    fn close(&mut self, reply: &Reply<()>) {
+        self.closed = true;
+        self.parts.clear();
+        self.nodes.clear();
+        self.calls.close(&self.shared.closed_error());
+        self.shared.connect_calls.close();
+        self.shared.items.with(std::collections::VecDeque::clear);
+        reply.give(Ok(()));
+    }
+
+    fn poll_calls(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        let mut answers = Vec::new();
+        let calls = &self.calls;
+        let alive = |owner: &Owner| match owner {
+            Owner::Position { partition, generation, .. } => partition.generation() == *generation,
+            Owner::Call { id, .. } => calls.is_open(*id),
+        };
+        let mut deadline = self.queries.send(core, now, alive, &mut answers);
+        self.take_answers(core, answers);
+        let unreachable = self.shared.unreachable();
+        let mut unused = Vec::new();
+        let calls = self.calls.poll(core, &self.queries, now, unreachable.as_ref(), &mut unused);
+        deadline = earliest(deadline, calls);
+        for topic in unused {
+            self.forget_unused(core, &topic);
+        }
+        earliest(deadline, self.shared.connect_calls.poll(core, now))
+    }
+}
+
+impl Role for Fetcher {
+    type Tag = Tag;
+
+    fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
+        match event {
+            core::Event::FetchPart { node: Node::Id(id), part, .. } => self.on_fetch_part(core, now, id, part),
+            core::Event::Response { node: Node::Id(id), version, body, .. } => {
+                let mut answers = Vec::new();
+                self.queries.answered(core, now, id, version, body, &mut answers);
+                self.take_answers(core, answers);
+                self.replan = true;
+            }
+            core::Event::Failed { node: Node::Id(id), tag: Tag::Fetch, .. } => self.on_fetch_failed(id),
+            core::Event::Failed { node: Node::Id(id), tag: Tag::Offsets, error } => {
+                self.queries.failed(core, now, id, &error);
+                self.replan = true;
+            }
+            core::Event::Metadata => {
+                self.unplaced = true;
+                self.unwatched = true;
+                self.shared.set_unreachable(None);
+            }
+            core::Event::Unreachable(error) => self.shared.set_unreachable(Some(error)),
+            // Requests go to brokers by their id only.
+            core::Event::FetchPart { .. } | core::Event::Response { .. } | core::Event::Failed { .. } => {}
+        }
+    }
+
+    fn poll(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        for command in self.shared.take_commands() {
+            self.obey(core, now, command);
+        }
+        if self.closed {
+            return None;
+        }
+        if std::mem::take(&mut self.unwatched) || self.watch_at.is_some_and(|t| t <= now) {
+            self.watch_at = self.watch_topics(core, now);
+        }
+        let mut deadline = self.watch_at;
+        if std::mem::take(&mut self.unplaced) {
+            self.place(core, now);
+        }
+        deadline = earliest(deadline, self.poll_calls(core, now));
+        deadline = earliest(deadline, self.fetch_all(core, now));
+        self.shared.deliver(&mut self.events, &mut self.chunks);
+        deadline
+    }
+
+    fn finished(&self) -> bool {
+        self.closed
+    }
+}

@@ -1,0 +1,192 @@
+//! Which broker to fetch from, what, and whether there is room for it.
+
+use std::time::Instant;
+
+use super::super::event::{Event, EventKind};
+use super::super::memory::FLOOR;
+use super::super::partition::Key;
+use super::session::Sent;
+use super::{Fetcher, InFlight, Step, Tag, earliest};
+use crate::cluster::core::{Core, Purpose};
+use crate::cluster::nodes::Node;
+use crate::error::Error;
+use crate::net::rpc::Call;
+use crate::protocol::fetch::{self, FetchRequest};
+use crate::protocol::wire::TopicId;
+
+impl Fetcher {
+    /// Puts each partition with the broker it is to be fetched from: its leader, or a replica nearer to us.
+    pub(super) fn place(&mut self, core: &Core<Tag>, now: Instant) {
+        for node in self.nodes.values_mut() {
+            node.members.clear();
+            node.dirty = true;
+        }
+        for (key, part) in &mut self.parts {
+            let known = core.topics.known(&key.0);
+            let Some(meta) = known.and_then(|m| m.partitions.get(usize::try_from(key.1).ok()?)) else { continue };
+            if part.leader_epoch != meta.leader_epoch {
+                part.leader_epoch = meta.leader_epoch;
+                part.not_before = None;
+            }
+            part.topic_id = known.map_or(TopicId::default(), |m| m.id);
+            let replica = part.replica.filter(|(_, until)| now < *until).map(|(id, _)| id);
+            let replica = replica.filter(|id| core.brokers().any(|(known, _)| known == *id));
+            if replica.is_none() {
+                part.replica = None;
+            }
+            let node = replica.unwrap_or(meta.leader);
+            if node >= 0 {
+                self.nodes.entry(node).or_default().members.push(key.clone());
+            }
+        }
+        self.nodes.retain(|_, node| !node.members.is_empty() || node.inflight.is_some());
+    }
+
+    /// Sends a fetch to every broker that has none on its way and something to fetch.
+    pub(super) fn fetch_all(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        if self.waits_for_reader && !self.shared.memory.armed() {
+            self.waits_for_reader = false;
+            self.replan = true;
+        }
+        if std::mem::take(&mut self.replan) {
+            self.nodes.values_mut().for_each(|node| node.dirty = true);
+        }
+        let mut deadline = None;
+        let idle = self.nodes.iter().filter(|(_, node)| node.inflight.is_none());
+        let due: Vec<i32> = idle
+            .filter(|(_, node)| {
+                let due = node.dirty || node.retry_at.is_some_and(|t| t <= now);
+                if !due {
+                    deadline = earliest(deadline, node.retry_at);
+                }
+                due
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        // Where memory is scarce, whoever comes first gets it: not always the same.
+        let first = due.iter().position(|id| *id > self.last_served).unwrap_or(0);
+        for id in due.iter().skip(first).chain(due.iter().take(first)) {
+            deadline = earliest(deadline, self.fetch_from(core, now, *id));
+        }
+        deadline
+    }
+
+    /// Sends a fetch to a broker if there is something to fetch; says when to try again if that depends on time.
+    fn fetch_from(&mut self, core: &mut Core<Tag>, now: Instant, id: i32) -> Option<Instant> {
+        let node = self.nodes.get_mut(&id)?;
+        node.retry_at = None;
+        // A lookup that is about to be answered may add more to fetch; a fetch sent before could be parked.
+        if node.members.is_empty() || self.queries.asks(id) {
+            node.dirty = false;
+            return None;
+        }
+        let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
+            if let Some(error) = core.hopeless(now, Node::Id(id))
+                && !node.told
+            {
+                node.told = true;
+                self.events.push(broker_event(error));
+            }
+            return core.retry_at(Node::Id(id));
+        };
+        let mut version = match core.version(conn, fetch::KEY, fetch::VERSIONS) {
+            Ok(version) => version,
+            Err(e) => {
+                node.dirty = false;
+                node.retry_at = Some(now + core.config.retry_backoff_max);
+                if !node.told {
+                    node.told = true;
+                    self.events.push(broker_event(e));
+                }
+                return node.retry_at;
+            }
+        };
+        node.told = false;
+        let max_partition = self.shared.config.max_partition_fetch_bytes.min(self.shared.memory.cap());
+        let mut wanted: Vec<(Key, Sent)> = Vec::with_capacity(node.members.len());
+        let mut full = false;
+        let mut retry_at = None;
+        for key in &node.members {
+            let Some(part) = self.parts.get(key) else { continue };
+            let Step::Fetch { next } = part.step else { continue };
+            if part.partition.paused() {
+                continue;
+            }
+            if let Some(t) = part.not_before.filter(|t| *t > now) {
+                retry_at = earliest(retry_at, Some(t));
+                continue;
+            }
+            // The reader is behind with this one. The others of this broker wait with it: fetched without it, they
+            // could park the connection for `fetch.max.wait.ms`, and this one with them.
+            if part.partition.unread() > max_partition {
+                full = true;
+                break;
+            }
+            if part.topic_id == TopicId::default() {
+                version = version.min(fetch::TOPIC_ID_VERSION - 1);
+            }
+            let sent = Sent {
+                topic_id: part.topic_id,
+                offset: next,
+                leader_epoch: part.leader_epoch,
+                last_epoch: part.last_epoch,
+                max_bytes: i32::try_from(max_partition).unwrap_or(i32::MAX),
+                generation: part.generation,
+            };
+            wanted.push((key.clone(), sent));
+        }
+        node.dirty = false;
+        node.retry_at = retry_at;
+        if wanted.is_empty() && !full {
+            return retry_at;
+        }
+        let share = (self.shared.memory.cap() / self.nodes.len().max(1)).max(FLOOR);
+        let config = &self.shared.config;
+        let most = wanted.len().saturating_mul(max_partition).min(config.fetch_max_bytes).min(share);
+        let reserved = if full { None } else { self.shared.memory.reserve(most) };
+        let Some(reserved) = reserved else {
+            self.waits_for_reader = true;
+            // False means that the reader went on meanwhile.
+            return if self.shared.memory.arm() { retry_at } else { Some(now) };
+        };
+        let Some(node) = self.nodes.get_mut(&id) else { return None };
+        self.last_served = id;
+        if !wanted.is_empty() {
+            let turn = self.turns % wanted.len();
+            self.turns = self.turns.wrapping_add(1);
+            wanted.rotate_left(turn);
+        }
+        let plan = node.session.plan(version, wanted);
+        let request = FetchRequest {
+            max_wait_ms: i32::try_from(config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX),
+            min_bytes: i32::try_from(config.fetch_min_bytes).unwrap_or(i32::MAX),
+            max_bytes: i32::try_from(reserved).unwrap_or(i32::MAX),
+            read_committed: self.shared.read_committed(),
+            session_id: plan.session_id,
+            session_epoch: plan.epoch,
+            topics: plan.topics,
+            forgotten: plan.forgotten,
+            rack: config.common.client_rack.as_deref().unwrap_or(""),
+        };
+        match Call::fetch(&core.config.client_id, version) {
+            Ok(mut call) => {
+                fetch::write_request(&mut call.frame.meta, version, &request);
+                call.frame.finish();
+                let timeout = core.config.request_timeout;
+                core.send(now, conn, call, timeout, Tag::Fetch, true);
+                node.inflight = Some(InFlight { reserved, hints: Vec::new() });
+            }
+            Err(e) => {
+                self.shared.memory.unreserve(reserved);
+                node.session.failed();
+                self.events.push(broker_event(e));
+            }
+        }
+        retry_at
+    }
+}
+
+fn broker_event(error: Error) -> Event {
+    let kind = EventKind::BrokerUnreachable;
+    Event { kind, topic: None, partition: -1, from: -1, to: -1, error: Some(error) }
+}

@@ -1,0 +1,187 @@
+//! Topics: what is in the way of reading them, those that are read whole, those that were created anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::event::{Event, EventKind, Start};
+use super::super::shared::Command;
+use super::{Fetcher, Tag, earliest};
+use crate::cluster::core::Core;
+use crate::cluster::metadata::TopicState;
+use crate::error::{Error, ErrorCode};
+use crate::protocol::wire::TopicId;
+
+/// A topic that was just created is not known to every broker at once, so that it is unknown is told only after this.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is remembered of a topic besides what the cluster tells.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// Read whole: where it starts, and up to which partition that is done (`None` before the first answer).
+    pub(super) whole: Option<(Start, Option<i32>)>,
+    /// The trouble that was told last.
+    told: Option<ErrorCode>,
+    /// The id its offsets belong to.
+    id: Option<TopicId>,
+}
+
+/// A broker's refusal in words, with advice where there is some.
+pub(super) fn refusal(code: ErrorCode, doing: &str, who: &str) -> Error {
+    let advice = match code {
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => "; the user needs the ACL operations Describe and Read on this topic",
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "; the user lacks an ACL on the cluster",
+        ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => "; the topic's records are of a format that has no timestamps",
+        ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => "; the broker cannot give this topic's compression to this client",
+        ErrorCode::KAFKA_STORAGE_ERROR => "; the broker has trouble with its disk",
+        ErrorCode::CORRUPT_MESSAGE => "; the records on the broker's disk are damaged",
+        _ => "",
+    };
+    Error::new(code, format!("{doing}: {who} answered {}{advice}", code.name()))
+}
+
+/// What is in the way of reading a partition, as far as metadata tells. Without trouble, or while it is too early to
+/// call it that, when to look again.
+pub(super) fn topic_problem(
+    core: &Core<Tag>,
+    now: Instant,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<Instant>, Error> {
+    match core.topics.get(topic) {
+        Some(TopicState::Missing { code, since }) => {
+            if code.is_retriable() && now < *since + PATIENCE {
+                return Ok(Some(*since + PATIENCE));
+            }
+            let advice = match *code {
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                    "; check its name, or create it (brokers do that by themselves only where \
+                     auto.create.topics.enable is set)"
+                }
+                ErrorCode::TOPIC_AUTHORIZATION_FAILED => "; the user needs the ACL operations Describe and Read on it",
+                ErrorCode::INVALID_TOPIC_EXCEPTION => {
+                    "; topic names have 1 to 249 of the characters a-z A-Z 0-9 . _ -"
+                }
+                _ => "",
+            };
+            let code = *code;
+            Err(Error::new(code, format!("topic '{topic}' cannot be read: the brokers answered {}{advice}", code.name())))
+        }
+        Some(TopicState::Known(meta)) if usize::try_from(partition).is_ok_and(|i| i >= meta.partitions.len()) => {
+            Err(Error::new(
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                format!(
+                    "{topic}-{partition} does not exist: the topic has {} partitions, counted from 0",
+                    meta.partitions.len()
+                ),
+            ))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Fetcher {
+    /// Looks at each topic that is read: trouble is told once, growth of whole topics followed, re-creation noticed.
+    pub(super) fn watch_topics(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        let mut deadline = None;
+        let mut grown = Vec::new();
+        let mut anew = Vec::new();
+        for (name, watched) in &mut self.topics {
+            match topic_problem(core, now, name, 0) {
+                Ok(again) => deadline = earliest(deadline, again),
+                Err(e) if watched.told == Some(e.code()) => {}
+                Err(e) => {
+                    watched.told = Some(e.code());
+                    self.events.push(Event::of_topic(EventKind::TopicFailing, name, e));
+                }
+            }
+            let Some(meta) = core.topics.known(name) else { continue };
+            watched.told = None;
+            let count = meta.partitions.len() as i32;
+            if let Some((start, done)) = &mut watched.whole
+                && done.is_none_or(|done| done < count)
+            {
+                grown.push((name.clone(), *start, *done, count));
+                *done = Some(count);
+            }
+            if meta.id != TopicId::default() {
+                if watched.id.is_some_and(|id| id != meta.id) {
+                    anew.push(name.clone());
+                }
+                watched.id = Some(meta.id);
+            }
+        }
+        for (name, start, done, count) in grown {
+            self.grow(core, now, &name, start, done, count);
+        }
+        for name in anew {
+            self.begin_anew(core, now, &name);
+        }
+        deadline
+    }
+
+    /// Assigns the partitions of a topic from `done` on that is read whole.
+    fn grow(&mut self, core: &mut Core<Tag>, now: Instant, name: &Arc<str>, start: Start, done: Option<i32>, count: i32) {
+        let shared = self.shared.clone();
+        let mut starts = Vec::new();
+        {
+            let mut assignment = shared.assignment();
+            if !assignment.whole.contains_key(name) {
+                return;
+            }
+            let start = if done.is_some() { Start::Earliest } else { start };
+            for index in done.unwrap_or(0)..count {
+                if let Some(partition) = assignment.add(name, index) {
+                    let generation = partition.restart(start);
+                    starts.push(Command::Start { partition, generation, start });
+                }
+            }
+        }
+        for command in starts {
+            self.obey(core, now, command);
+        }
+        if let Some(done) = done {
+            let kind = EventKind::PartitionsAdded;
+            let (from, to) = (i64::from(done), i64::from(count));
+            self.events.push(Event { kind, topic: Some(name.clone()), partition: -1, from, to, error: None });
+        }
+    }
+
+    /// A topic was deleted and created again: the offsets of its old life mean nothing in the new one.
+    fn begin_anew(&mut self, core: &mut Core<Tag>, now: Instant, name: &Arc<str>) {
+        let policy = self.shared.config.auto_offset_reset.name();
+        let text = format!(
+            "topic '{name}' was deleted and created again; its offsets begin anew, and it is read as \
+             auto.offset.reset={policy} says"
+        );
+        let error = Error::new(ErrorCode::INCONSISTENT_TOPIC_ID, text);
+        self.events.push(Event::of_topic(EventKind::TopicRecreated, name, error));
+        let of_topic: Vec<_> =
+            self.parts.range((name.clone(), 0)..=(name.clone(), i32::MAX)).map(|(_, p)| p.partition.clone()).collect();
+        for partition in of_topic {
+            let Some(generation) = self.parts.get(&partition.key()).map(|p| p.generation) else { continue };
+            // If the user has sought meanwhile, that is what counts.
+            if partition.end_generation(generation).is_some() {
+                let generation = partition.restart(Start::Reset);
+                self.obey(core, now, Command::Start { partition, generation, start: Start::Reset });
+            }
+        }
+        self.shared.purge();
+    }
+
+    /// Lets go of a topic that nobody reads or asks about any more.
+    pub(super) fn forget_unused(&mut self, core: &mut Core<Tag>, name: &str) {
+        let read = self.topics.get(name).is_some_and(|w| w.whole.is_some());
+        let key = (Arc::from(name), 0);
+        let assigned = self.parts.range(key..).next().is_some_and(|((topic, _), _)| **topic == *name);
+        if !read && !assigned {
+            self.topics.remove(name);
+            if !self.queries.uses(name) && !self.calls.uses(name) {
+                core.topics.forget(name);
+            }
+        }
+    }
+}
+
+/// Topics by name.
+pub(super) type TopicWatch = BTreeMap<Arc<str>, Watched>;

@@ -1,0 +1,423 @@
+//! The polling thread's part: checks, decompresses and indexes what was fetched.
+//!
+//! Nothing here holds a lock that the I/O thread needs while it works on bytes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Segment};
+use super::chunk::{Chunk, Data, Open, Source};
+use super::event::{Event, EventKind, Polled};
+use super::memory::Buffer;
+use super::partition::Partition;
+use super::shared::{Command, Item, Shared};
+use crate::error::{Error, ErrorCode, Result};
+use crate::memory::PoolBuf;
+use crate::protocol::compress::{Codec, decompress};
+use crate::protocol::record::{BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, verify_crc};
+use crate::queue::Drained;
+
+/// Encoded bytes of records that one poll delivers at most (one larger record passes): enough that calls cost
+/// nothing beside them, and few enough that a batch is still in the processor's cache when it is read.
+const MAX_POLL_BYTES: usize = 4 << 20;
+/// A buffer that batches are decompressed into, one behind the other, is closed once it holds this much.
+const SCRATCH_FULL: usize = 1 << 20;
+
+/// What the polls of one consumer keep from one to the next.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// Chunks taken from the queue and not finished.
+    work: VecDeque<Chunk>,
+    /// Stale chunks, to be dropped outside the queue's lock.
+    stale: Vec<Chunk>,
+    /// Partitions of the batch delivered last.
+    delivered: Vec<Arc<Partition>>,
+    /// Keys of control records.
+    control: ColumnSet,
+}
+
+/// Why filling a batch from a chunk ended.
+enum Filled {
+    /// Everything in it was delivered or passed over.
+    Done,
+    /// The batch is as large as it may get.
+    Full,
+    /// The rest of it cannot be read.
+    Broken(Event),
+}
+
+/// Where the records of the segment under way lie.
+enum Place {
+    Buffer(Buffer),
+    /// In [`Filling::scratch`].
+    Scratch,
+}
+
+/// The segment under way: rows from `first` on.
+struct Under {
+    place: Place,
+    first: usize,
+    timestamp_type: TimestampType,
+    leader_epoch: i32,
+}
+
+/// A batch being filled.
+struct Filling<'a> {
+    shared: &'a Shared,
+    batch: Batch,
+    max_records: usize,
+    bytes_left: usize,
+    /// Batches decompressed one behind the other.
+    scratch: Option<PoolBuf>,
+    under: Option<Under>,
+}
+
+impl Reader {
+    pub(super) fn poll(&mut self, shared: &Shared, max_records: usize, timeout: Duration) -> Result<Polled> {
+        for partition in self.delivered.drain(..) {
+            partition.advance();
+        }
+        let start = Instant::now();
+        loop {
+            if shared.is_closed() {
+                return Err(shared.closed_error());
+            }
+            if let Some(error) = shared.unreachable() {
+                return Err(error);
+            }
+            let mut event = None;
+            let left = timeout.saturating_sub(start.elapsed());
+            let drained = shared.items.take_with(left, |items| self.take(shared, items, max_records, &mut event));
+            for chunk in self.stale.drain(..) {
+                shared.discard(chunk);
+            }
+            match drained {
+                Drained::Items(_) => {}
+                Drained::TimedOut => return Ok(Polled::Nothing),
+                Drained::Woken if shared.was_woken() => {
+                    return Err(Error::new(ErrorCode::WOKEN, "the poll was woken by another thread"));
+                }
+                Drained::Woken => {}
+                Drained::Closed => return Err(shared.closed_error()),
+            }
+            if let Some(event) = event {
+                return Ok(Polled::Event(event));
+            }
+            match self.fill(shared, max_records) {
+                batch if batch.is_empty() => {}
+                batch => return Ok(Polled::Batch(batch)),
+            }
+        }
+    }
+
+    /// Takes an event, or chunks until they hold enough records; under the queue's lock.
+    fn take(
+        &mut self,
+        shared: &Shared,
+        items: &mut VecDeque<Item>,
+        max_records: usize,
+        event: &mut Option<Event>,
+    ) -> usize {
+        let (mut taken, mut records) = (0, 0);
+        while records < max_records {
+            match items.pop_front() {
+                Some(Item::Event(e)) if taken == 0 => {
+                    *event = Some(e);
+                    return 1;
+                }
+                Some(Item::Event(e)) => {
+                    items.push_front(Item::Event(e));
+                    break;
+                }
+                Some(Item::Chunk(chunk)) if chunk.is_stale() => self.stale.push(chunk),
+                Some(Item::Chunk(chunk)) if chunk.partition.paused() => shared.stash(chunk),
+                Some(Item::Chunk(chunk)) => {
+                    records += chunk.records_left;
+                    self.work.push_back(chunk);
+                }
+                None => break,
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Makes a batch of the work; what is left of it goes back to the queue's front.
+    fn fill(&mut self, shared: &Shared, max_records: usize) -> Batch {
+        let mut filling = Filling {
+            shared,
+            batch: Batch::take(),
+            max_records,
+            bytes_left: MAX_POLL_BYTES,
+            scratch: None,
+            under: None,
+        };
+        let mut event = None;
+        while let Some(mut chunk) = self.work.pop_front() {
+            let before = filling.batch.len();
+            let filled = filling.fill(&mut chunk, &mut self.control);
+            filling.close(&mut chunk);
+            chunk.partition.delivered(chunk.generation, chunk.min_offset);
+            if filling.batch.len() > before || matches!(filled, Filled::Done) {
+                self.delivered.push(chunk.partition.clone());
+            }
+            match filled {
+                Filled::Done => shared.discard(chunk),
+                Filled::Full => {
+                    shared.release_read(&mut chunk);
+                    self.work.push_front(chunk);
+                    break;
+                }
+                Filled::Broken(e) => {
+                    let (partition, generation) = (chunk.partition.clone(), chunk.generation);
+                    shared.discard(chunk);
+                    if let Some(generation) = partition.end_generation(generation) {
+                        shared.command(Command::Stop { partition, generation });
+                        event = Some(e);
+                    }
+                    break;
+                }
+            }
+        }
+        let batch = filling.batch;
+        if !self.work.is_empty() || event.is_some() {
+            shared.give_back(&mut self.work, event);
+        }
+        batch
+    }
+}
+
+impl Filling<'_> {
+    fn rows_left(&self) -> usize {
+        self.max_records.saturating_sub(self.batch.len())
+    }
+
+    fn fill(&mut self, chunk: &mut Chunk, control: &mut ColumnSet) -> Filled {
+        let buffer = match chunk.data.take() {
+            None => return Filled::Done,
+            Some(Data::Fresh(buf)) => self.shared.memory.hold(buf),
+            Some(Data::Shared(buffer)) => buffer,
+        };
+        chunk.data = Some(Data::Shared(buffer.clone()));
+        loop {
+            if self.rows_left() == 0 || self.bytes_left == 0 {
+                return Filled::Full;
+            }
+            if chunk.open.is_some() {
+                match self.index(chunk, &buffer) {
+                    Ok(true) => continue,
+                    Ok(false) => return Filled::Full,
+                    Err(e) => return Filled::Broken(self.broken(chunk, &e)),
+                }
+            }
+            match self.open(chunk, &buffer, control) {
+                Ok(true) => {}
+                Ok(false) => return Filled::Done,
+                Err(e) => return Filled::Broken(self.broken(chunk, &e)),
+            }
+        }
+    }
+
+    /// Opens the next batch that has something to deliver; false if there is none.
+    fn open(&mut self, chunk: &mut Chunk, buffer: &Buffer, control: &mut ColumnSet) -> Result<bool> {
+        loop {
+            let rest = buffer.get(chunk.at..).unwrap_or_default();
+            let Some(header) = BatchHeader::parse(rest)? else { return Ok(false) };
+            let Some(batch) = rest.get(..header.total_len()) else { return Ok(false) };
+            let next_offset = header.last_offset().saturating_add(1);
+            if header.last_offset() >= chunk.min_offset {
+                if self.shared.config.check_crcs {
+                    verify_crc(batch)?;
+                }
+                if !self.passes_over(chunk, &header, &batch[HEADER_LEN..], control)? {
+                    let records = chunk.at + HEADER_LEN..chunk.at + header.total_len();
+                    let (source, cursor) = self.expand(chunk, buffer, records, &header)?;
+                    chunk.at += header.total_len();
+                    chunk.open = Some(Open {
+                        source,
+                        cursor,
+                        next_offset,
+                        leader_epoch: header.partition_leader_epoch,
+                        timestamp_type: header.attributes.timestamp_type(),
+                    });
+                    return Ok(true);
+                }
+                chunk.min_offset = next_offset;
+            }
+            let count = usize::try_from(header.record_count).unwrap_or(0);
+            chunk.records_left = chunk.records_left.saturating_sub(count);
+            chunk.at += header.total_len();
+        }
+    }
+
+    /// True for batches whose records are not for the user.
+    fn passes_over(
+        &self,
+        chunk: &mut Chunk,
+        header: &BatchHeader,
+        records: &[u8],
+        scratch: &mut ColumnSet,
+    ) -> Result<bool> {
+        let control = header.attributes.is_control();
+        if self.shared.read_committed() {
+            let marker = if control { marker(header, records, scratch)? } else { None };
+            if chunk.aborted.passes_over(header, marker) {
+                return Ok(true);
+            }
+        }
+        Ok(control)
+    }
+
+    /// Where a batch's records lie uncompressed, and a cursor before the first of them.
+    fn expand(
+        &mut self,
+        chunk: &mut Chunk,
+        buffer: &Buffer,
+        records: std::ops::Range<usize>,
+        header: &BatchHeader,
+    ) -> Result<(Source, RecordCursor)> {
+        let codec = header.attributes.codec()?;
+        if codec == Codec::None {
+            return Ok((Source::Chunk, RecordCursor::open(buffer, records, header)?));
+        }
+        if self.scratch.as_ref().is_some_and(|s| s.len() >= SCRATCH_FULL) {
+            self.close(chunk);
+        }
+        let compressed = buffer.get(records).unwrap_or_default();
+        let scratch = self.scratch.get_or_insert_with(|| PoolBuf::with_capacity(compressed.len().saturating_mul(2)));
+        let start = scratch.len();
+        decompress(codec, compressed, scratch, self.shared.config.decompression_max_bytes)?;
+        let cursor = RecordCursor::open(scratch, start..scratch.len(), header)?;
+        Ok((Source::Scratch, cursor))
+    }
+
+    /// Indexes what it may of the open batch; false if the batch being filled is full.
+    fn index(&mut self, chunk: &mut Chunk, buffer: &Buffer) -> Result<bool> {
+        let rows_left = self.rows_left();
+        if let Some(open) = &chunk.open
+            && !self.continues_segment(open, buffer)
+        {
+            self.end_segment(chunk);
+        }
+        let Some(open) = &mut chunk.open else { return Ok(true) };
+        let bytes: &[u8] = match (&open.source, &self.scratch) {
+            (Source::Scratch, Some(scratch)) => scratch,
+            (Source::Expanded(expanded), _) => expanded,
+            _ => buffer,
+        };
+        let columns = &mut self.batch.columns;
+        let first = columns.rows();
+        let (bytes_before, records_before) = (open.cursor.bytes_left(), open.cursor.records_left());
+        let added = open.cursor.index(bytes, columns, rows_left, self.bytes_left, chunk.min_offset)?;
+        self.bytes_left = self.bytes_left.saturating_sub(bytes_before - open.cursor.bytes_left());
+        chunk.records_left = chunk.records_left.saturating_sub(records_before - open.cursor.records_left());
+        if added > 0 {
+            let under = self.under.get_or_insert_with(|| Under {
+                place: match &open.source {
+                    Source::Chunk => Place::Buffer(buffer.clone()),
+                    Source::Expanded(expanded) => Place::Buffer(expanded.clone()),
+                    Source::Scratch => Place::Scratch,
+                },
+                first,
+                timestamp_type: open.timestamp_type,
+                leader_epoch: -1,
+            });
+            under.leader_epoch = open.leader_epoch;
+        }
+        let done = open.cursor.is_done();
+        if done {
+            chunk.min_offset = open.next_offset;
+            chunk.open = None;
+        } else if let Some(last) = columns.offsets.get(first..).and_then(<[i64]>::last) {
+            chunk.min_offset = last.saturating_add(1);
+        }
+        Ok(done)
+    }
+
+    /// True if the open batch's records may become rows of the segment under way.
+    fn continues_segment(&self, open: &Open, buffer: &Buffer) -> bool {
+        let Some(under) = &self.under else { return true };
+        let same_place = match (&under.place, &open.source) {
+            (Place::Buffer(place), Source::Chunk) => place.is_same(buffer),
+            (Place::Buffer(place), Source::Expanded(expanded)) => place.is_same(expanded),
+            (Place::Scratch, Source::Scratch) => true,
+            _ => false,
+        };
+        same_place && under.timestamp_type == open.timestamp_type
+    }
+
+    /// Finishes the segment under way.
+    fn end_segment(&mut self, chunk: &mut Chunk) {
+        let Some(under) = self.under.take() else { return };
+        let buffer = match under.place {
+            Place::Buffer(buffer) => buffer,
+            Place::Scratch => match self.freeze(chunk) {
+                Some(buffer) => buffer,
+                None => return,
+            },
+        };
+        let partition = &chunk.partition;
+        self.batch.segments.push(Segment {
+            topic: partition.topic.clone(),
+            partition: partition.index,
+            buffer,
+            rows: under.first..self.batch.columns.rows(),
+            timestamp_type: under.timestamp_type,
+            leader_epoch: under.leader_epoch,
+        });
+    }
+
+    /// Makes the scratch buffer one that the user and the open batch may share.
+    fn freeze(&mut self, chunk: &mut Chunk) -> Option<Buffer> {
+        let buffer = self.shared.memory.hold(self.scratch.take()?);
+        if let Some(open) = &mut chunk.open
+            && matches!(open.source, Source::Scratch)
+        {
+            open.source = Source::Expanded(buffer.clone());
+        }
+        Some(buffer)
+    }
+
+    /// Finishes the segment under way, and what was decompressed.
+    fn close(&mut self, chunk: &mut Chunk) {
+        self.end_segment(chunk);
+        match &chunk.open {
+            Some(Open { source: Source::Scratch, .. }) => {
+                self.freeze(chunk);
+            }
+            _ => self.scratch = None,
+        }
+    }
+
+    /// Says what is wrong with the batch that comes next, and how to go on.
+    fn broken(&self, chunk: &Chunk, cause: &Error) -> Event {
+        let (topic, partition, at) = (&chunk.partition.topic, chunk.partition.index, chunk.min_offset);
+        let next = match &chunk.open {
+            Some(open) => Some(open.next_offset),
+            None => match chunk.data.as_ref().map(|data| BatchHeader::parse(data.bytes().get(chunk.at..).unwrap_or_default())) {
+                Some(Ok(Some(header))) if header.last_offset() >= at => Some(header.last_offset().saturating_add(1)),
+                _ => None,
+            },
+        };
+        let skip = match next {
+            Some(next) => format!("to skip this batch, seek to offset {next}"),
+            None => "to skip it, seek to an offset behind it".to_owned(),
+        };
+        let message = format!(
+            "reading {topic}-{partition} at offset {at}: {}; nothing more of this partition is delivered; {skip}; \
+             to fetch it again, seek to offset {at}",
+            cause.message()
+        );
+        let error = Error::new(cause.code(), message);
+        Event::of_partition(EventKind::PartitionStopped, topic, partition, (at, next.unwrap_or(-1)), error)
+    }
+}
+
+/// What a control batch says.
+fn marker(header: &BatchHeader, records: &[u8], scratch: &mut ColumnSet) -> Result<Option<ControlType>> {
+    scratch.clear();
+    let mut cursor = RecordCursor::open(records, 0..records.len(), header)?;
+    cursor.index(records, scratch, 1, usize::MAX, i64::MIN)?;
+    Ok(scratch.key(records, 0).and_then(ControlType::parse))
+}

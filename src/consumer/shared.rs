@@ -1,0 +1,342 @@
+//! What the user's threads and the I/O thread share of one consumer.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::chunk::Chunk;
+use super::event::{Event, Start};
+use super::memory::FetchMemory;
+use super::partition::{Assignment, Partition};
+use crate::cluster::connect::ConnectCalls;
+use crate::cluster::driver::Waker;
+use crate::config::{ConsumerConfig, IsolationLevel};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::LogRing;
+use crate::queue::Queue;
+
+/// What a poll finds; all events lie before all chunks.
+#[derive(Debug)]
+pub(super) enum Item {
+    Event(Event),
+    Chunk(Chunk),
+}
+
+/// Timestamps that ask ListOffsets for a log's beginning and end.
+pub(super) const EARLIEST: i64 = -2;
+pub(super) const LATEST: i64 = -1;
+
+/// What ListOffsets answers: offset and timestamp of a record; the offset is -1 where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FoundOffset {
+    pub(super) offset: i64,
+    pub(super) timestamp: i64,
+}
+
+/// One partition of a topic, as the cluster tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionInfo {
+    /// The partition's index.
+    pub partition: i32,
+    /// The leader's broker id, or -1 while there is none.
+    pub leader: i32,
+    /// The leader's epoch, or -1.
+    pub leader_epoch: i32,
+    /// Broker ids of all replicas.
+    pub replicas: Vec<i32>,
+    /// Broker ids of the replicas in sync.
+    pub isr: Vec<i32>,
+}
+
+/// What the user's threads ask of the I/O thread.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Fetches a partition from here on; it may be new.
+    Start { partition: Arc<Partition>, generation: u32, start: Start },
+    /// No longer fetches a partition.
+    Remove(Arc<Partition>),
+    /// No longer fetches what cannot be read, until it is started again.
+    Stop { partition: Arc<Partition>, generation: u32 },
+    /// Fetches a topic whole.
+    Whole { topic: Arc<str>, start: Start },
+    /// No longer looks for new partitions of a topic.
+    NotWhole(Arc<str>),
+    /// Partitions were paused or resumed.
+    Replan,
+    /// Looks offsets up: topic, partition, timestamp.
+    Offsets { wanted: Vec<(Arc<str>, i32, i64)>, deadline: Instant, reply: Reply<Vec<FoundOffset>> },
+    /// Describes a topic.
+    Partitions { topic: Arc<str>, deadline: Instant, reply: Reply<Vec<PartitionInfo>> },
+    /// Ends the client.
+    Close { reply: Reply<()> },
+}
+
+/// The answer to a call, waited for by the caller and given once.
+#[derive(Debug)]
+pub(super) struct Reply<T>(Arc<(Mutex<Option<Result<T>>>, Condvar)>);
+
+impl<T> Clone for Reply<T> {
+    fn clone(&self) -> Self {
+        Reply(self.0.clone())
+    }
+}
+
+impl<T> Default for Reply<T> {
+    fn default() -> Self {
+        Reply(Arc::new((Mutex::new(None), Condvar::new())))
+    }
+}
+
+impl<T> Reply<T> {
+    pub(super) fn give(&self, result: Result<T>) {
+        let (slot, given) = &*self.0;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(result);
+        given.notify_all();
+    }
+
+    /// True if nobody waits for it any more.
+    pub(super) fn is_orphaned(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// Waits for the answer; `None` if it does not come in time.
+    pub(super) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
+        let (slot, given) = &*self.0;
+        let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut slot, _) =
+            given.wait_timeout_while(slot, timeout, |s| s.is_none()).unwrap_or_else(PoisonError::into_inner);
+        slot.take()
+    }
+}
+
+/// One consumer.
+pub(super) struct Shared {
+    pub(super) config: ConsumerConfig,
+    pub(super) log: Arc<LogRing>,
+    pub(super) memory: FetchMemory,
+    pub(super) items: Queue<Item>,
+    pub(super) waker: Waker,
+    pub(super) connect_calls: ConnectCalls,
+    assignment: Mutex<Assignment>,
+    commands: Mutex<Vec<Command>>,
+    /// Chunks of paused partitions. Locked only while the queue's lock is held, where it matters which side a chunk
+    /// is on.
+    stashed: Mutex<VecDeque<Chunk>>,
+    /// Why no broker could be reached, until the first contact.
+    unreachable: Mutex<Option<Error>>,
+    closed: AtomicBool,
+    /// The user asked for a poll to be woken; the queue is also woken to tell that no broker can be reached.
+    wake_asked: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(config: ConsumerConfig, log: Arc<LogRing>) -> Self {
+        Shared {
+            memory: FetchMemory::new(config.fetch_memory_bytes),
+            config,
+            log,
+            items: Queue::default(),
+            waker: Waker::default(),
+            connect_calls: ConnectCalls::default(),
+            assignment: Mutex::default(),
+            commands: Mutex::default(),
+            stashed: Mutex::default(),
+            unreachable: Mutex::default(),
+            closed: AtomicBool::new(false),
+            wake_asked: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn read_committed(&self) -> bool {
+        self.config.isolation_level == IsolationLevel::ReadCommitted
+    }
+
+    /// The assignment. Commands that follow from a change of it are given while it is locked, so that the I/O thread
+    /// sees them in the order of the changes.
+    pub(super) fn assignment(&self) -> MutexGuard<'_, Assignment> {
+        lock(&self.assignment)
+    }
+
+    /// Asks something of the I/O thread.
+    pub(super) fn command(&self, command: Command) {
+        lock(&self.commands).push(command);
+        self.waker.wake();
+    }
+
+    pub(super) fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut *lock(&self.commands))
+    }
+
+    /// Hands events and chunks to the polling thread: one lock and at most one wake-up for all of them.
+    pub(super) fn deliver(&self, events: &mut Vec<Event>, chunks: &mut Vec<Chunk>) {
+        if events.is_empty() && chunks.is_empty() {
+            return;
+        }
+        self.items.update(|items| {
+            let before = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+            for (i, event) in events.drain(..).enumerate() {
+                items.insert(before + i, Item::Event(event));
+            }
+            items.extend(chunks.drain(..).map(Item::Chunk));
+        });
+    }
+
+    /// Puts back what a poll could not use up; under the queue's lock it goes where it belongs by now.
+    pub(super) fn give_back(&self, work: &mut VecDeque<Chunk>, event: Option<Event>) {
+        let mut stale = Vec::new();
+        self.items.with(|items| {
+            let mut at = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+            if let Some(event) = event {
+                items.insert(at, Item::Event(event));
+                at += 1;
+            }
+            while let Some(chunk) = work.pop_back() {
+                if chunk.is_stale() {
+                    stale.push(chunk);
+                } else if chunk.partition.paused() {
+                    self.stash_front(chunk);
+                } else {
+                    items.insert(at, Item::Chunk(chunk));
+                }
+            }
+        });
+        for chunk in stale {
+            self.discard(chunk);
+        }
+    }
+
+    /// Keeps a paused partition's chunk. Called with the queue locked.
+    pub(super) fn stash(&self, chunk: Chunk) {
+        let wake = self.memory.stash(chunk.charged);
+        lock(&self.stashed).push_back(chunk);
+        if wake {
+            self.waker.wake();
+        }
+    }
+
+    fn stash_front(&self, chunk: Chunk) {
+        let wake = self.memory.stash(chunk.charged);
+        lock(&self.stashed).push_front(chunk);
+        if wake {
+            self.waker.wake();
+        }
+    }
+
+    /// Pauses or resumes partitions; what was fetched of them is kept aside, or comes back to the front.
+    pub(super) fn set_paused(&self, partitions: &[Arc<Partition>], paused: bool) {
+        self.items.update(|items| {
+            for partition in partitions {
+                partition.set_paused(paused);
+            }
+            if paused {
+                for item in std::mem::take(items) {
+                    match item {
+                        Item::Chunk(chunk) if chunk.partition.paused() => self.stash(chunk),
+                        item => items.push_back(item),
+                    }
+                }
+            } else {
+                let at = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+                let mut stashed = lock(&self.stashed);
+                for chunk in std::mem::take(&mut *stashed).into_iter().rev() {
+                    if chunk.partition.paused() {
+                        stashed.push_front(chunk);
+                    } else {
+                        self.memory.unstash(chunk.charged);
+                        items.insert(at, Item::Chunk(chunk));
+                    }
+                }
+            }
+        });
+        self.command(Command::Replan);
+    }
+
+    /// Drops what was fetched for an earlier life of its partition.
+    pub(super) fn purge(&self) {
+        let mut stale = Vec::new();
+        self.items.with(|items| {
+            for item in std::mem::take(items) {
+                match item {
+                    Item::Chunk(chunk) if chunk.is_stale() => stale.push(chunk),
+                    item => items.push_back(item),
+                }
+            }
+            let mut stashed = lock(&self.stashed);
+            for chunk in std::mem::take(&mut *stashed) {
+                if chunk.is_stale() {
+                    self.memory.unstash(chunk.charged);
+                    stale.push(chunk);
+                } else {
+                    stashed.push_back(chunk);
+                }
+            }
+        });
+        for chunk in stale {
+            self.discard(chunk);
+        }
+    }
+
+    /// Drops a chunk and counts its bytes as read.
+    pub(super) fn discard(&self, chunk: Chunk) {
+        self.release(&chunk.partition, chunk.charged);
+    }
+
+    /// Counts what was delivered of a chunk as read.
+    pub(super) fn release_read(&self, chunk: &mut Chunk) {
+        let left = chunk.charged.min(chunk.bytes_left());
+        let read = chunk.charged - left;
+        chunk.charged = left;
+        self.release(&chunk.partition, read);
+    }
+
+    fn release(&self, partition: &Partition, n: usize) {
+        partition.take_unread(n);
+        if self.memory.release(n) {
+            self.waker.wake();
+        }
+    }
+
+    pub(super) fn set_unreachable(&self, error: Option<Error>) {
+        let tell = error.is_some();
+        *lock(&self.unreachable) = error;
+        if tell {
+            self.items.wake();
+        }
+    }
+
+    /// Why polls fail, until the first contact.
+    pub(super) fn unreachable(&self) -> Option<Error> {
+        lock(&self.unreachable).clone()
+    }
+
+    /// Ends one poll's wait.
+    pub(super) fn wake_poll(&self) {
+        self.wake_asked.store(true, Ordering::Release);
+        self.items.wake();
+    }
+
+    /// True once for each [`Shared::wake_poll`].
+    pub(super) fn was_woken(&self) -> bool {
+        self.wake_asked.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends every call; true for the first caller.
+    pub(super) fn close(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        self.items.close();
+        first
+    }
+
+    pub(super) fn closed_error(&self) -> Error {
+        Error::new(ErrorCode::CLOSED, "the consumer is closed")
+    }
+}
