@@ -114,7 +114,10 @@ impl<'a> Record<'a> {
 impl Batch {
     /// An empty batch on recycled memory.
     pub(super) fn take() -> Self {
-        Batch { segments: Vec::new(), columns: Columns::take() }
+        Batch {
+            segments: Vec::new(),
+            columns: Columns::take(),
+        }
     }
 
     /// Number of records.
@@ -140,15 +143,23 @@ impl Batch {
     /// The record at `row`; `None` past the end.
     pub fn record(&self, row: usize) -> Option<Record<'_>> {
         let at = self.segments.partition_point(|s| s.rows.end <= row);
-        self.segments.get(at).map(|segment| Record { segment, columns: &self.columns, row })
+        self.segments.get(at).map(|segment| Record {
+            segment,
+            columns: &self.columns,
+            row,
+        })
     }
 
     /// The records in their order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let columns: &ColumnSet = &self.columns;
-        self.segments
-            .iter()
-            .flat_map(move |segment| segment.rows.clone().map(move |row| Record { segment, columns, row }))
+        self.segments.iter().flat_map(move |segment| {
+            segment.rows.clone().map(move |row| Record {
+                segment,
+                columns,
+                row,
+            })
+        })
     }
 
     /// Bytes of the buffers this batch keeps from being reused. Batches may share a buffer.
@@ -168,7 +179,9 @@ impl Batch {
     /// buffer with them.
     #[must_use]
     pub fn compact(self) -> Batch {
-        let Some(like) = self.segments.first().map(|s| s.buffer.clone()) else { return self };
+        let Some(like) = self.segments.first().map(|s| s.buffer.clone()) else {
+            return self;
+        };
         let mut columns = Columns::take();
         let mut out = PoolBuf::with_capacity(self.payload_bytes());
         for segment in &self.segments {
@@ -198,7 +211,11 @@ impl Batch {
         let headers: usize = self
             .segments
             .iter()
-            .flat_map(|s| s.rows.clone().map(move |row| headers_region(&s.buffer, &self.columns, row).len()))
+            .flat_map(|s| {
+                s.rows
+                    .clone()
+                    .map(move |row| headers_region(&s.buffer, &self.columns, row).len())
+            })
             .sum();
         strings + headers
     }
@@ -209,7 +226,9 @@ fn headers_region(buf: &[u8], columns: &ColumnSet, row: usize) -> Range<usize> {
     let start = columns.header_start.get(row).map_or(0, |n| *n as usize);
     let mut at = start;
     for _ in 0..2 * columns.header_count.get(row).copied().unwrap_or(0).max(0) {
-        let Some(len) = read_varint(buf, &mut at) else { break };
+        let Some(len) = read_varint(buf, &mut at) else {
+            break;
+        };
         at += usize::try_from(len).unwrap_or(0);
     }
     start..at.min(buf.len())

@@ -19,17 +19,26 @@ pub(super) struct Scan {
     pub(super) records: usize,
     /// A header makes no sense; everything before it does.
     pub(super) broken: bool,
+    /// Where the last whole batch ends.
+    pub(super) end: usize,
 }
 
 /// Reads the 61 bytes in front of each batch; nothing else is touched, so that the I/O thread stays fast.
 pub(super) fn scan(bytes: &[u8]) -> Scan {
-    let mut scan = Scan { next: None, epoch: -1, records: 0, broken: false };
+    let mut scan = Scan {
+        next: None,
+        epoch: -1,
+        records: 0,
+        broken: false,
+        end: 0,
+    };
     for batch in Batches::new(bytes) {
         match batch {
             Ok(batch) => {
                 scan.next = Some(batch.header.last_offset().saturating_add(1));
                 scan.epoch = batch.header.partition_leader_epoch;
                 scan.records += usize::try_from(batch.header.record_count).unwrap_or(0);
+                scan.end = batch.range.end;
             }
             Err(_) => scan.broken = true,
         }
@@ -114,10 +123,16 @@ impl Chunk {
     /// Bytes that a poll has still to look at.
     pub(super) fn bytes_left(&self) -> usize {
         let own = match &self.open {
-            Some(Open { source: Source::Chunk, cursor, .. }) => cursor.bytes_left(),
+            Some(Open {
+                source: Source::Chunk,
+                cursor,
+                ..
+            }) => cursor.bytes_left(),
             _ => 0,
         };
-        own + self.data.as_ref().map_or(0, |data| data.bytes().len() - self.at.min(data.bytes().len()))
+        own + self.data.as_ref().map_or(0, |data| {
+            data.bytes().len() - self.at.min(data.bytes().len())
+        })
     }
 
     /// True if it belongs to an earlier life of its partition.

@@ -44,15 +44,29 @@ impl Consumer {
         let common = Arc::new(config.common.clone());
         let log = Arc::new(LogRing::new(&common.client_id, common.log_level));
         for note in &common.notes {
-            log.log(Level::Info, "config", note, Instant::now(), SystemTime::now(), || note.clone());
+            log.log(
+                Level::Info,
+                "config",
+                note,
+                Instant::now(),
+                SystemTime::now(),
+                || note.clone(),
+            );
         }
         let options = SocketOptions::of(&common);
         let shared = Arc::new(Shared::new(config, log.clone()));
         let theirs = shared.clone();
         driver::spawn(shared.waker.clone(), options, move |now| {
-            Engine::new(Core::new(common, log, Rng::from_os(), now), Fetcher::new(theirs))
+            Engine::new(
+                Core::new(common, log, Rng::from_os(), now),
+                Fetcher::new(theirs),
+            )
         })?;
-        Ok(Consumer { shared: Some(shared), reader: Mutex::default(), born })
+        Ok(Consumer {
+            shared: Some(shared),
+            reader: Mutex::default(),
+            born,
+        })
     }
 
     /// What every call needs: our side of the client, if it is ours and open.
@@ -82,9 +96,14 @@ impl Consumer {
         let shared = self.shared()?;
         let reply = Reply::default();
         shared.command(command(later(timeout), reply.clone()));
-        reply.wait(timeout.saturating_add(GRACE)).unwrap_or_else(|| {
-            Err(Error::new(ErrorCode::TIMED_OUT, format!("{doing}: no answer within {timeout:.1?}")))
-        })
+        reply
+            .wait(timeout.saturating_add(GRACE))
+            .unwrap_or_else(|| {
+                Err(Error::new(
+                    ErrorCode::TIMED_OUT,
+                    format!("{doing}: no answer within {timeout:.1?}"),
+                ))
+            })
     }
 
     /// Replaces the assignment by these partitions. What was assigned before and still is goes on where it is,
@@ -98,7 +117,9 @@ impl Consumer {
         for (topic, index, start) in partitions {
             check(topic, *index, *start)?;
             if wanted.insert((*topic, *index), *start).is_some() {
-                return Err(Error::argument(format!("assigning {topic}-{index} twice in one call")));
+                return Err(Error::argument(format!(
+                    "assigning {topic}-{index} twice in one call"
+                )));
             }
         }
         let mut assignment = shared.assignment();
@@ -110,7 +131,11 @@ impl Consumer {
         for ((topic, index), start) in wanted {
             if let Some(partition) = assignment.add(topic, index) {
                 let generation = partition.restart(start);
-                shared.command(Command::Start { partition, generation, start });
+                shared.command(Command::Start {
+                    partition,
+                    generation,
+                    start,
+                });
             }
         }
         drop(assignment);
@@ -145,7 +170,12 @@ impl Consumer {
 
     /// The assigned partitions, ordered by topic and partition.
     pub fn assignment(&self) -> Result<Vec<(Arc<str>, i32)>> {
-        Ok(self.shared()?.assignment().iter().map(|p| p.key()).collect())
+        Ok(self
+            .shared()?
+            .assignment()
+            .iter()
+            .map(|p| p.key())
+            .collect())
     }
 
     /// Goes on reading a partition somewhere else; what was fetched of it is dropped.
@@ -158,7 +188,11 @@ impl Consumer {
         let assignment = shared.assignment();
         let partition = assigned(&assignment, topic, partition)?.clone();
         let generation = partition.restart(start);
-        shared.command(Command::Start { partition, generation, start });
+        shared.command(Command::Start {
+            partition,
+            generation,
+            start,
+        });
         drop(assignment);
         shared.purge();
         Ok(())
@@ -183,15 +217,23 @@ impl Consumer {
     fn set_paused(&self, partitions: &[(&str, i32)], paused: bool) -> Result<()> {
         let shared = self.shared()?;
         let assignment = shared.assignment();
-        let found: Result<Vec<Arc<Partition>>> =
-            partitions.iter().map(|(topic, index)| assigned(&assignment, topic, *index).cloned()).collect();
+        let found: Result<Vec<Arc<Partition>>> = partitions
+            .iter()
+            .map(|(topic, index)| assigned(&assignment, topic, *index).cloned())
+            .collect();
         shared.set_paused(&found?, paused);
         Ok(())
     }
 
     /// The partitions that are paused.
     pub fn paused(&self) -> Result<Vec<(Arc<str>, i32)>> {
-        Ok(self.shared()?.assignment().iter().filter(|p| p.paused()).map(|p| p.key()).collect())
+        Ok(self
+            .shared()?
+            .assignment()
+            .iter()
+            .filter(|p| p.paused())
+            .map(|p| p.key())
+            .collect())
     }
 
     /// The offset after the last record that counts as read: records of the batch that was polled last count as
@@ -213,7 +255,10 @@ impl Consumer {
         let assignment = shared.assignment();
         let partition = assigned(&assignment, topic, partition)?;
         let end = partition.end(shared.read_committed());
-        Ok(partition.position().zip(end).map(|(position, end)| (end - position).max(0)))
+        Ok(partition
+            .position()
+            .zip(end)
+            .map(|(position, end)| (end - position).max(0)))
     }
 
     /// Waits until there is an event or a record, and gives it: events first, then up to `max_records` records (0:
@@ -234,7 +279,11 @@ impl Consumer {
                 ));
             }
         };
-        let max_records = if max_records == 0 { shared.config.max_poll_records } else { max_records };
+        let max_records = if max_records == 0 {
+            shared.config.max_poll_records
+        } else {
+            max_records
+        };
         reader.poll(shared, max_records, timeout)
     }
 
@@ -251,15 +300,29 @@ impl Consumer {
     /// `IO` if the operating system has none left.
     pub fn descriptor(&self) -> Result<isize> {
         let made = self.shared()?.items.descriptor();
-        made.map_err(|e| Error::new(ErrorCode::IO, format!("making a descriptor to wait on failed: {e}")))
+        made.map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("making a descriptor to wait on failed: {e}"),
+            )
+        })
     }
 
     /// The oldest offset of each partition's log, in the order asked for.
     ///
     /// # Errors
     /// The first partition's that failed; `TIMED_OUT` names what was still missing and why.
-    pub fn beginning_offsets(&self, partitions: &[(&str, i32)], timeout: Duration) -> Result<Vec<i64>> {
-        let found = self.offsets(partitions.iter().map(|(topic, index)| (*topic, *index, EARLIEST)), timeout)?;
+    pub fn beginning_offsets(
+        &self,
+        partitions: &[(&str, i32)],
+        timeout: Duration,
+    ) -> Result<Vec<i64>> {
+        let found = self.offsets(
+            partitions
+                .iter()
+                .map(|(topic, index)| (*topic, *index, EARLIEST)),
+            timeout,
+        )?;
         Ok(found.into_iter().map(|f| f.offset).collect())
     }
 
@@ -269,7 +332,12 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::beginning_offsets`].
     pub fn end_offsets(&self, partitions: &[(&str, i32)], timeout: Duration) -> Result<Vec<i64>> {
-        let found = self.offsets(partitions.iter().map(|(topic, index)| (*topic, *index, LATEST)), timeout)?;
+        let found = self.offsets(
+            partitions
+                .iter()
+                .map(|(topic, index)| (*topic, *index, LATEST)),
+            timeout,
+        )?;
         Ok(found.into_iter().map(|f| f.offset).collect())
     }
 
@@ -284,10 +352,15 @@ impl Consumer {
         timeout: Duration,
     ) -> Result<Vec<Option<(i64, i64)>>> {
         if let Some((topic, index, time)) = partitions.iter().find(|(_, _, time)| *time < 0) {
-            return Err(Error::argument(format!("looking up {topic}-{index} by time: timestamp {time} is negative")));
+            return Err(Error::argument(format!(
+                "looking up {topic}-{index} by time: timestamp {time} is negative"
+            )));
         }
         let found = self.offsets(partitions.iter().copied(), timeout)?;
-        Ok(found.into_iter().map(|f| (f.offset >= 0).then_some((f.offset, f.timestamp))).collect())
+        Ok(found
+            .into_iter()
+            .map(|f| (f.offset >= 0).then_some((f.offset, f.timestamp)))
+            .collect())
     }
 
     fn offsets<'a>(
@@ -305,7 +378,13 @@ impl Consumer {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(timeout, "looking up offsets", |deadline, reply| Command::Offsets { wanted, deadline, reply })
+        self.ask(timeout, "looking up offsets", |deadline, reply| {
+            Command::Offsets {
+                wanted,
+                deadline,
+                reply,
+            }
+        })
     }
 
     /// The partitions of a topic, by index.
@@ -315,7 +394,13 @@ impl Consumer {
     pub fn partitions_for(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionInfo>> {
         check(topic, 0, Start::Reset)?;
         let topic = Arc::from(topic);
-        self.ask(timeout, "describing a topic", |deadline, reply| Command::Partitions { topic, deadline, reply })
+        self.ask(timeout, "describing a topic", |deadline, reply| {
+            Command::Partitions {
+                topic,
+                deadline,
+                reply,
+            }
+        })
     }
 
     /// Bytes of buffers that polled batches keep from being reused.
@@ -345,29 +430,44 @@ impl Consumer {
     /// `TIMED_OUT` if that takes longer than `timeout`; it goes on in the background.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         check_generation(self.born)?;
-        let Some(shared) = &self.shared else { return Ok(()) };
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
         if !shared.close() {
             return Ok(());
         }
         let reply = Reply::default();
-        shared.command(Command::Close { reply: reply.clone() });
+        shared.command(Command::Close {
+            reply: reply.clone(),
+        });
         reply.wait(timeout).unwrap_or_else(|| {
-            Err(Error::new(ErrorCode::TIMED_OUT, format!("closing the consumer: not done within {timeout:.1?}")))
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("closing the consumer: not done within {timeout:.1?}"),
+            ))
         })
     }
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
         if check_generation(self.born).is_err() {
             // The parent's locks may be held by threads that this process does not have.
             std::mem::forget(shared);
-            std::mem::forget(std::mem::take(self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)));
+            std::mem::forget(std::mem::take(
+                self.reader
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner),
+            ));
             return;
         }
         if shared.close() {
-            shared.command(Command::Close { reply: Reply::default() });
+            shared.command(Command::Close {
+                reply: Reply::default(),
+            });
         }
     }
 }
@@ -375,7 +475,8 @@ impl Drop for Consumer {
 /// Far enough for whoever waits for ever.
 fn later(timeout: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(timeout).unwrap_or(now + driver::FAR * 24 * 365)
+    now.checked_add(timeout)
+        .unwrap_or(now + driver::FAR * 24 * 365)
 }
 
 fn check(topic: &str, index: i32, start: Start) -> Result<()> {
@@ -383,20 +484,30 @@ fn check(topic: &str, index: i32, start: Start) -> Result<()> {
         return Err(Error::argument("the topic's name is empty"));
     }
     if index < 0 {
-        return Err(Error::argument(format!("{topic}: partition {index} is negative")));
+        return Err(Error::argument(format!(
+            "{topic}: partition {index} is negative"
+        )));
     }
     match start {
         Start::Offset(n) if n < 0 => Err(Error::argument(format!(
             "{topic}-{index}: offset {n} is negative; for the log's beginning or end there are starts of their own"
         ))),
-        Start::Timestamp(n) if n < 0 => Err(Error::argument(format!("{topic}-{index}: timestamp {n} is negative"))),
+        Start::Timestamp(n) if n < 0 => Err(Error::argument(format!(
+            "{topic}-{index}: timestamp {n} is negative"
+        ))),
         _ => Ok(()),
     }
 }
 
-fn assigned<'a>(assignment: &'a super::partition::Assignment, topic: &str, index: i32) -> Result<&'a Arc<Partition>> {
+fn assigned<'a>(
+    assignment: &'a super::partition::Assignment,
+    topic: &str,
+    index: i32,
+) -> Result<&'a Arc<Partition>> {
     assignment.get(topic, index).ok_or_else(|| {
-        Error::argument(format!("{topic}-{index} is not assigned to this consumer; assign it first"))
+        Error::argument(format!(
+            "{topic}-{index} is not assigned to this consumer; assign it first"
+        ))
     })
 }
 

@@ -17,11 +17,18 @@ impl Aborted {
     /// From a fetch response's list of (producer id, first offset).
     pub(super) fn new(mut list: Vec<(i64, i64)>) -> Self {
         list.sort_unstable_by_key(|(_, first)| std::cmp::Reverse(*first));
-        Aborted { upcoming: list, active: HashSet::new() }
+        Aborted {
+            upcoming: list,
+            active: HashSet::new(),
+        }
     }
 
     /// Follows a batch; true if its records are to be left out. `marker` is what a control batch says.
-    pub(super) fn passes_over(&mut self, header: &BatchHeader, marker: Option<ControlType>) -> bool {
+    pub(super) fn passes_over(
+        &mut self,
+        header: &BatchHeader,
+        marker: Option<ControlType>,
+    ) -> bool {
         if header.producer_id < 0 {
             return false;
         }
@@ -68,14 +75,23 @@ mod tests {
         // Producer 7 aborts twice, 8 commits in between, 9 is not transactional.
         let mut aborted = Aborted::new(vec![(7, 20), (7, 3)]);
         let abort = Some(ControlType::Abort);
-        assert!(!aborted.passes_over(&batch(7, 0, 2, true), None), "an earlier, committed transaction");
+        assert!(
+            !aborted.passes_over(&batch(7, 0, 2, true), None),
+            "an earlier, committed transaction"
+        );
         assert!(!aborted.passes_over(&batch(7, 2, 1, true), Some(ControlType::Commit)));
         assert!(aborted.passes_over(&batch(7, 3, 2, true), None));
         assert!(!aborted.passes_over(&batch(8, 5, 2, true), None));
-        assert!(!aborted.passes_over(&batch(7, 7, 2, false), None), "not part of the transaction");
+        assert!(
+            !aborted.passes_over(&batch(7, 7, 2, false), None),
+            "not part of the transaction"
+        );
         assert!(aborted.passes_over(&batch(7, 9, 1, true), None));
         assert!(!aborted.passes_over(&batch(7, 10, 1, true), abort));
-        assert!(!aborted.passes_over(&batch(7, 11, 1, true), None), "after its marker");
+        assert!(
+            !aborted.passes_over(&batch(7, 11, 1, true), None),
+            "after its marker"
+        );
         assert!(aborted.passes_over(&batch(7, 20, 1, true), None));
         assert!(!aborted.passes_over(&batch(-1, 21, 1, false), None));
         assert!(!aborted.passes_over(&batch(7, 22, 1, true), abort));

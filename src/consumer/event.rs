@@ -78,10 +78,24 @@ impl Event {
         (from, to): (i64, i64),
         error: Error,
     ) -> Self {
-        Event { kind, topic: Some(topic.clone()), partition, from, to, error: Some(error) }
+        Event {
+            kind,
+            topic: Some(topic.clone()),
+            partition,
+            from,
+            to,
+            error: Some(error),
+        }
     }
 
     pub(super) fn of_topic(kind: EventKind, topic: &Arc<str>, error: Error) -> Self {
-        Event { kind, topic: Some(topic.clone()), partition: -1, from: -1, to: -1, error: Some(error) }
+        Event {
+            kind,
+            topic: Some(topic.clone()),
+            partition: -1,
+            from: -1,
+            to: -1,
+            error: Some(error),
+        }
     }
 }

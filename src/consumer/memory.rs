@@ -49,7 +49,8 @@ impl FetchMemory {
 
     /// Bytes that a poll could deliver.
     fn deliverable(&self) -> usize {
-        self.unread().saturating_sub(self.stashed.load(Ordering::SeqCst))
+        self.unread()
+            .saturating_sub(self.stashed.load(Ordering::SeqCst))
     }
 
     /// Bytes of buffers the user holds.
@@ -124,7 +125,10 @@ impl FetchMemory {
     /// Makes a buffer one that the user may hold.
     pub(super) fn hold(&self, buf: PoolBuf) -> Buffer {
         self.held.fetch_add(buf.capacity(), Ordering::Relaxed);
-        Buffer(Arc::new(Held { buf, gauge: self.held.clone() }))
+        Buffer(Arc::new(Held {
+            buf,
+            gauge: self.held.clone(),
+        }))
     }
 }
 
@@ -159,7 +163,10 @@ impl Buffer {
     /// An empty buffer like this one, counted by the same consumer once it is shared.
     pub(super) fn sibling(&self, buf: PoolBuf) -> Buffer {
         self.0.gauge.fetch_add(buf.capacity(), Ordering::Relaxed);
-        Buffer(Arc::new(Held { buf, gauge: self.0.gauge.clone() }))
+        Buffer(Arc::new(Held {
+            buf,
+            gauge: self.0.gauge.clone(),
+        }))
     }
 }
 
@@ -190,7 +197,11 @@ mod tests {
         assert_eq!(m.reserve(CAP), Some(CAP / 2));
         m.add(CAP / 2);
         m.unreserve(CAP / 2);
-        assert_eq!(m.reserve(CAP), None, "all is taken, and something can be read");
+        assert_eq!(
+            m.reserve(CAP),
+            None,
+            "all is taken, and something can be read"
+        );
         assert!(!m.release(CAP / 2 - 1), "nobody waits");
         assert_eq!(m.reserve(CAP), Some(CAP / 2 - 1));
     }

@@ -39,7 +39,11 @@ impl Partition {
         Partition {
             topic,
             index,
-            place: Mutex::new(Place { generation: 0, position: None, next: None }),
+            place: Mutex::new(Place {
+                generation: 0,
+                position: None,
+                next: None,
+            }),
             paused: AtomicBool::new(false),
             unread: AtomicUsize::new(0),
             high_watermark: AtomicI64::new(-1),
@@ -139,7 +143,11 @@ impl Partition {
     pub(super) fn end(&self, read_committed: bool) -> Option<i64> {
         let high_watermark = self.high_watermark.load(Ordering::Relaxed);
         let last_stable = self.last_stable.load(Ordering::Relaxed);
-        let end = if read_committed && last_stable >= 0 { last_stable } else { high_watermark };
+        let end = if read_committed && last_stable >= 0 {
+            last_stable
+        } else {
+            high_watermark
+        };
         (end >= 0).then_some(end)
     }
 }

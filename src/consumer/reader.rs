@@ -15,7 +15,9 @@ use super::shared::{Command, Item, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
-use crate::protocol::record::{BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, verify_crc};
+use crate::protocol::record::{
+    BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, verify_crc,
+};
 use crate::queue::Drained;
 
 /// Encoded bytes of records that one poll delivers at most (one larger record passes): enough that calls cost
@@ -74,7 +76,12 @@ struct Filling<'a> {
 }
 
 impl Reader {
-    pub(super) fn poll(&mut self, shared: &Shared, max_records: usize, timeout: Duration) -> Result<Polled> {
+    pub(super) fn poll(
+        &mut self,
+        shared: &Shared,
+        max_records: usize,
+        timeout: Duration,
+    ) -> Result<Polled> {
         for partition in self.delivered.drain(..) {
             partition.advance();
         }
@@ -88,7 +95,9 @@ impl Reader {
             }
             let mut event = None;
             let left = timeout.saturating_sub(start.elapsed());
-            let drained = shared.items.take_with(left, |items| self.take(shared, items, max_records, &mut event));
+            let drained = shared.items.take_with(left, |items| {
+                self.take(shared, items, max_records, &mut event)
+            });
             for chunk in self.stale.drain(..) {
                 shared.discard(chunk);
             }
@@ -96,7 +105,10 @@ impl Reader {
                 Drained::Items(_) => {}
                 Drained::TimedOut => return Ok(Polled::Nothing),
                 Drained::Woken if shared.was_woken() => {
-                    return Err(Error::new(ErrorCode::WOKEN, "the poll was woken by another thread"));
+                    return Err(Error::new(
+                        ErrorCode::WOKEN,
+                        "the poll was woken by another thread",
+                    ));
                 }
                 Drained::Woken => {}
                 Drained::Closed => return Err(shared.closed_error()),
@@ -158,7 +170,9 @@ impl Reader {
             let before = filling.batch.len();
             let filled = filling.fill(&mut chunk, &mut self.control);
             filling.close(&mut chunk);
-            chunk.partition.delivered(chunk.generation, chunk.min_offset);
+            chunk
+                .partition
+                .delivered(chunk.generation, chunk.min_offset);
             if filling.batch.len() > before || matches!(filled, Filled::Done) {
                 self.delivered.push(chunk.partition.clone());
             }
@@ -173,7 +187,10 @@ impl Reader {
                     let (partition, generation) = (chunk.partition.clone(), chunk.generation);
                     shared.discard(chunk);
                     if let Some(generation) = partition.end_generation(generation) {
-                        shared.command(Command::Stop { partition, generation });
+                        shared.command(Command::Stop {
+                            partition,
+                            generation,
+                        });
                         event = Some(e);
                     }
                     break;
@@ -202,7 +219,11 @@ impl Filling<'_> {
         chunk.data = Some(Data::Shared(buffer.clone()));
         loop {
             if self.rows_left() == 0 || self.bytes_left == 0 {
-                return Filled::Full;
+                return if chunk.bytes_left() == 0 && chunk.open.is_none() {
+                    Filled::Done
+                } else {
+                    Filled::Full
+                };
             }
             if chunk.open.is_some() {
                 match self.index(chunk, &buffer) {
@@ -220,11 +241,20 @@ impl Filling<'_> {
     }
 
     /// Opens the next batch that has something to deliver; false if there is none.
-    fn open(&mut self, chunk: &mut Chunk, buffer: &Buffer, control: &mut ColumnSet) -> Result<bool> {
+    fn open(
+        &mut self,
+        chunk: &mut Chunk,
+        buffer: &Buffer,
+        control: &mut ColumnSet,
+    ) -> Result<bool> {
         loop {
             let rest = buffer.get(chunk.at..).unwrap_or_default();
-            let Some(header) = BatchHeader::parse(rest)? else { return Ok(false) };
-            let Some(batch) = rest.get(..header.total_len()) else { return Ok(false) };
+            let Some(header) = BatchHeader::parse(rest)? else {
+                return Ok(false);
+            };
+            let Some(batch) = rest.get(..header.total_len()) else {
+                return Ok(false);
+            };
             let next_offset = header.last_offset().saturating_add(1);
             if header.last_offset() >= chunk.min_offset {
                 if self.shared.config.check_crcs {
@@ -261,7 +291,11 @@ impl Filling<'_> {
     ) -> Result<bool> {
         let control = header.attributes.is_control();
         if self.shared.read_committed() {
-            let marker = if control { marker(header, records, scratch)? } else { None };
+            let marker = if control {
+                marker(header, records, scratch)?
+            } else {
+                None
+            };
             if chunk.aborted.passes_over(header, marker) {
                 return Ok(true);
             }
@@ -281,13 +315,24 @@ impl Filling<'_> {
         if codec == Codec::None {
             return Ok((Source::Chunk, RecordCursor::open(buffer, records, header)?));
         }
-        if self.scratch.as_ref().is_some_and(|s| s.len() >= SCRATCH_FULL) {
+        if self
+            .scratch
+            .as_ref()
+            .is_some_and(|s| s.len() >= SCRATCH_FULL)
+        {
             self.close(chunk);
         }
         let compressed = buffer.get(records).unwrap_or_default();
-        let scratch = self.scratch.get_or_insert_with(|| PoolBuf::with_capacity(compressed.len().saturating_mul(2)));
+        let scratch = self
+            .scratch
+            .get_or_insert_with(|| PoolBuf::with_capacity(compressed.len().saturating_mul(2)));
         let start = scratch.len();
-        decompress(codec, compressed, scratch, self.shared.config.decompression_max_bytes)?;
+        decompress(
+            codec,
+            compressed,
+            scratch,
+            self.shared.config.decompression_max_bytes,
+        )?;
         let cursor = RecordCursor::open(scratch, start..scratch.len(), header)?;
         Ok((Source::Scratch, cursor))
     }
@@ -300,7 +345,9 @@ impl Filling<'_> {
         {
             self.end_segment(chunk);
         }
-        let Some(open) = &mut chunk.open else { return Ok(true) };
+        let Some(open) = &mut chunk.open else {
+            return Ok(true);
+        };
         let bytes: &[u8] = match (&open.source, &self.scratch) {
             (Source::Scratch, Some(scratch)) => scratch,
             (Source::Expanded(expanded), _) => expanded,
@@ -309,9 +356,15 @@ impl Filling<'_> {
         let columns = &mut self.batch.columns;
         let first = columns.rows();
         let (bytes_before, records_before) = (open.cursor.bytes_left(), open.cursor.records_left());
-        let added = open.cursor.index(bytes, columns, rows_left, self.bytes_left, chunk.min_offset)?;
-        self.bytes_left = self.bytes_left.saturating_sub(bytes_before - open.cursor.bytes_left());
-        chunk.records_left = chunk.records_left.saturating_sub(records_before - open.cursor.records_left());
+        let added =
+            open.cursor
+                .index(bytes, columns, rows_left, self.bytes_left, chunk.min_offset)?;
+        self.bytes_left = self
+            .bytes_left
+            .saturating_sub(bytes_before - open.cursor.bytes_left());
+        chunk.records_left = chunk
+            .records_left
+            .saturating_sub(records_before - open.cursor.records_left());
         if added > 0 {
             let under = self.under.get_or_insert_with(|| Under {
                 place: match &open.source {
@@ -337,7 +390,9 @@ impl Filling<'_> {
 
     /// True if the open batch's records may become rows of the segment under way.
     fn continues_segment(&self, open: &Open, buffer: &Buffer) -> bool {
-        let Some(under) = &self.under else { return true };
+        let Some(under) = &self.under else {
+            return true;
+        };
         let same_place = match (&under.place, &open.source) {
             (Place::Buffer(place), Source::Chunk) => place.is_same(buffer),
             (Place::Buffer(place), Source::Expanded(expanded)) => place.is_same(expanded),
@@ -349,7 +404,9 @@ impl Filling<'_> {
 
     /// Finishes the segment under way.
     fn end_segment(&mut self, chunk: &mut Chunk) {
-        let Some(under) = self.under.take() else { return };
+        let Some(under) = self.under.take() else {
+            return;
+        };
         let buffer = match under.place {
             Place::Buffer(buffer) => buffer,
             Place::Scratch => match self.freeze(chunk) {
@@ -383,7 +440,10 @@ impl Filling<'_> {
     fn close(&mut self, chunk: &mut Chunk) {
         self.end_segment(chunk);
         match &chunk.open {
-            Some(Open { source: Source::Scratch, .. }) => {
+            Some(Open {
+                source: Source::Scratch,
+                ..
+            }) => {
                 self.freeze(chunk);
             }
             _ => self.scratch = None,
@@ -392,14 +452,23 @@ impl Filling<'_> {
 
     /// Says what is wrong with the batch that comes next, and how to go on.
     fn broken(&self, chunk: &Chunk, cause: &Error) -> Event {
-        let (topic, partition, at) = (&chunk.partition.topic, chunk.partition.index, chunk.min_offset);
-        let next = match &chunk.open {
-            Some(open) => Some(open.next_offset),
-            None => match chunk.data.as_ref().map(|data| BatchHeader::parse(data.bytes().get(chunk.at..).unwrap_or_default())) {
-                Some(Ok(Some(header))) if header.last_offset() >= at => Some(header.last_offset().saturating_add(1)),
-                _ => None,
-            },
-        };
+        let (topic, partition, at) = (
+            &chunk.partition.topic,
+            chunk.partition.index,
+            chunk.min_offset,
+        );
+        let next =
+            match &chunk.open {
+                Some(open) => Some(open.next_offset),
+                None => match chunk.data.as_ref().map(|data| {
+                    BatchHeader::parse(data.bytes().get(chunk.at..).unwrap_or_default())
+                }) {
+                    Some(Ok(Some(header))) if header.last_offset() >= at => {
+                        Some(header.last_offset().saturating_add(1))
+                    }
+                    _ => None,
+                },
+            };
         let skip = match next {
             Some(next) => format!("to skip this batch, seek to offset {next}"),
             None => "to skip it, seek to an offset behind it".to_owned(),
@@ -410,12 +479,22 @@ impl Filling<'_> {
             cause.message()
         );
         let error = Error::new(cause.code(), message);
-        Event::of_partition(EventKind::PartitionStopped, topic, partition, (at, next.unwrap_or(-1)), error)
+        Event::of_partition(
+            EventKind::PartitionStopped,
+            topic,
+            partition,
+            (at, next.unwrap_or(-1)),
+            error,
+        )
     }
 }
 
 /// What a control batch says.
-fn marker(header: &BatchHeader, records: &[u8], scratch: &mut ColumnSet) -> Result<Option<ControlType>> {
+fn marker(
+    header: &BatchHeader,
+    records: &[u8],
+    scratch: &mut ColumnSet,
+) -> Result<Option<ControlType>> {
     scratch.clear();
     let mut cursor = RecordCursor::open(records, 0..records.len(), header)?;
     cursor.index(records, scratch, 1, usize::MAX, i64::MIN)?;

@@ -53,11 +53,18 @@ pub struct PartitionInfo {
 #[derive(Debug)]
 pub(super) enum Command {
     /// Fetches a partition from here on; it may be new.
-    Start { partition: Arc<Partition>, generation: u32, start: Start },
+    Start {
+        partition: Arc<Partition>,
+        generation: u32,
+        start: Start,
+    },
     /// No longer fetches a partition.
     Remove(Arc<Partition>),
     /// No longer fetches what cannot be read, until it is started again.
-    Stop { partition: Arc<Partition>, generation: u32 },
+    Stop {
+        partition: Arc<Partition>,
+        generation: u32,
+    },
     /// Fetches a topic whole.
     Whole { topic: Arc<str>, start: Start },
     /// No longer looks for new partitions of a topic.
@@ -65,9 +72,17 @@ pub(super) enum Command {
     /// Partitions were paused or resumed.
     Replan,
     /// Looks offsets up: topic, partition, timestamp.
-    Offsets { wanted: Vec<(Arc<str>, i32, i64)>, deadline: Instant, reply: Reply<Vec<FoundOffset>> },
+    Offsets {
+        wanted: Vec<(Arc<str>, i32, i64)>,
+        deadline: Instant,
+        reply: Reply<Vec<FoundOffset>>,
+    },
     /// Describes a topic.
-    Partitions { topic: Arc<str>, deadline: Instant, reply: Reply<Vec<PartitionInfo>> },
+    Partitions {
+        topic: Arc<str>,
+        deadline: Instant,
+        reply: Reply<Vec<PartitionInfo>>,
+    },
     /// Ends the client.
     Close { reply: Reply<()> },
 }
@@ -91,7 +106,9 @@ impl<T> Default for Reply<T> {
 impl<T> Reply<T> {
     pub(super) fn give(&self, result: Result<T>) {
         let (slot, given) = &*self.0;
-        slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(result);
+        slot.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(result);
         given.notify_all();
     }
 
@@ -104,8 +121,9 @@ impl<T> Reply<T> {
     pub(super) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
         let (slot, given) = &*self.0;
         let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut slot, _) =
-            given.wait_timeout_while(slot, timeout, |s| s.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let (mut slot, _) = given
+            .wait_timeout_while(slot, timeout, |s| s.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
         slot.take()
     }
 }
@@ -178,7 +196,10 @@ impl Shared {
             return;
         }
         self.items.update(|items| {
-            let before = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+            let before = items
+                .iter()
+                .take_while(|item| matches!(item, Item::Event(_)))
+                .count();
             for (i, event) in events.drain(..).enumerate() {
                 items.insert(before + i, Item::Event(event));
             }
@@ -190,7 +211,10 @@ impl Shared {
     pub(super) fn give_back(&self, work: &mut VecDeque<Chunk>, event: Option<Event>) {
         let mut stale = Vec::new();
         self.items.with(|items| {
-            let mut at = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+            let mut at = items
+                .iter()
+                .take_while(|item| matches!(item, Item::Event(_)))
+                .count();
             if let Some(event) = event {
                 items.insert(at, Item::Event(event));
                 at += 1;
@@ -241,7 +265,10 @@ impl Shared {
                     }
                 }
             } else {
-                let at = items.iter().take_while(|item| matches!(item, Item::Event(_))).count();
+                let at = items
+                    .iter()
+                    .take_while(|item| matches!(item, Item::Event(_)))
+                    .count();
                 let mut stashed = lock(&self.stashed);
                 for chunk in std::mem::take(&mut *stashed).into_iter().rev() {
                     if chunk.partition.paused() {

@@ -46,9 +46,22 @@ impl Calls {
     ) {
         let id = self.next_id;
         self.next_id += 1;
-        self.offsets.insert(id, OffsetsCall { found: vec![None; wanted.len()], since: now, deadline, reply });
+        self.offsets.insert(
+            id,
+            OffsetsCall {
+                found: vec![None; wanted.len()],
+                since: now,
+                deadline,
+                reply,
+            },
+        );
         for (index, (topic, partition, timestamp)) in wanted.into_iter().enumerate() {
-            queries.add(Query::new(Owner::Call { id, index }, topic, partition, timestamp));
+            queries.add(Query::new(
+                Owner::Call { id, index },
+                topic,
+                partition,
+                timestamp,
+            ));
         }
     }
 
@@ -59,7 +72,12 @@ impl Calls {
         deadline: Instant,
         reply: Reply<Vec<PartitionInfo>>,
     ) {
-        self.partitions.push(PartitionsCall { topic, since: now, deadline, reply });
+        self.partitions.push(PartitionsCall {
+            topic,
+            since: now,
+            deadline,
+            reply,
+        });
     }
 
     /// True while a call is not answered.
@@ -73,7 +91,9 @@ impl Calls {
 
     /// One of a call's offsets was found, or cannot be.
     pub(super) fn answered(&mut self, id: u64, index: usize, result: Result<FoundOffset, Error>) {
-        let Some(call) = self.offsets.get_mut(&id) else { return };
+        let Some(call) = self.offsets.get_mut(&id) else {
+            return;
+        };
         match result {
             Ok(found) => {
                 if let Some(slot) = call.found.get_mut(index) {
@@ -142,7 +162,11 @@ impl Calls {
                     _ if call.deadline <= now => {
                         let waited = now.saturating_duration_since(call.since);
                         let why = core.describe_failures(now);
-                        Some(Err(timed_out(&format!("describing topic '{}'", call.topic), waited, why)))
+                        Some(Err(timed_out(
+                            &format!("describing topic '{}'", call.topic),
+                            waited,
+                            why,
+                        )))
                     }
                     (Ok(again), None) => {
                         deadline = earliest(earliest(deadline, again), Some(call.deadline));
@@ -171,6 +195,12 @@ impl Calls {
 }
 
 fn timed_out(doing: &str, waited: std::time::Duration, why: Option<Error>) -> Error {
-    let why = why.map_or_else(|| "the brokers have not answered".to_owned(), |e| e.message().to_owned());
-    Error::new(ErrorCode::TIMED_OUT, format!("{doing}: not done within {waited:.1?}: {why}"))
+    let why = why.map_or_else(
+        || "the brokers have not answered".to_owned(),
+        |e| e.message().to_owned(),
+    );
+    Error::new(
+        ErrorCode::TIMED_OUT,
+        format!("{doing}: not done within {waited:.1?}: {why}"),
+    )
 }

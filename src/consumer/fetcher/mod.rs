@@ -151,13 +151,20 @@ impl Fetcher {
     /// Does what a user's thread asked for.
     fn obey(&mut self, core: &mut Core<Tag>, now: Instant, command: Command) {
         match command {
-            Command::Start { partition, generation, start } => self.start(core, partition, generation, start),
+            Command::Start {
+                partition,
+                generation,
+                start,
+            } => self.start(core, partition, generation, start),
             Command::Remove(partition) => {
                 self.parts.remove(&partition.key());
                 self.unplaced = true;
                 self.forget_unused(core, &partition.topic);
             }
-            Command::Stop { partition, generation } => {
+            Command::Stop {
+                partition,
+                generation,
+            } => {
                 if let Some(part) = self.parts.get_mut(&partition.key()) {
                     part.generation = generation;
                     part.step = Step::Stopped;
@@ -175,13 +182,22 @@ impl Fetcher {
                 self.forget_unused(core, &topic);
             }
             Command::Replan => self.replan = true,
-            Command::Offsets { wanted, deadline, reply } => {
+            Command::Offsets {
+                wanted,
+                deadline,
+                reply,
+            } => {
                 for (topic, _, _) in &wanted {
                     core.want_topic(topic);
                 }
-                self.calls.ask_offsets(&mut self.queries, now, wanted, deadline, reply);
+                self.calls
+                    .ask_offsets(&mut self.queries, now, wanted, deadline, reply);
             }
-            Command::Partitions { topic, deadline, reply } => {
+            Command::Partitions {
+                topic,
+                deadline,
+                reply,
+            } => {
                 core.want_topic(&topic);
                 self.calls.ask_partitions(now, topic, deadline, reply);
             }
@@ -203,14 +219,20 @@ impl Fetcher {
         let mut answers = Vec::new();
         let calls = &self.calls;
         let alive = |owner: &Owner| match owner {
-            Owner::Position { partition, generation, .. } => partition.generation() == *generation,
+            Owner::Position {
+                partition,
+                generation,
+                ..
+            } => partition.generation() == *generation,
             Owner::Call { id, .. } => calls.is_open(*id),
         };
         let mut deadline = self.queries.send(core, now, alive, &mut answers);
         self.take_answers(core, answers);
         let unreachable = self.shared.unreachable();
         let mut unused = Vec::new();
-        let calls = self.calls.poll(core, &self.queries, now, unreachable.as_ref(), &mut unused);
+        let calls = self
+            .calls
+            .poll(core, &self.queries, now, unreachable.as_ref(), &mut unused);
         deadline = earliest(deadline, calls);
         for topic in unused {
             self.forget_unused(core, &topic);
@@ -224,15 +246,33 @@ impl Role for Fetcher {
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
         match event {
-            core::Event::FetchPart { node: Node::Id(id), part, .. } => self.on_fetch_part(core, now, id, part),
-            core::Event::Response { node: Node::Id(id), version, body, .. } => {
+            core::Event::FetchPart {
+                node: Node::Id(id),
+                part,
+                ..
+            } => self.on_fetch_part(core, now, id, part),
+            core::Event::Response {
+                node: Node::Id(id),
+                version,
+                body,
+                ..
+            } => {
                 let mut answers = Vec::new();
-                self.queries.answered(core, now, id, version, body, &mut answers);
+                self.queries
+                    .answered(core, now, id, version, body, &mut answers);
                 self.take_answers(core, answers);
                 self.replan = true;
             }
-            core::Event::Failed { node: Node::Id(id), tag: Tag::Fetch, .. } => self.on_fetch_failed(id),
-            core::Event::Failed { node: Node::Id(id), tag: Tag::Offsets, error } => {
+            core::Event::Failed {
+                node: Node::Id(id),
+                tag: Tag::Fetch,
+                ..
+            } => self.on_fetch_failed(id),
+            core::Event::Failed {
+                node: Node::Id(id),
+                tag: Tag::Offsets,
+                error,
+            } => {
                 self.queries.failed(core, now, id, &error);
                 self.replan = true;
             }
@@ -243,7 +283,9 @@ impl Role for Fetcher {
             }
             core::Event::Unreachable(error) => self.shared.set_unreachable(Some(error)),
             // Requests go to brokers by their id only.
-            core::Event::FetchPart { .. } | core::Event::Response { .. } | core::Event::Failed { .. } => {}
+            core::Event::FetchPart { .. }
+            | core::Event::Response { .. }
+            | core::Event::Failed { .. } => {}
         }
     }
 

@@ -19,27 +19,38 @@ impl Fetcher {
     pub(super) fn place(&mut self, core: &Core<Tag>, now: Instant) {
         for node in self.nodes.values_mut() {
             node.members.clear();
-            node.dirty = true;
         }
         for (key, part) in &mut self.parts {
             let known = core.topics.known(&key.0);
-            let Some(meta) = known.and_then(|m| m.partitions.get(usize::try_from(key.1).ok()?)) else { continue };
+            let Some(meta) = known.and_then(|m| m.partitions.get(usize::try_from(key.1).ok()?))
+            else {
+                continue;
+            };
             if part.leader_epoch != meta.leader_epoch {
                 part.leader_epoch = meta.leader_epoch;
                 part.not_before = None;
             }
             part.topic_id = known.map_or(TopicId::default(), |m| m.id);
-            let replica = part.replica.filter(|(_, until)| now < *until).map(|(id, _)| id);
+            let replica = part
+                .replica
+                .filter(|(_, until)| now < *until)
+                .map(|(id, _)| id);
             let replica = replica.filter(|id| core.brokers().any(|(known, _)| known == *id));
             if replica.is_none() {
                 part.replica = None;
             }
             let node = replica.unwrap_or(meta.leader);
             if node >= 0 {
-                self.nodes.entry(node).or_default().members.push(key.clone());
+                self.nodes
+                    .entry(node)
+                    .or_default()
+                    .members
+                    .push(key.clone());
             }
         }
-        self.nodes.retain(|_, node| !node.members.is_empty() || node.inflight.is_some());
+        self.replan = true;
+        self.nodes
+            .retain(|_, node| !node.members.is_empty() || node.inflight.is_some());
     }
 
     /// Sends a fetch to every broker that has none on its way and something to fetch.
@@ -52,7 +63,10 @@ impl Fetcher {
             self.nodes.values_mut().for_each(|node| node.dirty = true);
         }
         let mut deadline = None;
-        let idle = self.nodes.iter().filter(|(_, node)| node.inflight.is_none());
+        let idle = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.inflight.is_none());
         let due: Vec<i32> = idle
             .filter(|(_, node)| {
                 let due = node.dirty || node.retry_at.is_some_and(|t| t <= now);
@@ -64,7 +78,10 @@ impl Fetcher {
             .map(|(id, _)| *id)
             .collect();
         // Where memory is scarce, whoever comes first gets it: not always the same.
-        let first = due.iter().position(|id| *id > self.last_served).unwrap_or(0);
+        let first = due
+            .iter()
+            .position(|id| *id > self.last_served)
+            .unwrap_or(0);
         for id in due.iter().skip(first).chain(due.iter().take(first)) {
             deadline = earliest(deadline, self.fetch_from(core, now, *id));
         }
@@ -102,13 +119,21 @@ impl Fetcher {
             }
         };
         node.told = false;
-        let max_partition = self.shared.config.max_partition_fetch_bytes.min(self.shared.memory.cap());
+        let max_partition = self
+            .shared
+            .config
+            .max_partition_fetch_bytes
+            .min(self.shared.memory.cap());
         let mut wanted: Vec<(Key, Sent)> = Vec::with_capacity(node.members.len());
         let mut full = false;
         let mut retry_at = None;
         for key in &node.members {
-            let Some(part) = self.parts.get(key) else { continue };
-            let Step::Fetch { next } = part.step else { continue };
+            let Some(part) = self.parts.get(key) else {
+                continue;
+            };
+            let Step::Fetch { next } = part.step else {
+                continue;
+            };
             if part.partition.paused() {
                 continue;
             }
@@ -142,14 +167,28 @@ impl Fetcher {
         }
         let share = (self.shared.memory.cap() / self.nodes.len().max(1)).max(FLOOR);
         let config = &self.shared.config;
-        let most = wanted.len().saturating_mul(max_partition).min(config.fetch_max_bytes).min(share);
-        let reserved = if full { None } else { self.shared.memory.reserve(most) };
+        let most = wanted
+            .len()
+            .saturating_mul(max_partition)
+            .min(config.fetch_max_bytes)
+            .min(share);
+        let reserved = if full {
+            None
+        } else {
+            self.shared.memory.reserve(most)
+        };
         let Some(reserved) = reserved else {
             self.waits_for_reader = true;
             // False means that the reader went on meanwhile.
-            return if self.shared.memory.arm() { retry_at } else { Some(now) };
+            return if self.shared.memory.arm() {
+                retry_at
+            } else {
+                Some(now)
+            };
         };
-        let Some(node) = self.nodes.get_mut(&id) else { return None };
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return None;
+        };
         self.last_served = id;
         if !wanted.is_empty() {
             let turn = self.turns % wanted.len();
@@ -174,7 +213,10 @@ impl Fetcher {
                 call.frame.finish();
                 let timeout = core.config.request_timeout;
                 core.send(now, conn, call, timeout, Tag::Fetch, true);
-                node.inflight = Some(InFlight { reserved, hints: Vec::new() });
+                node.inflight = Some(InFlight {
+                    reserved,
+                    hints: Vec::new(),
+                });
             }
             Err(e) => {
                 self.shared.memory.unreserve(reserved);
@@ -188,5 +230,12 @@ impl Fetcher {
 
 fn broker_event(error: Error) -> Event {
     let kind = EventKind::BrokerUnreachable;
-    Event { kind, topic: None, partition: -1, from: -1, to: -1, error: Some(error) }
+    Event {
+        kind,
+        topic: None,
+        partition: -1,
+        from: -1,
+        to: -1,
+        error: Some(error),
+    }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
@@ -26,7 +28,11 @@ const MAX_VERSION: i16 = 9;
 #[derive(Debug)]
 pub(super) enum Owner {
     /// A partition that starts there; `lost` is the position it could not go on from, and why.
-    Position { partition: Arc<Partition>, generation: u32, lost: Option<(i64, Error)> },
+    Position {
+        partition: Arc<Partition>,
+        generation: u32,
+        lost: Option<(i64, Error)>,
+    },
     /// A caller, by the number of the call and the place in its list.
     Call { id: u64, index: usize },
 }
@@ -45,7 +51,15 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn new(owner: Owner, topic: Arc<str>, partition: i32, timestamp: i64) -> Self {
-        Query { owner, topic, partition, timestamp, failures: 0, not_before: None, last_error: None }
+        Query {
+            owner,
+            topic,
+            partition,
+            timestamp,
+            failures: 0,
+            not_before: None,
+            last_error: None,
+        }
     }
 }
 
@@ -62,7 +76,10 @@ pub(super) struct Queries {
 
 impl Queries {
     pub(super) fn new(read_committed: bool) -> Self {
-        Queries { read_committed, ..Queries::default() }
+        Queries {
+            read_committed,
+            ..Queries::default()
+        }
     }
 
     pub(super) fn add(&mut self, query: Query) {
@@ -115,7 +132,8 @@ impl Queries {
                 continue;
             }
             let known = core.topics.known(&query.topic);
-            let meta = known.and_then(|meta| meta.partitions.get(usize::try_from(query.partition).ok()?));
+            let meta =
+                known.and_then(|meta| meta.partitions.get(usize::try_from(query.partition).ok()?));
             let Some(leader) = meta.map(|p| p.leader).filter(|leader| *leader >= 0) else {
                 match topic_problem(core, now, &query.topic, query.partition) {
                     Ok(again) => deadline = earliest(deadline, again),
@@ -143,7 +161,11 @@ impl Queries {
             // A partition may be listed once in a request.
             match conn {
                 Some(conn) if listed.insert((query.topic.clone(), query.partition)) => {
-                    ready.entry(leader).or_insert_with(|| (conn, Vec::new())).1.push(query);
+                    ready
+                        .entry(leader)
+                        .or_insert_with(|| (conn, Vec::new()))
+                        .1
+                        .push(query);
                 }
                 _ => self.waiting.push(query),
             }
@@ -165,7 +187,9 @@ impl Queries {
         let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
         for q in queries {
             let meta = core.topics.known(&q.topic);
-            let epoch = meta.and_then(|m| m.partitions.get(usize::try_from(q.partition).ok()?)).map(|p| p.leader_epoch);
+            let epoch = meta
+                .and_then(|m| m.partitions.get(usize::try_from(q.partition).ok()?))
+                .map(|p| p.leader_epoch);
             topics.entry(&q.topic).or_default().push(
                 ListOffsetsPartition::default()
                     .with_partition_index(q.partition)
@@ -197,22 +221,38 @@ impl Queries {
         body: Bytes,
         answers: &mut Vec<Answer>,
     ) {
-        let Some(queries) = self.inflight.remove(&node) else { return };
+        let Some(queries) = self.inflight.remove(&node) else {
+            return;
+        };
         let response = match rpc::decode::<ListOffsetsRequest>(version, body) {
             Ok(response) => response,
             Err(e) => return self.retry(core, now, queries, &e),
         };
-        core.throttle(now, Node::Id(node), Purpose::Control, response.throttle_time_ms);
+        core.throttle(
+            now,
+            Node::Id(node),
+            Purpose::Control,
+            response.throttle_time_ms,
+        );
         let mut found: BTreeMap<(&str, i32), (i16, FoundOffset)> = BTreeMap::new();
         for topic in &response.topics {
             for p in &topic.partitions {
-                let what = FoundOffset { offset: p.offset, timestamp: p.timestamp };
-                found.insert((topic.name.as_str(), p.partition_index), (p.error_code, what));
+                let what = FoundOffset {
+                    offset: p.offset,
+                    timestamp: p.timestamp,
+                };
+                found.insert(
+                    (topic.name.as_str(), p.partition_index),
+                    (p.error_code, what),
+                );
             }
         }
         let who = core.address(Node::Id(node));
         for query in queries {
-            let doing = format!("looking up an offset of {}-{}", query.topic, query.partition);
+            let doing = format!(
+                "looking up an offset of {}-{}",
+                query.topic, query.partition
+            );
             let found = found.get(&(&*query.topic, query.partition)).copied();
             match found {
                 Some((0, what)) => answers.push((query, Ok(what))),
@@ -226,7 +266,8 @@ impl Queries {
                     }
                 }
                 None => {
-                    let error = Error::protocol(format!("{doing}: {who} left it out of its answer"));
+                    let error =
+                        Error::protocol(format!("{doing}: {who} left it out of its answer"));
                     self.retry(core, now, vec![query], &error);
                 }
             }
@@ -242,7 +283,10 @@ impl Queries {
 
     fn retry(&mut self, core: &mut Core<Tag>, now: Instant, queries: Vec<Query>, error: &Error) {
         core.refresh_metadata();
-        let backoff = Backoff { first: core.config.retry_backoff, last: core.config.retry_backoff_max };
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
         for mut query in queries {
             query.failures += 1;
             query.not_before = Some(now + backoff.after(query.failures, &mut core.rng));

@@ -24,7 +24,13 @@ impl Fetcher {
     }
 
     /// Begins a new life of a partition.
-    pub(super) fn start(&mut self, core: &mut Core<Tag>, partition: Arc<Partition>, generation: u32, start: Start) {
+    pub(super) fn start(
+        &mut self,
+        core: &mut Core<Tag>,
+        partition: Arc<Partition>,
+        generation: u32,
+        start: Start,
+    ) {
         core.want_topic(&partition.topic);
         self.topics.entry(partition.topic.clone()).or_default();
         let key = partition.key();
@@ -58,7 +64,10 @@ impl Fetcher {
             Start::Reset => match self.policy() {
                 Some(time) => self.locate(&key, time, None),
                 None => {
-                    let text = format!("{}-{} has no position, and auto.offset.reset is none", key.0, key.1);
+                    let text = format!(
+                        "{}-{} has no position, and auto.offset.reset is none",
+                        key.0, key.1
+                    );
                     let error = Error::new(ErrorCode::OFFSET_RESET, text);
                     self.stop(&key, (-1, -1), error, "; seek to where it shall start");
                 }
@@ -67,10 +76,17 @@ impl Fetcher {
     }
 
     fn locate(&mut self, key: &Key, timestamp: i64, lost: Option<(i64, Error)>) {
-        let Some(part) = self.parts.get_mut(key) else { return };
+        let Some(part) = self.parts.get_mut(key) else {
+            return;
+        };
         part.step = Step::Locate;
-        let owner = Owner::Position { partition: part.partition.clone(), generation: part.generation, lost };
-        self.queries.add(Query::new(owner, key.0.clone(), key.1, timestamp));
+        let owner = Owner::Position {
+            partition: part.partition.clone(),
+            generation: part.generation,
+            lost,
+        };
+        self.queries
+            .add(Query::new(owner, key.0.clone(), key.1, timestamp));
     }
 
     /// A partition cannot go on from `from`: goes where `auto.offset.reset` says.
@@ -80,17 +96,30 @@ impl Fetcher {
             None => {
                 let text = format!("{}; auto.offset.reset is none", why.message());
                 let error = Error::new(ErrorCode::OFFSET_RESET, text);
-                self.stop(key, (from, -1), error, ", so seek to where reading shall go on");
+                self.stop(
+                    key,
+                    (from, -1),
+                    error,
+                    ", so seek to where reading shall go on",
+                );
             }
         }
     }
 
     /// Fetches no more of a partition, and says why.
     pub(super) fn stop(&mut self, key: &Key, places: (i64, i64), error: Error, advice: &str) {
-        let Some(part) = self.parts.get_mut(key) else { return };
+        let Some(part) = self.parts.get_mut(key) else {
+            return;
+        };
         part.step = Step::Stopped;
         let error = Error::new(error.code(), format!("{}{advice}", error.message()));
-        self.events.push(Event::of_partition(EventKind::PartitionStopped, &key.0, key.1, places, error));
+        self.events.push(Event::of_partition(
+            EventKind::PartitionStopped,
+            &key.0,
+            key.1,
+            places,
+            error,
+        ));
     }
 
     /// Takes in what lookups found.
@@ -103,14 +132,22 @@ impl Fetcher {
                         self.forget_unused(core, &query.topic);
                     }
                 }
-                Owner::Position { partition, generation, lost } => {
+                Owner::Position {
+                    partition,
+                    generation,
+                    lost,
+                } => {
                     let key = (query.topic, query.partition);
-                    let Some(part) = self.parts.get_mut(&key) else { continue };
+                    let Some(part) = self.parts.get_mut(&key) else {
+                        continue;
+                    };
                     if part.generation != generation || part.step != Step::Locate {
                         continue;
                     }
                     match result {
-                        Ok(found) if found.offset < 0 && query.timestamp >= 0 => self.locate(&key, LATEST, lost),
+                        Ok(found) if found.offset < 0 && query.timestamp >= 0 => {
+                            self.locate(&key, LATEST, lost)
+                        }
                         Ok(found) => {
                             let to = found.offset.max(0);
                             part.step = Step::Fetch { next: to };
@@ -124,12 +161,23 @@ impl Fetcher {
                                     );
                                     let error = Error::new(why.code(), text);
                                     let kind = EventKind::PositionReset;
-                                    self.events.push(Event::of_partition(kind, &key.0, key.1, (from, to), error));
+                                    self.events.push(Event::of_partition(
+                                        kind,
+                                        &key.0,
+                                        key.1,
+                                        (from, to),
+                                        error,
+                                    ));
                                     self.chunks.push(Chunk::jump(partition, generation, to));
                                 }
                             }
                         }
-                        Err(e) => self.stop(&key, (-1, -1), e, "; seek it or assign it anew once that is settled"),
+                        Err(e) => self.stop(
+                            &key,
+                            (-1, -1),
+                            e,
+                            "; seek it or assign it anew once that is settled",
+                        ),
                     }
                 }
             }

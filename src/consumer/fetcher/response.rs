@@ -20,7 +20,13 @@ use crate::protocol::produce::NodeEndpoint;
 pub(super) type Hint = (Key, (i32, i32));
 
 impl Fetcher {
-    pub(super) fn on_fetch_part(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, part: FetchPart) {
+    pub(super) fn on_fetch_part(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        id: i32,
+        part: FetchPart,
+    ) {
         match part {
             FetchPart::Head(head) => self.on_head(core, now, id, &head),
             FetchPart::Partition(part) => self.on_partition(core, now, id, part),
@@ -30,7 +36,9 @@ impl Fetcher {
 
     fn on_head(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, head: &FetchHead) {
         core.throttle(now, Node::Id(id), Purpose::Fetch, head.throttle_ms);
-        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
         let code = ErrorCode(i32::from(head.error_code));
         if node.session.answered(code, head.session_id) {
             node.failures = 0;
@@ -38,23 +46,43 @@ impl Fetcher {
         }
         // The first loss of a session is no trouble, and the request is made anew at once.
         node.failures = node.failures.saturating_add(1);
-        let backoff = Backoff { first: core.config.retry_backoff, last: core.config.retry_backoff_max };
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
         if node.failures > 1 {
             node.pause_until = Some(now + backoff.after(node.failures - 1, &mut core.rng));
         }
-        if !matches!(code, ErrorCode::FETCH_SESSION_ID_NOT_FOUND | ErrorCode::INVALID_FETCH_SESSION_EPOCH) {
+        if !matches!(
+            code,
+            ErrorCode::FETCH_SESSION_ID_NOT_FOUND | ErrorCode::INVALID_FETCH_SESSION_EPOCH
+        ) {
             core.refresh_metadata();
         }
         let who = core.address(Node::Id(id));
-        core.log.log(Level::Info, "fetch", (id, code.0), now, (core.wall)(), || {
-            format!("the fetch session with {who} ended: {}; a new one is begun", code.name())
-        });
+        core.log.log(
+            Level::Info,
+            "fetch",
+            (id, code.0),
+            now,
+            (core.wall)(),
+            || {
+                format!(
+                    "the fetch session with {who} ended: {}; a new one is begun",
+                    code.name()
+                )
+            },
+        );
     }
 
     fn on_end(&mut self, core: &mut Core<Tag>, id: i32, endpoints: &[NodeEndpoint]) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
         node.dirty = true;
-        let Some(inflight) = node.inflight.take() else { return };
+        let Some(inflight) = node.inflight.take() else {
+            return;
+        };
         node.retry_at = node.pause_until.take();
         node.dirty = node.retry_at.is_none();
         self.shared.memory.unreserve(inflight.reserved);
@@ -70,7 +98,9 @@ impl Fetcher {
 
     /// A fetch will have no answer, or not all of it.
     pub(super) fn on_fetch_failed(&mut self, id: i32) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
         node.session.failed();
         node.dirty = true;
         if let Some(inflight) = node.inflight.take() {
@@ -86,9 +116,15 @@ impl Fetcher {
     }
 
     fn on_partition(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, got: FetchedPartition) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        let Some((key, sent)) = node.session.find(&got.topic, got.partition) else { return };
-        let Some(part) = self.parts.get_mut(&key) else { return };
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let Some((key, sent)) = node.session.find(&got.topic, got.partition) else {
+            return;
+        };
+        let Some(part) = self.parts.get_mut(&key) else {
+            return;
+        };
         // What the partition was sought away from meanwhile is of no use any more.
         let current = matches!(part.step, Step::Fetch { next } if next == sent.offset)
             && part.generation == sent.generation
@@ -108,15 +144,21 @@ impl Fetcher {
         part.failures = 0;
         part.told = None;
         part.not_before = None;
-        part.partition.set_ends(got.high_watermark, got.last_stable_offset);
+        part.partition
+            .set_ends(got.high_watermark, got.last_stable_offset);
         if let Some((_, end)) = got.diverging_epoch {
             return self.on_truncated(&key, sent, end);
         }
         if got.preferred_read_replica >= 0 && got.preferred_read_replica != id {
-            part.replica = Some((got.preferred_read_replica, now + core.config.metadata_max_age));
+            part.replica = Some((
+                got.preferred_read_replica,
+                now + core.config.metadata_max_age,
+            ));
             self.unplaced = true;
         }
-        let Some(records) = got.records else { return };
+        let Some(mut records) = got.records else {
+            return;
+        };
         let scan = scan(&records);
         if let Some(next) = scan.next.filter(|next| *next > sent.offset) {
             part.step = Step::Fetch { next };
@@ -127,9 +169,16 @@ impl Fetcher {
         if scan.broken {
             // The reader finds the same and tells of it.
             part.step = Step::Stopped;
+        } else {
+            // Without the batch cut off at the end, the reader sees when it is done.
+            records.truncate(scan.end);
         }
         let charged = records.capacity();
-        let aborted = if self.shared.read_committed() { Aborted::new(got.aborted) } else { Aborted::default() };
+        let aborted = if self.shared.read_committed() {
+            Aborted::new(got.aborted)
+        } else {
+            Aborted::default()
+        };
         let chunk = Chunk {
             partition: part.partition.clone(),
             generation: sent.generation,
@@ -162,19 +211,49 @@ impl Fetcher {
             ),
         );
         if self.policy().is_none() {
-            return self.stop(key, (sent.offset, end), error, "; seek to where reading shall go on");
+            return self.stop(
+                key,
+                (sent.offset, end),
+                error,
+                "; seek to where reading shall go on",
+            );
         }
-        let Some(part) = self.parts.get_mut(key) else { return };
+        let Some(part) = self.parts.get_mut(key) else {
+            return;
+        };
         part.step = Step::Fetch { next: end.max(0) };
         part.last_epoch = -1;
         let kind = EventKind::PositionReset;
-        self.events.push(Event::of_partition(kind, &key.0, key.1, (sent.offset, end), error));
-        self.chunks.push(Chunk::jump(part.partition.clone(), part.generation, end.max(0)));
+        self.events.push(Event::of_partition(
+            kind,
+            &key.0,
+            key.1,
+            (sent.offset, end),
+            error,
+        ));
+        self.chunks.push(Chunk::jump(
+            part.partition.clone(),
+            part.generation,
+            end.max(0),
+        ));
     }
 
-    fn on_refused(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, key: &Key, code: ErrorCode, sent: Sent) {
-        let Some(part) = self.parts.get_mut(key) else { return };
-        let from_replica = part.replica.take().is_some_and(|(replica, _)| replica == id);
+    fn on_refused(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        id: i32,
+        key: &Key,
+        code: ErrorCode,
+        sent: Sent,
+    ) {
+        let Some(part) = self.parts.get_mut(key) else {
+            return;
+        };
+        let from_replica = part
+            .replica
+            .take()
+            .is_some_and(|(replica, _)| replica == id);
         if from_replica {
             // Whatever a follower says, the leader decides.
             self.unplaced = true;
@@ -189,12 +268,17 @@ impl Fetcher {
             let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
             let why = Error::new(
                 code,
-                format!("{place}: the log does not hold that offset (any more); see the topic's retention settings"),
+                format!(
+                    "{place}: the log does not hold that offset (any more); see the topic's retention settings"
+                ),
             );
             return self.reset(key, sent.offset, why);
         }
         part.failures = part.failures.saturating_add(1);
-        let backoff = Backoff { first: core.config.retry_backoff, last: core.config.retry_backoff_max };
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
         part.not_before = Some(now + backoff.after(part.failures, &mut core.rng));
         let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
         let error = refusal(code, &place, &core.address(Node::Id(id)));
@@ -211,9 +295,14 @@ impl Fetcher {
             | ErrorCode::KAFKA_STORAGE_ERROR
             | ErrorCode::OFFSET_NOT_AVAILABLE => {
                 core.refresh_metadata();
-                core.log.log(Level::Info, "fetch", (&key.0, key.1, code.0), now, (core.wall)(), || {
-                    error.message().to_owned()
-                });
+                core.log.log(
+                    Level::Info,
+                    "fetch",
+                    (&key.0, key.1, code.0),
+                    now,
+                    (core.wall)(),
+                    || error.message().to_owned(),
+                );
             }
             ErrorCode::UNSUPPORTED_COMPRESSION_TYPE | ErrorCode::UNSUPPORTED_VERSION => {
                 self.stop(key, (sent.offset, -1), error, "");
@@ -223,7 +312,13 @@ impl Fetcher {
                 if part.told != Some(code) {
                     part.told = Some(code);
                     let kind = EventKind::PartitionFailing;
-                    self.events.push(Event::of_partition(kind, &key.0, key.1, (sent.offset, -1), error));
+                    self.events.push(Event::of_partition(
+                        kind,
+                        &key.0,
+                        key.1,
+                        (sent.offset, -1),
+                        error,
+                    ));
                 }
             }
         }

@@ -61,7 +61,11 @@ fn group<P>(items: impl Iterator<Item = (Arc<str>, TopicId, P)>) -> Vec<FetchTop
         };
         match topics.get_mut(at) {
             Some(t) => t.partitions.push(partition),
-            None => topics.push(FetchTopic { topic, id, partitions: vec![partition] }),
+            None => topics.push(FetchTopic {
+                topic,
+                id,
+                partitions: vec![partition],
+            }),
         }
     }
     topics
@@ -74,7 +78,9 @@ impl Session {
         let full = self.epoch == 0;
         let known = std::mem::take(&mut self.known);
         let changed = wanted.iter().filter(|(key, sent)| {
-            full || known.get(key).is_none_or(|before| !before.same_on_the_wire(sent))
+            full || known
+                .get(key)
+                .is_none_or(|before| !before.same_on_the_wire(sent))
         });
         let topics = group(changed.map(|(key, sent)| {
             let partition = FetchPartition {
@@ -86,14 +92,26 @@ impl Session {
             };
             (key.0.clone(), sent.topic_id, partition)
         }));
-        self.names = wanted.iter().map(|(key, sent)| (sent.topic_id, key.0.clone())).collect();
+        self.names = wanted
+            .iter()
+            .map(|(key, sent)| (sent.topic_id, key.0.clone()))
+            .collect();
         self.known = wanted.into_iter().collect();
         let still = |key: &Key, sent: &Sent| {
-            self.known.get(key).is_some_and(|now| !by_id || now.topic_id == sent.topic_id)
+            self.known
+                .get(key)
+                .is_some_and(|now| !by_id || now.topic_id == sent.topic_id)
         };
-        let gone = known.into_iter().filter(|(key, sent)| !full && !still(key, sent));
+        let gone = known
+            .into_iter()
+            .filter(|(key, sent)| !full && !still(key, sent));
         let forgotten = group(gone.map(|(key, sent)| (key.0, sent.topic_id, key.1)));
-        Plan { session_id: self.id, epoch: self.epoch, topics, forgotten }
+        Plan {
+            session_id: self.id,
+            epoch: self.epoch,
+            topics,
+            forgotten,
+        }
     }
 
     /// What a part of the answer is about: the partition and what the broker was told of it.
@@ -139,7 +157,14 @@ mod tests {
     use super::*;
 
     fn sent(id: u8, offset: i64) -> Sent {
-        Sent { topic_id: [id; 16], offset, leader_epoch: 1, last_epoch: -1, max_bytes: 100, generation: 0 }
+        Sent {
+            topic_id: [id; 16],
+            offset,
+            leader_epoch: 1,
+            last_epoch: -1,
+            max_bytes: 100,
+            generation: 0,
+        }
     }
 
     fn key(topic: &str, partition: i32) -> Key {
@@ -148,29 +173,61 @@ mod tests {
 
     fn listed(plan: &Plan) -> Vec<(String, i32, i64)> {
         let each = plan.topics.iter();
-        each.flat_map(|t| t.partitions.iter().map(|p| (t.topic.to_string(), p.partition, p.offset))).collect()
+        each.flat_map(|t| {
+            t.partitions
+                .iter()
+                .map(|p| (t.topic.to_string(), p.partition, p.offset))
+        })
+        .collect()
     }
 
     fn dropped(plan: &Plan) -> Vec<(u8, i32)> {
-        plan.forgotten.iter().flat_map(|t| t.partitions.iter().map(|p| (t.id[0], *p))).collect()
+        plan.forgotten
+            .iter()
+            .flat_map(|t| t.partitions.iter().map(|p| (t.id[0], *p)))
+            .collect()
     }
 
     #[test]
     fn requests_after_the_first_carry_only_changes() {
         let mut s = Session::default();
-        let plan = s.plan(17, vec![(key("a", 0), sent(1, 5)), (key("b", 0), sent(2, 6)), (key("a", 1), sent(1, 7))]);
+        let plan = s.plan(
+            17,
+            vec![
+                (key("a", 0), sent(1, 5)),
+                (key("b", 0), sent(2, 6)),
+                (key("a", 1), sent(1, 7)),
+            ],
+        );
         assert_eq!((plan.session_id, plan.epoch), (0, 0));
         assert_eq!(plan.topics.len(), 2, "a topic is listed once");
         assert!(s.answered(ErrorCode::NONE, 77));
-        let plan = s.plan(17, vec![(key("a", 0), sent(1, 5)), (key("a", 1), sent(1, 8))]);
+        let plan = s.plan(
+            17,
+            vec![(key("a", 0), sent(1, 5)), (key("a", 1), sent(1, 8))],
+        );
         assert_eq!((plan.session_id, plan.epoch), (77, 1));
         assert_eq!(listed(&plan), [("a".to_owned(), 1, 8)]);
         assert_eq!(dropped(&plan), [(2, 0)]);
         assert!(s.answered(ErrorCode::NONE, 77));
-        let again = Sent { generation: 3, ..sent(1, 5) };
-        let plan = s.plan(17, vec![(key("a", 0), again), (key("a", 1), sent(1, 8)), (key("b", 0), sent(2, 6))]);
+        let again = Sent {
+            generation: 3,
+            ..sent(1, 5)
+        };
+        let plan = s.plan(
+            17,
+            vec![
+                (key("a", 0), again),
+                (key("a", 1), sent(1, 8)),
+                (key("b", 0), sent(2, 6)),
+            ],
+        );
         assert_eq!(plan.epoch, 2);
-        assert_eq!(listed(&plan), [("b".to_owned(), 0, 6)], "the generation is not the broker's business");
+        assert_eq!(
+            listed(&plan),
+            [("b".to_owned(), 0, 6)],
+            "the generation is not the broker's business"
+        );
         assert_eq!(s.find(&TopicRef::Id([1; 16]), 0).unwrap().1.generation, 3);
         assert!(s.find(&TopicRef::Id([9; 16]), 0).is_none());
     }
@@ -197,7 +254,11 @@ mod tests {
         s.plan(17, wanted());
         assert!(!s.answered(ErrorCode::INVALID_FETCH_SESSION_EPOCH, 0));
         let plan = s.plan(17, wanted());
-        assert_eq!((plan.session_id, plan.epoch, listed(&plan).len()), (7, 0, 1), "closes the old one");
+        assert_eq!(
+            (plan.session_id, plan.epoch, listed(&plan).len()),
+            (7, 0, 1),
+            "closes the old one"
+        );
         s.answered(ErrorCode::NONE, 8);
         s.failed();
         assert_eq!(s.plan(17, wanted()).session_id, 8);
@@ -205,6 +266,10 @@ mod tests {
         let plan = s.plan(17, wanted());
         assert_eq!((plan.session_id, plan.epoch), (0, 0));
         s.answered(ErrorCode::NONE, 0);
-        assert_eq!(listed(&s.plan(17, wanted())).len(), 1, "no session was given: everything again");
+        assert_eq!(
+            listed(&s.plan(17, wanted())).len(),
+            1,
+            "no session was given: everything again"
+        );
     }
 }

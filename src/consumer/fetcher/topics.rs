@@ -29,15 +29,24 @@ pub(super) struct Watched {
 /// A broker's refusal in words, with advice where there is some.
 pub(super) fn refusal(code: ErrorCode, doing: &str, who: &str) -> Error {
     let advice = match code {
-        ErrorCode::TOPIC_AUTHORIZATION_FAILED => "; the user needs the ACL operations Describe and Read on this topic",
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
+            "; the user needs the ACL operations Describe and Read on this topic"
+        }
         ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "; the user lacks an ACL on the cluster",
-        ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => "; the topic's records are of a format that has no timestamps",
-        ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => "; the broker cannot give this topic's compression to this client",
+        ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => {
+            "; the topic's records are of a format that has no timestamps"
+        }
+        ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => {
+            "; the broker cannot give this topic's compression to this client"
+        }
         ErrorCode::KAFKA_STORAGE_ERROR => "; the broker has trouble with its disk",
         ErrorCode::CORRUPT_MESSAGE => "; the records on the broker's disk are damaged",
         _ => "",
     };
-    Error::new(code, format!("{doing}: {who} answered {}{advice}", code.name()))
+    Error::new(
+        code,
+        format!("{doing}: {who} answered {}{advice}", code.name()),
+    )
 }
 
 /// What is in the way of reading a partition, as far as metadata tells. Without trouble, or while it is too early to
@@ -58,16 +67,26 @@ pub(super) fn topic_problem(
                     "; check its name, or create it (brokers do that by themselves only where \
                      auto.create.topics.enable is set)"
                 }
-                ErrorCode::TOPIC_AUTHORIZATION_FAILED => "; the user needs the ACL operations Describe and Read on it",
+                ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
+                    "; the user needs the ACL operations Describe and Read on it"
+                }
                 ErrorCode::INVALID_TOPIC_EXCEPTION => {
                     "; topic names have 1 to 249 of the characters a-z A-Z 0-9 . _ -"
                 }
                 _ => "",
             };
             let code = *code;
-            Err(Error::new(code, format!("topic '{topic}' cannot be read: the brokers answered {}{advice}", code.name())))
+            Err(Error::new(
+                code,
+                format!(
+                    "topic '{topic}' cannot be read: the brokers answered {}{advice}",
+                    code.name()
+                ),
+            ))
         }
-        Some(TopicState::Known(meta)) if usize::try_from(partition).is_ok_and(|i| i >= meta.partitions.len()) => {
+        Some(TopicState::Known(meta))
+            if usize::try_from(partition).is_ok_and(|i| i >= meta.partitions.len()) =>
+        {
             Err(Error::new(
                 ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                 format!(
@@ -92,10 +111,13 @@ impl Fetcher {
                 Err(e) if watched.told == Some(e.code()) => {}
                 Err(e) => {
                     watched.told = Some(e.code());
-                    self.events.push(Event::of_topic(EventKind::TopicFailing, name, e));
+                    self.events
+                        .push(Event::of_topic(EventKind::TopicFailing, name, e));
                 }
             }
-            let Some(meta) = core.topics.known(name) else { continue };
+            let Some(meta) = core.topics.known(name) else {
+                continue;
+            };
             watched.told = None;
             let count = meta.partitions.len() as i32;
             if let Some((start, done)) = &mut watched.whole
@@ -121,7 +143,15 @@ impl Fetcher {
     }
 
     /// Assigns the partitions of a topic from `done` on that is read whole.
-    fn grow(&mut self, core: &mut Core<Tag>, now: Instant, name: &Arc<str>, start: Start, done: Option<i32>, count: i32) {
+    fn grow(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        name: &Arc<str>,
+        start: Start,
+        done: Option<i32>,
+        count: i32,
+    ) {
         let shared = self.shared.clone();
         let mut starts = Vec::new();
         {
@@ -129,11 +159,19 @@ impl Fetcher {
             if !assignment.whole.contains_key(name) {
                 return;
             }
-            let start = if done.is_some() { Start::Earliest } else { start };
+            let start = if done.is_some() {
+                Start::Earliest
+            } else {
+                start
+            };
             for index in done.unwrap_or(0)..count {
                 if let Some(partition) = assignment.add(name, index) {
                     let generation = partition.restart(start);
-                    starts.push(Command::Start { partition, generation, start });
+                    starts.push(Command::Start {
+                        partition,
+                        generation,
+                        start,
+                    });
                 }
             }
         }
@@ -143,7 +181,14 @@ impl Fetcher {
         if let Some(done) = done {
             let kind = EventKind::PartitionsAdded;
             let (from, to) = (i64::from(done), i64::from(count));
-            self.events.push(Event { kind, topic: Some(name.clone()), partition: -1, from, to, error: None });
+            self.events.push(Event {
+                kind,
+                topic: Some(name.clone()),
+                partition: -1,
+                from,
+                to,
+                error: None,
+            });
         }
     }
 
@@ -155,15 +200,29 @@ impl Fetcher {
              auto.offset.reset={policy} says"
         );
         let error = Error::new(ErrorCode::INCONSISTENT_TOPIC_ID, text);
-        self.events.push(Event::of_topic(EventKind::TopicRecreated, name, error));
-        let of_topic: Vec<_> =
-            self.parts.range((name.clone(), 0)..=(name.clone(), i32::MAX)).map(|(_, p)| p.partition.clone()).collect();
+        self.events
+            .push(Event::of_topic(EventKind::TopicRecreated, name, error));
+        let of_topic: Vec<_> = self
+            .parts
+            .range((name.clone(), 0)..=(name.clone(), i32::MAX))
+            .map(|(_, p)| p.partition.clone())
+            .collect();
         for partition in of_topic {
-            let Some(generation) = self.parts.get(&partition.key()).map(|p| p.generation) else { continue };
+            let Some(generation) = self.parts.get(&partition.key()).map(|p| p.generation) else {
+                continue;
+            };
             // If the user has sought meanwhile, that is what counts.
             if partition.end_generation(generation).is_some() {
                 let generation = partition.restart(Start::Reset);
-                self.obey(core, now, Command::Start { partition, generation, start: Start::Reset });
+                self.obey(
+                    core,
+                    now,
+                    Command::Start {
+                        partition,
+                        generation,
+                        start: Start::Reset,
+                    },
+                );
             }
         }
         self.shared.purge();
@@ -173,7 +232,11 @@ impl Fetcher {
     pub(super) fn forget_unused(&mut self, core: &mut Core<Tag>, name: &str) {
         let read = self.topics.get(name).is_some_and(|w| w.whole.is_some());
         let key = (Arc::from(name), 0);
-        let assigned = self.parts.range(key..).next().is_some_and(|((topic, _), _)| **topic == *name);
+        let assigned = self
+            .parts
+            .range(key..)
+            .next()
+            .is_some_and(|((topic, _), _)| **topic == *name);
         if !read && !assigned {
             self.topics.remove(name);
             if !self.queries.uses(name) && !self.calls.uses(name) {

@@ -1,0 +1,222 @@
+//! Where reading starts, and where it goes on.
+
+use std::time::Duration;
+
+use ottla::ErrorCode;
+use ottla::consumer::{EventKind, Polled, Start};
+use ottla::protocol::compress::Codec;
+
+use super::support::{
+    LIMIT, batch, broker, consumer, event, numbered, offsets, produce, read, until,
+};
+
+#[test]
+fn starts() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    produce(
+        &broker,
+        "t",
+        0,
+        &[
+            batch(&numbered(0..50), Codec::None),
+            batch(&numbered(50..100), Codec::None),
+        ],
+    );
+    for (start, first) in [
+        (Start::Earliest, 0),
+        (Start::Offset(70), 70),
+        (Start::Timestamp(60), 60),
+        (Start::Timestamp(0), 0),
+        (Start::Timestamp(1000), 100),
+        (Start::Latest, 100),
+        (Start::Reset, 100),
+    ] {
+        let consumer = consumer(&broker.bootstrap_servers(), &[]);
+        consumer.assign(&[("t", 0, start)]).unwrap();
+        until(&format!("{start:?}"), || {
+            consumer.position("t", 0).unwrap() == Some(first)
+        });
+        if first == 100 {
+            assert!(matches!(
+                consumer.poll(0, Duration::from_millis(20)).unwrap(),
+                Polled::Nothing
+            ));
+        } else {
+            let got = read(&consumer, 100 - first as usize);
+            assert_eq!(offsets(&got), (first..100).collect::<Vec<_>>(), "{start:?}");
+        }
+    }
+    for bad in [Start::Offset(-1), Start::Timestamp(-5)] {
+        let consumer = consumer(&broker.bootstrap_servers(), &[]);
+        assert_eq!(
+            consumer.assign(&[("t", 0, bad)]).unwrap_err().code(),
+            ErrorCode::INVALID_ARGUMENT
+        );
+    }
+}
+
+#[test]
+fn seeks_drop_what_was_fetched() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    produce(&broker, "t", 0, &[batch(&numbered(0..1000), Codec::None)]);
+    let consumer = consumer(&broker.bootstrap_servers(), &[]);
+    consumer.assign(&[("t", 0, Start::Earliest)]).unwrap();
+    for round in 0..20 {
+        let from = (round * 37) % 900;
+        consumer.seek("t", 0, Start::Offset(from)).unwrap();
+        assert_eq!(consumer.position("t", 0).unwrap(), Some(from));
+        assert_eq!(
+            offsets(&read(&consumer, 5)),
+            (from..from + 5).collect::<Vec<_>>()
+        );
+    }
+    consumer.seek("t", 0, Start::Earliest).unwrap();
+    assert_eq!(offsets(&read(&consumer, 3)), [0, 1, 2]);
+    consumer.seek("t", 0, Start::Latest).unwrap();
+    until("the end", || {
+        consumer.position("t", 0).unwrap() == Some(1000)
+    });
+    assert_eq!(
+        consumer.seek("t", 1, Start::Latest).unwrap_err().code(),
+        ErrorCode::INVALID_ARGUMENT
+    );
+}
+
+#[test]
+fn assigning_again_keeps_what_is_in_both() {
+    let broker = broker(1);
+    broker.create_topic("t", 3, &[]).unwrap();
+    for partition in 0..3 {
+        produce(
+            &broker,
+            "t",
+            partition,
+            &[batch(&numbered(0..100), Codec::None)],
+        );
+    }
+    let consumer = consumer(&broker.bootstrap_servers(), &[]);
+    consumer.assign(&[("t", 0, Start::Earliest)]).unwrap();
+    read(&consumer, 40);
+    consumer
+        .assign(&[("t", 0, Start::Earliest), ("t", 1, Start::Offset(90))])
+        .unwrap();
+    let mut got: Vec<_> = read(&consumer, 70)
+        .iter()
+        .map(|g| (g.partition, g.offset))
+        .collect();
+    got.sort_unstable();
+    let want: Vec<_> = (40..100)
+        .map(|o| (0, o))
+        .chain((90..100).map(|o| (1, o)))
+        .collect();
+    assert_eq!(got, want);
+    consumer.assign(&[("t", 2, Start::Offset(99))]).unwrap();
+    let got = read(&consumer, 1);
+    assert_eq!((got[0].partition, got[0].offset), (2, 99));
+    assert!(consumer.position("t", 0).is_err());
+    consumer.unassign().unwrap();
+    assert!(consumer.assignment().unwrap().is_empty());
+}
+
+#[test]
+fn out_of_range_is_reported_and_follows_the_policy() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    produce(&broker, "t", 0, &[batch(&numbered(0..10), Codec::None)]);
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[("auto.offset.reset", "earliest")],
+    );
+    c.assign(&[("t", 0, Start::Offset(500))]).unwrap();
+    let e = event(&c);
+    assert_eq!(
+        (e.kind, e.partition, e.from, e.to),
+        (EventKind::PositionReset, 0, 500, 0)
+    );
+    let text = e.error.unwrap().to_string();
+    assert!(
+        text.contains("t-0") && text.contains("500") && text.contains("auto.offset.reset=earliest"),
+        "{text}"
+    );
+    assert_eq!(offsets(&read(&c, 10)), (0..10).collect::<Vec<_>>());
+
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[("auto.offset.reset", "none")],
+    );
+    c.assign(&[("t", 0, Start::Offset(500))]).unwrap();
+    let e = event(&c);
+    assert_eq!((e.kind, e.from), (EventKind::PartitionStopped, 500));
+    let error = e.error.unwrap();
+    assert_eq!(error.code(), ErrorCode::OFFSET_RESET);
+    assert!(error.message().contains("seek"), "{error}");
+    c.seek("t", 0, Start::Offset(9)).unwrap();
+    assert_eq!(offsets(&read(&c, 1)), [9]);
+    c.seek("t", 0, Start::Reset).unwrap();
+    assert_eq!(event(&c).error.unwrap().code(), ErrorCode::OFFSET_RESET);
+}
+
+#[test]
+fn lookups() {
+    let broker = broker(2);
+    broker.create_topic("t", 2, &[]).unwrap();
+    produce(&broker, "t", 0, &[batch(&numbered(0..10), Codec::None)]);
+    produce(&broker, "t", 1, &[batch(&numbered(0..20), Codec::None)]);
+    let c = consumer(&broker.bootstrap_servers(), &[]);
+    assert_eq!(
+        c.end_offsets(&[("t", 1), ("t", 0)], LIMIT).unwrap(),
+        [20, 10]
+    );
+    assert_eq!(
+        c.beginning_offsets(&[("t", 0), ("t", 0)], LIMIT).unwrap(),
+        [0, 0]
+    );
+    let found = c
+        .offsets_for_times(&[("t", 0, 7), ("t", 1, 99)], LIMIT)
+        .unwrap();
+    assert_eq!(found, [Some((7, 7)), None]);
+    assert!(c.end_offsets(&[], LIMIT).unwrap().is_empty());
+    let partitions = c.partitions_for("t", LIMIT).unwrap();
+    assert_eq!(
+        partitions
+            .iter()
+            .map(|p| (p.partition, p.leader))
+            .collect::<Vec<_>>(),
+        [(0, 1), (1, 2)]
+    );
+    let error = c.end_offsets(&[("t", 2)], LIMIT).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    assert!(
+        error.message().contains("t-2") && error.message().contains("2 partitions"),
+        "{error}"
+    );
+}
+
+#[test]
+fn unknown_topics_are_named() {
+    let broker = broker(1);
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[("allow.auto.create.topics", "false")],
+    );
+    for error in [
+        c.partitions_for("nowhere", LIMIT).unwrap_err(),
+        c.end_offsets(&[("nowhere", 0)], LIMIT).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        assert!(error.message().contains("'nowhere'"), "{error}");
+    }
+    c.assign(&[("later", 0, Start::Earliest)]).unwrap();
+    let e = event(&c);
+    assert_eq!(e.kind, EventKind::TopicFailing);
+    let text = e.error.unwrap().to_string();
+    assert!(
+        text.contains("'later'") && text.contains("create it"),
+        "{text}"
+    );
+    broker.create_topic("later", 1, &[]).unwrap();
+    produce(&broker, "later", 0, &[batch(&numbered(0..3), Codec::None)]);
+    assert_eq!(offsets(&read(&c, 3)), [0, 1, 2]);
+}
