@@ -1,5 +1,7 @@
 //! The consumer on the embedded broker.
 
+#![allow(clippy::unwrap_used)]
+
 mod faults;
 mod positions;
 mod support;

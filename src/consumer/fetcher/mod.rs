@@ -10,8 +10,6 @@ mod queries;
 mod reset;
 mod response;
 mod session;
-#[cfg(test)]
-mod tests;
 mod topics;
 
 use std::collections::BTreeMap;

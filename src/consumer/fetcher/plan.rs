@@ -186,9 +186,7 @@ impl Fetcher {
                 Some(now)
             };
         };
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return None;
-        };
+        let node = self.nodes.get_mut(&id)?;
         self.last_served = id;
         if !wanted.is_empty() {
             let turn = self.turns % wanted.len();
