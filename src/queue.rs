@@ -174,10 +174,6 @@ impl<T> Queue<T> {
         }
     }
 
-    pub(crate) fn push(&self, item: T) {
-        self.change(|inner| inner.items.push_back(item));
-    }
-
     pub(crate) fn extend(&self, items: impl IntoIterator<Item = T>) {
         self.change(|inner| inner.items.extend(items));
     }
@@ -302,7 +298,7 @@ mod tests {
             std::thread::spawn(move || other.drain(1, Duration::from_secs(20), &mut Vec::new()));
         q.wake();
         assert_eq!(t.join().unwrap(), Drained::Woken);
-        q.push(4);
+        q.extend([4]);
         q.close();
         assert_eq!(q.drain(9, Duration::ZERO, &mut out), Drained::Items(1));
         assert_eq!(

@@ -70,10 +70,6 @@ impl Topics {
         self.by_name.keys()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-
     pub(crate) fn get(&self, name: &str) -> Option<&TopicState> {
         self.by_name.get(name)
     }

@@ -47,11 +47,6 @@ impl Versions {
         }
         Ok(version)
     }
-
-    /// [`Versions::pick`] for a request of the `kafka-protocol` crate.
-    pub(crate) fn pick_for<R: Request>(&self) -> Result<i16> {
-        self.pick(R::KEY, (R::VERSIONS.min, R::VERSIONS.max))
-    }
 }
 
 /// An API's name for messages.

@@ -3,14 +3,17 @@
 //!
 //! Callers' side: [`send`](Producer::send), buffers, topics, partitions. I/O side: `sender`, a state machine.
 
+mod append;
 mod buffer;
 mod completion;
 mod partition;
 pub mod partitioner;
+mod pending;
 mod send;
 mod sender;
 mod sequence;
 mod shared;
+mod source;
 mod topic;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::partition::{OpenBatch, Partition};
+use crate::cluster::nodes::Rng;
 use crate::error::Error;
 
 /// A topic's partitions. They only ever grow: a longer list hangs on the shorter one, so that readers need no lock.
@@ -46,8 +47,9 @@ impl Topic {
             name: Arc::from(name),
             first: OnceLock::new(),
             pending: Mutex::new(Pending::default()),
-            sticky: AtomicU32::new(0),
-            turn: AtomicU32::new(0),
+            // Producers that start together must not all begin with the same partition.
+            sticky: AtomicU32::new(Rng::from_os().next() as u32 >> 1),
+            turn: AtomicU32::new(Rng::from_os().next() as u32),
         }
     }
 
@@ -87,14 +89,15 @@ impl Topic {
         self.sticky.load(Ordering::Relaxed) as usize % n
     }
 
-    /// Leaves a partition that has had its share; whoever comes first decides.
-    pub(crate) fn move_sticky(&self, from: usize, to: usize) {
-        let _ = self.sticky.compare_exchange(
-            from as u32,
-            to as u32,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+    /// Leaves a partition that has had its share for a random one; whoever comes first decides.
+    pub(crate) fn move_sticky(&self, from: usize, n: usize) {
+        let now = self.sticky.load(Ordering::Relaxed);
+        if now as usize % n == from {
+            let to = self.random(n) as u32;
+            let _ = self
+                .sticky
+                .compare_exchange(now, to, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn next_turn(&self, n: usize) -> usize {
@@ -109,6 +112,6 @@ impl Topic {
         x ^= x >> 15;
         x = x.wrapping_mul(0x846c_a68b);
         x ^= x >> 16;
-        (u64::from(x) * n as u64 >> 32) as usize
+        ((u64::from(x) * n as u64) >> 32) as usize
     }
 }

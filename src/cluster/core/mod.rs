@@ -62,7 +62,7 @@ pub(crate) enum Event<T> {
         body: Bytes,
     },
     /// A part of the answer to a fetch.
-    FetchPart { node: Node, tag: T, part: FetchPart },
+    FetchPart { node: Node, part: FetchPart },
     /// A request that will have no answer. It may or may not have been carried out.
     Failed { node: Node, tag: T, error: Error },
     /// Topics, leaders or brokers changed.
@@ -454,12 +454,8 @@ impl<T: Clone> Core<T> {
                 let Some(request) = slot.conn.oldest(correlation) else {
                     return;
                 };
-                if let Tag::Role(tag) = &request.tag {
-                    self.events.push_back(Event::FetchPart {
-                        node,
-                        tag: tag.clone(),
-                        part,
-                    });
+                if let Tag::Role(_) = &request.tag {
+                    self.events.push_back(Event::FetchPart { node, part });
                 }
                 if last {
                     slot.conn.answered(now, correlation);

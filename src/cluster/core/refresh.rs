@@ -36,12 +36,6 @@ impl<T: Clone> Core<T> {
         }
     }
 
-    /// Asks for every topic's metadata from now on.
-    pub(crate) fn want_all_topics(&mut self) {
-        self.refresh.topics_all = true;
-        self.refresh.wanted = true;
-    }
-
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;

@@ -1,0 +1,346 @@
+//! Appending to partitions' open batches, within `buffer.memory`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::completion::{Outcome, Tokens};
+use super::partition::{OpenBatch, Partition, PartitionQueue};
+use super::send::Wait;
+use super::shared::{End, Shared};
+use super::source::{Many, Rows, Source};
+use super::topic::Topic;
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::record::{BatchBuilder, Records};
+
+/// What one append to a partition did.
+enum Appended {
+    /// This many rows are in.
+    Rows(usize),
+    /// No row: a new batch needs this many bytes and there is no room.
+    NoRoom(usize),
+}
+
+impl Shared {
+    /// Waits for room, or says why there is none.
+    #[cold]
+    pub(super) fn wait_for_room(&self, bytes: usize, wait: Wait) -> Result<()> {
+        let full = |code, waited: &str| {
+            Error::new(
+                code,
+                format!(
+                    "no room in the producer's buffer{waited}: {} of buffer.memory={} bytes are taken by records and \
+                     completions; wait longer, drain completions, raise buffer.memory, or check the broker's speed",
+                    self.memory.used(),
+                    self.memory.limit()
+                ),
+            )
+        };
+        let Some(deadline) = self.deadline(wait) else {
+            self.memory.note_refused();
+            return Err(full(ErrorCode::AGAIN, ""));
+        };
+        if !self.memory.wait(bytes, deadline) {
+            self.check_open()?;
+            return Err(full(ErrorCode::BUFFER_FULL, " came free in time"));
+        }
+        Ok(())
+    }
+
+    fn deadline(&self, wait: Wait) -> Option<Instant> {
+        match wait {
+            Wait::MaxBlock => Instant::now().checked_add(self.config.max_block),
+            Wait::UpTo(Duration::ZERO) => None,
+            Wait::UpTo(limit) => Instant::now().checked_add(limit),
+        }
+    }
+
+    pub(super) fn open_batch(
+        &self,
+        capacity: usize,
+        charged: usize,
+        heir_of: Option<u64>,
+    ) -> OpenBatch {
+        let created = Instant::now();
+        OpenBatch {
+            id: heir_of
+                .inspect(|id| self.begin_batch_as(*id))
+                .unwrap_or_else(|| self.begin_batch()),
+            builder: BatchBuilder::new(self.config.batch_size, capacity),
+            tokens: Tokens::default(),
+            created,
+            due: created + self.config.linger,
+            charged,
+        }
+    }
+
+    /// Appends to the open batch, opening one if need be. `paid` bytes have been charged for a new one already.
+    #[inline]
+    fn append_once<S: Source>(
+        &self,
+        queue: &mut PartitionQueue,
+        source: S,
+        token: u64,
+        paid: &mut usize,
+        opened: &mut Option<Instant>,
+        heir_of: Option<u64>,
+    ) -> Result<Appended> {
+        let open = match &mut queue.open {
+            Some(open) => open,
+            None => {
+                let capacity = self.first_capacity(queue.last_size, source.next_size());
+                if *paid < capacity && !self.memory.try_charge(capacity - *paid) {
+                    return Ok(Appended::NoRoom(capacity - *paid));
+                }
+                *paid = (*paid).max(capacity);
+                let open =
+                    queue
+                        .open
+                        .insert(self.open_batch(capacity, std::mem::take(paid), heir_of));
+                *opened = Some(open.due);
+                open
+            }
+        };
+        let before = open.builder.capacity();
+        let n = source.append(&mut open.builder)?;
+        let grown = open.builder.capacity();
+        if grown != before || open.charged < grown {
+            let more = grown.saturating_sub(open.charged);
+            self.memory.force_charge(more);
+            open.charged += more;
+        }
+        if n > 0 {
+            source.note(&mut open.tokens, token, n);
+        }
+        Ok(Appended::Rows(n))
+    }
+
+    /// Room for a new batch: as much as the last one took, at least for its first record.
+    pub(super) fn first_capacity(&self, last: usize, first_record: usize) -> usize {
+        last.clamp(512, self.config.batch_size)
+            .max(first_record.min(self.config.max_request_size))
+    }
+
+    /// Appends everything of `source` to a partition, or, if `sticky`, to one after the other. How many rows were
+    /// taken, and what stopped it.
+    #[inline]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn append_to<S: Source>(
+        &self,
+        topic: &Topic,
+        partitions: &[Arc<Partition>],
+        mut index: usize,
+        sticky: bool,
+        mut source: S,
+        token: u64,
+        wait: Wait,
+    ) -> (usize, Result<()>) {
+        let mut taken = 0;
+        let mut paid = 0;
+        loop {
+            let partition = &partitions[index];
+            let mut opened = None;
+            let mut queue = partition.lock();
+            let appended =
+                match self.append_once(&mut queue, source, token, &mut paid, &mut opened, None) {
+                    Ok(appended) => appended,
+                    Err(e) => {
+                        self.release(paid);
+                        return (taken, Err(e));
+                    }
+                };
+            match appended {
+                Appended::NoRoom(bytes) => {
+                    drop(queue);
+                    if let Err(e) = self.wait_for_room(bytes, wait) {
+                        self.release(paid);
+                        return (taken, Err(e));
+                    }
+                    paid += bytes;
+                }
+                Appended::Rows(n) => {
+                    taken += n;
+                    let done = n == source.len();
+                    // A batch that took nothing more is full; so is one that the next record can hardly enter.
+                    let full = !done
+                        || queue
+                            .open
+                            .as_ref()
+                            .is_some_and(|o| o.builder.size() >= self.config.batch_size);
+                    let closed = if full { queue.close_open() } else { None };
+                    if sticky && queue.sticky_bytes >= self.config.batch_size {
+                        queue.sticky_bytes = 0;
+                        topic.move_sticky(index, partitions.len());
+                    }
+                    drop(queue);
+                    if let Some(open) = closed {
+                        self.seal_into(partition, open);
+                        self.announce(partition, None);
+                    } else if let Some(due) = opened {
+                        self.announce(partition, Some(due));
+                    }
+                    if done {
+                        self.release(paid);
+                        return (taken, Ok(()));
+                    }
+                    source = source.skip(n);
+                    if sticky {
+                        index = topic.sticky(partitions.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Seals a closed batch and puts it into its place.
+    pub(super) fn seal_into(&self, partition: &Partition, open: OpenBatch) {
+        let id = open.id;
+        match self.seal(open) {
+            Ok(batch) => partition.lock().fill_place(id, Some(batch)),
+            Err((error, rest)) => {
+                partition.lock().fill_place(id, None);
+                let mut count = 0;
+                rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
+                let end = End {
+                    partition: (&partition.topic, partition.index),
+                    outcome: Outcome::NotWritten,
+                    base_offset: -1,
+                    timestamp: -1,
+                    error: Some(&error),
+                };
+                self.complete_tokens(rest.id, &rest.tokens, rest.charged, count, &end);
+            }
+        }
+    }
+
+    /// Rows go where their keys say: partitions are computed first, rows grouped, then each partition is locked once.
+    /// The call is taken in slices, each wholly or not at all, so that what was accepted is always a prefix.
+    pub(super) fn append_scattered(
+        &self,
+        topic: &Topic,
+        partitions: &[Arc<Partition>],
+        records: &Records<'_>,
+        begin: usize,
+        token: u64,
+        wait: Wait,
+    ) -> (usize, Result<()>) {
+        /// Bounds of a slice: it is let in at once, so they are what `buffer.memory` may be passed by.
+        const SLICE_ROWS: usize = 16 * 1024;
+        const SLICE_BYTES: usize = 1 << 20;
+        let mut chosen: Vec<u32> = Vec::with_capacity(SLICE_ROWS.min(records.rows() - begin));
+        let mut rows: Vec<u32> = Vec::new();
+        let mut ends: Vec<u32> = Vec::new();
+        let mut from = begin;
+        while from < records.rows() {
+            if self.memory.used() >= self.memory.limit() {
+                if let Err(e) = self.wait_for_room(1, wait) {
+                    return (from - begin, Err(e));
+                }
+                self.release(1);
+            }
+            chosen.clear();
+            ends.clear();
+            ends.resize(partitions.len(), 0);
+            let mut bytes = 0;
+            let mut to = from;
+            while to < records.rows() && to - from < SLICE_ROWS && bytes < SLICE_BYTES {
+                let p = self
+                    .choose(topic, partitions.len(), records.keys().get(to))
+                    .0;
+                chosen.push(p as u32);
+                ends[p] += 1;
+                bytes += records.size_bound(to);
+                to += 1;
+            }
+            let mut sum = 0;
+            for end in &mut ends {
+                let count = *end;
+                *end = sum;
+                sum += count;
+            }
+            rows.clear();
+            rows.resize(to - from, 0);
+            for (i, p) in chosen.iter().enumerate() {
+                let at = &mut ends[*p as usize];
+                rows[*at as usize] = (from + i) as u32;
+                *at += 1;
+            }
+            let mut start = 0;
+            for (index, end) in ends.iter().enumerate() {
+                let list = &rows[start..*end as usize];
+                start = *end as usize;
+                if !list.is_empty()
+                    && let Err(e) = self.append_forced(
+                        topic,
+                        partitions,
+                        index,
+                        Many {
+                            records,
+                            rows: Rows::List(list),
+                        },
+                        token,
+                        None,
+                    )
+                {
+                    return (from - begin, Err(e));
+                }
+            }
+            from = to;
+        }
+        (from - begin, Ok(()))
+    }
+
+    /// Appends everything whether there is room or not; the caller bounds how much that is.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn append_forced<S: Source>(
+        &self,
+        topic: &Topic,
+        partitions: &[Arc<Partition>],
+        index: usize,
+        mut source: S,
+        token: u64,
+        heir_of: Option<u64>,
+    ) -> Result<()> {
+        let partition = &partitions[index];
+        loop {
+            let mut opened = None;
+            let mut paid = 0;
+            let mut queue = partition.lock();
+            if queue.open.is_none() {
+                // Where room is short a batch starts small, so that many partitions don't take it unused.
+                if self.memory.used() + queue.last_size > self.memory.limit() {
+                    queue.last_size = 0;
+                }
+                paid = self.first_capacity(queue.last_size, source.next_size());
+                self.memory.force_charge(paid);
+            }
+            let n = match self.append_once(
+                &mut queue,
+                source,
+                token,
+                &mut paid,
+                &mut opened,
+                heir_of,
+            )? {
+                Appended::Rows(n) => n,
+                Appended::NoRoom(_) => 0,
+            };
+            let done = n == source.len();
+            let closed = if done { None } else { queue.close_open() };
+            if closed.is_some() && queue.sticky_bytes >= self.config.batch_size {
+                queue.sticky_bytes = 0;
+                topic.move_sticky(index, partitions.len());
+            }
+            drop(queue);
+            if let Some(open) = closed {
+                self.seal_into(partition, open);
+                self.announce(partition, None);
+            } else if let Some(due) = opened {
+                self.announce(partition, Some(due));
+            }
+            if done {
+                return Ok(());
+            }
+            source = source.skip(n);
+        }
+    }
+}

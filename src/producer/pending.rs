@@ -1,0 +1,192 @@
+//! Records of topics whose partitions are not known yet.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::completion::{Outcome, Tokens};
+use super::partition::{OpenBatch, Partition};
+use super::send::{Wait, valid_partition};
+use super::shared::{End, Shared};
+use super::source::{One, Source};
+use super::topic::{Pending, PendingBatch, Topic};
+use crate::error::{Error, Result};
+use crate::protocol::compress::Codec;
+
+/// How an append to a topic's pending records ended.
+pub(super) enum PendingEnd<'t> {
+    /// So many rows were taken.
+    Taken(usize, Result<()>),
+    /// After so many rows the partitions became known.
+    Known(&'t [Arc<Partition>], usize),
+}
+
+impl Shared {
+    /// Keeps records whose topic's partitions are not known yet.
+    pub(super) fn append_pending<'t, S: Source>(
+        &self,
+        topic: &'t Arc<Topic>,
+        partition: Option<i32>,
+        mut source: S,
+        token: u64,
+        wait: Wait,
+    ) -> PendingEnd<'t> {
+        let wish = partition.unwrap_or(-1);
+        let mut taken = 0;
+        let mut paid = 0;
+        let end = loop {
+            let mut pending = topic.pending();
+            // Looked at under the lock under which the I/O thread empties the pending records.
+            if let Some(partitions) = topic.partitions() {
+                break PendingEnd::Known(partitions, taken);
+            }
+            if let Some(e) = &pending.refused {
+                break PendingEnd::Taken(taken, Err(e.clone()));
+            }
+            let fits = pending
+                .batches
+                .back()
+                .is_some_and(|b| b.partition == wish && !b.full);
+            if !fits {
+                let capacity = self.first_capacity(0, source.next_size());
+                if paid < capacity && !self.memory.try_charge(capacity - paid) {
+                    drop(pending);
+                    match self.wait_for_room(capacity - paid, wait) {
+                        Ok(()) => paid = capacity,
+                        Err(e) => break PendingEnd::Taken(taken, Err(e)),
+                    }
+                    continue;
+                }
+                paid = paid.max(capacity);
+                let open = self.open_batch(capacity, std::mem::take(&mut paid), None);
+                pending.batches.push_back(PendingBatch {
+                    partition: wish,
+                    open,
+                    full: false,
+                });
+            }
+            let Some(batch) = pending.batches.back_mut() else {
+                continue;
+            };
+            let n = match source.append(&mut batch.open.builder) {
+                Ok(n) => n,
+                Err(e) => break PendingEnd::Taken(taken, Err(e)),
+            };
+            let grown = batch
+                .open
+                .builder
+                .capacity()
+                .saturating_sub(batch.open.charged);
+            self.memory.force_charge(grown);
+            batch.open.charged += grown;
+            source.note(&mut batch.open.tokens, token, n);
+            taken += n;
+            batch.full = n < source.len();
+            if n == source.len() {
+                break PendingEnd::Taken(taken, Ok(()));
+            }
+            source = source.skip(n);
+        };
+        self.release(paid);
+        end
+    }
+
+    /// Sends a topic's pending records on to its partitions, now that they are known. Runs on the I/O thread.
+    pub(super) fn resolve_pending(&self, topic: &Topic, partitions: Vec<Arc<Partition>>) {
+        let mut pending = topic.pending();
+        for batch in pending.batches.drain(..) {
+            let OpenBatch {
+                id,
+                builder,
+                tokens,
+                charged,
+                ..
+            } = batch.open;
+            let mut owners = Vec::new();
+            tokens.for_each(|token, first, count, indices| match indices {
+                Some(own) => owners.extend(own.iter().map(|i| (token, *i))),
+                None => owners
+                    .extend((0..count).map(|i| (token, if token == 0 { 0 } else { first + i }))),
+            });
+            let mut owners = owners.into_iter();
+            let mut failed: Option<Error> = None;
+            let mut lost = Tokens::default();
+            let mut lost_count = 0;
+            let result = builder.seal(Codec::None, None).and_then(|sealed| {
+                sealed.for_each_record(|key, value, headers, timestamp| {
+                    let (token, first) = owners.next().unwrap_or((0, 0));
+                    let one = One {
+                        key,
+                        value,
+                        headers,
+                        timestamp,
+                        first,
+                    };
+                    let index = match batch.partition {
+                        -1 => Ok(self.choose(topic, partitions.len(), key).0),
+                        p => valid_partition(topic, p, partitions.len()),
+                    };
+                    match index.and_then(|i| {
+                        self.append_forced(topic, &partitions, i, one, token, Some(id))
+                    }) {
+                        Ok(()) => {}
+                        Err(e) => {
+                            failed.get_or_insert(e);
+                            lost.add(token, first, 1);
+                            lost_count += 1;
+                        }
+                    }
+                })
+            });
+            if let Err(e) = result {
+                failed.get_or_insert(e);
+                for (token, first) in owners {
+                    lost.add(token, first, 1);
+                    lost_count += 1;
+                }
+            }
+            let end = End {
+                partition: (&topic.name, batch.partition),
+                outcome: Outcome::NotWritten,
+                base_offset: -1,
+                timestamp: -1,
+                error: failed.as_ref(),
+            };
+            self.complete_tokens(id, &lost, charged, lost_count, &end);
+        }
+        topic.set_partitions(partitions);
+    }
+
+    /// Fails a topic's pending records for which `give_up` is true.
+    pub(super) fn fail_pending(
+        &self,
+        pending: &mut Pending,
+        topic: &Topic,
+        error: &Error,
+        give_up: impl Fn(Instant) -> bool,
+    ) {
+        while pending
+            .batches
+            .front()
+            .is_some_and(|b| give_up(b.open.created))
+        {
+            let Some(batch) = pending.batches.pop_front() else {
+                break;
+            };
+            let end = End {
+                partition: (&topic.name, batch.partition),
+                outcome: Outcome::NotWritten,
+                base_offset: -1,
+                timestamp: -1,
+                error: Some(error),
+            };
+            let open = batch.open;
+            self.complete_tokens(
+                open.id,
+                &open.tokens,
+                open.charged,
+                open.builder.count() as u64,
+                &end,
+            );
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Ends without an answer: a delivery time that is over, a leader that was never reached, a close.
+
+use std::time::Instant;
+
+use super::super::completion::Outcome;
+use super::super::partition::{Batch, Partition, Place};
+use super::{Sender, Tag};
+use crate::cluster::core::Core;
+use crate::cluster::nodes::Node;
+use crate::error::{Error, ErrorCode};
+
+impl Sender {
+    /// Ends batches whose delivery time is over.
+    pub(super) fn expire(&mut self, core: &Core<Tag>, now: Instant, slot: usize) {
+        let limit = self.shared.config.delivery_timeout;
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        if part.expiry.is_none_or(|at| at > now) {
+            return;
+        }
+        part.expiry = None;
+        let leader = part.queued_at.or_else(|| leader_of(core, &part.partition));
+        let why = leader.and_then(|l| core.last_error(Node::Id(l)));
+        let mut over: Vec<Box<Batch>> = Vec::new();
+        while part.again.front().is_some_and(|b| now >= b.created + limit) {
+            over.extend(part.again.pop_front());
+        }
+        if part.again.is_empty() {
+            let mut queue = part.partition.lock();
+            if queue
+                .open
+                .as_ref()
+                .is_some_and(|o| now >= o.created + limit)
+                && let Some(open) = queue.close_open()
+            {
+                drop(queue);
+                self.shared.seal_into(&part.partition, open);
+                queue = part.partition.lock();
+            }
+            while let Some(batch) = queue.pop_ready() {
+                if now < batch.created + limit {
+                    queue.sealed.push_front(Place::Ready(batch));
+                    break;
+                }
+                over.push(batch);
+            }
+        }
+        let mut abandoned = false;
+        for batch in over {
+            let cause = batch.last_error.clone().or_else(|| why.clone());
+            let cause = cause.map_or_else(
+                || "the broker could not be reached in time".into(),
+                |e| e.message().to_owned(),
+            );
+            let error = Error::new(
+                ErrorCode::TIMED_OUT,
+                format!(
+                    "{} records for {}-{} were not delivered within delivery.timeout.ms ({limit:?}), {} attempts: {cause}",
+                    batch.sealed.count(),
+                    part.partition.topic,
+                    part.partition.index,
+                    batch.attempts
+                ),
+            );
+            abandoned |= batch.sequence.is_some();
+            let outcome = if batch.unanswered {
+                Outcome::PossiblyWritten
+            } else {
+                Outcome::NotWritten
+            };
+            self.shared.complete(
+                (&part.partition.topic, part.partition.index),
+                batch,
+                outcome,
+                -1,
+                -1,
+                Some(&error),
+            );
+        }
+        if abandoned {
+            self.identity.leave();
+        }
+    }
+
+    /// A leader that was never reached: its batches fail with the reason.
+    pub(super) fn fail_queue(&mut self, leader: i32, error: &Error) {
+        for slot in self.queues.remove(&leader).unwrap_or_default() {
+            let Some(part) = self.parts.get_mut(slot) else {
+                continue;
+            };
+            part.queued_at = None;
+            let mut queue = part.partition.lock();
+            if let Some(open) = queue.close_open() {
+                drop(queue);
+                self.shared.seal_into(&part.partition, open);
+                queue = part.partition.lock();
+            }
+            let mut over: Vec<Box<Batch>> = part.again.drain(..).collect();
+            over.extend(std::iter::from_fn(|| queue.pop_ready()));
+            drop(queue);
+            for batch in over {
+                let outcome = if batch.unanswered {
+                    Outcome::PossiblyWritten
+                } else {
+                    Outcome::NotWritten
+                };
+                self.shared.complete(
+                    (&part.partition.topic, part.partition.index),
+                    batch,
+                    outcome,
+                    -1,
+                    -1,
+                    Some(error),
+                );
+            }
+        }
+    }
+
+    /// Gives everything up, as `close` asks.
+    pub(super) fn purge(&mut self) {
+        let error = Error::new(
+            ErrorCode::PURGED,
+            "the producer was closed before the records were sent",
+        );
+        for topic in &self.unresolved {
+            let mut pending = topic.pending();
+            pending.refused = Some(error.clone());
+            self.shared
+                .fail_pending(&mut pending, topic, &error, |_| true);
+        }
+        let mut left = 0;
+        for slot in 0..self.parts.len() {
+            let part = &mut self.parts[slot];
+            let mut over: Vec<(Box<Batch>, bool)> =
+                part.inflight.drain(..).map(|s| (s.batch, true)).collect();
+            over.extend(part.again.drain(..).map(|b| (b, false)));
+            let mut queue = part.partition.lock();
+            if let Some(open) = queue.close_open() {
+                drop(queue);
+                self.shared.seal_into(&part.partition, open);
+                queue = part.partition.lock();
+            }
+            over.extend(std::iter::from_fn(|| queue.pop_ready()).map(|b| (b, false)));
+            left += queue.sealed.len();
+            drop(queue);
+            for (batch, sent) in over {
+                let outcome = if sent || batch.unanswered {
+                    Outcome::PossiblyWritten
+                } else {
+                    Outcome::NotWritten
+                };
+                self.shared.complete(
+                    (&part.partition.topic, part.partition.index),
+                    batch,
+                    outcome,
+                    -1,
+                    -1,
+                    Some(&error),
+                );
+            }
+        }
+        // A batch that a caller's thread is sealing this moment is announced, and given up, when it is ready.
+        if left == 0 {
+            self.finished = true;
+            self.shared.end();
+        }
+    }
+}
+
+fn leader_of(core: &Core<Tag>, partition: &Partition) -> Option<i32> {
+    let meta = core.topics.known(&partition.topic)?;
+    meta.partitions
+        .get(partition.index as usize)
+        .map(|p| p.leader)
+        .filter(|l| *l >= 0)
+}

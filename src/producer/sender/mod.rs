@@ -1,0 +1,342 @@
+//! The I/O side of a producer, as plain data: which batches go to which broker, in what order, and what their
+//! answers mean.
+//!
+//! Invariants: a partition's batches are sent in the order they were closed. A batch that must be sent again goes
+//! before all that were closed after it. A sequence range, once sent, is only ever used for the same records; where
+//! that can't be kept (a batch with an unknown end was given up) the epoch is raised before anything else is sent.
+
+mod endings;
+mod identity;
+mod results;
+mod topics;
+mod transmit;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::partition::{Batch, Partition};
+use super::sequence::{Identity, ProducerId};
+use super::shared::{News, Shared, lock};
+use super::topic::Topic;
+use crate::cluster::core::{Core, Event};
+use crate::cluster::engine::Role;
+use crate::cluster::nodes::{Backoff, Node};
+
+/// Batches of one partition on their way at once: what brokers remember of an idempotent producer.
+const MAX_INFLIGHT_BATCHES: usize = 5;
+/// Room for a request's headers within `max.request.size`.
+const REQUEST_OVERHEAD: usize = 512;
+
+/// What a request was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tag {
+    Produce(u64),
+    InitProducerId,
+}
+
+/// A batch sent and not answered.
+struct Sent {
+    request: u64,
+    batch: Box<Batch>,
+}
+
+/// The I/O side of one partition.
+struct Part {
+    partition: Arc<Partition>,
+    inflight: VecDeque<Sent>,
+    /// To be sent again, by ordinal; before anything new.
+    again: VecDeque<Box<Batch>>,
+    /// Nothing is sent before.
+    not_before: Option<Instant>,
+    next_ordinal: u64,
+    next_sequence: i32,
+    /// Under which id and epoch a batch was last acknowledged.
+    acknowledged: Option<ProducerId>,
+    /// The broker in whose queue it stands.
+    queued_at: Option<i32>,
+    /// When the oldest of its batches is given up, if a timer is set for it.
+    expiry: Option<Instant>,
+}
+
+impl Part {
+    /// When the oldest batch that was taken up to be sent was begun.
+    fn oldest(&self) -> Option<Instant> {
+        let sent = self.inflight.front().map(|s| s.batch.created);
+        let again = self.again.front().map(|b| b.created);
+        [sent, again].into_iter().flatten().min()
+    }
+
+    /// How many batches may be on their way at once. Brokers take any sequence of a producer they don't know yet, so
+    /// that a second batch sent with the first could be written though the first is refused; hence one until one is
+    /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn.
+    fn inflight_limit(&self, identity: Identity) -> usize {
+        let careful = match identity.current() {
+            Some(id) => self.acknowledged != Some(id) || !self.again.is_empty(),
+            None => false,
+        };
+        if careful { 1 } else { MAX_INFLIGHT_BATCHES }
+    }
+
+    /// True if there is something that could be sent now.
+    fn has_more(&self, now: Instant, flush_to: u64) -> bool {
+        if !self.again.is_empty() {
+            return true;
+        }
+        let queue = self.partition.lock();
+        !queue.sealed.is_empty() || queue.open_is_due(now, flush_to)
+    }
+}
+
+struct Request {
+    node: Node,
+    version: i16,
+    slots: Vec<usize>,
+}
+
+pub(crate) struct Sender {
+    shared: Arc<Shared>,
+    parts: Vec<Part>,
+    /// Topics whose partitions are not known.
+    unresolved: Vec<Arc<Topic>>,
+    /// Topics whose partitions are known, for partitions that are added.
+    resolved: Vec<Arc<Topic>>,
+    /// Slots with something to send, by the broker it goes to; each slot in one queue at most.
+    queues: BTreeMap<i32, VecDeque<usize>>,
+    /// Slots with something to send but no leader.
+    leaderless: BTreeSet<usize>,
+    /// When open batches are due, when waits after a failure end, when deliveries expire.
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    requests: BTreeMap<u64, Request>,
+    next_request: u64,
+    identity: Identity,
+    id_failures: u32,
+    /// The flush mark that has been acted on.
+    flushed_to: u64,
+    finished: bool,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let identity = Identity::new(shared.config.enable_idempotence);
+        Sender {
+            shared,
+            parts: Vec::new(),
+            unresolved: Vec::new(),
+            resolved: Vec::new(),
+            queues: BTreeMap::new(),
+            leaderless: BTreeSet::new(),
+            timers: BinaryHeap::new(),
+            requests: BTreeMap::new(),
+            next_request: 1,
+            identity,
+            id_failures: 0,
+            flushed_to: 0,
+            finished: false,
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        let common = &self.shared.config.common;
+        Backoff {
+            first: common.retry_backoff,
+            last: common.retry_backoff_max,
+        }
+    }
+
+    /// Takes what callers left: new topics, partitions with something new. True if there was any.
+    fn take_news(&mut self, core: &mut Core<Tag>, now: Instant) -> bool {
+        let News { topics, partitions } = std::mem::take(&mut *lock(&self.shared.news));
+        let any = !topics.is_empty() || !partitions.is_empty();
+        for topic in topics {
+            core.want_topic(&topic.name);
+            self.unresolved.push(topic);
+        }
+        for partition in partitions {
+            partition.listed.store(false, Ordering::Release);
+            self.look_at(core, now, partition.slot);
+        }
+        any
+    }
+
+    /// Finds out whether a partition has something to send now, or when.
+    fn look_at(&mut self, core: &mut Core<Tag>, now: Instant, slot: usize) {
+        let flush_to = self.shared.flush_to.load(Ordering::Acquire);
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        let queue = part.partition.lock();
+        let mut ready = !queue.sealed.is_empty() || !part.again.is_empty();
+        let mut oldest = part.oldest();
+        if let Some(open) = &queue.open {
+            if queue.open_is_due(now, flush_to) {
+                ready = true;
+                oldest = oldest.or(Some(open.created));
+            } else {
+                self.timers.push(Reverse((open.due, slot)));
+            }
+        }
+        drop(queue);
+        if part.expiry.is_none() && (ready || oldest.is_some()) {
+            let expiry = oldest.unwrap_or(now) + self.shared.config.delivery_timeout;
+            part.expiry = Some(expiry);
+            self.timers.push(Reverse((expiry, slot)));
+        }
+        if let Some(at) = part.not_before.filter(|at| *at > now) {
+            self.timers.push(Reverse((at, slot)));
+        } else if ready {
+            self.enqueue(core, slot);
+        }
+    }
+
+    /// Puts a partition into the queue of its leader.
+    fn enqueue(&mut self, core: &mut Core<Tag>, slot: usize) {
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        let leader = core
+            .topics
+            .known(&part.partition.topic)
+            .and_then(|t| t.partitions.get(part.partition.index as usize))
+            .map(|p| p.leader)
+            .filter(|l| *l >= 0);
+        if part.queued_at == leader && leader.is_some() {
+            return;
+        }
+        if let Some(old) = part.queued_at.take()
+            && let Some(queue) = self.queues.get_mut(&old)
+        {
+            queue.retain(|s| *s != slot);
+        }
+        match leader {
+            Some(leader) => {
+                part.queued_at = Some(leader);
+                self.queues.entry(leader).or_default().push_back(slot);
+                self.leaderless.remove(&slot);
+            }
+            None => {
+                self.leaderless.insert(slot);
+                core.refresh_metadata();
+            }
+        }
+    }
+
+    /// Acts on a new flush mark: open batches up to it are due.
+    fn check_flush(&mut self, core: &mut Core<Tag>, now: Instant) {
+        let mark = self.shared.flush_to.load(Ordering::Acquire);
+        if mark > self.flushed_to {
+            self.flushed_to = mark;
+            for slot in 0..self.parts.len() {
+                if self.parts[slot].partition.lock().open.is_some() {
+                    self.look_at(core, now, slot);
+                }
+            }
+        }
+    }
+
+    fn run_timers(&mut self, core: &mut Core<Tag>, now: Instant) {
+        while let Some(Reverse((at, slot))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            self.expire(core, now, slot);
+            self.look_at(core, now, slot);
+        }
+    }
+}
+
+impl Role for Sender {
+    type Tag = Tag;
+
+    fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: Event<Tag>) {
+        match event {
+            Event::Response {
+                tag: Tag::Produce(request),
+                body,
+                ..
+            } => self.on_produced(core, now, request, body),
+            Event::Response {
+                tag: Tag::InitProducerId,
+                version,
+                body,
+                ..
+            } => self.on_identity(core, now, version, body),
+            Event::Failed {
+                tag: Tag::Produce(number),
+                error,
+                ..
+            } => {
+                if let Some(request) = self.requests.remove(&number) {
+                    self.unanswered(core, now, number, request, &error);
+                }
+            }
+            Event::Failed {
+                tag: Tag::InitProducerId,
+                error,
+                ..
+            } => self.identity_failed(core, now, &error),
+            Event::Metadata => self.on_metadata(core, now),
+            Event::Unreachable(error) => self.on_unreachable(&error),
+            Event::FetchPart { .. } => {}
+        }
+    }
+
+    fn poll(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        if self.finished {
+            return None;
+        }
+        loop {
+            // While we look, nobody needs to wake us: what is left is found below.
+            self.shared.arm_now();
+            self.take_news(core, now);
+            if self.shared.purge.load(Ordering::Acquire) {
+                self.purge();
+                if self.finished {
+                    return None;
+                }
+            }
+            self.check_flush(core, now);
+            self.run_timers(core, now);
+            self.check_unresolved(core, now);
+            self.check_identity(core, now);
+            self.drain(core, now);
+            let connect = self.shared.connect_calls.poll(core, now);
+            let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+            let mut deadline = [timer, connect].into_iter().flatten().min();
+            if !self.unresolved.is_empty() {
+                let soon = now + Duration::from_millis(250);
+                deadline = Some(deadline.map_or(soon, |d| d.min(soon)));
+            }
+            if let Identity::Wanted {
+                not_before: Some(at),
+            } = self.identity
+            {
+                deadline = Some(deadline.map_or(at, |d| d.min(at)));
+            }
+            let retries = self
+                .queues
+                .iter()
+                .filter(|(_, q)| !q.is_empty())
+                .filter_map(|(l, _)| core.retry_at(Node::Id(*l)));
+            for at in retries.filter(|at| *at > now) {
+                deadline = Some(deadline.map_or(at, |d| d.min(at)));
+            }
+            self.shared.arm(deadline);
+            // What came between the look and the arming found us armed and woke nobody.
+            let quiet = {
+                let news = lock(&self.shared.news);
+                news.topics.is_empty() && news.partitions.is_empty()
+            };
+            if quiet {
+                return deadline;
+            }
+        }
+    }
+
+    fn finished(&self) -> bool {
+        self.finished
+    }
+}

@@ -1,0 +1,368 @@
+//! What answers mean: which batches have ended, which go again, which in halves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::super::completion::Outcome;
+use super::super::partition::Batch;
+use super::super::sequence::advance;
+use super::{Request, Sender, Tag};
+use crate::cluster::core::{Core, Purpose};
+use crate::cluster::nodes::Node;
+use crate::error::{Error, ErrorCode};
+use crate::net::rpc;
+use crate::protocol::produce::{self, PartitionResult};
+
+impl Sender {
+    pub(super) fn fail_request(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        request: u64,
+        slots: Vec<usize>,
+        error: &Error,
+    ) {
+        for slot in slots {
+            if let Some(batch) = self.take_sent(slot, request) {
+                self.give_up(slot, batch, Outcome::NotWritten, error);
+            }
+            self.look_at(core, now, slot);
+        }
+    }
+
+    pub(super) fn take_sent(&mut self, slot: usize, request: u64) -> Option<Box<Batch>> {
+        let part = self.parts.get_mut(slot)?;
+        let at = part.inflight.iter().position(|s| s.request == request)?;
+        part.inflight.remove(at).map(|s| s.batch)
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        slot: usize,
+        batch: Box<Batch>,
+        outcome: Outcome,
+        error: &Error,
+    ) {
+        let Some(part) = self.parts.get(slot) else {
+            return;
+        };
+        // Its sequences were used, or skipped: those behind it would be out of order for ever.
+        if batch.sequence.is_some() {
+            self.identity.leave();
+        }
+        let outcome = if batch.unanswered && outcome == Outcome::NotWritten {
+            Outcome::PossiblyWritten
+        } else {
+            outcome
+        };
+        self.shared.complete(
+            (&part.partition.topic, part.partition.index),
+            batch,
+            outcome,
+            -1,
+            -1,
+            Some(error),
+        );
+    }
+
+    /// Puts a batch back in line, in its old place.
+    pub(super) fn send_again(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        slot: usize,
+        mut batch: Box<Batch>,
+        error: &Error,
+        wait: bool,
+    ) {
+        let limit = self.shared.config.delivery_timeout;
+        if batch.attempts > self.shared.config.retries || now >= batch.created + limit {
+            let text = format!(
+                "{} (given up after {} attempts in {:.1?}; delivery.timeout.ms is {limit:?}, retries {})",
+                error.message(),
+                batch.attempts,
+                now.saturating_duration_since(batch.created),
+                self.shared.config.retries
+            );
+            return self.give_up(
+                slot,
+                batch,
+                Outcome::NotWritten,
+                &Error::new(error.code(), text),
+            );
+        }
+        batch.last_error = Some(error.clone());
+        let backoff = self.backoff().after(batch.attempts, &mut core.rng);
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        if wait {
+            part.not_before = Some(now + backoff);
+        }
+        let at = part
+            .again
+            .iter()
+            .position(|b| b.ordinal > batch.ordinal)
+            .unwrap_or(part.again.len());
+        part.again.insert(at, batch);
+    }
+
+    pub(super) fn on_produced(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        number: u64,
+        body: Bytes,
+    ) {
+        let Some(request) = self.requests.remove(&number) else {
+            return;
+        };
+        let header = i16::from(request.version >= 9);
+        let parsed = rpc::strip_header(header, body)
+            .and_then(|body| produce::read_response(request.version, &body));
+        let response = match parsed {
+            Ok(response) => response,
+            Err(e) => return self.unanswered(core, now, number, request, &e),
+        };
+        core.throttle(now, request.node, Purpose::Produce, response.throttle_ms);
+        let mut slots = request.slots;
+        for topic in &response.topics {
+            let name: Arc<str> = if request.version >= produce::TOPIC_ID_VERSION {
+                match core.topics.name_of(&topic.id) {
+                    Some(name) => name.clone(),
+                    None => continue,
+                }
+            } else {
+                Arc::from(topic.topic.as_str())
+            };
+            for result in &topic.partitions {
+                let found = slots.iter().position(|s| {
+                    self.parts.get(*s).is_some_and(|p| {
+                        p.partition.index == result.partition && p.partition.topic == name
+                    })
+                });
+                let Some(slot) = found.map(|i| slots.swap_remove(i)) else {
+                    continue;
+                };
+                if let Some(leader) = result.current_leader {
+                    core.leader_hint(&name, result.partition, leader, &response.endpoints);
+                }
+                if let Some(batch) = self.take_sent(slot, number) {
+                    self.on_result(core, now, slot, batch, request.node, result);
+                }
+                self.look_at(core, now, slot);
+            }
+        }
+        if !slots.is_empty() {
+            let e = Error::protocol(format!(
+                "{} did not answer for every partition of a Produce request",
+                core.address(request.node)
+            ));
+            self.unanswered(core, now, number, Request { slots, ..request }, &e);
+        }
+    }
+
+    /// A request that was sent and got no answer, or none to be understood: its batches may have been written.
+    pub(super) fn unanswered(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        number: u64,
+        request: Request,
+        error: &Error,
+    ) {
+        core.refresh_metadata();
+        for slot in request.slots {
+            if let Some(mut batch) = self.take_sent(slot, number) {
+                batch.unanswered = true;
+                let e = error.context(format_args!("sending to {}", core.address(request.node)));
+                self.send_again(core, now, slot, batch, &e, true);
+            }
+            self.look_at(core, now, slot);
+        }
+    }
+
+    pub(super) fn on_result(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        slot: usize,
+        mut batch: Box<Batch>,
+        node: Node,
+        result: &PartitionResult,
+    ) {
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        let place = format!("{}-{}", part.partition.topic, part.partition.index);
+        let code = ErrorCode(i32::from(result.error_code));
+        let told = |advice: &str| {
+            let words = result
+                .error_message
+                .as_deref()
+                .map_or_else(String::new, |m| format!(" (\"{m}\")"));
+            Error::new(
+                code,
+                format!(
+                    "{} refused a batch of {} records for {place}: {}{words}{advice}",
+                    core.address(node),
+                    batch.sealed.count(),
+                    code.name()
+                ),
+            )
+        };
+        match code {
+            // A duplicate is a batch whose earlier attempt was written.
+            ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
+                part.not_before = None;
+                part.acknowledged = self.identity.current();
+                let key = (&part.partition.topic, part.partition.index);
+                let offset = if code == ErrorCode::NONE {
+                    result.base_offset
+                } else {
+                    -1
+                };
+                self.shared.complete(
+                    key,
+                    batch,
+                    Outcome::Written,
+                    offset,
+                    result.log_append_time,
+                    None,
+                );
+            }
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE
+                if batch.sealed.count() > 1 =>
+            {
+                let error = told("");
+                self.split(slot, batch, &error);
+            }
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+                let error = told(&format!(
+                    "; the record takes {} bytes, more than the topic's max.message.bytes (or the broker's \
+                     message.max.bytes) allows: raise it, or send less",
+                    batch.sealed.wire_len()
+                ));
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
+            }
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID => {
+                let error = told("");
+                let earlier = part
+                    .inflight
+                    .iter()
+                    .map(|s| s.batch.ordinal)
+                    .chain(part.again.iter().map(|b| b.ordinal));
+                if earlier.min().is_some_and(|o| o < batch.ordinal) {
+                    // An earlier batch failed and is on its way again; this one follows it.
+                    self.send_again(core, now, slot, batch, &error, false);
+                } else {
+                    // The broker has lost what came before: a new epoch begins anew. This batch itself was refused,
+                    // so it may go again, unless an earlier attempt of it has an unknown end.
+                    self.identity.leave();
+                    if batch.unanswered {
+                        self.give_up(slot, batch, Outcome::PossiblyWritten, &error);
+                    } else {
+                        self.send_again(core, now, slot, batch, &error, true);
+                    }
+                }
+            }
+            ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => {
+                let error = told("");
+                self.identity.leave();
+                self.send_again(core, now, slot, batch, &error, true);
+            }
+            _ if code.is_retriable() => {
+                if code == ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+                    || code == ErrorCode::REQUEST_TIMED_OUT
+                {
+                    batch.unanswered = true;
+                }
+                let error = told("");
+                core.refresh_metadata();
+                self.send_again(
+                    core,
+                    now,
+                    slot,
+                    batch,
+                    &error,
+                    result.current_leader.is_none(),
+                );
+            }
+            _ => {
+                let advice = match code {
+                    ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
+                        "; this client may not write to the topic: check its ACLs"
+                    }
+                    ErrorCode::INVALID_RECORD => {
+                        "; a record breaks a rule of the topic (a compacted topic needs keys)"
+                    }
+                    ErrorCode::INVALID_TIMESTAMP => {
+                        "; a timestamp is outside what the topic allows (message.timestamp.before.max.ms, ...after.max.ms)"
+                    }
+                    _ => "",
+                };
+                let refused: Vec<String> = result
+                    .record_errors
+                    .iter()
+                    .take(3)
+                    .map(|(i, m)| {
+                        format!(
+                            " record {i} of the batch: {}",
+                            m.as_deref().unwrap_or("refused")
+                        )
+                    })
+                    .collect();
+                let error = told(&format!("{advice}{}", refused.join(";")));
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
+            }
+        }
+    }
+
+    /// A batch too large for the broker goes again in two halves, in its place.
+    pub(super) fn split(&mut self, slot: usize, mut batch: Box<Batch>, error: &Error) {
+        match batch.sealed.split() {
+            Ok((first, second)) => {
+                let tail = batch.tokens.split_off(first.count() as u32);
+                self.shared.begin_batch_as(batch.id);
+                let charged = second.body().capacity() + tail.cost();
+                self.shared.memory.force_charge(charged);
+                // Its sequence range covers both halves: each keeps its part of it.
+                let sequence = batch.sequence.map(|s| advance(s, first.count()));
+                let other = Box::new(Batch {
+                    id: batch.id,
+                    sealed: second,
+                    tokens: tail,
+                    created: batch.created,
+                    charged,
+                    ordinal: batch.ordinal + batch.span / 2,
+                    span: batch.span / 2,
+                    sequence,
+                    attempts: 0,
+                    unanswered: batch.unanswered,
+                    last_error: None,
+                });
+                batch.sealed = first;
+                batch.attempts = 0;
+                batch.span /= 2;
+                let Some(part) = self.parts.get_mut(slot) else {
+                    return;
+                };
+                let at = part
+                    .again
+                    .iter()
+                    .position(|b| b.ordinal >= batch.ordinal)
+                    .unwrap_or(part.again.len());
+                part.again.insert(at, other);
+                part.again.insert(at, batch);
+            }
+            Err(e) => self.give_up(
+                slot,
+                batch,
+                Outcome::NotWritten,
+                &e.context(error.message()),
+            ),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Sending: which batches a request carries, and writing it.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::super::completion::Outcome;
+use super::super::partition::{Batch, ORDINAL_STEP, Place};
+use super::super::sequence::{ProducerId, advance};
+use super::{REQUEST_OVERHEAD, Request, Sender, Sent, Tag};
+use crate::cluster::core::{Core, Purpose};
+use crate::cluster::nodes::Node;
+use crate::net::conn::ConnId;
+use crate::net::rpc::Call;
+use crate::protocol::produce::{self, PartitionBatch, TopicBatches};
+use crate::protocol::record::{Attempt, HEADER_LEN};
+
+impl Sender {
+    /// Sends what can be sent to every broker that has something waiting.
+    pub(super) fn drain(&mut self, core: &mut Core<Tag>, now: Instant) {
+        if !self.identity.may_send() {
+            return;
+        }
+        let leaders: Vec<i32> = self
+            .queues
+            .iter()
+            .filter(|(_, q)| !q.is_empty())
+            .map(|(l, _)| *l)
+            .collect();
+        for leader in leaders {
+            let node = Node::Id(leader);
+            while self.queues.get(&leader).is_some_and(|q| !q.is_empty()) {
+                let Some(conn) = core.conn(now, node, Purpose::Produce) else {
+                    if let Some(error) = core.hopeless(now, node) {
+                        self.fail_queue(leader, &error);
+                    }
+                    break;
+                };
+                if core.inflight(conn) >= self.shared.config.max_in_flight
+                    || !self.send_one(core, now, leader, conn)
+                {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes the next batch of a partition, closing its open one if that is due.
+    pub(super) fn next_batch(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        room: usize,
+    ) -> Option<Box<Batch>> {
+        let part = self.parts.get_mut(slot)?;
+        if part.not_before.is_some_and(|at| at > now)
+            || part.inflight.len() >= part.inflight_limit(self.identity)
+        {
+            return None;
+        }
+        if let Some(batch) = part.again.front() {
+            return if batch.sealed.wire_len() <= room {
+                part.again.pop_front()
+            } else {
+                None
+            };
+        }
+        let flush_to = self.shared.flush_to.load(Ordering::Acquire);
+        let mut queue = part.partition.lock();
+        if queue.sealed.is_empty()
+            && queue.open_is_due(now, flush_to)
+            && let Some(open) = queue.close_open()
+        {
+            drop(queue);
+            self.shared.seal_into(&part.partition, open);
+            queue = part.partition.lock();
+        }
+        let mut batch = queue.pop_ready()?;
+        if batch.sealed.wire_len() > room {
+            queue.sealed.push_front(Place::Ready(batch));
+            return None;
+        }
+        drop(queue);
+        batch.ordinal = part.next_ordinal;
+        part.next_ordinal += ORDINAL_STEP;
+        Some(batch)
+    }
+
+    /// Sends one request to a leader: a batch of each waiting partition, as far as it has room. False if there was
+    /// nothing to send.
+    pub(super) fn send_one(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        leader: i32,
+        conn: ConnId,
+    ) -> bool {
+        let version = match core.version(conn, produce::KEY, produce::VERSIONS) {
+            Ok(version) => version,
+            Err(e) => {
+                self.fail_queue(leader, &e);
+                return false;
+            }
+        };
+        let max = self.shared.config.max_request_size;
+        let mut room = max.saturating_sub(REQUEST_OVERHEAD);
+        let mut taken: Vec<(usize, Box<Batch>)> = Vec::new();
+        let mut back = Vec::new();
+        let waiting = self.queues.get(&leader).map_or(0, VecDeque::len);
+        for _ in 0..waiting {
+            let Some(slot) = self.queues.get_mut(&leader).and_then(VecDeque::pop_front) else {
+                break;
+            };
+            // A single batch passes though it is as large as a request may be.
+            let limit = if taken.is_empty() { usize::MAX } else { room };
+            match self.next_batch(now, slot, limit) {
+                Some(batch) => {
+                    room = room.saturating_sub(batch.sealed.wire_len() + 64);
+                    taken.push((slot, batch));
+                    back.push(slot);
+                }
+                None => self.rest(slot, now, &mut back),
+            }
+            if room < HEADER_LEN {
+                break;
+            }
+        }
+        // Who has more to send stands in line again, behind the others.
+        let flush_to = self.shared.flush_to.load(Ordering::Acquire);
+        for slot in back {
+            let more = self
+                .parts
+                .get(slot)
+                .is_some_and(|part| part.has_more(now, flush_to));
+            match self.parts.get_mut(slot) {
+                Some(_) if more => self.queues.entry(leader).or_default().push_back(slot),
+                Some(part) => part.queued_at = None,
+                None => {}
+            }
+        }
+        if taken.is_empty() {
+            return false;
+        }
+        self.transmit(core, now, leader, conn, version, taken);
+        true
+    }
+
+    /// A partition that gave no batch: it stays in line unless an event will put it there again.
+    pub(super) fn rest(&mut self, slot: usize, now: Instant, back: &mut Vec<usize>) {
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        match part.not_before.filter(|at| *at > now) {
+            Some(at) => {
+                part.queued_at = None;
+                self.timers.push(Reverse((at, slot)));
+            }
+            // In flight to the full: an answer brings it back. Being sealed: its thread announces it.
+            None if part.inflight.len() >= part.inflight_limit(self.identity) => {
+                part.queued_at = None;
+            }
+            None if part.again.is_empty()
+                && matches!(
+                    part.partition.lock().sealed.front(),
+                    Some(Place::Sealing(_))
+                ) =>
+            {
+                part.queued_at = None;
+            }
+            None => back.push(slot),
+        }
+    }
+
+    pub(super) fn transmit(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        leader: i32,
+        conn: ConnId,
+        version: i16,
+        taken: Vec<(usize, Box<Batch>)>,
+    ) {
+        let shared = self.shared.clone();
+        let config = &shared.config;
+        let identity = self.identity.current();
+        let request = self.next_request;
+        self.next_request += 1;
+        let acks = config.acks.wire();
+        let mut topics: Vec<(Arc<str>, TopicBatches<'_>)> = Vec::new();
+        let mut slots = Vec::with_capacity(taken.len());
+        let mut unacknowledged = Vec::new();
+        for (slot, mut batch) in taken {
+            let Some(part) = self.parts.get_mut(slot) else {
+                continue;
+            };
+            if identity.is_some() && batch.sequence.is_none() {
+                batch.sequence = Some(part.next_sequence);
+                part.next_sequence = advance(part.next_sequence, batch.sealed.count());
+            }
+            let attempt = match (identity, batch.sequence) {
+                (Some(ProducerId { id, epoch }), Some(base_sequence)) => Attempt {
+                    producer_id: id,
+                    producer_epoch: epoch,
+                    base_sequence,
+                    transactional: false,
+                },
+                _ => Attempt::PLAIN,
+            };
+            if batch.attempts > 0 {
+                shared.counters.retries.fetch_add(1, Ordering::Relaxed);
+            }
+            batch.attempts += 1;
+            shared
+                .counters
+                .bytes
+                .fetch_add(batch.sealed.wire_len() as u64, Ordering::Relaxed);
+            let wire = PartitionBatch {
+                partition: part.partition.index,
+                header: batch.sealed.header(&attempt),
+                body: batch.sealed.body().clone(),
+            };
+            let name = part.partition.topic.clone();
+            match topics.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, t)) => t.batches.push(wire),
+                None => {
+                    let id = core.topics.known(&name).map(|t| t.id).unwrap_or_default();
+                    topics.push((
+                        name,
+                        TopicBatches {
+                            topic: "",
+                            id,
+                            batches: vec![wire],
+                        },
+                    ));
+                }
+            }
+            // Its time may end while it waits to be sent again.
+            if part.expiry.is_none() {
+                let expiry = batch.created + config.delivery_timeout;
+                part.expiry = Some(expiry);
+                self.timers.push(Reverse((expiry, slot)));
+            }
+            if acks == 0 {
+                unacknowledged.push((slot, batch));
+            } else {
+                part.inflight.push_back(Sent { request, batch });
+                slots.push(slot);
+            }
+        }
+        let topics: Vec<TopicBatches<'_>> = topics
+            .iter_mut()
+            .map(|(name, t)| TopicBatches {
+                topic: name,
+                id: t.id,
+                batches: std::mem::take(&mut t.batches),
+            })
+            .collect();
+        // Ids are only for topics that have one.
+        let version = if topics.iter().any(|t| t.id == [0; 16]) {
+            version.min(produce::TOPIC_ID_VERSION - 1)
+        } else {
+            version
+        };
+        let mut call = match Call::produce(&config.common.client_id, version) {
+            Ok(call) => call,
+            Err(e) => return self.fail_request(core, now, request, slots, &e),
+        };
+        let timeout_ms =
+            i32::try_from(config.common.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        produce::write_request(&mut call.frame, version, None, acks, timeout_ms, topics);
+        call.frame.finish();
+        shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+        self.requests.insert(
+            request,
+            Request {
+                node: Node::Id(leader),
+                version,
+                slots,
+            },
+        );
+        let answered = acks != 0;
+        core.send(
+            now,
+            conn,
+            call,
+            config.common.request_timeout,
+            Tag::Produce(request),
+            answered,
+        );
+        if !answered {
+            self.requests.remove(&request);
+            for (slot, batch) in unacknowledged {
+                let Some(part) = self.parts.get(slot) else {
+                    continue;
+                };
+                shared.complete(
+                    (&part.partition.topic, part.partition.index),
+                    batch,
+                    Outcome::Written,
+                    -1,
+                    -1,
+                    None,
+                );
+            }
+        }
+    }
+}
