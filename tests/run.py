@@ -246,6 +246,12 @@ def python(phase: Phase) -> None:
         phase.run(PYTHON, "-m", "pytest", "tests/python")
 
 
+def foreign(phase: Phase) -> None:
+    """confluent-kafka, kafka-python and aiokafka on the embedded broker."""
+    if phase.sources("tests/foreign", "test_*.py"):
+        phase.run(PYTHON, "-m", "pytest", "tests/foreign")
+
+
 def examples(phase: Phase) -> None:
     """Every example and the README's programs, on the embedded broker."""
     for script in phase.sources("examples", "run.sh"):
@@ -313,6 +319,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("c", c, 600, True),
     ("cpp", cpp, 600, True),
     ("python", python, 600, True),
+    ("foreign", foreign, 300, True),
     ("examples", examples, 600, False),
     ("install", install, 300, False),
     ("golden", golden, 300, False),

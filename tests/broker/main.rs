@@ -116,8 +116,8 @@ fn batches_of_many_sizes_come_back_as_they_were() {
         .create_topic("t", 1, &[("max.message.bytes", "20000000")])
         .expect("a topic");
     let mut talk = client(&broker, 1);
-    let mut offset = 0;
-    for size in [1, 100, 16_000, 17_000, 70_000, 1_000_000, 3, 9_000_000, 50] {
+    let sizes = [1, 100, 16_000, 17_000, 70_000, 1_000_000, 3, 9_000_000, 50];
+    for (size, offset) in sizes.into_iter().zip(0..) {
         let sent = batches::batch(&["x".repeat(size).as_str()], 5).seal();
         let answer = talk.quietly(9, &produce("t", 0, sent.clone()));
         assert_eq!(
@@ -127,7 +127,6 @@ fn batches_of_many_sizes_come_back_as_they_were() {
         let got = records(&mut talk, "t", offset);
         assert_eq!(got.len(), sent.len());
         assert!(got[16..] == sent[16..], "a batch of {size} bytes");
-        offset += 1;
     }
 }
 

@@ -5,13 +5,13 @@ use ottla::protocol::record::crc::crc32c;
 use ottla::protocol::record::{Attributes, BatchHeader, HEADER_LEN};
 
 /// A batch as a producer would send it, to be changed before it is sealed.
-pub struct Batch {
-    pub header: BatchHeader,
-    pub body: Vec<u8>,
+pub(crate) struct Batch {
+    pub(crate) header: BatchHeader,
+    pub(crate) body: Vec<u8>,
 }
 
 /// One record for each value; the timestamps are `timestamp`, `timestamp + 1` and so on.
-pub fn batch(values: &[&str], timestamp: i64) -> Batch {
+pub(crate) fn batch(values: &[&str], timestamp: i64) -> Batch {
     let mut body = Vec::new();
     for (i, value) in values.iter().enumerate() {
         let mut record = vec![0u8, (i as u8) << 1, (i as u8) << 1, 1];
@@ -49,17 +49,17 @@ fn put_varint(out: &mut Vec<u8>, n: usize) {
 }
 
 impl Batch {
-    pub fn change(mut self, change: impl FnOnce(&mut BatchHeader)) -> Batch {
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut BatchHeader)) -> Batch {
         change(&mut self.header);
         self
     }
 
-    pub fn producer(self, id: i64, epoch: i16, sequence: i32) -> Batch {
+    pub(crate) fn producer(self, id: i64, epoch: i16, sequence: i32) -> Batch {
         self.change(|h| (h.producer_id, h.producer_epoch, h.base_sequence) = (id, epoch, sequence))
     }
 
     /// The bytes with the right CRC.
-    pub fn seal(mut self) -> Bytes {
+    pub(crate) fn seal(mut self) -> Bytes {
         let mut head = [0; HEADER_LEN];
         self.header.write(&mut head);
         let covered = [&head[21..], &self.body].concat();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::talk::{Talk, text, topic};
 use ottla::broker::{Broker, BrokerOptions};
 
-pub fn cases(t: &mut Talk) {
+pub(crate) fn cases(t: &mut Talk) {
     versions(t);
     nonsense(t);
     metadata(t);
@@ -114,7 +114,7 @@ fn metadata(t: &mut Talk) {
             version,
             &MetadataRequest::default()
                 .with_topics(Some(vec![by_id(id), by_id(Uuid::from_u128(5))])),
-            |r| r.topics.sort_by(|a, b| a.topic_id.cmp(&b.topic_id)),
+            |r| r.topics.sort_by_key(|t| t.topic_id),
         );
     }
     let none = MetadataRequest::default().with_topics(Some(vec![]));

@@ -11,7 +11,7 @@ use super::talk::{Talk, topic};
 const THEN: i64 = 1_600_000_000_000;
 const NAME: &str = "conf-fetch";
 
-pub fn cases(t: &mut Talk) {
+pub(crate) fn cases(t: &mut Talk) {
     let id = t.make_topics(&[(NAME, 3)], &[])[0];
     for i in 0..3 {
         append(t, 0, &format!("value-{i}"));

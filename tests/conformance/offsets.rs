@@ -23,7 +23,7 @@ use super::talk::{Talk, text, topic};
 const THEN: i64 = 1_600_000_000_000;
 const NAME: &str = "conf-offsets";
 
-pub fn cases(t: &mut Talk) {
+pub(crate) fn cases(t: &mut Talk) {
     t.make_topics(&[(NAME, 3)], &[]);
     t.make_topics(
         &[("conf-stamp", 1)],

@@ -13,7 +13,7 @@ const NAMES: [&str; 4] = ["conf-produce", "conf-stamped", "conf-small", "conf-sa
 /// A time in the past.
 const THEN: i64 = 1_600_000_000_000;
 
-pub fn cases(t: &mut Talk) {
+pub(crate) fn cases(t: &mut Talk) {
     let id = t.make_topics(&[("conf-produce", 2)], &[])[0];
     t.make_topics(
         &[("conf-stamped", 1)],

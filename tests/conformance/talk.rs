@@ -17,21 +17,21 @@ use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-pub fn text(s: &str) -> StrBytes {
+pub(crate) fn text(s: &str) -> StrBytes {
     StrBytes::from_string(s.to_owned())
 }
 
-pub fn topic(name: &str) -> TopicName {
+pub(crate) fn topic(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
 /// What came back.
-pub enum Reply {
+pub(crate) enum Reply {
     Frame(Bytes),
     Closed,
 }
 
-pub struct Talk {
+pub(crate) struct Talk {
     address: String,
     stream: Option<TcpStream>,
     correlation: i32,
@@ -41,7 +41,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    pub fn new(address: String) -> Self {
+    pub(crate) fn new(address: String) -> Self {
         Talk {
             address,
             stream: None,
@@ -52,12 +52,12 @@ impl Talk {
         }
     }
 
-    pub fn transcript(self) -> String {
+    pub(crate) fn transcript(self) -> String {
         self.transcript
     }
 
     /// Has the next request go over a new connection.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         self.stream = None;
     }
 
@@ -72,13 +72,13 @@ impl Talk {
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         // The other side may have closed; then reading says so.
         let _ = self.stream().write_all(bytes);
     }
 
     /// Reads one frame.
-    pub fn receive(&mut self) -> Reply {
+    pub(crate) fn receive(&mut self) -> Reply {
         let mut read = |n: usize| -> Option<Vec<u8>> {
             let mut bytes = vec![0; n];
             match self.stream().read_exact(&mut bytes) {
@@ -102,7 +102,7 @@ impl Talk {
     }
 
     /// A request as a frame with its length.
-    pub fn frame<R: Request>(&mut self, version: i16, request: &R) -> Vec<u8> {
+    pub(crate) fn frame<R: Request>(&mut self, version: i16, request: &R) -> Vec<u8> {
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -135,7 +135,12 @@ impl Talk {
     }
 
     /// Sends a request and writes its answer down.
-    pub fn ask<R: Request>(&mut self, label: &str, version: i16, request: &R) -> Option<R::Response>
+    pub(crate) fn ask<R: Request>(
+        &mut self,
+        label: &str,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response>
     where
         R::Response: std::fmt::Debug,
     {
@@ -143,7 +148,7 @@ impl Talk {
     }
 
     /// The same, with what Kafka answers in the order of a hash table put into another order.
-    pub fn ask_sorted<R: Request>(
+    pub(crate) fn ask_sorted<R: Request>(
         &mut self,
         label: &str,
         version: i16,
@@ -166,12 +171,12 @@ impl Talk {
     }
 
     /// Sends a request without writing its answer down.
-    pub fn quietly<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(crate) fn quietly<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.exchange(version, request).expect("an answer")
     }
 
     /// Writes down what comes after raw bytes.
-    pub fn after(&mut self, label: &str, bytes: &[u8]) {
+    pub(crate) fn after(&mut self, label: &str, bytes: &[u8]) {
         self.reconnect();
         self.send(bytes);
         let written = match self.receive() {
@@ -182,7 +187,7 @@ impl Talk {
         self.reconnect();
     }
 
-    pub fn write_down(&mut self, label: &str, what: &str) {
+    pub(crate) fn write_down(&mut self, label: &str, what: &str) {
         self.transcript.push_str(&format!("## {label}\n{what}\n"));
     }
 
@@ -224,7 +229,11 @@ impl Talk {
     }
 
     /// Makes topics afresh, with the settings `config`, and answers their ids when they have leaders.
-    pub fn make_topics(&mut self, topics: &[(&str, i32)], config: &[(&str, &str)]) -> Vec<Uuid> {
+    pub(crate) fn make_topics(
+        &mut self,
+        topics: &[(&str, i32)],
+        config: &[(&str, &str)],
+    ) -> Vec<Uuid> {
         self.remove_topics(&topics.iter().map(|t| t.0).collect::<Vec<_>>());
         let configs: Vec<CreatableTopicConfig> = config
             .iter()
@@ -287,7 +296,7 @@ impl Talk {
     }
 
     /// Deletes topics that may exist and waits until they don't.
-    pub fn remove_topics(&mut self, names: &[&str]) {
+    pub(crate) fn remove_topics(&mut self, names: &[&str]) {
         let request = DeleteTopicsRequest::default()
             .with_topic_names(names.iter().map(|n| topic(n)).collect())
             .with_timeout_ms(10_000);
@@ -295,13 +304,8 @@ impl Talk {
         self.until(names, |_, code, _| code == 3);
     }
 
-    /// Knows this id as the next `ID…`.
-    pub fn know(&mut self, id: Uuid) {
-        self.ids.push(id);
-    }
-
     /// A new producer id; a Kafka that has just started first has to get some from its controller.
-    pub fn producer_id(&mut self) -> i64 {
+    pub(crate) fn producer_id(&mut self) -> i64 {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
             .with_transaction_timeout_ms(60_000);
@@ -317,7 +321,7 @@ impl Talk {
     }
 
     /// Asks for metadata until `good` (name, error, partitions with a leader) says so of every topic.
-    pub fn until(&mut self, names: &[&str], good: impl Fn(&str, i16, usize) -> bool) {
+    pub(crate) fn until(&mut self, names: &[&str], good: impl Fn(&str, i16, usize) -> bool) {
         let request = MetadataRequest::default()
             .with_topics(Some(
                 names

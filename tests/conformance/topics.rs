@@ -23,7 +23,7 @@ const NAMES: [&str; 6] = [
     "conf-default",
 ];
 
-pub fn cases(t: &mut Talk) {
+pub(crate) fn cases(t: &mut Talk) {
     t.remove_topics(&NAMES);
     create(t);
     create_assigned(t);

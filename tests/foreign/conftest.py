@@ -1,0 +1,40 @@
+"""An embedded broker for every test of this folder: the example program, started once, ended by its process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+
+
+@pytest.fixture(scope="session", params=[1, 3], ids=["one node", "three nodes"])
+def bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a broker of one node, then of a cluster of three."""
+    subprocess.run(["cargo", "build", "--quiet", "--example", "broker"], cwd=ROOT, check=True)
+    program = TARGET / "debug" / "examples" / "broker"
+    with subprocess.Popen(
+        [program, "--nodes", str(request.param)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address.count(",") == request.param - 1, "the broker did not start"
+            yield address
+            process.stdin.close()
+            assert process.wait(10) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@pytest.fixture
+def name() -> str:
+    """A topic name of its own for each test."""
+    return f"foreign-{uuid.uuid4().hex[:12]}"
