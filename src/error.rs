@@ -1,5 +1,6 @@
 //! The one error type: what was tried, where, what came back, what to do next.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,13 +12,31 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct ErrorCode(pub i32);
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $value:expr;)*) => {
         impl ErrorCode {
-            $($(#[$doc])* pub const $name: ErrorCode = ErrorCode($value);)*
+            $($(#[doc = $doc])* pub const $name: ErrorCode = ErrorCode($value);)*
+
+            /// Every code this version knows by name: the code, its name, its meaning.
+            pub const ALL: &'static [(ErrorCode, &'static str, &'static str)] =
+                &[$((ErrorCode($value), stringify!($name), concat!($($doc),*).trim_ascii())),*];
 
             /// The code's name, for example `UNKNOWN_TOPIC_OR_PARTITION` or `CONFIG`.
             pub fn name(self) -> &'static str {
                 match self.0 { $($value => stringify!($name),)* _ => "UNKNOWN" }
+            }
+
+            /// The same as [`ErrorCode::name`], for C.
+            pub(crate) fn c_name(self) -> &'static CStr {
+                match self.0 {
+                    $($value => {
+                        const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                            Ok(name) => name,
+                            Err(_) => c"",
+                        };
+                        NAME
+                    })*
+                    _ => c"UNKNOWN",
+                }
             }
         }
     };

@@ -31,6 +31,21 @@ pub use typed::{AdminConfig, CommonConfig, ConsumerConfig, ProducerConfig};
 
 use std::time::Duration;
 
+/// For options that are no client's, such as the embedded broker's; errors end a sentence as in [`value`].
+#[cfg(feature = "broker")]
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    value::size(text)
+}
+
+/// The candidate that was probably meant by `word`.
+#[cfg(feature = "broker")]
+pub(crate) fn nearest(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'static str>,
+) -> Option<&'static str> {
+    nearest::nearest(word, candidates)
+}
+
 /// What `inf` means as a duration: a hundred years. Longer values given by the user are cut to it,
 /// so that adding any configured duration to a clock reading cannot overflow.
 pub const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

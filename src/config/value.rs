@@ -173,6 +173,12 @@ fn parse_duration(
     ))
 }
 
+/// A size outside the table: bytes as a plain number, or a number with a unit.
+#[cfg(feature = "broker")]
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    parse_size(text.trim(), 1, 0, i64::MAX, false)
+}
+
 fn parse_size(text: &str, plain: i128, min: i64, max: i64, system: bool) -> Result<u64, String> {
     if system && text == "-1" {
         return Ok(0);

@@ -3,6 +3,8 @@
 //! After a fork the child has no such thread. Each fork generation has a slot of its own, found without a lock,
 //! so that a child may start afresh though its parent held whatever lock at the time.
 
+#[cfg(unix)]
+use std::sync::Once;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -50,8 +52,21 @@ pub(crate) fn check_generation(born: u32) -> Result<()> {
     ))
 }
 
+#[cfg(unix)]
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// From now on, forks of this process count. Needed before the first handle is made.
+pub(crate) fn watch_forks() {
+    #[cfg(unix)]
+    {
+        static WATCH: Once = Once::new();
+        // SAFETY: `in_child` only adds to an atomic, which is allowed in a forked child.
+        WATCH.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(in_child));
+        });
+    }
 }
 
 impl IoThread {
@@ -68,22 +83,17 @@ impl IoThread {
                 })
             });
         }
-        slot.thread
-            .get_or_try_init(|| IoThread::start(generation == 0))
+        slot.thread.get_or_try_init(|| IoThread::start())
     }
 
-    fn start(first: bool) -> Result<IoThread> {
+    fn start() -> Result<IoThread> {
         let failed = |e: std::io::Error| {
             Error::new(
                 ErrorCode::IO,
                 format!("starting the I/O thread failed: {e}"),
             )
         };
-        #[cfg(unix)]
-        if first {
-            // SAFETY: `in_child` only adds to an atomic, which is allowed in a forked child.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        }
+        watch_forks();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4)

@@ -1,0 +1,366 @@
+//! Topics
+//!
+//! Creates, deletes, lists and describes topics. Calls block until they are done or their time is over; failures of
+//! connections are tried again within it. A call on several topics answers for each: the call itself succeeds, and each
+//! result carries the topic's own error, if there is one.
+//!
+//! ```c
+//! ottla_new_topic topic = {0};
+//! topic.name = "orders";
+//! topic.partitions = 8;
+//! topic.replication_factor = -1;
+//! ottla_topic_results *results = NULL;
+//! status = ottla_admin_create_topics(admin, &topic, 1, false, 10000, &results, &error);
+//! ```
+
+use std::ffi::c_char;
+
+use libc::size_t;
+
+use super::admin_results::{
+    TopicDescriptions, TopicRow, ottla_cluster, ottla_topic_descriptions, ottla_topic_list,
+    ottla_topic_results,
+};
+use super::basics::ottla_status;
+use super::config::{ottla_config, typed};
+use super::error::ottla_error;
+use super::guard::{self, Call, Guarded, Live, opaque};
+use super::log::{lines as lines_handle, ottla_log_lines};
+use crate::admin::{Admin, NewPartitions, NewTopic};
+use crate::config::AdminConfig;
+use crate::error::{Error, ErrorCode, Result};
+
+/// A client for administration. All its functions but `_free` may be called from many threads at once.
+pub struct ottla_admin(Guarded<Live<Admin>>);
+opaque!(ottla_admin, Live<Admin>, "admin");
+
+/// A topic to create.
+#[repr(C)]
+pub struct ottla_new_topic {
+    /// 1 to 249 letters, digits, '.', '_' and '-'.
+    pub name: *const c_char,
+    /// The topic's own settings, for example "retention.ms", "60000": key and value in turn; NULL for none.
+    pub configs: *const *const c_char,
+    /// How many settings: pairs of key and value.
+    pub config_count: size_t,
+    /// How many partitions; -1 leaves it to the broker.
+    pub partitions: i32,
+    /// How many brokers hold each partition; -1 leaves it to the broker.
+    pub replication_factor: i16,
+}
+
+/// Makes an admin client and writes its handle, which the caller frees with `ottla_admin_free`. Nothing is connected yet.
+///
+/// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_new(
+    config: *const ottla_config,
+    admin: *mut *mut ottla_admin,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::run("ottla_admin_new", error, |call| {
+            call.out("admin", admin)?;
+            let config = typed(call, config, |pairs| AdminConfig::from_pairs(pairs))?;
+            let made = Live::new(|| Admin::new(config))?;
+            guard::write(admin, guard::handle(made));
+            Ok(())
+        })
+    }
+}
+
+/// Waits until the cluster has answered and a connection to one of its brokers stands. Other calls do so by themselves.
+///
+/// Errors: as `ottla_producer_connect`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_connect(
+    admin: *const ottla_admin,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_connect", admin, error, |call, live| {
+            live.get()?.connect(call.timeout(timeout_ms)?)
+        })
+    }
+}
+
+/// Strings given as an array of pointers.
+///
+/// # Safety
+/// `strings` is NULL or points to `count` pointers, each NULL or to a NUL-terminated string, which outlive `'a`.
+unsafe fn texts<'a>(
+    call: Call,
+    argument: &str,
+    strings: *const *const c_char,
+    count: usize,
+) -> Result<Vec<&'a str>> {
+    // SAFETY: the caller's promise.
+    let pointers = unsafe { call.slice(argument, strings, count) }?;
+    // SAFETY: the same.
+    pointers
+        .iter()
+        .map(|&text| unsafe { call.text(argument, text) })
+        .collect()
+}
+
+/// # Safety
+/// What `topic` points to is as the header says.
+unsafe fn new_topic(call: Call, topic: &ottla_new_topic) -> Result<NewTopic> {
+    // SAFETY: the caller's promise.
+    let (name, configs) = unsafe {
+        let strings = topic.config_count.saturating_mul(2);
+        (
+            call.text("a topic's name", topic.name)?,
+            texts(call, "a topic's configs", topic.configs, strings)?,
+        )
+    };
+    let mut new = NewTopic::new(name, topic.partitions, topic.replication_factor);
+    new.configs = configs
+        .chunks_exact(2)
+        .map(|pair| (pair[0].to_owned(), pair[1].to_owned()))
+        .collect();
+    Ok(new)
+}
+
+/// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
+/// broker that was asked shows the new topics with their leaders. With `validate_only` nothing is created, only checked.
+///
+/// Errors: of the call as a whole, where no broker could be reached or the time is over; of one topic, in its result,
+/// OTTLA_ERR_TOPIC_ALREADY_EXISTS and others of Kafka's.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_create_topics(
+    admin: *const ottla_admin,
+    topics: *const ottla_new_topic,
+    count: size_t,
+    validate_only: bool,
+    timeout_ms: i64,
+    results: *mut *mut ottla_topic_results,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_create_topics", admin, error, |call, live| {
+            call.out("results", results)?;
+            let admin = live.get()?;
+            let given = call.slice("topics", topics, count)?;
+            let topics: Result<Vec<NewTopic>> =
+                given.iter().map(|topic| new_topic(call, topic)).collect();
+            let done = admin.create_topics(&topics?, call.timeout(timeout_ms)?, validate_only)?;
+            guard::write(
+                results,
+                guard::handle(done.into_iter().map(TopicRow::from).collect()),
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Deletes topics with all they hold and writes a result for each, in order, which the caller frees.
+///
+/// Errors: as `ottla_admin_create_topics`; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that is not
+/// there.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_delete_topics(
+    admin: *const ottla_admin,
+    names: *const *const c_char,
+    count: size_t,
+    timeout_ms: i64,
+    results: *mut *mut ottla_topic_results,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_delete_topics", admin, error, |call, live| {
+            call.out("results", results)?;
+            let names = texts(call, "names", names, count)?;
+            let done = live
+                .get()?
+                .delete_topics(&names, call.timeout(timeout_ms)?)?;
+            guard::write(
+                results,
+                guard::handle(done.into_iter().map(TopicRow::from).collect()),
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Gives a topic more partitions, `total` in all. Records with keys go to other partitions than before.
+///
+/// Errors: the topic's own, for example OTTLA_ERR_INVALID_PARTITIONS if it has as many or more already; otherwise as
+/// `ottla_admin_create_topics`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_create_partitions(
+    admin: *const ottla_admin,
+    topic: *const c_char,
+    total: i32,
+    validate_only: bool,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_admin_create_partitions",
+            admin,
+            error,
+            |call, live| {
+                let name = call.text("topic", topic)?.to_owned();
+                let topics = [NewPartitions { name, total }];
+                let done = live.get()?.create_partitions(
+                    &topics,
+                    call.timeout(timeout_ms)?,
+                    validate_only,
+                )?;
+                match done.into_iter().next() {
+                    Some(result) => result.error.map_or(Ok(()), Err),
+                    None => Err(Error::new(
+                        ErrorCode::PROTOCOL,
+                        "adding partitions: the answer tells of no topic",
+                    )),
+                }
+            },
+        )
+    }
+}
+
+/// Lists topics, sorted by name, Kafka's own only if `include_internal`, and writes the list, which the caller frees.
+///
+/// Errors: where no broker could be reached or the time is over.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_list_topics(
+    admin: *const ottla_admin,
+    include_internal: bool,
+    timeout_ms: i64,
+    list: *mut *mut ottla_topic_list,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_list_topics", admin, error, |call, live| {
+            call.out("list", list)?;
+            let found = live
+                .get()?
+                .list_topics(call.timeout(timeout_ms)?, include_internal)?;
+            guard::write(
+                list,
+                guard::handle(found.into_iter().map(Into::into).collect()),
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Describes topics, in order, and writes the descriptions, which the caller frees. One that doesn't exist has an error
+/// in its description, and is not created.
+///
+/// Errors: of the call as a whole, where no broker could be reached or the time is over.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_describe_topics(
+    admin: *const ottla_admin,
+    names: *const *const c_char,
+    count: size_t,
+    timeout_ms: i64,
+    descriptions: *mut *mut ottla_topic_descriptions,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_describe_topics", admin, error, |call, live| {
+            call.out("descriptions", descriptions)?;
+            let names = texts(call, "names", names, count)?;
+            let found = live
+                .get()?
+                .describe_topics(&names, call.timeout(timeout_ms)?)?;
+            guard::write(descriptions, guard::handle(TopicDescriptions::new(found)));
+            Ok(())
+        })
+    }
+}
+
+/// Describes the cluster and writes the description, which the caller frees.
+///
+/// Errors: where no broker could be reached or the time is over.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_describe_cluster(
+    admin: *const ottla_admin,
+    timeout_ms: i64,
+    cluster: *mut *mut ottla_cluster,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_admin_describe_cluster",
+            admin,
+            error,
+            |call, live| {
+                call.out("cluster", cluster)?;
+                let found = live.get()?.describe_cluster(call.timeout(timeout_ms)?)?;
+                guard::write(cluster, guard::handle(found.into()));
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Takes up to `max` log lines (0: all there are), as `ottla_producer_logs`.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_logs(
+    admin: *const ottla_admin,
+    max: size_t,
+    lines: *mut *mut ottla_log_lines,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_logs", admin, error, |call, live| {
+            call.out("lines", lines)?;
+            let max = if max == 0 { usize::MAX } else { max };
+            let mut own = Vec::new();
+            live.get()?.log_lines(max, &mut own);
+            guard::write(lines, lines_handle(own));
+            Ok(())
+        })
+    }
+}
+
+/// Takes no more calls, gives those of other threads up to the timeout to end, after which they answer
+/// OTTLA_ERR_CLOSED, and closes the connections. Closing twice does nothing.
+///
+/// Errors: OTTLA_ERR_TIMED_OUT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_close(
+    admin: *const ottla_admin,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_close", admin, error, |call, live| {
+            live.get()?.close(call.timeout(timeout_ms)?)
+        })
+    }
+}
+
+/// Frees an admin client when all calls with it have returned. Results stay valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_admin_free(admin: *mut ottla_admin) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(admin) }
+}

@@ -1,0 +1,485 @@
+//! Embedded broker
+//!
+//! A Kafka server in a thread of its own, for first steps and for tests: it speaks Kafka's protocol to any
+//! client, keeps its topics in memory (bounded) or under a directory, can be a cluster of several nodes, and can be told
+//! to fail. Not for production. (A library built without the feature `broker` has none of these functions.)
+//!
+//! ```c
+//! ottla_broker *broker = NULL;
+//! status = ottla_broker_new(NULL, &broker, &error);
+//! status = ottla_broker_create_topic(broker, "greetings", 4, &error);
+//! status = ottla_config_set(config, "bootstrap.servers", ottla_broker_bootstrap_servers(broker), &error);
+//! ```
+//!
+//! Its options, all of which may be left out, are set in an `ottla_config` of their own:
+//!
+//!   `nodes`                how many brokers the cluster has, with the ids 1, 2, 3 and so on: 1
+//!   `host`                 the address to listen on: 127.0.0.1. Any other opens it to the network, without a password
+//!   `port`                 the first node's port, the others' follow: 0, free ports
+//!   `advertised.host`      the host given out to clients: the one listened on
+//!   `advertised.port`      the port given out to clients: the one listened on
+//!   `directory`            where to keep topics and records: in memory
+//!   `memory.bytes`         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
+//!   `auto.create.topics`   whether topics are created when asked for: false
+//!   `default.partitions`   partitions of a topic created without a number: 1
+
+use std::ffi::{CString, c_char};
+use std::str::FromStr;
+use std::time::Duration;
+
+use libc::size_t;
+
+use super::basics::ottla_status;
+use super::config::ottla_config;
+use super::error::ottla_error;
+use super::guard::{self, Call, Guarded, Live, c_string, opaque};
+use crate::broker::{Broker, BrokerOptions, Fault, FaultRule};
+use crate::config;
+use crate::error::{Error, ErrorCode, Result};
+
+/// A running broker, or several that form a cluster. All its functions but `_free` may be called from many threads at
+/// once.
+pub struct ottla_broker(Guarded<Running>);
+opaque!(ottla_broker, Running, "broker");
+
+pub(super) struct Running {
+    broker: Live<Broker>,
+    bootstrap_servers: CString,
+}
+
+/// A fault: the request is not carried out and answered with the Kafka error code `value`.
+pub const OTTLA_FAULT_ERROR: i32 = 0;
+/// A fault: the answer comes `value` milliseconds later; requests behind it on its connection wait.
+pub const OTTLA_FAULT_DELAY: i32 = 1;
+/// A fault: the connection is closed, the request not carried out.
+pub const OTTLA_FAULT_DROP: i32 = 2;
+/// A fault: the request is carried out and never answered. With `value` 1 the connection is closed.
+pub const OTTLA_FAULT_SWALLOW_REPLY: i32 = 3;
+/// A fault: a byte of fetched records is flipped, so that a checksum is wrong.
+pub const OTTLA_FAULT_CORRUPT_BATCH: i32 = 4;
+/// A fault: the request is carried out, `value` bytes of the answer are sent, the connection is closed.
+pub const OTTLA_FAULT_CUT_REPLY: i32 = 5;
+/// A fault: the answer carries the throttle time of `value` milliseconds, and the connection is not read for so long.
+pub const OTTLA_FAULT_THROTTLE: i32 = 6;
+
+const OPTIONS: [&str; 9] = [
+    "nodes",
+    "host",
+    "port",
+    "advertised.host",
+    "advertised.port",
+    "directory",
+    "memory.bytes",
+    "auto.create.topics",
+    "default.partitions",
+];
+
+fn number<T: FromStr>(key: &str, value: &str, range: &str) -> Result<T> {
+    value.trim().parse().map_err(|_| {
+        Error::config(format!(
+            "`{key}` is set to `{value}`, which is not a whole number {range}"
+        ))
+    })
+}
+
+fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
+    let mut options = BrokerOptions::new();
+    for (key, value) in pairs {
+        options = match key.as_str() {
+            "nodes" => options.nodes(number(key, value, "from 1 to 100")?),
+            "host" => options.host(value.trim()),
+            "port" => options.port(number(key, value, "from 0 to 65535")?),
+            "advertised.host" => options.advertised_host(value.trim()),
+            "advertised.port" => options.advertised_port(number(key, value, "from 0 to 65535")?),
+            "directory" => options.directory(value),
+            "memory.bytes" => options.memory_bytes(config::size(value).map_err(|why| {
+                Error::config(format!("`{key}` is set to `{value}`, which {why}"))
+            })?),
+            "auto.create.topics" => options.auto_create_topics(match value.trim() {
+                "true" => true,
+                "false" => false,
+                _ => {
+                    return Err(Error::config(format!(
+                        "`{key}` is set to `{value}`, which is not a boolean: give `true` or `false`"
+                    )));
+                }
+            }),
+            "default.partitions" => options.default_partitions(number(key, value, "from 1 on")?),
+            _ => {
+                let meant = config::nearest(key, OPTIONS)
+                    .map_or_else(|| format!("it has {}", OPTIONS.join(", ")), |near| format!("did you mean `{near}`?"));
+                return Err(Error::config(format!("`{key}` is no option of the embedded broker; {meant}")));
+            }
+        };
+    }
+    Ok(options)
+}
+
+/// Starts a broker and writes its handle, which the caller frees with `ottla_broker_free`; that stops it. When this
+/// returns, its nodes accept connections. `options` may be NULL.
+///
+/// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for options that can't be; OTTLA_ERR_IO if a port can't be
+/// listened on, the directory can't be read, or no thread can be started.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_new(
+    options: *const ottla_config,
+    broker: *mut *mut ottla_broker,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::run("ottla_broker_new", error, |call| {
+            call.out("broker", broker)?;
+            let chosen = guard::read(
+                options,
+                Ok(BrokerOptions::new()),
+                |pairs: &super::config::Pairs| pairs.read(self::options),
+            )?;
+            let running = Live::new(|| Broker::start(chosen))?;
+            let bootstrap_servers = c_string(&running.get()?.bootstrap_servers());
+            guard::write(
+                broker,
+                guard::handle(Running {
+                    broker: running,
+                    bootstrap_servers,
+                }),
+            );
+            Ok(())
+        })
+    }
+}
+
+/// The addresses of all nodes, as a client's `bootstrap.servers` takes them. The string lives as long as the broker; ""
+/// of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_broker_bootstrap_servers(
+    broker: *const ottla_broker,
+) -> *const c_char {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(broker, c"".as_ptr(), |b: &Running| {
+            b.bootstrap_servers.as_ptr()
+        })
+    }
+}
+
+/// Creates a topic with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on round.
+///
+/// Errors: Kafka's own for a bad name or number, or a topic that exists.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_create_topic(
+    broker: *const ottla_broker,
+    topic: *const c_char,
+    partitions: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_create_topic",
+            broker,
+            error,
+            |call, running| {
+                running
+                    .broker
+                    .get()?
+                    .create_topic(call.text("topic", topic)?, partitions, &[])
+            },
+        )
+    }
+}
+
+fn fault_of(call: Call, fault: i32, value: i64) -> Result<Fault> {
+    let wrong = || {
+        call.wrong(
+            "value",
+            format_args!("is {value}, which this fault can't have"),
+        )
+    };
+    let millis = || {
+        u64::try_from(value)
+            .map(Duration::from_millis)
+            .map_err(|_| wrong())
+    };
+    Ok(match fault {
+        OTTLA_FAULT_ERROR => match i16::try_from(value) {
+            Ok(code) if code != 0 => Fault::Error {
+                code: ErrorCode(code.into()),
+            },
+            _ => return Err(wrong()),
+        },
+        OTTLA_FAULT_DELAY => Fault::Delay(millis()?),
+        OTTLA_FAULT_DROP => Fault::Drop,
+        OTTLA_FAULT_SWALLOW_REPLY => Fault::SwallowReply { close: value == 1 },
+        OTTLA_FAULT_CORRUPT_BATCH => Fault::CorruptBatch,
+        OTTLA_FAULT_CUT_REPLY => Fault::PartialReply {
+            bytes: usize::try_from(value).map_err(|_| wrong())?,
+        },
+        OTTLA_FAULT_THROTTLE => Fault::Throttle(millis()?),
+        _ => {
+            return Err(call.wrong(
+                "fault",
+                format_args!("is {fault}, which is none of OTTLA_FAULT_..."),
+            ));
+        }
+    })
+}
+
+/// Has requests go wrong. Faults are met in the order they were added; one request can meet several.
+///
+/// - fault: `OTTLA_FAULT_...`, with its `value`.
+/// - node, api_key, topic, partition: only requests to this node, of this kind (Kafka's number: 0 Produce, 1 Fetch,
+///   2 ListOffsets, 3 Metadata, ...), that name this topic and partition; -1 and NULL for any.
+/// - count: for so many requests; -1 for all.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_add_fault(
+    broker: *const ottla_broker,
+    fault: i32,
+    value: i64,
+    node: i32,
+    api_key: i32,
+    topic: *const c_char,
+    partition: i32,
+    count: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_add_fault", broker, error, |call, running| {
+            let mut rule = FaultRule::new(fault_of(call, fault, value)?);
+            if node != -1 {
+                rule = rule.node(node);
+            }
+            if api_key != -1 {
+                rule = rule.api(api(call, api_key)?);
+            }
+            if !topic.is_null() {
+                rule = rule.topic(call.text("topic", topic)?);
+            }
+            if partition != -1 {
+                rule = rule.partition(partition);
+            }
+            rule = match count {
+                -1 => rule.forever(),
+                _ => rule.times(u32::try_from(count).map_err(|_| {
+                    call.wrong(
+                        "count",
+                        format_args!("is {count}; give 0 to {}, or -1 for all", u32::MAX),
+                    )
+                })?),
+            };
+            running.broker.get()?.add_fault(rule)
+        })
+    }
+}
+
+fn api(call: Call, api_key: i32) -> Result<i16> {
+    i16::try_from(api_key)
+        .ok()
+        .filter(|key| *key >= 0)
+        .ok_or_else(|| {
+            call.wrong(
+                "api_key",
+                format_args!("is {api_key}, which is no kind of request of Kafka's"),
+            )
+        })
+}
+
+/// Removes all faults.
+///
+/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_clear_faults(
+    broker: *const ottla_broker,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_clear_faults", broker, error, |_, running| {
+            running.broker.get()?.clear_faults()
+        })
+    }
+}
+
+/// Makes `node` the leader of a partition, in a new leader epoch.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node does not run.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_move_leader(
+    broker: *const ottla_broker,
+    topic: *const c_char,
+    partition: i32,
+    node: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_move_leader",
+            broker,
+            error,
+            |call, running| {
+                running
+                    .broker
+                    .get()?
+                    .move_leader(call.text("topic", topic)?, partition, node)
+            },
+        )
+    }
+}
+
+/// Writes the first offset of a partition, and the offset after its last record.
+///
+/// Errors: OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_offsets(
+    broker: *const ottla_broker,
+    topic: *const c_char,
+    partition: i32,
+    start: *mut i64,
+    end: *mut i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_offsets", broker, error, |call, running| {
+            call.out("start", start)?;
+            call.out("end", end)?;
+            let topic = call.text("topic", topic)?;
+            let (first, after) = running
+                .broker
+                .get()?
+                .offsets(topic, partition)?
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                        format!(
+                            "asking the embedded broker for offsets: it has no {topic}-{partition}"
+                        ),
+                    )
+                })?;
+            guard::write(start, first);
+            guard::write(end, after);
+            Ok(())
+        })
+    }
+}
+
+/// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_stop_node(
+    broker: *const ottla_broker,
+    node: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_stop_node", broker, error, |_, running| {
+            running.broker.get()?.stop_node(node)
+        })
+    }
+}
+
+/// Starts a stopped node again on its port.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is taken.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_start_node(
+    broker: *const ottla_broker,
+    node: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_start_node", broker, error, |_, running| {
+            running.broker.get()?.start_node(node)
+        })
+    }
+}
+
+/// Has a node take requests without answering any, as a stopped process does, until `ottla_broker_resume_node`.
+///
+/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_pause_node(
+    broker: *const ottla_broker,
+    node: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_pause_node", broker, error, |_, running| {
+            running.broker.get()?.pause_node(node)
+        })
+    }
+}
+
+/// Has a paused node go on.
+///
+/// Errors: as `ottla_broker_pause_node`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_resume_node(
+    broker: *const ottla_broker,
+    node: i32,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_broker_resume_node", broker, error, |_, running| {
+            running.broker.get()?.resume_node(node)
+        })
+    }
+}
+
+/// Writes how many requests of a kind came to a node, or to all with `node` -1.
+///
+/// Errors: as `ottla_broker_pause_node`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_requests_seen(
+    broker: *const ottla_broker,
+    node: i32,
+    api_key: i32,
+    count: *mut u64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_requests_seen",
+            broker,
+            error,
+            |call, running| {
+                call.out("count", count)?;
+                let node = (node != -1).then_some(node);
+                let seen = running
+                    .broker
+                    .get()?
+                    .requests_seen(node, api(call, api_key)?)?;
+                guard::write(count, seen);
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Stops a broker and frees it; clients see closed connections. Records in memory are gone, those in a directory stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_broker_free(broker: *mut ottla_broker) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(broker) }
+}

@@ -1,0 +1,152 @@
+//! Completions
+//!
+//! What became of records, told in runs: records of one call that ended together in one partition. A call that
+//! gave the token 0 gets none; its records are only counted, and `ottla_producer_flush` reports the first of them that
+//! failed.
+//!
+//! ```c
+//! ottla_completions *completions = NULL;
+//! status = ottla_producer_poll(producer, 0, 1000, &completions, &error);
+//! const ottla_completion *c = ottla_completions_data(completions);
+//! for (size_t i = 0; i < ottla_completions_count(completions); i++) {
+//!     if (c[i].outcome == OTTLA_WRITTEN) {
+//!         printf("call %llu: %u records from offset %lld on\n", (unsigned long long)c[i].token,
+//!                (unsigned)c[i].count, (long long)c[i].base_offset);
+//!     } else {
+//!         printf("%s\n", ottla_error_message(c[i].error));
+//!     }
+//! }
+//! ottla_completions_free(completions);
+//! ```
+
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+
+use libc::size_t;
+
+use super::error::{ottla_error, part_ptr};
+use super::guard::{self, Guarded, c_string, opaque};
+use crate::producer::Completion;
+
+/// The broker acknowledged the records (with `acks=0`: they were handed to the connection).
+pub const OTTLA_WRITTEN: i32 = 0;
+/// It is certain that the records were not written.
+pub const OTTLA_NOT_WRITTEN: i32 = 1;
+/// The records were sent, and no answer tells whether they were written.
+pub const OTTLA_POSSIBLY_WRITTEN: i32 = 2;
+
+/// Completions of one poll. Immutable: its functions may be called from many threads at once.
+pub struct ottla_completions(Guarded<Completions>);
+opaque!(ottla_completions, Completions, "completions");
+
+/// A run of records of one call that ended together in one partition. What it points to lives as long as the
+/// `ottla_completions` it is of.
+#[repr(C)]
+pub struct ottla_completion {
+    /// The token given with the call.
+    pub token: u64,
+    /// The topic.
+    pub topic: *const c_char,
+    /// Offset of the run's first record, the others following by one; -1 where it is not known.
+    pub base_offset: i64,
+    /// Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of the
+    /// batch's first record.
+    pub timestamp: i64,
+    /// NULL where the run's records lie side by side in their call: `first`, `first` + 1 and so on. Otherwise `count`
+    /// indices within the call.
+    pub indices: *const u32,
+    /// Why they were not written; NULL if they were.
+    pub error: *const ottla_error,
+    /// The partition; -1 where none was chosen yet.
+    pub partition: i32,
+    /// Index within the call of the run's first record.
+    pub first: u32,
+    /// Number of records.
+    pub count: u32,
+    /// `OTTLA_WRITTEN`, `OTTLA_NOT_WRITTEN` or `OTTLA_POSSIBLY_WRITTEN`.
+    pub outcome: i32,
+}
+
+pub(super) struct Completions {
+    views: Vec<ottla_completion>,
+    /// What the views point to.
+    _own: Vec<Completion>,
+    _topics: Vec<(Arc<str>, CString)>,
+    _errors: Vec<Box<ottla_error>>,
+}
+
+// SAFETY: the views' pointers lead into the other fields, which nothing changes until all are dropped together.
+unsafe impl Send for Completions {}
+// SAFETY: the same.
+unsafe impl Sync for Completions {}
+
+/// New completions for a caller.
+pub(super) fn completions(own: Vec<Completion>) -> *mut ottla_completions {
+    let mut topics: Vec<(Arc<str>, CString)> = Vec::new();
+    let mut errors: Vec<Box<ottla_error>> = Vec::new();
+    // One error often ends many runs; it is then the same object.
+    let mut last_error: *const str = "";
+    let mut views = Vec::with_capacity(own.len());
+    for c in &own {
+        // Runs of one topic mostly follow each other; the search is for those who write to many.
+        let known = topics.iter().rposition(|(t, _)| Arc::ptr_eq(t, &c.topic));
+        let topic = known.unwrap_or_else(|| {
+            topics.push((c.topic.clone(), c_string(&c.topic)));
+            topics.len() - 1
+        });
+        let error = c.error.as_ref().map_or(std::ptr::null(), |error| {
+            if !std::ptr::addr_eq(last_error, error.message()) {
+                last_error = error.message();
+                errors.push(ottla_error::part(error));
+            }
+            errors.last().map_or(std::ptr::null(), |e| &raw const **e)
+        });
+        views.push(ottla_completion {
+            token: c.token,
+            topic: topics
+                .get(topic)
+                .map_or(std::ptr::null(), |(_, name)| name.as_ptr()),
+            base_offset: c.base_offset,
+            timestamp: c.timestamp,
+            indices: c.indices.as_ref().map_or(std::ptr::null(), |i| i.as_ptr()),
+            error,
+            partition: c.partition,
+            first: c.first,
+            count: c.count,
+            outcome: c.outcome as i32,
+        });
+    }
+    guard::handle(Completions {
+        views,
+        _own: own,
+        _topics: topics,
+        _errors: errors,
+    })
+}
+
+/// How many there are; 0 of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_completions_count(completions: *const ottla_completions) -> size_t {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(completions, 0, |c: &Completions| c.views.len()) }
+}
+
+/// The completions, one after another in memory; NULL of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_completions_data(
+    completions: *const ottla_completions,
+) -> *const ottla_completion {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(completions, std::ptr::null(), |c: &Completions| {
+            c.views.as_ptr()
+        })
+    }
+}
+
+/// Frees completions, and with them all they point to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_completions_free(completions: *mut ottla_completions) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(completions) }
+}

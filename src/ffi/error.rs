@@ -1,0 +1,124 @@
+//! Errors
+//!
+//! A function that fails answers its status, and, if the caller gave a place for it, an error object: what was
+//! tried, on which broker or key, what came back, and what to do about it. The caller frees it.
+//!
+//! ```c
+//! ottla_error *error = NULL;
+//! if (ottla_producer_flush(producer, 10000, &error) != OTTLA_OK) {
+//!     fprintf(stderr, "%s: %s\n", ottla_error_name(error), ottla_error_message(error));
+//!     ottla_error_free(error);
+//! }
+//! ```
+//!
+//! Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
+
+use std::ffi::{CString, c_char};
+
+use super::basics::ottla_status;
+use super::guard::{self, Guarded, c_string, opaque};
+use crate::error::{Error, ErrorCode};
+
+/// Why a call failed, or why something that came from a queue did. Immutable: all its functions may be called from
+/// many threads at once.
+pub struct ottla_error(Guarded<ErrorParts>);
+opaque!(ottla_error, ErrorParts, "error");
+
+pub(super) struct ErrorParts {
+    error: Error,
+    message: CString,
+}
+
+impl From<Error> for ErrorParts {
+    fn from(error: Error) -> Self {
+        let message = c_string(error.message());
+        ErrorParts { error, message }
+    }
+}
+
+impl ottla_error {
+    /// An error that belongs to another object.
+    pub(super) fn part(error: &Error) -> Box<ottla_error> {
+        Box::new(ottla_error(Guarded::new(error.clone().into())))
+    }
+}
+
+/// A part's address, or NULL.
+pub(super) fn part_ptr(error: &Option<Box<ottla_error>>) -> *const ottla_error {
+    error
+        .as_deref()
+        .map_or(std::ptr::null(), std::ptr::from_ref)
+}
+
+/// The status number: never 0, except of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_code(error: *const ottla_error) -> i32 {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(error, 0, |e| e.error.code().0) }
+}
+
+/// The code's name, for example "CONFIG" or "UNKNOWN_TOPIC_OR_PARTITION". Static.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_name(error: *const ottla_error) -> *const c_char {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(error, ErrorCode::NONE.c_name().as_ptr(), |e| {
+            e.error.code().c_name().as_ptr()
+        })
+    }
+}
+
+/// The message, one or a few sentences of English in UTF-8. It lives as long as the error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_message(error: *const ottla_error) -> *const c_char {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(error, c"".as_ptr(), |e| e.message.as_ptr()) }
+}
+
+/// True where trying the same again later can succeed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_is_retriable(error: *const ottla_error) -> bool {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(error, false, |e| e.error.code().is_retriable()) }
+}
+
+/// True where the client cannot go on at all: close it, free it, make another.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_is_fatal(error: *const ottla_error) -> bool {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(error, false, |e| e.error.code().is_fatal()) }
+}
+
+/// True where the ongoing transaction has to be aborted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_needs_abort(error: *const ottla_error) -> bool {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(error, false, |e| e.error.code().needs_abort()) }
+}
+
+/// A copy of its own, to be freed by the caller; for keeping an error longer than the completion, event or result it
+/// came with. NULL of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_clone(error: *const ottla_error) -> *mut ottla_error {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(error, std::ptr::null_mut(), |e| {
+            guard::handle(e.error.clone().into())
+        })
+    }
+}
+
+/// Frees an error that a call wrote to its last argument, or a clone. Not one that belongs to a completion, event or
+/// result. NULL does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_error_free(error: *mut ottla_error) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(error) }
+}
+
+/// The name of a status, for example "NONE" of 0 or "CONFIG" of OTTLA_ERR_CONFIG; "UNKNOWN" of a number that is
+/// none. Static. From any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn ottla_status_name(status: ottla_status) -> *const c_char {
+    ErrorCode(status).c_name().as_ptr()
+}

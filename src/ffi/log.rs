@@ -1,0 +1,116 @@
+//! Log lines
+//!
+//! Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
+//! info, debug, trace). Each client keeps its lines in a ring of 1,024, up to the level of its key `log.level`, until the
+//! program takes them with `ottla_producer_logs`, `ottla_consumer_logs` or `ottla_admin_logs`. Lines of one cause come at
+//! growing intervals, with the number left out between.
+
+use std::ffi::{CString, c_char};
+use std::time::UNIX_EPOCH;
+
+use libc::size_t;
+
+use super::basics::ottla_status;
+use super::error::ottla_error;
+use super::guard::{self, Guarded, c_string, opaque};
+use crate::log::LogLine;
+
+/// Level of a log line: something asked for did not happen.
+pub const OTTLA_LOG_ERROR: i32 = 1;
+/// Level of a log line: something is wrong and may go away by itself.
+pub const OTTLA_LOG_WARN: i32 = 2;
+/// Level of a log line: a change worth knowing.
+pub const OTTLA_LOG_INFO: i32 = 3;
+/// Level of a log line: what the client decides, and why.
+pub const OTTLA_LOG_DEBUG: i32 = 4;
+/// Level of a log line: every request and response.
+pub const OTTLA_LOG_TRACE: i32 = 5;
+
+/// Log lines, oldest first. Immutable: its functions may be called from many threads at once.
+pub struct ottla_log_lines(Guarded<Vec<Line>>);
+opaque!(ottla_log_lines, Vec<Line>, "lines");
+
+pub(super) struct Line {
+    facility: CString,
+    client_id: CString,
+    message: CString,
+    line: LogLine,
+}
+
+/// New log lines for a caller; NULL for none.
+pub(super) fn lines(lines: Vec<LogLine>) -> *mut ottla_log_lines {
+    if lines.is_empty() {
+        return std::ptr::null_mut();
+    }
+    let line = |line: LogLine| Line {
+        facility: c_string(line.facility),
+        client_id: c_string(&line.client_id),
+        message: c_string(&line.message),
+        line,
+    };
+    guard::handle(lines.into_iter().map(line).collect())
+}
+
+/// One log line. Its strings live as long as the `ottla_log_lines` it is of.
+#[repr(C)]
+pub struct ottla_log_line {
+    /// The part of the client it is from, for example "connect".
+    pub facility: *const c_char,
+    /// The client's `client.id`.
+    pub client_id: *const c_char,
+    /// What happened.
+    pub message: *const c_char,
+    /// Milliseconds since 1970.
+    pub time: i64,
+    /// How many lines of the same cause were left out since the last one.
+    pub repeated: u64,
+    /// `OTTLA_LOG_...`
+    pub level: i32,
+}
+
+/// How many lines there are; 0 of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_log_lines_count(lines: *const ottla_log_lines) -> size_t {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(lines, 0, |lines: &Vec<Line>| lines.len()) }
+}
+
+/// Writes line `i`, counted from 0.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_log_lines_get(
+    lines: *const ottla_log_lines,
+    i: size_t,
+    line: *mut ottla_log_line,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_log_lines_get", lines, error, |call, lines| {
+            call.out("line", line)?;
+            let own = call.element(lines, i)?;
+            let since = own.line.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            guard::write(
+                line,
+                ottla_log_line {
+                    facility: own.facility.as_ptr(),
+                    client_id: own.client_id.as_ptr(),
+                    message: own.message.as_ptr(),
+                    time: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+                    repeated: own.line.repeated,
+                    level: own.line.level as i32,
+                },
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Frees log lines, and with them every string in them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_log_lines_free(lines: *mut ottla_log_lines) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(lines) }
+}
