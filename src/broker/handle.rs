@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorCode, Result};
 pub struct Broker {
     commands: Commands,
     thread: Option<JoinHandle<()>>,
-    finished: mpsc::Receiver<()>,
+    /// Only `drop` listens; the lock makes the handle one that threads can share.
+    finished: Mutex<mpsc::Receiver<()>>,
     nodes: Vec<Node>,
     timeout: Duration,
 }
@@ -44,7 +45,7 @@ impl Broker {
         Ok(Broker {
             commands,
             thread: Some(thread),
-            finished,
+            finished: Mutex::new(finished),
             nodes,
             timeout,
         })
@@ -280,8 +281,11 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.commands.send(Box::new(|server| server.stop()));
         // A thread that does not end in time is left to itself rather than waited for without a limit.
-        let ended =
-            self.finished.recv_timeout(self.timeout) != Err(mpsc::RecvTimeoutError::Timeout);
+        let finished = self
+            .finished
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ended = finished.recv_timeout(self.timeout) != Err(mpsc::RecvTimeoutError::Timeout);
         if let Some(thread) = self.thread.take().filter(|_| ended) {
             let _ = thread.join();
         }

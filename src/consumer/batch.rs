@@ -178,9 +178,9 @@ impl Batch {
     /// The same records copied into one buffer of their own, so that a few records to keep don't keep a large
     /// buffer with them.
     #[must_use]
-    pub fn compact(self) -> Batch {
+    pub fn compact(&self) -> Batch {
         let Some(like) = self.segments.first().map(|s| s.buffer.clone()) else {
-            return self;
+            return Batch::default();
         };
         let mut columns = Columns::take();
         let mut out = PoolBuf::with_capacity(self.payload_bytes());

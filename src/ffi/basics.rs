@@ -9,7 +9,7 @@ use libc::size_t;
 pub const OTTLA_ABI_VERSION: u32 = 0;
 
 /// 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own are at or below
-/// -100: the constants `OTTLA_ERR_...`.
+/// -100: the constants `OTTLA_ERR_*`.
 pub type ottla_status = i32;
 
 /// The status of a success.

@@ -27,8 +27,6 @@ use std::ffi::{CString, c_char};
 use std::str::FromStr;
 use std::time::Duration;
 
-use libc::size_t;
-
 use super::basics::ottla_status;
 use super::config::ottla_config;
 use super::error::ottla_error;
@@ -221,7 +219,7 @@ fn fault_of(call: Call, fault: i32, value: i64) -> Result<Fault> {
         _ => {
             return Err(call.wrong(
                 "fault",
-                format_args!("is {fault}, which is none of OTTLA_FAULT_..."),
+                format_args!("is {fault}, which is none of OTTLA_FAULT_*"),
             ));
         }
     })
@@ -229,7 +227,7 @@ fn fault_of(call: Call, fault: i32, value: i64) -> Result<Fault> {
 
 /// Has requests go wrong. Faults are met in the order they were added; one request can meet several.
 ///
-/// - fault: `OTTLA_FAULT_...`, with its `value`.
+/// - fault: `OTTLA_FAULT_*`, with its `value`.
 /// - node, api_key, topic, partition: only requests to this node, of this kind (Kafka's number: 0 Produce, 1 Fetch,
 ///   2 ListOffsets, 3 Metadata, ...), that name this topic and partition; -1 and NULL for any.
 /// - count: for so many requests; -1 for all.

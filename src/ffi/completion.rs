@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 use libc::size_t;
 
-use super::error::{ottla_error, part_ptr};
+use super::error::ottla_error;
 use super::guard::{self, Guarded, c_string, opaque};
-use crate::producer::Completion;
+use crate::producer::{Completion, Outcome};
 
 /// The broker acknowledged the records (with `acks=0`: they were handed to the connection).
 pub const OTTLA_WRITTEN: i32 = 0;
@@ -34,6 +34,12 @@ pub const OTTLA_WRITTEN: i32 = 0;
 pub const OTTLA_NOT_WRITTEN: i32 = 1;
 /// The records were sent, and no answer tells whether they were written.
 pub const OTTLA_POSSIBLY_WRITTEN: i32 = 2;
+
+const _: () = assert!(
+    OTTLA_WRITTEN == Outcome::Written as i32
+        && OTTLA_NOT_WRITTEN == Outcome::NotWritten as i32
+        && OTTLA_POSSIBLY_WRITTEN == Outcome::PossiblyWritten as i32
+);
 
 /// Completions of one poll. Immutable: its functions may be called from many threads at once.
 pub struct ottla_completions(Guarded<Completions>);

@@ -146,7 +146,7 @@ pub struct ottla_key {
     pub default_value: *const c_char,
     /// What it means.
     pub meaning: *const c_char,
-    /// The kinds of client that have it: a sum of `OTTLA_KEY_...`.
+    /// The kinds of client that have it: a sum of `OTTLA_KEY_*`.
     pub clients: u32,
 }
 

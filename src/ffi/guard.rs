@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::basics::{ottla_bytes, ottla_status};
+use super::basics::{OTTLA_OK, ottla_bytes, ottla_status};
 use super::error::ottla_error;
 use crate::config::FOREVER;
 use crate::error::{Error, ErrorCode, Result};
@@ -239,7 +239,7 @@ pub(super) unsafe fn run(
 ) -> ottla_status {
     let result = catch_unwind(AssertUnwindSafe(|| body(Call { function })));
     match result {
-        Ok(Ok(())) => 0,
+        Ok(Ok(())) => OTTLA_OK,
         // SAFETY: the same promise.
         Ok(Err(failed)) => unsafe { fail(failed, error) },
         // SAFETY: the same promise.
@@ -274,7 +274,7 @@ pub(super) unsafe fn on<H: Opaque>(
         return unsafe { fail(shut(function, H::NAME), error) };
     }
     match catch_unwind(AssertUnwindSafe(|| body(call, &guarded.value))) {
-        Ok(Ok(())) => 0,
+        Ok(Ok(())) => OTTLA_OK,
         // SAFETY: the same promise.
         Ok(Err(failed)) => unsafe { fail(failed, error) },
         Err(payload) => {

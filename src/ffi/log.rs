@@ -13,7 +13,7 @@ use libc::size_t;
 use super::basics::ottla_status;
 use super::error::ottla_error;
 use super::guard::{self, Guarded, c_string, opaque};
-use crate::log::LogLine;
+use crate::log::{Level, LogLine};
 
 /// Level of a log line: something asked for did not happen.
 pub const OTTLA_LOG_ERROR: i32 = 1;
@@ -25,6 +25,14 @@ pub const OTTLA_LOG_INFO: i32 = 3;
 pub const OTTLA_LOG_DEBUG: i32 = 4;
 /// Level of a log line: every request and response.
 pub const OTTLA_LOG_TRACE: i32 = 5;
+
+const _: () = assert!(
+    OTTLA_LOG_ERROR == Level::Error as i32
+        && OTTLA_LOG_WARN == Level::Warn as i32
+        && OTTLA_LOG_INFO == Level::Info as i32
+        && OTTLA_LOG_DEBUG == Level::Debug as i32
+        && OTTLA_LOG_TRACE == Level::Trace as i32
+);
 
 /// Log lines, oldest first. Immutable: its functions may be called from many threads at once.
 pub struct ottla_log_lines(Guarded<Vec<Line>>);
@@ -64,7 +72,7 @@ pub struct ottla_log_line {
     pub time: i64,
     /// How many lines of the same cause were left out since the last one.
     pub repeated: u64,
-    /// `OTTLA_LOG_...`
+    /// `OTTLA_LOG_*`
     pub level: i32,
 }
 

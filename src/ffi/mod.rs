@@ -17,7 +17,7 @@
 //!
 //! CONVENTIONS
 //!
-//! Names. `ottla_<noun>_<verb>`; constants are `OTTLA_...`. A handle is made by `_new` (or comes out of a call that says
+//! Names. `ottla_<noun>_<verb>`; constants are `OTTLA_*`. A handle is made by `_new` (or comes out of a call that says
 //! so) and freed by `_free`; `_free` of NULL does nothing.
 //!
 //! Arguments. The handle first, then inputs, then outputs, and last `ottla_error **error`, which may be NULL.
@@ -61,12 +61,15 @@
 mod admin;
 mod admin_results;
 mod basics;
+mod batch;
 #[cfg(feature = "broker")]
 mod broker;
 mod columns;
 mod completion;
 mod config;
+mod consumer;
 mod error;
+mod event;
 mod guard;
 mod log;
 mod producer;

@@ -1,0 +1,1785 @@
+// Ottla: an Apache Kafka client
+//
+// OVERVIEW
+//
+// Ottla moves record batches, not messages: records are written straight from the caller's memory into the batch
+// that goes out, and read as views into the buffer that came in. The functions on one record are conveniences; the fast
+// ones take and give columns of thousands.
+//
+//   ottla_config     settings, by Kafka's own names
+//   ottla_producer   writes records; its completions tell what became of them
+//   ottla_consumer   reads assigned partitions; a poll gives a batch, or an event
+//   ottla_admin      creates, deletes, lists and describes topics
+//   ottla_broker     a Kafka server inside this process, for first steps and for tests
+//
+// All clients of a process share one thread for input and output. No function of yours is ever called by Ottla:
+// completions, events and log lines wait in queues until they are polled, or a descriptor says that they are there.
+//
+// CONVENTIONS
+//
+// Names. ottla_<noun>_<verb>; constants are OTTLA_*. A handle is made by _new (or comes out of a call that says
+// so) and freed by _free; _free of NULL does nothing.
+//
+// Arguments. The handle first, then inputs, then outputs, and last ottla_error **error, which may be NULL.
+//
+// Status and errors. Every function that can fail answers an ottla_status: 0 (OTTLA_OK), one of Kafka's error codes
+// as on the wire, or one of Ottla's own, at or below -100. Only then, and only if error is not NULL, *error is
+// set to an error object that the caller frees; on success it is left alone. Outputs are written on success only,
+// except counts named accepted, which are written always. NULL where a handle, string or output is needed is
+// OTTLA_ERR_INVALID_ARGUMENT, not a crash; accessors that can't fail answer 0, NULL or "" to NULL. Beside the errors a
+// function names, each can answer OTTLA_ERR_INVALID_ARGUMENT; OTTLA_ERR_FORKED in a child process; OTTLA_ERR_CLOSED
+// after _close; and OTTLA_ERR_PANIC after a bug in Ottla, whereupon the object refuses further use and can only be
+// freed.
+//
+// Bytes. A pointer and a length; a NULL pointer is Kafka's null, a pointer with length 0 is empty. Keys, values and
+// headers are any bytes. Strings in are NUL-terminated UTF-8; strings out are so too, never NULL unless it is said, and
+// belong to the object they came from.
+//
+// Ownership. Inputs are copied before a call returns. What a call gives belongs to the object it came from and lives
+// until that is freed. Batches, events, completions and errors outlive the client they came from.
+//
+// Threads. A function that takes const T * may be called from many threads at once on the same object. One that takes
+// T * may be called by one thread at a time, while const calls go on beside it; a second one at the same time is told
+// OTTLA_ERR_IN_USE. _close may be called from any thread and wakes all who wait. _free only after every call
+// with that object has returned.
+//
+// Time. timeout_ms is in milliseconds: 0 does not wait, -1 has no limit (for sending: max.block.ms). Timestamps are
+// milliseconds since 1970.
+//
+// Forks. A child process can't use its parent's clients: every call answers OTTLA_ERR_FORKED, and freeing them touches
+// nothing of the parent's. New clients work.
+
+#ifndef OTTLA_H
+#define OTTLA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The compiler warns where a status is not looked at.
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define OTTLA_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define OTTLA_MUST_USE __attribute__((warn_unused_result))
+#else
+#define OTTLA_MUST_USE
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ==================================================================================================================
+// Handles: what is behind them is Ottla's own.
+// ==================================================================================================================
+
+// Why a call failed, or why something that came from a queue did. Immutable: all its functions may be called from
+// many threads at once.
+typedef struct ottla_error ottla_error;
+
+// Pairs of key and value. Any number of clients can be made of it, in turn or at once; it may be freed or changed as
+// soon as they are made.
+typedef struct ottla_config ottla_config;
+
+// The table of all keys, for tools and wrappers. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_keys ottla_keys;
+
+// Log lines, oldest first. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_log_lines ottla_log_lines;
+
+// A producer. All its functions but _free may be called from many threads at once.
+typedef struct ottla_producer ottla_producer;
+
+// Completions of one poll. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_completions ottla_completions;
+
+// A consumer. All its functions but ottla_consumer_poll and ottla_consumer_free may be called from many threads at
+// once, also beside a poll.
+typedef struct ottla_consumer ottla_consumer;
+
+// A list of partitions. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_partitions ottla_partitions;
+
+// Records. Immutable: all its functions but _free may be called from many threads at once; what they write lives as
+// long as the batch.
+typedef struct ottla_batch ottla_batch;
+
+// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
+// as long as the event.
+typedef struct ottla_event ottla_event;
+
+// A client for administration. All its functions but _free may be called from many threads at once.
+typedef struct ottla_admin ottla_admin;
+
+// The cluster as a broker sees it.
+typedef struct ottla_cluster ottla_cluster;
+
+// Descriptions of topics, in the order of the call.
+typedef struct ottla_topic_descriptions ottla_topic_descriptions;
+
+// A list of topics, sorted by name.
+typedef struct ottla_topic_list ottla_topic_list;
+
+// What became of each topic of a call that changed topics, in the order of the call.
+typedef struct ottla_topic_results ottla_topic_results;
+
+// A running broker, or several that form a cluster. All its functions but _free may be called from many threads at
+// once.
+typedef struct ottla_broker ottla_broker;
+
+// ==================================================================================================================
+// Version, status, bytes
+// ==================================================================================================================
+
+// Number of this ABI, which is the number in the library's SONAME. It changes when a program has to be compiled
+// again.
+#define OTTLA_ABI_VERSION 0
+
+// The status of a success.
+#define OTTLA_OK 0
+
+// 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own are at or below
+// -100: the constants OTTLA_ERR_*.
+typedef int32_t ottla_status;
+
+// Bytes of somebody else's: a view, never freed by itself.
+//
+// data NULL is Kafka's null, with len 0. A pointer with len 0 is an empty string, which is something else.
+typedef struct ottla_bytes {
+    // The first byte, or NULL.
+    const uint8_t *data;
+    // How many.
+    size_t len;
+} ottla_bytes;
+
+// A header of a record. Names may repeat; the order is kept.
+typedef struct ottla_header {
+    // The name; never null, and nothing promises that it is text.
+    struct ottla_bytes name;
+    // The value, or null.
+    struct ottla_bytes value;
+} ottla_header;
+
+// The ABI number of the library that is running, to be compared with OTTLA_ABI_VERSION by whoever loads it at
+// run time. Never fails; from any thread.
+uint32_t ottla_abi_version(void);
+
+// The library's version, for example "0.1.0". The string is static. From any thread.
+const char *ottla_version(void);
+
+// ==================================================================================================================
+// Errors
+//
+// A function that fails answers its status, and, if the caller gave a place for it, an error object: what was
+// tried, on which broker or key, what came back, and what to do about it. The caller frees it.
+//
+//     ottla_error *error = NULL;
+//     if (ottla_producer_flush(producer, 10000, &error) != OTTLA_OK) {
+//         fprintf(stderr, "%s: %s\n", ottla_error_name(error), ottla_error_message(error));
+//         ottla_error_free(error);
+//     }
+//
+// Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
+// ==================================================================================================================
+
+// A configuration key or value is wrong; found at construction.
+#define OTTLA_ERR_CONFIG (-100)
+// An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
+#define OTTLA_ERR_INVALID_ARGUMENT (-101)
+// The time given to the call is over.
+#define OTTLA_ERR_TIMED_OUT (-102)
+// The call would have to wait and was told not to.
+#define OTTLA_ERR_AGAIN (-103)
+// The client is closed.
+#define OTTLA_ERR_CLOSED (-104)
+// Another thread is inside a call that needs this handle alone.
+#define OTTLA_ERR_IN_USE (-105)
+// No connection: refused, unreachable, reset.
+#define OTTLA_ERR_CONNECT (-106)
+// A host name could not be resolved.
+#define OTTLA_ERR_DNS (-107)
+// The peer sent bytes that are not Kafka's protocol, or not what was asked for.
+#define OTTLA_ERR_PROTOCOL (-108)
+// TLS failed, or the peer speaks TLS where plain text was configured, or the reverse.
+#define OTTLA_ERR_TLS (-109)
+// The peer refused our credentials.
+#define OTTLA_ERR_AUTHENTICATION (-110)
+// Another thread woke the waiting call.
+#define OTTLA_ERR_WOKEN (-111)
+// Ottla panicked (a bug); the object refuses further use.
+#define OTTLA_ERR_PANIC (-112)
+// The handle belongs to the parent process of a fork.
+#define OTTLA_ERR_FORKED (-113)
+// A local operating system call failed.
+#define OTTLA_ERR_IO (-114)
+// A record batch's checksum or structure is wrong; nothing of it is delivered.
+#define OTTLA_ERR_CORRUPT_BATCH (-115)
+// This broker or this build cannot do what was asked.
+#define OTTLA_ERR_UNSUPPORTED (-116)
+// A single record is larger than the client may send (max.request.size).
+#define OTTLA_ERR_RECORD_TOO_LARGE (-117)
+// The producer's buffer (buffer.memory) has no room.
+#define OTTLA_ERR_BUFFER_FULL (-118)
+// Discarded by purge or close before it was sent.
+#define OTTLA_ERR_PURGED (-119)
+// Compressed data expands beyond the limit.
+#define OTTLA_ERR_DECOMPRESSION_LIMIT (-120)
+// The broker's log no longer holds the wanted offsets and auto.offset.reset is none.
+#define OTTLA_ERR_OFFSET_RESET (-121)
+// Kafka: the server experienced an unexpected error.
+#define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
+// Kafka: the requested offset is outside the log.
+#define OTTLA_ERR_OFFSET_OUT_OF_RANGE 1
+// Kafka: a batch failed its CRC check or is otherwise corrupt.
+#define OTTLA_ERR_CORRUPT_MESSAGE 2
+// Kafka: this server does not host this topic-partition.
+#define OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION 3
+// Kafka: the fetch size is invalid.
+#define OTTLA_ERR_INVALID_FETCH_SIZE 4
+// Kafka: there is no leader for this topic-partition now.
+#define OTTLA_ERR_LEADER_NOT_AVAILABLE 5
+// Kafka: this broker is not the partition's leader.
+#define OTTLA_ERR_NOT_LEADER_OR_FOLLOWER 6
+// Kafka: the request timed out on the broker.
+#define OTTLA_ERR_REQUEST_TIMED_OUT 7
+// Kafka: the broker is not available.
+#define OTTLA_ERR_BROKER_NOT_AVAILABLE 8
+// Kafka: the replica is not available.
+#define OTTLA_ERR_REPLICA_NOT_AVAILABLE 9
+// Kafka: the batch is larger than the broker accepts.
+#define OTTLA_ERR_MESSAGE_TOO_LARGE 10
+// Kafka: the controller moved.
+#define OTTLA_ERR_STALE_CONTROLLER_EPOCH 11
+// Kafka: offset metadata too large.
+#define OTTLA_ERR_OFFSET_METADATA_TOO_LARGE 12
+// Kafka: the server disconnected before a response.
+#define OTTLA_ERR_NETWORK_EXCEPTION 13
+// Kafka: the coordinator is loading.
+#define OTTLA_ERR_COORDINATOR_LOAD_IN_PROGRESS 14
+// Kafka: the coordinator is not available.
+#define OTTLA_ERR_COORDINATOR_NOT_AVAILABLE 15
+// Kafka: this is not the coordinator.
+#define OTTLA_ERR_NOT_COORDINATOR 16
+// Kafka: the topic name is invalid.
+#define OTTLA_ERR_INVALID_TOPIC_EXCEPTION 17
+// Kafka: the record list is larger than the segment size.
+#define OTTLA_ERR_RECORD_LIST_TOO_LARGE 18
+// Kafka: fewer in-sync replicas than required.
+#define OTTLA_ERR_NOT_ENOUGH_REPLICAS 19
+// Kafka: written, but to fewer in-sync replicas than required.
+#define OTTLA_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND 20
+// Kafka: invalid acks.
+#define OTTLA_ERR_INVALID_REQUIRED_ACKS 21
+// Kafka: the group generation is not current.
+#define OTTLA_ERR_ILLEGAL_GENERATION 22
+// Kafka: the group protocol is inconsistent.
+#define OTTLA_ERR_INCONSISTENT_GROUP_PROTOCOL 23
+// Kafka: the group id is invalid.
+#define OTTLA_ERR_INVALID_GROUP_ID 24
+// Kafka: the coordinator does not know this member.
+#define OTTLA_ERR_UNKNOWN_MEMBER_ID 25
+// Kafka: the session timeout is out of range.
+#define OTTLA_ERR_INVALID_SESSION_TIMEOUT 26
+// Kafka: the group is rebalancing.
+#define OTTLA_ERR_REBALANCE_IN_PROGRESS 27
+// Kafka: the commit is too large.
+#define OTTLA_ERR_INVALID_COMMIT_OFFSET_SIZE 28
+// Kafka: not authorized for the topic.
+#define OTTLA_ERR_TOPIC_AUTHORIZATION_FAILED 29
+// Kafka: not authorized for the group.
+#define OTTLA_ERR_GROUP_AUTHORIZATION_FAILED 30
+// Kafka: not authorized for the cluster.
+#define OTTLA_ERR_CLUSTER_AUTHORIZATION_FAILED 31
+// Kafka: the record's timestamp is out of range.
+#define OTTLA_ERR_INVALID_TIMESTAMP 32
+// Kafka: the SASL mechanism is not supported.
+#define OTTLA_ERR_UNSUPPORTED_SASL_MECHANISM 33
+// Kafka: the request is not valid in the SASL state.
+#define OTTLA_ERR_ILLEGAL_SASL_STATE 34
+// Kafka: the API version is not supported.
+#define OTTLA_ERR_UNSUPPORTED_VERSION 35
+// Kafka: the topic exists already.
+#define OTTLA_ERR_TOPIC_ALREADY_EXISTS 36
+// Kafka: the number of partitions is invalid.
+#define OTTLA_ERR_INVALID_PARTITIONS 37
+// Kafka: the replication factor is invalid.
+#define OTTLA_ERR_INVALID_REPLICATION_FACTOR 38
+// Kafka: the replica assignment is invalid.
+#define OTTLA_ERR_INVALID_REPLICA_ASSIGNMENT 39
+// Kafka: a topic's configuration is invalid.
+#define OTTLA_ERR_INVALID_CONFIG 40
+// Kafka: this is not the controller.
+#define OTTLA_ERR_NOT_CONTROLLER 41
+// Kafka: the request is invalid.
+#define OTTLA_ERR_INVALID_REQUEST 42
+// Kafka: the message format does not support the request.
+#define OTTLA_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT 43
+// Kafka: the request violates a policy.
+#define OTTLA_ERR_POLICY_VIOLATION 44
+// Kafka: a sequence number was skipped.
+#define OTTLA_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER 45
+// Kafka: this sequence was written before.
+#define OTTLA_ERR_DUPLICATE_SEQUENCE_NUMBER 46
+// Kafka: the producer's epoch is old.
+#define OTTLA_ERR_INVALID_PRODUCER_EPOCH 47
+// Kafka: the transaction is in the wrong state.
+#define OTTLA_ERR_INVALID_TXN_STATE 48
+// Kafka: the producer id does not belong to the transactional id.
+#define OTTLA_ERR_INVALID_PRODUCER_ID_MAPPING 49
+// Kafka: the transaction timeout is too long.
+#define OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT 50
+// Kafka: another transaction is going on.
+#define OTTLA_ERR_CONCURRENT_TRANSACTIONS 51
+// Kafka: the transaction coordinator was fenced.
+#define OTTLA_ERR_TRANSACTION_COORDINATOR_FENCED 52
+// Kafka: not authorized for the transactional id.
+#define OTTLA_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED 53
+// Kafka: security is disabled.
+#define OTTLA_ERR_SECURITY_DISABLED 54
+// Kafka: the operation was not attempted.
+#define OTTLA_ERR_OPERATION_NOT_ATTEMPTED 55
+// Kafka: a disk error on the broker.
+#define OTTLA_ERR_KAFKA_STORAGE_ERROR 56
+// Kafka: the log directory was not found.
+#define OTTLA_ERR_LOG_DIR_NOT_FOUND 57
+// Kafka: SASL authentication failed.
+#define OTTLA_ERR_SASL_AUTHENTICATION_FAILED 58
+// Kafka: the broker does not know this producer id.
+#define OTTLA_ERR_UNKNOWN_PRODUCER_ID 59
+// Kafka: a partition reassignment is in progress.
+#define OTTLA_ERR_REASSIGNMENT_IN_PROGRESS 60
+// Kafka: the fetch session was not found.
+#define OTTLA_ERR_FETCH_SESSION_ID_NOT_FOUND 70
+// Kafka: the fetch session epoch is invalid.
+#define OTTLA_ERR_INVALID_FETCH_SESSION_EPOCH 71
+// Kafka: no matching listener on the leader.
+#define OTTLA_ERR_LISTENER_NOT_FOUND 72
+// Kafka: topic deletion is disabled.
+#define OTTLA_ERR_TOPIC_DELETION_DISABLED 73
+// Kafka: the leader epoch in the request is older than the broker's.
+#define OTTLA_ERR_FENCED_LEADER_EPOCH 74
+// Kafka: the leader epoch in the request is newer than the broker's.
+#define OTTLA_ERR_UNKNOWN_LEADER_EPOCH 75
+// Kafka: the compression type is not supported.
+#define OTTLA_ERR_UNSUPPORTED_COMPRESSION_TYPE 76
+// Kafka: the broker epoch is stale.
+#define OTTLA_ERR_STALE_BROKER_EPOCH 77
+// Kafka: the leader has not caught up yet.
+#define OTTLA_ERR_OFFSET_NOT_AVAILABLE 78
+// Kafka: a member id is required.
+#define OTTLA_ERR_MEMBER_ID_REQUIRED 79
+// Kafka: the preferred leader is not available.
+#define OTTLA_ERR_PREFERRED_LEADER_NOT_AVAILABLE 80
+// Kafka: the group is full.
+#define OTTLA_ERR_GROUP_MAX_SIZE_REACHED 81
+// Kafka: the static member was fenced.
+#define OTTLA_ERR_FENCED_INSTANCE_ID 82
+// Kafka: no eligible leaders.
+#define OTTLA_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE 83
+// Kafka: no election needed.
+#define OTTLA_ERR_ELECTION_NOT_NEEDED 84
+// Kafka: a record was refused by the broker.
+#define OTTLA_ERR_INVALID_RECORD 87
+// Kafka: unstable offsets exist.
+#define OTTLA_ERR_UNSTABLE_OFFSET_COMMIT 88
+// Kafka: the throttling quota was exceeded.
+#define OTTLA_ERR_THROTTLING_QUOTA_EXCEEDED 89
+// Kafka: a newer producer with this id fenced this one.
+#define OTTLA_ERR_PRODUCER_FENCED 90
+// Kafka: the topic id is not known.
+#define OTTLA_ERR_UNKNOWN_TOPIC_ID 100
+// Kafka: the topic id does not match.
+#define OTTLA_ERR_INCONSISTENT_TOPIC_ID 103
+// Kafka: the fetch session refers to an unknown topic id.
+#define OTTLA_ERR_FETCH_SESSION_TOPIC_ID_ERROR 106
+// Kafka: the offset was moved to tiered storage.
+#define OTTLA_ERR_OFFSET_MOVED_TO_TIERED_STORAGE 109
+// Kafka: the member epoch is fenced.
+#define OTTLA_ERR_FENCED_MEMBER_EPOCH 110
+// Kafka: the member epoch is stale.
+#define OTTLA_ERR_STALE_MEMBER_EPOCH 113
+// Kafka: the transaction must be aborted.
+#define OTTLA_ERR_TRANSACTION_ABORTABLE 120
+// Kafka: the cluster asks its clients to bootstrap again.
+#define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
+
+// The status number: never 0, except of NULL.
+int32_t ottla_error_code(const struct ottla_error *error);
+
+// The code's name, for example "CONFIG" or "UNKNOWN_TOPIC_OR_PARTITION". Static.
+const char *ottla_error_name(const struct ottla_error *error);
+
+// The message, one or a few sentences of English in UTF-8. It lives as long as the error.
+const char *ottla_error_message(const struct ottla_error *error);
+
+// True where trying the same again later can succeed.
+bool ottla_error_is_retriable(const struct ottla_error *error);
+
+// True where the client cannot go on at all: close it, free it, make another.
+bool ottla_error_is_fatal(const struct ottla_error *error);
+
+// True where the ongoing transaction has to be aborted.
+bool ottla_error_needs_abort(const struct ottla_error *error);
+
+// A copy of its own, to be freed by the caller; for keeping an error longer than the completion, event or result it
+// came with. NULL of NULL.
+struct ottla_error *ottla_error_clone(const struct ottla_error *error);
+
+// Frees an error that a call wrote to its last argument, or a clone. Not one that belongs to a completion, event or
+// result. NULL does nothing.
+void ottla_error_free(struct ottla_error *error);
+
+// The name of a status, for example "NONE" of 0 or "CONFIG" of OTTLA_ERR_CONFIG; "UNKNOWN" of a number that is
+// none. Static. From any thread.
+const char *ottla_status_name(ottla_status status);
+
+// ==================================================================================================================
+// Configuration
+//
+// Pairs of key and value, both text, by Kafka's own names: bootstrap.servers, linger.ms, compression.type.
+// docs/configuration.md lists them all. librdkafka's names are accepted where they mean the same. Plain numbers are in
+// Kafka's own unit; values with a unit (5ms, 64MB, 64MiB) are accepted too.
+//
+// Everything is checked when a client is made of it: an unknown key, a wrong type, a number out of range, a
+// key of another kind of client, two names of one key are OTTLA_ERR_CONFIG, whose message names the key, the value and
+// what was probably meant.
+//
+//     ottla_config *config = ottla_config_new();
+//     if (ottla_config_set(config, "bootstrap.servers", "localhost:9092", &error) == OTTLA_OK &&
+//         ottla_config_set(config, "linger.ms", "5", &error) == OTTLA_OK) {
+//         status = ottla_producer_new(config, &producer, &error);
+//     }
+//     ottla_config_free(config);
+// ==================================================================================================================
+
+// The key is one of producers.
+#define OTTLA_KEY_PRODUCER 1
+
+// The key is one of consumers.
+#define OTTLA_KEY_CONSUMER 2
+
+// The key is one of admin clients.
+#define OTTLA_KEY_ADMIN 4
+
+// A row of the table of keys. Its strings live as long as the table.
+typedef struct ottla_key {
+    // Kafka's name of it.
+    const char *name;
+    // "boolean", "integer", "duration", "size", "text", "choice", "hosts", or "not yet" of a key that is known and
+    // refused.
+    const char *type_name;
+    // The value when not set, as one would write it; NULL if there is none.
+    const char *default_value;
+    // What it means.
+    const char *meaning;
+    // The kinds of client that have it: a sum of OTTLA_KEY_*.
+    uint32_t clients;
+} ottla_key;
+
+// An empty configuration, owned by the caller. Never NULL.
+struct ottla_config *ottla_config_new(void);
+
+// Sets a key; a key set before gets the new value. Key and value are copied. Nothing is checked yet but that both are
+// UTF-8: only a client knows its keys.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_config_set(struct ottla_config *config,
+                              const char *key,
+                              const char *value,
+                              ottla_error **error);
+
+// Frees a configuration. Clients made of it are not concerned.
+void ottla_config_free(struct ottla_config *config);
+
+// Writes the table of all keys, which the caller frees.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE ottla_status ottla_config_keys(struct ottla_keys **keys, ottla_error **error);
+
+// How many keys there are; 0 of NULL.
+size_t ottla_keys_count(const struct ottla_keys *keys);
+
+// Writes row i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_keys_get(const struct ottla_keys *keys,
+                            size_t i,
+                            struct ottla_key *key,
+                            ottla_error **error);
+
+// Frees the table of keys, and with it every string in it.
+void ottla_keys_free(struct ottla_keys *keys);
+
+// ==================================================================================================================
+// Log lines
+//
+// Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
+// info, debug, trace). Each client keeps its lines in a ring of 1,024, up to the level of its key log.level, until the
+// program takes them with ottla_producer_logs, ottla_consumer_logs or ottla_admin_logs. Lines of one cause come at
+// growing intervals, with the number left out between.
+// ==================================================================================================================
+
+// Level of a log line: something asked for did not happen.
+#define OTTLA_LOG_ERROR 1
+
+// Level of a log line: something is wrong and may go away by itself.
+#define OTTLA_LOG_WARN 2
+
+// Level of a log line: a change worth knowing.
+#define OTTLA_LOG_INFO 3
+
+// Level of a log line: what the client decides, and why.
+#define OTTLA_LOG_DEBUG 4
+
+// Level of a log line: every request and response.
+#define OTTLA_LOG_TRACE 5
+
+// One log line. Its strings live as long as the ottla_log_lines it is of.
+typedef struct ottla_log_line {
+    // The part of the client it is from, for example "connect".
+    const char *facility;
+    // The client's client.id.
+    const char *client_id;
+    // What happened.
+    const char *message;
+    // Milliseconds since 1970.
+    int64_t time;
+    // How many lines of the same cause were left out since the last one.
+    uint64_t repeated;
+    // OTTLA_LOG_*
+    int32_t level;
+} ottla_log_line;
+
+// How many lines there are; 0 of NULL.
+size_t ottla_log_lines_count(const struct ottla_log_lines *lines);
+
+// Writes line i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_log_lines_get(const struct ottla_log_lines *lines,
+                                 size_t i,
+                                 struct ottla_log_line *line,
+                                 ottla_error **error);
+
+// Frees log lines, and with them every string in them.
+void ottla_log_lines_free(struct ottla_log_lines *lines);
+
+// ==================================================================================================================
+// Producer
+//
+// Writes records. One producer serves a whole program: all its functions may be called from many threads at
+// once, and records are copied before a call returns. They gather in batches, one for each partition, which leave
+// when they are full or linger.ms after their first record, whether or not the program calls again.
+//
+//     ottla_producer *producer = NULL;
+//     status = ottla_producer_new(config, &producer, &error);
+//     ottla_bytes none = {NULL, 0}, value = {(const uint8_t *)"hello", 5};
+//     status = ottla_producer_send(producer, "greetings", -1, none, value, NULL, 0, -1, 0, -1, &error);
+//     status = ottla_producer_flush(producer, 10000, &error);
+//     status = ottla_producer_close(producer, 10000, &error);
+//     ottla_producer_free(producer);
+//
+// Many records of one topic go in one call, as columns:
+//
+//     ottla_column values = {0};
+//     values.blob = (const uint8_t *)"onetwothree";
+//     values.blob_len = 11;
+//     values.lengths = lengths;                                   // int32_t lengths[] = {3, 3, 5};
+//     size_t accepted = 0;
+//     status = ottla_producer_send_batch(producer, "numbers", -1, 3, NULL, &values, NULL, NULL, 1, -1,
+//                                        &accepted, &error);
+//
+// A full buffer (buffer.memory) makes a call wait as long as its timeout says, or answer OTTLA_ERR_AGAIN at once
+// where that is 0. What became of records is told by ottla_producer_poll. Undrained completions count as part of the
+// buffer, so a program that gives tokens has to poll.
+// ==================================================================================================================
+
+// Byte strings, one for each record of a call, in one of three layouts; what a layout doesn't need is NULL or 0.
+//
+// - blob and lengths: one after another in the blob, of which they take all; -1 is null.
+// - blob and offsets: record i is blob[offsets[i]] to blob[offsets[i + 1]], exclusive, as in Arrow. Rows + 1
+//   offsets, never falling; the first need not be 0, the last need not be the blob's end. No nulls.
+// - pointers and lengths: each somewhere else; the length -1 is null, and so is the pointer NULL with length 0.
+typedef struct ottla_column {
+    // All the bytes.
+    const uint8_t *blob;
+    // How many.
+    size_t blob_len;
+    // Where each string is.
+    const uint8_t *const *pointers;
+    // How long each string is.
+    const int32_t *lengths;
+    // Where each string starts in the blob, and one more.
+    const int32_t *offsets;
+} ottla_column;
+
+// The headers of all records of a call.
+typedef struct ottla_header_column {
+    // How many headers each record has.
+    const int32_t *counts;
+    // For each header, in order, the length of its name and that of its value (-1 for null).
+    const int32_t *lengths;
+    // How many lengths there are: twice the sum of the counts.
+    size_t lengths_count;
+    // Names and values in the order of the lengths.
+    const uint8_t *blob;
+    // Its size in bytes, the sum of the lengths.
+    size_t blob_len;
+} ottla_header_column;
+
+// Totals since a producer was made, and what it holds now.
+typedef struct ottla_producer_counts {
+    // Records acknowledged.
+    uint64_t written;
+    // Records not written, or possibly written.
+    uint64_t failed;
+    // Batches closed and handed over to be sent.
+    uint64_t batches;
+    // Produce requests sent.
+    uint64_t requests;
+    // Batches sent again.
+    uint64_t retries;
+    // Bytes of batches sent, as on the wire.
+    uint64_t bytes;
+    // Bytes of buffer.memory in use now.
+    uint64_t buffered_bytes;
+    // Batches not ended now.
+    uint64_t live_batches;
+} ottla_producer_counts;
+
+// Makes a producer and writes its handle, which the caller frees with ottla_producer_free. Nothing is connected yet;
+// the first calls find out, or ottla_producer_connect.
+//
+// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
+OTTLA_MUST_USE
+ottla_status ottla_producer_new(const ottla_config *config,
+                                struct ottla_producer **producer,
+                                ottla_error **error);
+
+// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before sending; it
+// is for finding out early.
+//
+// Errors: after the timeout, or as soon as waiting is of no use, what failed first: OTTLA_ERR_CONNECT, OTTLA_ERR_DNS,
+// OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as given and as
+// advertised, with the stage that failed and why.
+OTTLA_MUST_USE
+ottla_status ottla_producer_connect(const struct ottla_producer *producer,
+                                    int64_t timeout_ms,
+                                    ottla_error **error);
+
+// Sends one record; its bytes are copied. For many records ottla_producer_send_batch costs less.
+//
+// - partition: -1 to have the partitioner choose, by the key if there is one.
+// - key, value: null where data is NULL.
+// - headers: header_count of them; NULL with 0.
+// - timestamp: milliseconds since 1970, or -1 for now.
+// - token: comes back in the record's completion; 0 asks for none.
+// - timeout_ms: how long to wait for room in the buffer; 0 not at all, -1 as long as max.block.ms says.
+//
+// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL where there was no room in time,
+// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION where the topic is known not to exist or has no such
+// partition, OTTLA_ERR_CONNECT where no broker was ever reached, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an
+// error the record was not taken.
+OTTLA_MUST_USE
+ottla_status ottla_producer_send(const struct ottla_producer *producer,
+                                 const char *topic,
+                                 int32_t partition,
+                                 ottla_bytes key,
+                                 ottla_bytes value,
+                                 const ottla_header *headers,
+                                 size_t header_count,
+                                 int64_t timestamp,
+                                 uint64_t token,
+                                 int64_t timeout_ms,
+                                 ottla_error **error);
+
+// Sends rows records of one topic, given as columns; everything is copied.
+//
+// All is checked first, then records are taken in order. accepted says how many were: always a prefix, all of them
+// on success, and it is written on failure too. What was not taken can be given again.
+//
+// - partition: for all of them; -1 to have the partitioner choose for each.
+// - keys, values: NULL for a column of nulls.
+// - headers: NULL for none.
+// - timestamps: one for each record, in milliseconds since 1970, -1 for now; NULL for now in all.
+// - token: the call's; completions tell which of its records they are about. 0 asks for none.
+// - timeout_ms: as in ottla_producer_send, for the call as a whole.
+//
+// Errors: as ottla_producer_send. OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that don't fit
+// together) take no record.
+OTTLA_MUST_USE
+ottla_status ottla_producer_send_batch(const struct ottla_producer *producer,
+                                       const char *topic,
+                                       int32_t partition,
+                                       size_t rows,
+                                       const struct ottla_column *keys,
+                                       const struct ottla_column *values,
+                                       const struct ottla_header_column *headers,
+                                       const int64_t *timestamps,
+                                       uint64_t token,
+                                       int64_t timeout_ms,
+                                       size_t *accepted,
+                                       ottla_error **error);
+
+// Takes up to max completions (0: all there are), waiting up to the timeout for the first, and writes them, or NULL
+// when the time is over. The caller frees them. Several threads may poll; each completion comes to one of them.
+//
+// Errors: OTTLA_ERR_WOKEN after ottla_producer_wake; OTTLA_ERR_CLOSED when the producer is closed and nothing is left.
+OTTLA_MUST_USE
+ottla_status ottla_producer_poll(const struct ottla_producer *producer,
+                                 size_t max,
+                                 int64_t timeout_ms,
+                                 ottla_completions **completions,
+                                 ottla_error **error);
+
+// Sends everything taken so far without lingering, and waits until all of it has ended. Completions are not drained
+// by it.
+//
+// Errors: OTTLA_ERR_TIMED_OUT with how much is left, which goes on being sent; otherwise the first failure of records
+// sent with the token 0 since the last flush.
+OTTLA_MUST_USE
+ottla_status ottla_producer_flush(const struct ottla_producer *producer,
+                                  int64_t timeout_ms,
+                                  ottla_error **error);
+
+// Ends one wait of ottla_producer_poll, the present one or the next, with OTTLA_ERR_WOKEN.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE ottla_status ottla_producer_wake(const struct ottla_producer *producer, ottla_error **error);
+
+// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while completions
+// wait, after a wake, after close, and when room has come after an OTTLA_ERR_AGAIN; then call ottla_producer_poll with
+// timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
+// on it, never read it.
+//
+// Errors: OTTLA_ERR_IO if the operating system has none left.
+OTTLA_MUST_USE
+ottla_status ottla_producer_descriptor(const struct ottla_producer *producer,
+                                       intptr_t *descriptor,
+                                       ottla_error **error);
+
+// Writes the producer's totals.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_producer_get_counts(const struct ottla_producer *producer,
+                                       struct ottla_producer_counts *counts,
+                                       ottla_error **error);
+
+// Takes up to max log lines (0: all there are), the oldest first, and writes them, or NULL if there are none. The
+// caller frees them.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_producer_logs(const struct ottla_producer *producer,
+                                 size_t max,
+                                 ottla_log_lines **lines,
+                                 ottla_error **error);
+
+// Takes no more records, flushes for up to the timeout, then gives up what is left (not written where it was never
+// sent, possibly written where it was) and ends the connections. Wakes all who wait. Completions can still be
+// polled. Closing twice does nothing.
+//
+// Errors: as ottla_producer_flush; the producer is closed all the same.
+OTTLA_MUST_USE
+ottla_status ottla_producer_close(const struct ottla_producer *producer,
+                                  int64_t timeout_ms,
+                                  ottla_error **error);
+
+// Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
+// Completions that were polled stay valid.
+void ottla_producer_free(struct ottla_producer *producer);
+
+// ==================================================================================================================
+// Completions
+//
+// What became of records, told in runs: records of one call that ended together in one partition. A call that
+// gave the token 0 gets none; its records are only counted, and ottla_producer_flush reports the first of them that
+// failed.
+//
+//     ottla_completions *completions = NULL;
+//     status = ottla_producer_poll(producer, 0, 1000, &completions, &error);
+//     const ottla_completion *c = ottla_completions_data(completions);
+//     for (size_t i = 0; i < ottla_completions_count(completions); i++) {
+//         if (c[i].outcome == OTTLA_WRITTEN) {
+//             printf("call %llu: %u records from offset %lld on\n", (unsigned long long)c[i].token,
+//                    (unsigned)c[i].count, (long long)c[i].base_offset);
+//         } else {
+//             printf("%s\n", ottla_error_message(c[i].error));
+//         }
+//     }
+//     ottla_completions_free(completions);
+// ==================================================================================================================
+
+// The broker acknowledged the records (with acks=0: they were handed to the connection).
+#define OTTLA_WRITTEN 0
+
+// It is certain that the records were not written.
+#define OTTLA_NOT_WRITTEN 1
+
+// The records were sent, and no answer tells whether they were written.
+#define OTTLA_POSSIBLY_WRITTEN 2
+
+// A run of records of one call that ended together in one partition. What it points to lives as long as the
+// ottla_completions it is of.
+typedef struct ottla_completion {
+    // The token given with the call.
+    uint64_t token;
+    // The topic.
+    const char *topic;
+    // Offset of the run's first record, the others following by one; -1 where it is not known.
+    int64_t base_offset;
+    // Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of the
+    // batch's first record.
+    int64_t timestamp;
+    // NULL where the run's records lie side by side in their call: first, first + 1 and so on. Otherwise count
+    // indices within the call.
+    const uint32_t *indices;
+    // Why they were not written; NULL if they were.
+    const ottla_error *error;
+    // The partition; -1 where none was chosen yet.
+    int32_t partition;
+    // Index within the call of the run's first record.
+    uint32_t first;
+    // Number of records.
+    uint32_t count;
+    // OTTLA_WRITTEN, OTTLA_NOT_WRITTEN or OTTLA_POSSIBLY_WRITTEN.
+    int32_t outcome;
+} ottla_completion;
+
+// How many there are; 0 of NULL.
+size_t ottla_completions_count(const struct ottla_completions *completions);
+
+// The completions, one after another in memory; NULL of NULL.
+const struct ottla_completion *ottla_completions_data(const struct ottla_completions *completions);
+
+// Frees completions, and with them all they point to.
+void ottla_completions_free(struct ottla_completions *completions);
+
+// ==================================================================================================================
+// Consumer
+//
+// Reads partitions of topics. Records are fetched in the background from all their leaders at once, up to
+// fetch.memory.bytes; a poll gives what is there, events first.
+//
+//     ottla_consumer *consumer = NULL;
+//     status = ottla_consumer_new(config, &consumer, &error);
+//     status = ottla_consumer_assign_topic(consumer, "greetings", OTTLA_START_EARLIEST, 0, &error);
+//     for (;;) {
+//         ottla_batch *batch = NULL;
+//         ottla_event *event = NULL;
+//         status = ottla_consumer_poll(consumer, 0, 1000, &batch, &event, &error);
+//         if (status != OTTLA_OK) break;
+//         if (event) fprintf(stderr, "%s\n", ottla_event_message(event));
+//         ottla_event_free(event);
+//         ...                                                     // the batch's segments, if there is a batch
+//         ottla_batch_free(batch);
+//     }
+//     ottla_consumer_free(consumer);
+// ==================================================================================================================
+
+// Start where auto.offset.reset says.
+#define OTTLA_START_RESET 0
+
+// Start at the oldest record the log holds.
+#define OTTLA_START_EARLIEST 1
+
+// Start after the newest record.
+#define OTTLA_START_LATEST 2
+
+// Start at the offset value.
+#define OTTLA_START_OFFSET 3
+
+// Start at the first record with the timestamp value (milliseconds since 1970) or later; at the end if there is none.
+#define OTTLA_START_TIMESTAMP 4
+
+// A partition to read, and where to start.
+typedef struct ottla_assignment {
+    // The topic.
+    const char *topic;
+    // Of OTTLA_START_OFFSET and OTTLA_START_TIMESTAMP.
+    int64_t value;
+    // The partition.
+    int32_t partition;
+    // OTTLA_START_*
+    int32_t start;
+} ottla_assignment;
+
+// A partition of a topic.
+typedef struct ottla_topic_partition {
+    // The topic.
+    const char *topic;
+    // The partition.
+    int32_t partition;
+} ottla_topic_partition;
+
+// Makes a consumer without an assignment and writes its handle, which the caller frees with ottla_consumer_free. It
+// connects in the background.
+//
+// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_new(const ottla_config *config,
+                                struct ottla_consumer **consumer,
+                                ottla_error **error);
+
+// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+//
+// Errors: as ottla_producer_connect.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_connect(const struct ottla_consumer *consumer,
+                                    int64_t timeout_ms,
+                                    ottla_error **error);
+
+// Replaces the assignment by these partitions. One that was assigned before goes on where it is; its start is not
+// looked at.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT for a negative partition or offset, an empty name, a partition given twice.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_assign(const struct ottla_consumer *consumer,
+                                   const struct ottla_assignment *partitions,
+                                   size_t count,
+                                   ottla_error **error);
+
+// Adds all partitions of a topic to the assignment. Partitions that it gets later are read too, from their beginnings,
+// and an event tells of them. start is not OTTLA_START_OFFSET; value is that of OTTLA_START_TIMESTAMP, otherwise 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_assign_topic(const struct ottla_consumer *consumer,
+                                         const char *topic,
+                                         int32_t start,
+                                         int64_t value,
+                                         ottla_error **error);
+
+// Empties the assignment.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_unassign(const struct ottla_consumer *consumer,
+                                     ottla_error **error);
+
+// Writes the assigned partitions, ordered by topic and partition; the caller frees the list.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_assignment(const struct ottla_consumer *consumer,
+                                       struct ottla_partitions **partitions,
+                                       ottla_error **error);
+
+// Goes on reading an assigned partition somewhere else. What was fetched of it is dropped.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if it is not assigned, or for a negative offset.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_seek(const struct ottla_consumer *consumer,
+                                 const char *topic,
+                                 int32_t partition,
+                                 int32_t start,
+                                 int64_t value,
+                                 ottla_error **error);
+
+// Stops fetching and handing out records of partitions; what was fetched of them is kept.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is paused.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_pause(const struct ottla_consumer *consumer,
+                                  const struct ottla_topic_partition *partitions,
+                                  size_t count,
+                                  ottla_error **error);
+
+// Goes on with paused partitions.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is resumed.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_resume(const struct ottla_consumer *consumer,
+                                   const struct ottla_topic_partition *partitions,
+                                   size_t count,
+                                   ottla_error **error);
+
+// Writes the offset after the last record that counts as read, or -1 while the start is being looked up. Records of
+// the batch that was polled last count as read once the next is asked for.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_position(const struct ottla_consumer *consumer,
+                                     const char *topic,
+                                     int32_t partition,
+                                     int64_t *position,
+                                     ottla_error **error);
+
+// Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
+// before they have.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_lag(const struct ottla_consumer *consumer,
+                                const char *topic,
+                                int32_t partition,
+                                int64_t *lag,
+                                ottla_error **error);
+
+// Asks the brokers for the oldest offset of each partition and writes it to offsets, an array of count. The partitions
+// need not be assigned.
+//
+// Errors: the first partition's that failed; OTTLA_ERR_TIMED_OUT.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_beginning_offsets(const struct ottla_consumer *consumer,
+                                              const struct ottla_topic_partition *partitions,
+                                              size_t count,
+                                              int64_t timeout_ms,
+                                              int64_t *offsets,
+                                              ottla_error **error);
+
+// Asks the brokers for the offset after the last record that can be read of each partition (with
+// isolation.level=read_committed: the first open transaction's) and writes it to offsets, an array of count.
+//
+// Errors: as ottla_consumer_beginning_offsets.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_end_offsets(const struct ottla_consumer *consumer,
+                                        const struct ottla_topic_partition *partitions,
+                                        size_t count,
+                                        int64_t timeout_ms,
+                                        int64_t *offsets,
+                                        ottla_error **error);
+
+// Asks the brokers for the first record of partition i with the timestamp times[i] (milliseconds since 1970) or later
+// and writes its offset to offsets[i]; -1 where there is none.
+//
+// Errors: as ottla_consumer_beginning_offsets.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_offsets_for_times(const struct ottla_consumer *consumer,
+                                              const struct ottla_topic_partition *partitions,
+                                              const int64_t *times,
+                                              size_t count,
+                                              int64_t timeout_ms,
+                                              int64_t *offsets,
+                                              ottla_error **error);
+
+// Writes how many partitions a topic has.
+//
+// Errors: what the cluster answers for the topic; OTTLA_ERR_TIMED_OUT.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_partition_count(const struct ottla_consumer *consumer,
+                                            const char *topic,
+                                            int64_t timeout_ms,
+                                            int32_t *count,
+                                            ottla_error **error);
+
+// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
+// up to max_records records (0: max.poll.records) of what has arrived. The other one, and when the time is over both,
+// are NULL. One thread at a time.
+//
+// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after ottla_consumer_wake; OTTLA_ERR_CLOSED;
+// until the first contact with the cluster, once socket.connection.setup.timeout.ms is over, why no broker can be
+// reached.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_poll(struct ottla_consumer *consumer,
+                                 size_t max_records,
+                                 int64_t timeout_ms,
+                                 ottla_batch **batch,
+                                 ottla_event **event,
+                                 ottla_error **error);
+
+// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE ottla_status ottla_consumer_wake(const struct ottla_consumer *consumer, ottla_error **error);
+
+// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop, readable while a poll would give
+// something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
+// consumer and closed with it: only wait on it, never read it.
+//
+// Errors: OTTLA_ERR_IO if the operating system has none left.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_descriptor(const struct ottla_consumer *consumer,
+                                       intptr_t *descriptor,
+                                       ottla_error **error);
+
+// Writes how many bytes of buffers polled batches keep from being used again.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_held_bytes(const struct ottla_consumer *consumer,
+                                       size_t *bytes,
+                                       ottla_error **error);
+
+// Writes how many bytes were fetched and not polled yet, limited by fetch.memory.bytes.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_buffered_bytes(const struct ottla_consumer *consumer,
+                                           size_t *bytes,
+                                           ottla_error **error);
+
+// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_logs(const struct ottla_consumer *consumer,
+                                 size_t max,
+                                 ottla_log_lines **lines,
+                                 ottla_error **error);
+
+// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, and waits up to the timeout until the connections are
+// closed. Batches stay valid. Closing twice does nothing.
+//
+// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_close(const struct ottla_consumer *consumer,
+                                  int64_t timeout_ms,
+                                  ottla_error **error);
+
+// Frees a consumer when all calls with it have returned. Its batches and events stay valid.
+void ottla_consumer_free(struct ottla_consumer *consumer);
+
+// How many partitions are in the list; 0 of NULL.
+size_t ottla_partitions_count(const struct ottla_partitions *partitions);
+
+// Writes partition i of the list, counted from 0. Its topic lives as long as the list.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_partitions_get(const struct ottla_partitions *partitions,
+                                  size_t i,
+                                  struct ottla_topic_partition *partition,
+                                  ottla_error **error);
+
+// Frees a list of partitions.
+void ottla_partitions_free(struct ottla_partitions *partitions);
+
+// ==================================================================================================================
+// Batches
+//
+// The records of one poll. They are not copied: a batch is a list of segments, each with the records of one partition
+// that lie in one buffer, and columns that tell where in it they lie.
+//
+//     for (size_t s = 0; s < ottla_batch_segment_count(batch); s++) {
+//         ottla_segment seg;
+//         status = ottla_batch_segment(batch, s, &seg, &error);
+//         for (size_t i = 0; i < seg.rows; i++) {
+//             const uint8_t *value = seg.base + seg.value_start[i];
+//             if (seg.value_len[i] >= 0) {                         // -1 is null
+//                 use(seg.topic, seg.partition, seg.offsets[i], value, (size_t)seg.value_len[i]);
+//             }
+//         }
+//     }
+//     ottla_batch_free(batch);
+//
+// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. To keep
+// a few records for long, ottla_batch_compact copies them out of their large buffers.
+// ==================================================================================================================
+
+// timestamp_type: the producer set the timestamps.
+#define OTTLA_TIMESTAMP_CREATE 0
+
+// timestamp_type: the broker set the timestamps when it appended the records.
+#define OTTLA_TIMESTAMP_APPEND 1
+
+// The records of one partition that lie in one buffer, as columns of rows elements each. The key of record i is the
+// key_len[i] bytes from base + key_start[i] on; a length of -1 is null. Values likewise.
+typedef struct ottla_segment {
+    // The topic.
+    const char *topic;
+    // The buffer.
+    const uint8_t *base;
+    // Offsets in the partition; rising, not always by one.
+    const int64_t *offsets;
+    // Milliseconds since 1970.
+    const int64_t *timestamps;
+    // Where keys start.
+    const uint32_t *key_start;
+    // How long keys are; -1 is null.
+    const int32_t *key_len;
+    // Where values start.
+    const uint32_t *value_start;
+    // How long values are; -1 is null.
+    const int32_t *value_len;
+    // How many headers each record has; ottla_batch_headers reads them.
+    const int32_t *header_count;
+    // Number of records.
+    size_t rows;
+    // Its first record's row in the batch.
+    size_t first_row;
+    // The partition.
+    int32_t partition;
+    // Leader epoch of the segment's last record; -1 where it is not known.
+    int32_t leader_epoch;
+    // Who set the timestamps: OTTLA_TIMESTAMP_*
+    int32_t timestamp_type;
+} ottla_segment;
+
+// One record.
+typedef struct ottla_record {
+    // The topic.
+    const char *topic;
+    // The key, or null.
+    ottla_bytes key;
+    // The value, or null.
+    ottla_bytes value;
+    // The offset in the partition.
+    int64_t offset;
+    // Milliseconds since 1970.
+    int64_t timestamp;
+    // The partition.
+    int32_t partition;
+    // How many headers it has.
+    int32_t header_count;
+    // Who set the timestamp: OTTLA_TIMESTAMP_*
+    int32_t timestamp_type;
+} ottla_record;
+
+// Number of records; 0 of NULL.
+size_t ottla_batch_rows(const struct ottla_batch *batch);
+
+// Number of segments; 0 of NULL. Their rows follow each other without a gap.
+size_t ottla_batch_segment_count(const struct ottla_batch *batch);
+
+// Writes segment i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_batch_segment(const struct ottla_batch *batch,
+                                 size_t i,
+                                 struct ottla_segment *segment,
+                                 ottla_error **error);
+
+// Writes the record in row row of the batch, counted from 0. For all of many records, segments cost less.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_batch_record(const struct ottla_batch *batch,
+                                size_t row,
+                                struct ottla_record *record,
+                                ottla_error **error);
+
+// Writes the headers of the record in row row of the batch, in their order, but not more than capacity, and to
+// count how many it has. headers may be NULL if capacity is 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_batch_headers(const struct ottla_batch *batch,
+                                 size_t row,
+                                 ottla_header *headers,
+                                 size_t capacity,
+                                 size_t *count,
+                                 ottla_error **error);
+
+// Copies the records into a batch of their own with one small buffer, and writes it; the caller frees both.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_batch_compact(const struct ottla_batch *batch,
+                                 struct ottla_batch **compacted,
+                                 ottla_error **error);
+
+// Bytes of the buffers that this batch keeps from being used again; batches may share a buffer. 0 of NULL.
+size_t ottla_batch_held_bytes(const struct ottla_batch *batch);
+
+// Frees a batch and gives its buffers back; from any thread, before or after its consumer is freed.
+void ottla_batch_free(struct ottla_batch *batch);
+
+// ==================================================================================================================
+// Events
+//
+// What happened to what is read, beside records: told once, in the order it happened, and before the records that
+// follow. Most can be ignored; the attempts go on by themselves.
+// ==================================================================================================================
+
+// A partition's position was moved from from to to, because the log no longer holds what was there: records were
+// lost to this reader.
+#define OTTLA_EVENT_POSITION_RESET 1
+
+// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+#define OTTLA_EVENT_PARTITION_STOPPED 2
+
+// A partition cannot be read at present; the attempts go on.
+#define OTTLA_EVENT_PARTITION_FAILING 3
+
+// A topic cannot be found or may not be read; the attempts go on.
+#define OTTLA_EVENT_TOPIC_FAILING 4
+
+// A topic was deleted and created again: its offsets begin anew.
+#define OTTLA_EVENT_TOPIC_RECREATED 5
+
+// A topic that is read whole has grown: its partitions from to to, exclusive, are read too, from their beginnings.
+#define OTTLA_EVENT_PARTITIONS_ADDED 6
+
+// A broker could not be reached for a while; the attempts go on.
+#define OTTLA_EVENT_BROKER_UNREACHABLE 7
+
+// Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
+int32_t ottla_event_kind(const struct ottla_event *event);
+
+// The topic it is about; "" if it is about none, and of NULL.
+const char *ottla_event_topic(const struct ottla_event *event);
+
+// The partition it is about; -1 if it is about none, and of NULL.
+int32_t ottla_event_partition(const struct ottla_event *event);
+
+// The position before, or where the trouble is; -1 where there is none, and of NULL.
+int64_t ottla_event_from(const struct ottla_event *event);
+
+// The position after; -1 where there is none, and of NULL.
+int64_t ottla_event_to(const struct ottla_event *event);
+
+// Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.
+const ottla_error *ottla_event_error(const struct ottla_event *event);
+
+// What happened and what to do about it, in English; "" of NULL.
+const char *ottla_event_message(const struct ottla_event *event);
+
+// Frees an event.
+void ottla_event_free(struct ottla_event *event);
+
+// ==================================================================================================================
+// Topics
+//
+// Creates, deletes, lists and describes topics. Calls block until they are done or their time is over; failures of
+// connections are tried again within it. A call on several topics answers for each: the call itself succeeds, and each
+// result carries the topic's own error, if there is one.
+//
+//     ottla_new_topic topic = {0};
+//     topic.name = "orders";
+//     topic.partitions = 8;
+//     topic.replication_factor = -1;
+//     ottla_topic_results *results = NULL;
+//     status = ottla_admin_create_topics(admin, &topic, 1, false, 10000, &results, &error);
+// ==================================================================================================================
+
+// A topic to create.
+typedef struct ottla_new_topic {
+    // 1 to 249 letters, digits, '.', '_' and '-'.
+    const char *name;
+    // The topic's own settings, for example "retention.ms", "60000": key and value in turn; NULL for none.
+    const char *const *configs;
+    // How many settings: pairs of key and value.
+    size_t config_count;
+    // How many partitions; -1 leaves it to the broker.
+    int32_t partitions;
+    // How many brokers hold each partition; -1 leaves it to the broker.
+    int16_t replication_factor;
+} ottla_new_topic;
+
+// Makes an admin client and writes its handle, which the caller frees with ottla_admin_free. Nothing is connected yet.
+//
+// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
+OTTLA_MUST_USE
+ottla_status ottla_admin_new(const ottla_config *config,
+                             struct ottla_admin **admin,
+                             ottla_error **error);
+
+// Waits until the cluster has answered and a connection to one of its brokers stands. Other calls do so by themselves.
+//
+// Errors: as ottla_producer_connect.
+OTTLA_MUST_USE
+ottla_status ottla_admin_connect(const struct ottla_admin *admin,
+                                 int64_t timeout_ms,
+                                 ottla_error **error);
+
+// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
+// broker that was asked shows the new topics with their leaders. With validate_only nothing is created, only checked.
+//
+// Errors: of the call as a whole, where no broker could be reached or the time is over; of one topic, in its result,
+// OTTLA_ERR_TOPIC_ALREADY_EXISTS and others of Kafka's.
+OTTLA_MUST_USE
+ottla_status ottla_admin_create_topics(const struct ottla_admin *admin,
+                                       const struct ottla_new_topic *topics,
+                                       size_t count,
+                                       bool validate_only,
+                                       int64_t timeout_ms,
+                                       ottla_topic_results **results,
+                                       ottla_error **error);
+
+// Deletes topics with all they hold and writes a result for each, in order, which the caller frees.
+//
+// Errors: as ottla_admin_create_topics; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that is not
+// there.
+OTTLA_MUST_USE
+ottla_status ottla_admin_delete_topics(const struct ottla_admin *admin,
+                                       const char *const *names,
+                                       size_t count,
+                                       int64_t timeout_ms,
+                                       ottla_topic_results **results,
+                                       ottla_error **error);
+
+// Gives a topic more partitions, total in all. Records with keys go to other partitions than before.
+//
+// Errors: the topic's own, for example OTTLA_ERR_INVALID_PARTITIONS if it has as many or more already; otherwise as
+// ottla_admin_create_topics.
+OTTLA_MUST_USE
+ottla_status ottla_admin_create_partitions(const struct ottla_admin *admin,
+                                           const char *topic,
+                                           int32_t total,
+                                           bool validate_only,
+                                           int64_t timeout_ms,
+                                           ottla_error **error);
+
+// Lists topics, sorted by name, Kafka's own only if include_internal, and writes the list, which the caller frees.
+//
+// Errors: where no broker could be reached or the time is over.
+OTTLA_MUST_USE
+ottla_status ottla_admin_list_topics(const struct ottla_admin *admin,
+                                     bool include_internal,
+                                     int64_t timeout_ms,
+                                     ottla_topic_list **list,
+                                     ottla_error **error);
+
+// Describes topics, in order, and writes the descriptions, which the caller frees. One that doesn't exist has an error
+// in its description, and is not created.
+//
+// Errors: of the call as a whole, where no broker could be reached or the time is over.
+OTTLA_MUST_USE
+ottla_status ottla_admin_describe_topics(const struct ottla_admin *admin,
+                                         const char *const *names,
+                                         size_t count,
+                                         int64_t timeout_ms,
+                                         ottla_topic_descriptions **descriptions,
+                                         ottla_error **error);
+
+// Describes the cluster and writes the description, which the caller frees.
+//
+// Errors: where no broker could be reached or the time is over.
+OTTLA_MUST_USE
+ottla_status ottla_admin_describe_cluster(const struct ottla_admin *admin,
+                                          int64_t timeout_ms,
+                                          ottla_cluster **cluster,
+                                          ottla_error **error);
+
+// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_admin_logs(const struct ottla_admin *admin,
+                              size_t max,
+                              ottla_log_lines **lines,
+                              ottla_error **error);
+
+// Takes no more calls, gives those of other threads up to the timeout to end, after which they answer
+// OTTLA_ERR_CLOSED, and closes the connections. Closing twice does nothing.
+//
+// Errors: OTTLA_ERR_TIMED_OUT.
+OTTLA_MUST_USE
+ottla_status ottla_admin_close(const struct ottla_admin *admin,
+                               int64_t timeout_ms,
+                               ottla_error **error);
+
+// Frees an admin client when all calls with it have returned. Results stay valid.
+void ottla_admin_free(struct ottla_admin *admin);
+
+// ==================================================================================================================
+// Results about topics and the cluster
+//
+// What an admin call gives is immutable: its functions may be called from many threads at once, and strings and arrays in
+// what they write live until it is freed.
+// ==================================================================================================================
+
+// What became of one topic.
+typedef struct ottla_topic_result {
+    // The topic.
+    const char *name;
+    // Why it was not done; NULL if it was.
+    const ottla_error *error;
+    // How many partitions it has now; -1 where it is not known.
+    int32_t partitions;
+    // How many brokers hold each; -1 where it is not known.
+    int32_t replication_factor;
+} ottla_topic_result;
+
+// A topic in a list.
+typedef struct ottla_topic_listing {
+    // Its name.
+    const char *name;
+    // Its id; all zero from brokers before 2.8.
+    uint8_t id[16];
+    // How many partitions it has.
+    int32_t partitions;
+    // True for Kafka's own, for example "__consumer_offsets".
+    bool internal;
+} ottla_topic_listing;
+
+// All about one topic but its partitions.
+typedef struct ottla_topic_description {
+    // Its name.
+    const char *name;
+    // Why nothing is known of it, for example OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION; NULL if it is known.
+    const ottla_error *error;
+    // How many partitions it has.
+    size_t partitions;
+    // Its id; all zero from brokers before 2.8.
+    uint8_t id[16];
+    // True for Kafka's own.
+    bool internal;
+} ottla_topic_description;
+
+// One partition of a topic. Brokers are given by their ids.
+typedef struct ottla_partition_description {
+    // Those that hold it, the preferred leader first.
+    const int32_t *replicas;
+    // How many.
+    size_t replica_count;
+    // Those of them that have all of it.
+    const int32_t *isr;
+    // How many.
+    size_t isr_count;
+    // Its number.
+    int32_t partition;
+    // The broker that reads and writes it now; -1 while there is none.
+    int32_t leader;
+    // How often the leader has changed; -1 where it is not known.
+    int32_t leader_epoch;
+} ottla_partition_description;
+
+// A broker of the cluster.
+typedef struct ottla_cluster_broker {
+    // The host it advertises.
+    const char *host;
+    // Its broker.rack; NULL for none.
+    const char *rack;
+    // Its id.
+    int32_t id;
+    // The port it advertises.
+    int32_t port;
+} ottla_cluster_broker;
+
+// How many results there are; 0 of NULL.
+size_t ottla_topic_results_count(const struct ottla_topic_results *results);
+
+// Writes result i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_topic_results_get(const struct ottla_topic_results *results,
+                                     size_t i,
+                                     struct ottla_topic_result *result,
+                                     ottla_error **error);
+
+// Frees results.
+void ottla_topic_results_free(struct ottla_topic_results *results);
+
+// How many topics there are; 0 of NULL.
+size_t ottla_topic_list_count(const struct ottla_topic_list *list);
+
+// Writes topic i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_topic_list_get(const struct ottla_topic_list *list,
+                                  size_t i,
+                                  struct ottla_topic_listing *listing,
+                                  ottla_error **error);
+
+// Frees a list.
+void ottla_topic_list_free(struct ottla_topic_list *list);
+
+// How many descriptions there are; 0 of NULL.
+size_t ottla_topic_descriptions_count(const struct ottla_topic_descriptions *descriptions);
+
+// Writes description i, counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_topic_descriptions_get(const struct ottla_topic_descriptions *descriptions,
+                                          size_t i,
+                                          struct ottla_topic_description *description,
+                                          ottla_error **error);
+
+// Writes a partition of description i; both are counted from 0.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_topic_descriptions_partition(const struct ottla_topic_descriptions *descriptions,
+                                                size_t i,
+                                                size_t partition,
+                                                struct ottla_partition_description *description,
+                                                ottla_error **error);
+
+// Frees descriptions.
+void ottla_topic_descriptions_free(struct ottla_topic_descriptions *descriptions);
+
+// The cluster's id; "" if it has none, and of NULL.
+const char *ottla_cluster_id(const struct ottla_cluster *cluster);
+
+// Id of the broker to send changes to; -1 while there is none, and of NULL.
+int32_t ottla_cluster_controller(const struct ottla_cluster *cluster);
+
+// How many brokers there are; 0 of NULL.
+size_t ottla_cluster_broker_count(const struct ottla_cluster *cluster);
+
+// Writes broker i, counted from 0, in the order of their ids.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_cluster_get_broker(const struct ottla_cluster *cluster,
+                                      size_t i,
+                                      struct ottla_cluster_broker *broker,
+                                      ottla_error **error);
+
+// Frees a description of the cluster.
+void ottla_cluster_free(struct ottla_cluster *cluster);
+
+// ==================================================================================================================
+// Embedded broker
+//
+// A Kafka server in a thread of its own, for first steps and for tests: it speaks Kafka's protocol to any
+// client, keeps its topics in memory (bounded) or under a directory, can be a cluster of several nodes, and can be told
+// to fail. Not for production. (A library built without the feature broker has none of these functions.)
+//
+//     ottla_broker *broker = NULL;
+//     status = ottla_broker_new(NULL, &broker, &error);
+//     status = ottla_broker_create_topic(broker, "greetings", 4, &error);
+//     status = ottla_config_set(config, "bootstrap.servers", ottla_broker_bootstrap_servers(broker), &error);
+//
+// Its options, all of which may be left out, are set in an ottla_config of their own:
+//
+//   nodes                how many brokers the cluster has, with the ids 1, 2, 3 and so on: 1
+//   host                 the address to listen on: 127.0.0.1. Any other opens it to the network, without a password
+//   port                 the first node's port, the others' follow: 0, free ports
+//   advertised.host      the host given out to clients: the one listened on
+//   advertised.port      the port given out to clients: the one listened on
+//   directory            where to keep topics and records: in memory
+//   memory.bytes         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
+//   auto.create.topics   whether topics are created when asked for: false
+//   default.partitions   partitions of a topic created without a number: 1
+// ==================================================================================================================
+
+// A fault: the request is not carried out and answered with the Kafka error code value.
+#define OTTLA_FAULT_ERROR 0
+
+// A fault: the answer comes value milliseconds later; requests behind it on its connection wait.
+#define OTTLA_FAULT_DELAY 1
+
+// A fault: the connection is closed, the request not carried out.
+#define OTTLA_FAULT_DROP 2
+
+// A fault: the request is carried out and never answered. With value 1 the connection is closed.
+#define OTTLA_FAULT_SWALLOW_REPLY 3
+
+// A fault: a byte of fetched records is flipped, so that a checksum is wrong.
+#define OTTLA_FAULT_CORRUPT_BATCH 4
+
+// A fault: the request is carried out, value bytes of the answer are sent, the connection is closed.
+#define OTTLA_FAULT_CUT_REPLY 5
+
+// A fault: the answer carries the throttle time of value milliseconds, and the connection is not read for so long.
+#define OTTLA_FAULT_THROTTLE 6
+
+// Starts a broker and writes its handle, which the caller frees with ottla_broker_free; that stops it. When this
+// returns, its nodes accept connections. options may be NULL.
+//
+// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for options that can't be; OTTLA_ERR_IO if a port can't be
+// listened on, the directory can't be read, or no thread can be started.
+OTTLA_MUST_USE
+ottla_status ottla_broker_new(const ottla_config *options,
+                              struct ottla_broker **broker,
+                              ottla_error **error);
+
+// The addresses of all nodes, as a client's bootstrap.servers takes them. The string lives as long as the broker; ""
+// of NULL.
+const char *ottla_broker_bootstrap_servers(const struct ottla_broker *broker);
+
+// Creates a topic with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on round.
+//
+// Errors: Kafka's own for a bad name or number, or a topic that exists.
+OTTLA_MUST_USE
+ottla_status ottla_broker_create_topic(const struct ottla_broker *broker,
+                                       const char *topic,
+                                       int32_t partitions,
+                                       ottla_error **error);
+
+// Has requests go wrong. Faults are met in the order they were added; one request can meet several.
+//
+// - fault: OTTLA_FAULT_*, with its value.
+// - node, api_key, topic, partition: only requests to this node, of this kind (Kafka's number: 0 Produce, 1 Fetch,
+//   2 ListOffsets, 3 Metadata, ...), that name this topic and partition; -1 and NULL for any.
+// - count: for so many requests; -1 for all.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_broker_add_fault(const struct ottla_broker *broker,
+                                    int32_t fault,
+                                    int64_t value,
+                                    int32_t node,
+                                    int32_t api_key,
+                                    const char *topic,
+                                    int32_t partition,
+                                    int64_t count,
+                                    ottla_error **error);
+
+// Removes all faults.
+//
+// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+OTTLA_MUST_USE ottla_status ottla_broker_clear_faults(const struct ottla_broker *broker, ottla_error **error);
+
+// Makes node the leader of a partition, in a new leader epoch.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node does not run.
+OTTLA_MUST_USE
+ottla_status ottla_broker_move_leader(const struct ottla_broker *broker,
+                                      const char *topic,
+                                      int32_t partition,
+                                      int32_t node,
+                                      ottla_error **error);
+
+// Writes the first offset of a partition, and the offset after its last record.
+//
+// Errors: OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION.
+OTTLA_MUST_USE
+ottla_status ottla_broker_offsets(const struct ottla_broker *broker,
+                                  const char *topic,
+                                  int32_t partition,
+                                  int64_t *start,
+                                  int64_t *end,
+                                  ottla_error **error);
+
+// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
+OTTLA_MUST_USE
+ottla_status ottla_broker_stop_node(const struct ottla_broker *broker,
+                                    int32_t node,
+                                    ottla_error **error);
+
+// Starts a stopped node again on its port.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is taken.
+OTTLA_MUST_USE
+ottla_status ottla_broker_start_node(const struct ottla_broker *broker,
+                                     int32_t node,
+                                     ottla_error **error);
+
+// Has a node take requests without answering any, as a stopped process does, until ottla_broker_resume_node.
+//
+// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+OTTLA_MUST_USE
+ottla_status ottla_broker_pause_node(const struct ottla_broker *broker,
+                                     int32_t node,
+                                     ottla_error **error);
+
+// Has a paused node go on.
+//
+// Errors: as ottla_broker_pause_node.
+OTTLA_MUST_USE
+ottla_status ottla_broker_resume_node(const struct ottla_broker *broker,
+                                      int32_t node,
+                                      ottla_error **error);
+
+// Writes how many requests of a kind came to a node, or to all with node -1.
+//
+// Errors: as ottla_broker_pause_node.
+OTTLA_MUST_USE
+ottla_status ottla_broker_requests_seen(const struct ottla_broker *broker,
+                                        int32_t node,
+                                        int32_t api_key,
+                                        uint64_t *count,
+                                        ottla_error **error);
+
+// Stops a broker and frees it; clients see closed connections. Records in memory are gone, those in a directory stay.
+void ottla_broker_free(struct ottla_broker *broker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // OTTLA_H
