@@ -89,6 +89,12 @@ fn leader(talk: &mut Talk, name: &str) -> (i32, i32) {
 }
 
 #[test]
+fn threads_can_share_a_handle() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Broker>();
+}
+
+#[test]
 fn what_is_produced_is_fetched() {
     let broker = start(BrokerOptions::new());
     broker.create_topic("t", 1, &[]).expect("a topic");

@@ -13,6 +13,8 @@ use crate::error::ErrorCode;
 /// Kafka goes on offering version 0 of Produce, though it refuses it: old librdkafka concludes from its absence that
 /// the broker can't do compression.
 const PRODUCE_MIN_OFFERED: i16 = 0;
+/// The feature levels of Kafka 4.3; other features (groups, transactions, share groups) are not there.
+const METADATA_VERSION: (i16, i16) = (7, 30);
 
 fn offered() -> Vec<ApiVersion> {
     let offer = |&(key, min, max): &(i16, i16, i16)| {
@@ -44,36 +46,20 @@ pub(super) fn handle(
     {
         return response.with_error_code(wire(ErrorCode::INVALID_REQUEST));
     }
-    let level = |name: &'static str, max| (StrBytes::from_static_str(name), max);
-    let features = [
-        level("metadata.version", 30),
-        level("transaction.version", 2),
-    ];
+    let name = StrBytes::from_static_str("metadata.version");
+    let supported = SupportedFeatureKey::default()
+        .with_name(name.clone())
+        .with_min_version(METADATA_VERSION.0)
+        .with_max_version(METADATA_VERSION.1);
+    let finalized = FinalizedFeatureKey::default()
+        .with_name(name)
+        .with_min_version_level(METADATA_VERSION.1)
+        .with_max_version_level(METADATA_VERSION.1);
     response
         .with_api_keys(offered())
         .with_finalized_features_epoch(0)
-        .with_supported_features(
-            features
-                .iter()
-                .map(|(name, max)| {
-                    SupportedFeatureKey::default()
-                        .with_name(name.clone())
-                        .with_min_version(0)
-                        .with_max_version(*max)
-                })
-                .collect(),
-        )
-        .with_finalized_features(
-            features
-                .iter()
-                .map(|(name, max)| {
-                    FinalizedFeatureKey::default()
-                        .with_name(name.clone())
-                        .with_min_version_level(*max)
-                        .with_max_version_level(*max)
-                })
-                .collect(),
-        )
+        .with_supported_features(vec![supported])
+        .with_finalized_features(vec![finalized])
 }
 
 /// Kafka's rule for the names and versions of client software.

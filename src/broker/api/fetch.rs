@@ -14,6 +14,7 @@ use crate::broker::core::cluster::Cluster;
 use crate::broker::core::fault::Target;
 use crate::broker::core::fetch_session::{Mode, SessionRequest, TopicKey, Wanted};
 use crate::error::ErrorCode;
+use crate::protocol::record::HEADER_LEN;
 
 /// From here on topics are named by id.
 const BY_ID: i16 = 13;
@@ -311,13 +312,18 @@ fn answer(
     answer
 }
 
-/// Damages the last byte of the first piece, in a copy of it.
+/// Damages the first batch, in a copy of the piece that holds its first record.
 fn flip_a_byte(records: &mut [Bytes]) {
-    if let Some(piece) = records.iter_mut().max_by_key(|piece| piece.len()) {
-        let mut copy = BytesMut::from(piece.as_ref());
-        if let Some(byte) = copy.last_mut() {
-            *byte ^= 0x55;
+    let mut at = HEADER_LEN;
+    for piece in records {
+        if at < piece.len() {
+            let mut copy = BytesMut::from(piece.as_ref());
+            if let Some(byte) = copy.get_mut(at) {
+                *byte ^= 0x55;
+            }
+            *piece = copy.freeze();
+            return;
         }
-        *piece = copy.freeze();
+        at -= piece.len();
     }
 }

@@ -198,7 +198,11 @@ fn append(
         return Err(Refused::plain(ErrorCode::INVALID_TXN_STATE));
     }
     let share = share && batch.len() >= SHARE_MIN;
-    core.append(cx.now, topic, index, batch, share)
+    let appended = core.append(cx.now, topic, index, batch, share)?;
+    match cx.effects.error_after(topic, index) {
+        Some(code) => Err(Refused::plain(code)),
+        None => Ok(appended),
+    }
 }
 
 fn answer(index: i32, result: &Result<Appended, Failed>, version: i16) -> PartitionProduceResponse {

@@ -14,6 +14,12 @@ pub enum Fault {
         /// One of Kafka's codes.
         code: ErrorCode,
     },
+    /// Produce only: the batches are written and the matching partitions answered with this error all the same, as
+    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND` and a timeout are.
+    ErrorAfterAppend {
+        /// One of Kafka's codes.
+        code: ErrorCode,
+    },
     /// The request is carried out and answered this much later than it came; requests behind it wait.
     Delay(Duration),
     /// The connection is closed; the request is not carried out.
@@ -126,6 +132,7 @@ pub(crate) type Target = (String, Option<i32>);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
     errors: Vec<FaultRule>,
+    after: Vec<FaultRule>,
     pub(crate) delay: Option<Duration>,
     pub(crate) drop: bool,
     /// Whether to close the connection after swallowing the reply.
@@ -143,6 +150,15 @@ impl Effects {
             .and_then(error_of)
     }
 
+    /// The error to answer for a partition to which a batch was written.
+    pub(crate) fn error_after(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
+        let rule = self
+            .after
+            .iter()
+            .find(|rule| rule.covers(topic, Some(partition)))?;
+        error_of(rule)
+    }
+
     /// The error to answer where a request names no topic.
     pub(crate) fn any_error(&self) -> Option<ErrorCode> {
         self.errors.first().and_then(error_of)
@@ -156,7 +172,7 @@ impl Effects {
 
 fn error_of(rule: &FaultRule) -> Option<ErrorCode> {
     match rule.fault {
-        Fault::Error { code } => Some(code),
+        Fault::Error { code } | Fault::ErrorAfterAppend { code } => Some(code),
         _ => None,
     }
 }
@@ -205,6 +221,7 @@ impl Faults {
             rule.spend();
             match rule.fault {
                 Fault::Error { .. } => effects.errors.push(rule.clone()),
+                Fault::ErrorAfterAppend { .. } => effects.after.push(rule.clone()),
                 Fault::Delay(delay) => {
                     effects.delay = Some(effects.delay.unwrap_or_default() + delay)
                 }

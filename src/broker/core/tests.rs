@@ -14,6 +14,7 @@ use crate::broker::api::tests::{Bench, decode, frame};
 use crate::broker::core::cluster::Placement;
 use crate::broker::log::test_batches::batch;
 use crate::error::ErrorCode;
+use crate::protocol::record::verify_crc;
 
 fn t() -> TopicName {
     TopicName(StrBytes::from_static_str("t"))
@@ -314,6 +315,13 @@ fn faults_do_what_they_say() {
         "the failed one was not carried out"
     );
 
+    bench
+        .core
+        .add_fault(FaultRule::new(Fault::ErrorAfterAppend { code }).partition(1));
+    let answer = produced(&mut bench, 1, 1);
+    assert_eq!((answer.error_code, answer.base_offset), (20, -1));
+    assert_eq!(produced(&mut bench, 1, 1).base_offset, 4, "this one was");
+
     add(&mut bench.core, Fault::SwallowReply { close: false });
     assert!(bench.actions(1, 9, &produce(0, -1, good())).is_empty());
     assert_eq!(
@@ -340,13 +348,18 @@ fn faults_do_what_they_say() {
     bench
         .core
         .add_fault(FaultRule::new(Fault::CorruptBatch).topic("t"));
-    let fetched = |bench: &mut Bench| {
+    let crc = |bench: &mut Bench| -> Vec<bool> {
         let answer = bench.ask(1, 11, &fetch(&[1], 0, 0));
-        answer.responses[0].partitions[0].records.clone().unwrap()
+        let records = answer.responses[0].partitions[0].records.clone().unwrap();
+        records
+            .chunks(good().len())
+            .map(|batch| verify_crc(batch).is_ok())
+            .collect()
     };
-    assert!(crate::protocol::record::verify_crc(&fetched(&mut bench)).is_err());
-    assert!(
-        crate::protocol::record::verify_crc(&fetched(&mut bench)).is_ok(),
+    assert_eq!(crc(&mut bench), [false, true, true]);
+    assert_eq!(
+        crc(&mut bench),
+        [true, true, true],
         "the log itself is whole"
     );
 
@@ -525,4 +538,50 @@ fn requests_are_counted() {
     assert_eq!(bench.core.requests_seen(Some(2), api_key::PRODUCE), 2);
     assert_eq!(bench.core.requests_seen(None, api_key::PRODUCE), 3);
     assert_eq!(bench.core.requests_seen(None, api_key::FETCH), 0);
+}
+
+#[test]
+fn damaged_requests_never_panic() {
+    let mut bench = Bench::new(2);
+    let id = bench.topic("t", 2);
+    let mut by_id = fetch(&[0, 1], 0, 10);
+    by_id.topics[0].topic = TopicName::default();
+    by_id.topics[0].topic_id = id;
+    let named = |name| metadata_request::MetadataRequestTopic::default().with_name(Some(name));
+    let made = create_topics_request::CreatableTopic::default()
+        .with_name(t())
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let mut frames = vec![
+        frame(9, &produce(0, -1, good())),
+        frame(3, &produce(1, 1, good())),
+        frame(11, &fetch(&[0, 1], 0, 0).with_session_epoch(0)),
+        frame(17, &by_id),
+        frame(
+            12,
+            &MetadataRequest::default().with_topics(Some(vec![named(t()), named(t())])),
+        ),
+        frame(7, &CreateTopicsRequest::default().with_topics(vec![made])),
+    ];
+    for version in 0..=4 {
+        frames.push(frame(version, &ApiVersionsRequest::default()));
+    }
+    let mut random = super::random::Random::new(11);
+    for round in 0..20_000 {
+        let mut bytes = frames[round % frames.len()].to_vec();
+        for _ in 0..=random.next_u64() % 3 {
+            let at = random.next_u64() as usize % bytes.len();
+            bytes[at] =
+                [0, 1, 0x7f, 0x80, 0xff, random.next_u64() as u8][random.next_u64() as usize % 6];
+        }
+        bytes.truncate(random.next_u64() as usize % (bytes.len() * 4));
+        let conn = bench.core.connected(1 + (round % 2) as i32);
+        let mut out = Vec::new();
+        bench
+            .core
+            .frame(bench.now, conn, Bytes::from(bytes), &mut out);
+        pass(&mut bench, 20);
+        bench.core.disconnected(conn);
+    }
+    assert_eq!(produced(&mut bench, 1, 0).error_code, 0, "it still works");
 }
