@@ -1,91 +1,78 @@
 //! A queue that the user drains in batches: by waiting, or when a descriptor says so. Wakeable from any thread.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+/// A connected pair of sockets: a byte in it means readable. It works wherever there are sockets.
 #[cfg(unix)]
-mod pipe {
-    use std::io::{self, Read, Write};
+mod pair {
+    use std::io;
     use std::os::fd::AsRawFd;
-    use std::os::unix::net::UnixStream;
+    pub(super) use std::os::unix::net::UnixStream as Socket;
 
-    /// A socket pair: one byte in it means readable. Works wherever there are Unix sockets.
-    pub(super) struct Pipe {
-        reader: UnixStream,
-        writer: UnixStream,
+    pub(super) fn new() -> io::Result<(Socket, Socket)> {
+        Socket::pair()
     }
 
-    impl Pipe {
-        pub(super) fn new() -> io::Result<Self> {
-            let (reader, writer) = UnixStream::pair()?;
-            reader.set_nonblocking(true)?;
-            writer.set_nonblocking(true)?;
-            Ok(Pipe { reader, writer })
-        }
-
-        pub(super) fn raise(&self) {
-            // A full pipe is readable already, which is all that was wanted.
-            let _ = (&self.writer).write(&[1]);
-        }
-
-        pub(super) fn clear(&self) {
-            let mut sink = [0; 16];
-            while matches!((&self.reader).read(&mut sink), Ok(n) if n == sink.len()) {}
-        }
-
-        pub(super) fn descriptor(&self) -> isize {
-            self.reader.as_raw_fd() as isize
-        }
+    pub(super) fn descriptor(socket: &Socket) -> isize {
+        socket.as_raw_fd() as isize
     }
 }
 
 #[cfg(windows)]
-mod pipe {
-    use std::io::{self, Read, Write};
-    use std::net::{TcpListener, TcpStream};
+mod pair {
+    use std::io;
+    use std::net::TcpListener;
+    pub(super) use std::net::TcpStream as Socket;
     use std::os::windows::io::AsRawSocket;
 
-    /// A connected pair of loopback sockets: one byte in it means readable.
-    pub(super) struct Pipe {
-        reader: TcpStream,
-        writer: TcpStream,
+    pub(super) fn new() -> io::Result<(Socket, Socket)> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let writer = Socket::connect(listener.local_addr()?)?;
+        let own = writer.local_addr()?;
+        loop {
+            let (reader, from) = listener.accept()?;
+            // Only our own connection is taken; a stranger's is dropped.
+            if from == own {
+                return Ok((reader, writer));
+            }
+        }
     }
 
-    impl Pipe {
-        pub(super) fn new() -> io::Result<Self> {
-            let listener = TcpListener::bind(("127.0.0.1", 0))?;
-            let writer = TcpStream::connect(listener.local_addr()?)?;
-            let own = writer.local_addr()?;
-            // Only our own connection is taken; a stranger's is dropped.
-            let reader = loop {
-                let (stream, from) = listener.accept()?;
-                if from == own {
-                    break stream;
-                }
-            };
-            reader.set_nonblocking(true)?;
-            writer.set_nonblocking(true)?;
-            Ok(Pipe { reader, writer })
-        }
-
-        pub(super) fn raise(&self) {
-            let _ = (&self.writer).write(&[1]);
-        }
-
-        pub(super) fn clear(&self) {
-            let mut sink = [0; 16];
-            while matches!((&self.reader).read(&mut sink), Ok(n) if n == sink.len()) {}
-        }
-
-        pub(super) fn descriptor(&self) -> isize {
-            self.reader.as_raw_socket() as isize
-        }
+    pub(super) fn descriptor(socket: &Socket) -> isize {
+        socket.as_raw_socket() as isize
     }
 }
 
-use pipe::Pipe;
+struct Pipe {
+    reader: pair::Socket,
+    writer: pair::Socket,
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = pair::new()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        Ok(Pipe { reader, writer })
+    }
+
+    fn raise(&self) {
+        // A full pipe is readable already, which is all that was wanted.
+        let _ = (&self.writer).write(&[1]);
+    }
+
+    fn clear(&self) {
+        let mut sink = [0; 16];
+        while matches!((&self.reader).read(&mut sink), Ok(n) if n == sink.len()) {}
+    }
+
+    fn descriptor(&self) -> isize {
+        pair::descriptor(&self.reader)
+    }
+}
 
 /// Why a drain came back without items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::change::{Change, ChangeTopics};
 use super::describe::{Cluster, Describe, List, Named, View};
@@ -10,13 +10,14 @@ use super::role::{AdminRole, NewCall, Operation, Shared};
 use super::types::{
     ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult,
 };
+use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
 use crate::cluster::nodes::Rng;
 use crate::config::{AdminConfig, FOREVER};
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{Level, LogLine, LogRing};
+use crate::log::{LogLine, LogRing};
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
 
@@ -62,17 +63,7 @@ impl Admin {
     /// IO if the I/O thread cannot be started.
     pub fn new(config: AdminConfig) -> Result<Admin> {
         let common = Arc::new(config.common);
-        let log = Arc::new(LogRing::new(&common.client_id, common.log_level));
-        for note in &common.notes {
-            log.log(
-                Level::Info,
-                "config",
-                note,
-                Instant::now(),
-                SystemTime::now(),
-                || note.clone(),
-            );
-        }
+        let log = cluster::client_log(&common);
         let options = SocketOptions::of(&common);
         let (shared, waker) = (Arc::new(Shared::default()), Waker::default());
         let (role, core_log) = (AdminRole::new(shared.clone(), config.retries), log.clone());

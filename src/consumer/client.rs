@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::event::{Polled, Start};
 use super::fetcher::Fetcher;
 use super::partition::Partition;
 use super::reader::Reader;
 use super::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Reply, Shared};
+use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver;
 use crate::cluster::engine::Engine;
 use crate::cluster::nodes::Rng;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{Level, LogLine, LogRing};
+use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
 
@@ -42,17 +43,7 @@ impl Consumer {
     pub fn new(config: ConsumerConfig) -> Result<Self> {
         let born = generation();
         let common = Arc::new(config.common.clone());
-        let log = Arc::new(LogRing::new(&common.client_id, common.log_level));
-        for note in &common.notes {
-            log.log(
-                Level::Info,
-                "config",
-                note,
-                Instant::now(),
-                SystemTime::now(),
-                || note.clone(),
-            );
-        }
+        let log = cluster::client_log(&common);
         let options = SocketOptions::of(&common);
         let shared = Arc::new(Shared::new(config, log.clone()));
         let theirs = shared.clone();

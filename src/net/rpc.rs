@@ -8,7 +8,8 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
-use crate::protocol::{fetch, produce, schema};
+use crate::protocol::schema::{self, api_name};
+use crate::protocol::{fetch, produce};
 
 /// The API versions a broker told us it speaks.
 #[derive(Debug, Default, Clone)]
@@ -46,14 +47,6 @@ impl Versions {
             ));
         }
         Ok(version)
-    }
-}
-
-/// An API's name for messages.
-pub(crate) fn api_name(key: i16) -> String {
-    match kafka_protocol::messages::ApiKey::try_from(key) {
-        Ok(api) => format!("{api:?}").trim_end_matches("Key").to_owned(),
-        Err(()) => format!("API {key}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::completion::{Outcome, Tokens};
 use super::partition::{OpenBatch, Partition, PartitionQueue};
-use super::send::Wait;
+use super::send::{Wait, closed};
 use super::shared::{End, Shared};
 use super::source::{Many, Rows, Source};
 use super::topic::Topic;
@@ -87,6 +87,9 @@ impl Shared {
         let open = match &mut queue.open {
             Some(open) => open,
             None => {
+                if queue.closed {
+                    return Err(closed());
+                }
                 let capacity = self.first_capacity(queue.last_size, source.next_size());
                 if *paid < capacity && !self.memory.try_charge(capacity - *paid) {
                     return Ok(Appended::NoRoom(capacity - *paid));
@@ -116,7 +119,8 @@ impl Shared {
 
     /// Room for a new batch: as much as the last one took, at least for its first record.
     pub(super) fn first_capacity(&self, last: usize, first_record: usize) -> usize {
-        last.clamp(512, self.config.batch_size)
+        last.max(512)
+            .min(self.config.batch_size)
             .max(first_record.min(self.config.max_request_size))
     }
 
@@ -166,18 +170,13 @@ impl Shared {
                             .open
                             .as_ref()
                             .is_some_and(|o| o.builder.size() >= self.config.batch_size);
-                    let closed = if full { queue.close_open() } else { None };
+                    let full_one = if full { queue.close_open() } else { None };
                     if sticky && queue.sticky_bytes >= self.config.batch_size {
                         queue.sticky_bytes = 0;
                         topic.move_sticky(index, partitions.len());
                     }
                     drop(queue);
-                    if let Some(open) = closed {
-                        self.seal_into(partition, open);
-                        self.announce(partition, None);
-                    } else if let Some(due) = opened {
-                        self.announce(partition, Some(due));
-                    }
+                    self.hand_over(partition, full_one, opened);
                     if done {
                         self.release(paid);
                         return (taken, Ok(()));
@@ -188,6 +187,30 @@ impl Shared {
                     }
                 }
             }
+        }
+    }
+
+    /// After an append, without the lock: a full batch is sealed, and the I/O thread told of it or of a new open one.
+    #[inline]
+    fn hand_over(
+        &self,
+        partition: &Arc<Partition>,
+        full: Option<OpenBatch>,
+        opened: Option<Instant>,
+    ) {
+        if let Some(open) = full {
+            self.seal_into(partition, open);
+            self.announce(partition, None);
+        } else if let Some(due) = opened {
+            self.announce(partition, Some(due));
+        }
+    }
+
+    /// Ends a partition's open batch, if there is one, and seals it.
+    pub(super) fn seal_open(&self, partition: &Partition) {
+        let open = partition.lock().close_open();
+        if let Some(open) = open {
+            self.seal_into(partition, open);
         }
     }
 
@@ -325,18 +348,13 @@ impl Shared {
                 Appended::NoRoom(_) => 0,
             };
             let done = n == source.len();
-            let closed = if done { None } else { queue.close_open() };
-            if closed.is_some() && queue.sticky_bytes >= self.config.batch_size {
+            let full_one = if done { None } else { queue.close_open() };
+            if full_one.is_some() && queue.sticky_bytes >= self.config.batch_size {
                 queue.sticky_bytes = 0;
                 topic.move_sticky(index, partitions.len());
             }
             drop(queue);
-            if let Some(open) = closed {
-                self.seal_into(partition, open);
-                self.announce(partition, None);
-            } else if let Some(due) = opened {
-                self.announce(partition, Some(due));
-            }
+            self.hand_over(partition, full_one, opened);
             if done {
                 return Ok(());
             }

@@ -23,13 +23,14 @@ use std::time::Duration;
 pub use completion::{Completion, Outcome};
 pub use send::{Record, Wait};
 
+use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
 use crate::cluster::nodes::Rng;
 use crate::config::ProducerConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::{LogLine, LogRing};
+use crate::log::LogLine;
 use crate::memory::Budget;
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
@@ -73,11 +74,8 @@ impl Producer {
     /// # Errors
     /// IO if the I/O thread cannot be started.
     pub fn new(config: ProducerConfig) -> Result<Producer> {
-        let log = Arc::new(LogRing::new(
-            &config.common.client_id,
-            config.common.log_level,
-        ));
         let common = Arc::new(config.common.clone());
+        let log = cluster::client_log(&common);
         let options = SocketOptions::of(&common);
         let budget = Budget::new(config.buffer_memory);
         let waker = Waker::default();

@@ -61,6 +61,8 @@ pub(crate) struct PartitionQueue {
     pub(crate) last_size: usize,
     /// Bytes that keyless records brought since the topic last switched to this partition (KIP-794).
     pub(crate) sticky_bytes: usize,
+    /// No batch is opened any more: what would be in it would never end.
+    pub(crate) closed: bool,
 }
 
 pub(crate) struct Partition {

@@ -1,11 +1,12 @@
 //! Records of topics whose partitions are not known yet.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::completion::{Outcome, Tokens};
 use super::partition::{OpenBatch, Partition};
-use super::send::{Wait, valid_partition};
+use super::send::{Wait, closed, valid_partition};
 use super::shared::{End, Shared};
 use super::source::{One, Source};
 use super::topic::{Pending, PendingBatch, Topic};
@@ -41,6 +42,10 @@ impl Shared {
             }
             if let Some(e) = &pending.refused {
                 break PendingEnd::Taken(taken, Err(e.clone()));
+            }
+            // Once this is set the I/O thread may have passed this topic by for the last time.
+            if self.purge.load(Ordering::SeqCst) {
+                break PendingEnd::Taken(taken, Err(closed()));
             }
             let fits = pending
                 .batches
@@ -78,7 +83,9 @@ impl Shared {
                 .saturating_sub(batch.open.charged);
             self.memory.force_charge(grown);
             batch.open.charged += grown;
-            source.note(&mut batch.open.tokens, token, n);
+            if n > 0 {
+                source.note(&mut batch.open.tokens, token, n);
+            }
             taken += n;
             batch.full = n < source.len();
             if n == source.len() {

@@ -198,7 +198,7 @@ impl Shared {
     pub(super) fn check_open(&self) -> Result<()> {
         crate::net::io_thread::check_generation(self.generation)?;
         if self.closing.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorCode::CLOSED, "the producer is closed"));
+            return Err(closed());
         }
         if self.is_unreachable.load(Ordering::Relaxed)
             && let Some(e) = &*lock(&self.unreachable)
@@ -295,4 +295,8 @@ fn check_topic_name(name: &str) -> Result<()> {
             "'{name}' cannot be a topic's name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not just '.' or '..'"
         ),
     ))
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorCode::CLOSED, "the producer is closed")
 }

@@ -133,7 +133,7 @@ impl<T: Clone> Core<T> {
                 let waited = now.saturating_duration_since(oldest.sent);
                 format!(
                     "{} has not been answered for {waited:.1?}",
-                    crate::net::rpc::api_name(oldest.key)
+                    crate::protocol::schema::api_name(oldest.key)
                 )
             }
         };

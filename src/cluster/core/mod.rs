@@ -379,7 +379,7 @@ impl<T: Clone> Core<T> {
             (Stage::Negotiating, ErrorCode::TIMED_OUT) => error.and(format_args!("; {FOREIGN}")),
             (Stage::Negotiating, _) => error.context("ApiVersions"),
             (Stage::Ready, ErrorCode::CONNECT) => match slot.conn.inflight.front() {
-                Some(request) => error.context(rpc::api_name(request.key)),
+                Some(request) => error.context(crate::protocol::schema::api_name(request.key)),
                 None => error,
             },
             (Stage::Ready | Stage::Connecting, _) => error,
@@ -411,7 +411,7 @@ impl<T: Clone> Core<T> {
                 Tag::Metadata => self.refresh.inflight = false,
                 Tag::Versions(_) => {}
                 Tag::Role(tag) => {
-                    let error = error.context(rpc::api_name(request.key));
+                    let error = error.context(crate::protocol::schema::api_name(request.key));
                     self.events.push_back(Event::Failed {
                         node: slot.node,
                         tag,
@@ -550,7 +550,7 @@ impl<T: Clone> Core<T> {
             let waited = now.saturating_duration_since(request.sent);
             let text = format!(
                 "no answer to {} within {waited:.1?}; the connection is closed",
-                rpc::api_name(request.key)
+                crate::protocol::schema::api_name(request.key)
             );
             self.fail_conn(now, id, Error::new(ErrorCode::TIMED_OUT, text));
         }

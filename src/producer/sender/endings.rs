@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::completion::Outcome;
-use super::super::partition::{Batch, Partition, Place};
+use super::super::partition::{Batch, Partition, PartitionQueue, Place};
 use super::{Sender, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
@@ -28,14 +28,11 @@ impl Sender {
         }
         if part.again.is_empty() {
             let mut queue = part.partition.lock();
-            if queue
-                .open
-                .as_ref()
-                .is_some_and(|o| now >= o.created + limit)
-                && let Some(open) = queue.close_open()
-            {
+            let open_is_over =
+                |q: &PartitionQueue| q.open.as_ref().is_some_and(|o| now >= o.created + limit);
+            if open_is_over(&queue) {
                 drop(queue);
-                self.shared.seal_into(&part.partition, open);
+                self.shared.seal_open(&part.partition);
                 queue = part.partition.lock();
             }
             while let Some(batch) = queue.pop_ready() {
@@ -46,40 +43,28 @@ impl Sender {
                 over.push(batch);
             }
         }
-        let mut abandoned = false;
         for batch in over {
+            let Some(part) = self.parts.get(slot) else {
+                return;
+            };
             let cause = batch.last_error.clone().or_else(|| why.clone());
             let cause = cause.map_or_else(
                 || "the broker could not be reached in time".into(),
                 |e| e.message().to_owned(),
             );
-            let error = Error::new(
-                ErrorCode::TIMED_OUT,
-                format!(
-                    "{} records for {}-{} were not delivered within delivery.timeout.ms ({limit:?}), {} attempts: {cause}",
-                    batch.sealed.count(),
-                    part.partition.topic,
-                    part.partition.index,
-                    batch.attempts
-                ),
+            let text = format!(
+                "{} records for {}-{} were not delivered within delivery.timeout.ms ({limit:?}), {} attempts: {cause}",
+                batch.sealed.count(),
+                part.partition.topic,
+                part.partition.index,
+                batch.attempts
             );
-            abandoned |= batch.sequence.is_some();
-            let outcome = if batch.unanswered {
-                Outcome::PossiblyWritten
-            } else {
-                Outcome::NotWritten
-            };
-            self.shared.complete(
-                (&part.partition.topic, part.partition.index),
+            self.give_up(
+                slot,
                 batch,
-                outcome,
-                -1,
-                -1,
-                Some(&error),
+                Outcome::NotWritten,
+                &Error::new(ErrorCode::TIMED_OUT, text),
             );
-        }
-        if abandoned {
-            self.identity.leave();
         }
     }
 
@@ -90,35 +75,21 @@ impl Sender {
                 continue;
             };
             part.queued_at = None;
-            let mut queue = part.partition.lock();
-            if let Some(open) = queue.close_open() {
-                drop(queue);
-                self.shared.seal_into(&part.partition, open);
-                queue = part.partition.lock();
-            }
+            self.shared.seal_open(&part.partition);
             let mut over: Vec<Box<Batch>> = part.again.drain(..).collect();
+            let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));
             drop(queue);
             for batch in over {
-                let outcome = if batch.unanswered {
-                    Outcome::PossiblyWritten
-                } else {
-                    Outcome::NotWritten
-                };
-                self.shared.complete(
-                    (&part.partition.topic, part.partition.index),
-                    batch,
-                    outcome,
-                    -1,
-                    -1,
-                    Some(error),
-                );
+                self.give_up(slot, batch, Outcome::NotWritten, error);
             }
         }
     }
 
     /// Gives everything up, as `close` asks.
-    pub(super) fn purge(&mut self) {
+    pub(super) fn purge(&mut self, core: &mut Core<Tag>, now: Instant) {
+        // A topic that was new when the mark to purge was set is in the news by now.
+        self.take_news(core, now);
         let error = Error::new(
             ErrorCode::PURGED,
             "the producer was closed before the records were sent",
@@ -129,39 +100,24 @@ impl Sender {
             self.shared
                 .fail_pending(&mut pending, topic, &error, |_| true);
         }
-        let mut left = 0;
+        let mut sealing = 0;
         for slot in 0..self.parts.len() {
             let part = &mut self.parts[slot];
-            let mut over: Vec<(Box<Batch>, bool)> =
-                part.inflight.drain(..).map(|s| (s.batch, true)).collect();
-            over.extend(part.again.drain(..).map(|b| (b, false)));
+            part.partition.lock().closed = true;
+            self.shared.seal_open(&part.partition);
+            let mut over: Vec<Box<Batch>> = part.inflight.drain(..).map(|s| s.batch).collect();
+            over.iter_mut().for_each(|batch| batch.unanswered = true);
+            over.extend(part.again.drain(..));
             let mut queue = part.partition.lock();
-            if let Some(open) = queue.close_open() {
-                drop(queue);
-                self.shared.seal_into(&part.partition, open);
-                queue = part.partition.lock();
-            }
-            over.extend(std::iter::from_fn(|| queue.pop_ready()).map(|b| (b, false)));
-            left += queue.sealed.len();
+            over.extend(std::iter::from_fn(|| queue.pop_ready()));
+            sealing += queue.sealed.len();
             drop(queue);
-            for (batch, sent) in over {
-                let outcome = if sent || batch.unanswered {
-                    Outcome::PossiblyWritten
-                } else {
-                    Outcome::NotWritten
-                };
-                self.shared.complete(
-                    (&part.partition.topic, part.partition.index),
-                    batch,
-                    outcome,
-                    -1,
-                    -1,
-                    Some(&error),
-                );
+            for batch in over {
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
             }
         }
         // A batch that a caller's thread is sealing this moment is announced, and given up, when it is ready.
-        if left == 0 {
+        if sealing == 0 {
             self.finished = true;
             self.shared.end();
         }

@@ -293,7 +293,7 @@ impl Role for Sender {
             self.shared.arm_now();
             self.take_news(core, now);
             if self.shared.purge.load(Ordering::Acquire) {
-                self.purge();
+                self.purge(core, now);
                 if self.finished {
                     return None;
                 }

@@ -45,9 +45,13 @@ impl Sender {
         outcome: Outcome,
         error: &Error,
     ) {
-        let Some(part) = self.parts.get(slot) else {
+        let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
+        // The wait was for this batch; those behind it have not failed.
+        if part.again.is_empty() {
+            part.not_before = None;
+        }
         // Its sequences were used, or skipped: those behind it would be out of order for ever.
         if batch.sequence.is_some() {
             self.identity.leave();

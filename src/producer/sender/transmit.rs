@@ -69,12 +69,9 @@ impl Sender {
         }
         let flush_to = self.shared.flush_to.load(Ordering::Acquire);
         let mut queue = part.partition.lock();
-        if queue.sealed.is_empty()
-            && queue.open_is_due(now, flush_to)
-            && let Some(open) = queue.close_open()
-        {
+        if queue.sealed.is_empty() && queue.open_is_due(now, flush_to) {
             drop(queue);
-            self.shared.seal_into(&part.partition, open);
+            self.shared.seal_open(&part.partition);
             queue = part.partition.lock();
         }
         let mut batch = queue.pop_ready()?;
