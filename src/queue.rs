@@ -220,13 +220,13 @@ impl<T> Queue<T> {
                 self.settle(&mut inner);
                 return Drained::Woken;
             }
+            if inner.closed {
+                return Drained::Closed;
+            }
             if inner.poked {
                 inner.poked = false;
                 self.settle(&mut inner);
                 return Drained::TimedOut;
-            }
-            if inner.closed {
-                return Drained::Closed;
             }
             let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {

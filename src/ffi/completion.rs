@@ -73,6 +73,10 @@ pub struct ottla_completion {
     pub outcome: i32,
 }
 
+#[expect(
+    clippy::vec_box,
+    reason = "the errors are pointed to while the vector grows"
+)]
 pub(super) struct Completions {
     views: Vec<ottla_completion>,
     /// What the views point to.
@@ -89,7 +93,7 @@ unsafe impl Sync for Completions {}
 /// New completions for a caller.
 pub(super) fn completions(own: Vec<Completion>) -> *mut ottla_completions {
     let mut topics: Vec<(Arc<str>, CString)> = Vec::new();
-    let mut errors: Vec<Box<ottla_error>> = Vec::new();
+    let mut errors = Vec::new();
     // One error often ends many runs; it is then the same object.
     let mut last_error: *const str = "";
     let mut views = Vec::with_capacity(own.len());

@@ -114,16 +114,12 @@ unsafe fn partitions_of<'a>(
 ) -> Result<Vec<(&'a str, i32)>> {
     // SAFETY: the caller's promise.
     let given = unsafe { call.slice("partitions", partitions, count) }?;
-    given
-        .iter()
+    let pair = |p: &ottla_topic_partition| {
         // SAFETY: the same.
-        .map(|p| {
-            Ok((
-                unsafe { call.text("a partition's topic", p.topic) }?,
-                p.partition,
-            ))
-        })
-        .collect()
+        let topic = unsafe { call.text("a partition's topic", p.topic) }?;
+        Ok((topic, p.partition))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Writes offsets to the caller's array.

@@ -152,12 +152,13 @@ impl Shared {
 
     /// The I/O side has ended.
     pub(crate) fn end(&self) {
+        // First of all, so that whoever has seen close() return finds the queue closed.
+        self.completions.close();
+        self.connect_calls.close();
         let live = lock(&self.live);
         self.ended.store(true, Ordering::Release);
         drop(live);
         self.ended_one.notify_all();
-        self.connect_calls.close();
-        self.completions.close();
     }
 
     /// Waits until the I/O side has ended.
