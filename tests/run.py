@@ -207,6 +207,7 @@ def c(phase: Phase) -> None:
         "-q",
         "--error-exitcode=99",
         "--leak-check=full",
+        "--show-leak-kinds=definite",
         "--errors-for-leak-kinds=definite",
         "--fair-sched=yes",
     ]

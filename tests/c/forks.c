@@ -1,4 +1,5 @@
-/* A child process is told that its parent's clients are not its own, frees them without harm, and makes new ones. */
+/* A child process is told that its parent's clients are not its own, frees them without harm, and makes new ones.
+   Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
 #include <sys/types.h>
@@ -79,7 +80,9 @@ int main(void) {
     if (pid == 0) {
         alarm(100);
         child(g, topic, producer, consumer, admin);
-        _exit(0);
+        /* What belongs to the parent stays allocated here on purpose; a memory checker would call it leaked at exit. */
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
     }
     int status = 0;
     SAME(waitpid(pid, &status, 0), pid);

@@ -1,4 +1,5 @@
-/* Two hundred clients in one process use no more threads than one of each kind. */
+/* Two hundred clients in one process use no more threads than one of each kind.
+   Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
 static int threads(void) {

@@ -1,4 +1,5 @@
-/* Records written one by one and as columns, in every layout, and read back with every column checked. */
+/* Records written one by one and as columns, in every layout, and read back with every column checked.
+   Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
 enum { MAX_ROWS = 64 };

@@ -1,4 +1,4 @@
-/* Administration of topics, and what a consumer learns about them. */
+/* Administration of topics, and what a consumer learns about them. Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
 static const ottla_error *first_error(const ottla_topic_results *results) {

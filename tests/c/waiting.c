@@ -1,4 +1,5 @@
-/* Waiting and being woken: wake calls, descriptors, a second poller, a full buffer. */
+/* Waiting and being woken: wake calls, descriptors, a second poller, a full buffer.
+   Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
 #include <poll.h>
