@@ -16,6 +16,8 @@ mod memory;
 mod partition;
 mod reader;
 mod shared;
+#[cfg(test)]
+mod testing;
 
 pub use batch::{Batch, Record, Segment};
 pub use client::Consumer;

@@ -10,6 +10,8 @@ mod queries;
 mod reset;
 mod response;
 mod session;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::collections::BTreeMap;

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, Segment};
-use super::chunk::{Chunk, Data, Open, Source};
-use super::event::{Event, EventKind, Polled};
-use super::memory::Buffer;
-use super::partition::Partition;
-use super::shared::{Command, Item, Shared};
+use crate::consumer::batch::{Batch, Segment};
+use crate::consumer::chunk::{Chunk, Data, Open, Source};
+use crate::consumer::event::{Event, EventKind, Polled};
+use crate::consumer::memory::Buffer;
+use crate::consumer::partition::Partition;
+use crate::consumer::shared::{Command, Item, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
@@ -82,9 +82,7 @@ impl Reader {
         max_records: usize,
         timeout: Duration,
     ) -> Result<Polled> {
-        for partition in self.delivered.drain(..) {
-            partition.advance();
-        }
+        self.advance();
         let start = Instant::now();
         loop {
             if shared.is_closed() {
@@ -117,9 +115,17 @@ impl Reader {
                 return Ok(Polled::Event(event));
             }
             match self.fill(shared, max_records) {
-                batch if batch.is_empty() => {}
+                // What was passed over needs nobody to have read it.
+                batch if batch.is_empty() => self.advance(),
                 batch => return Ok(Polled::Batch(batch)),
             }
+        }
+    }
+
+    /// Counts what was delivered as read.
+    fn advance(&mut self) {
+        for partition in self.delivered.drain(..) {
+            partition.advance();
         }
     }
 
@@ -500,3 +506,6 @@ fn marker(
     cursor.index(records, scratch, 1, usize::MAX, i64::MIN)?;
     Ok(scratch.key(records, 0).and_then(ControlType::parse))
 }
+
+#[cfg(test)]
+mod tests;
