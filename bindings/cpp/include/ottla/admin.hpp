@@ -1,0 +1,334 @@
+// Part of <ottla.hpp>: Admin: topics and the cluster.
+#ifndef OTTLA_ADMIN_HPP
+#define OTTLA_ADMIN_HPP
+
+#include "config.hpp"
+
+namespace ottla {
+
+/// A topic to create.
+struct NewTopic {
+    std::string name;
+    /// -1: the broker's `num.partitions`.
+    std::int32_t partitions = -1;
+    /// -1: the broker's `default.replication.factor`.
+    std::int16_t replication_factor = -1;
+    /// Kafka's topic settings, for example `{"cleanup.policy", "compact"}`.
+    std::vector<std::pair<std::string, std::string>> configs{};
+};
+
+/// What became of one topic of a call for several.
+struct TopicResult {
+    std::string name;
+    /// Why it failed, if it did.
+    std::optional<Error> error;
+    /// As created; -1 where the broker doesn't say.
+    std::int32_t partitions;
+    std::int32_t replication_factor;
+};
+
+/// A topic of a listing.
+struct TopicListing {
+    std::string name;
+    std::array<std::uint8_t, 16> id;
+    std::int32_t partitions;
+    /// Kafka's own.
+    bool internal;
+};
+
+struct PartitionDescription {
+    std::int32_t partition;
+    /// The leading broker's id; -1 if there is none.
+    std::int32_t leader;
+    std::int32_t leader_epoch;
+    std::vector<std::int32_t> replicas;
+    /// The replicas in sync.
+    std::vector<std::int32_t> isr;
+};
+
+struct TopicDescription {
+    std::string name;
+    /// Why there is no description, if there is none.
+    std::optional<Error> error;
+    std::array<std::uint8_t, 16> id;
+    bool internal;
+    std::vector<PartitionDescription> partitions;
+};
+
+struct BrokerDescription {
+    std::int32_t id;
+    std::string host;
+    std::int32_t port;
+    std::optional<std::string> rack;
+};
+
+struct ClusterDescription {
+    std::string id;
+    std::int32_t controller;
+    std::vector<BrokerDescription> brokers;
+};
+
+/// Creates, deletes, lists and describes topics. All of its functions may be called from many threads at once; move
+/// and destroy it once those calls have returned.
+///
+///     ottla::Admin admin{{{"bootstrap.servers", "localhost:9092"}}};
+///     admin.create_topic({"orders", 8}, 10s);
+///
+/// Functions throw `Error`; their twins `try_…` return it instead. Functions for several topics report the failure of
+/// one of them in its result, not as their own.
+class Admin {
+public:
+    using Handle = detail::Handle<ottla_admin, ottla_admin_free>;
+
+    /// Checks the settings; connects to nobody yet.
+    explicit Admin(const Config &config) : Admin(open(config).value()) {}
+    /// The same without exceptions.
+    static Result<Admin> open(const Config &config) {
+        auto handle = detail::open<Handle>(config, ottla_admin_new);
+        if (!handle) {
+            return handle.error();
+        }
+        return Admin(*std::move(handle));
+    }
+
+    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why.
+    Result<void> try_connect(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_admin_connect(get(), timeout.ms(), error); });
+    }
+    void connect(Timeout timeout) const { try_connect(timeout).value(); }
+
+    /// Creates topics. `validate_only`: only asks whether it could be done.
+    Result<std::vector<TopicResult>> try_create_topics(Span<const NewTopic> topics, Timeout timeout,
+                                                       bool validate_only = false) const {
+        std::vector<std::vector<const char *>> configs;
+        std::vector<ottla_new_topic> raw;
+        configs.reserve(topics.size());
+        raw.reserve(topics.size());
+        for (const NewTopic &topic : topics) {
+            std::vector<const char *> &flat = configs.emplace_back();
+            for (const auto &[key, value] : topic.configs) {
+                flat.push_back(key.c_str());
+                flat.push_back(value.c_str());
+            }
+            ottla_new_topic one{};
+            one.name = topic.name.c_str();
+            one.partitions = topic.partitions;
+            one.replication_factor = topic.replication_factor;
+            one.configs = flat.data();
+            one.config_count = topic.configs.size();
+            raw.push_back(one);
+        }
+        return results([&](auto **out, ottla_error **error) {
+            return ottla_admin_create_topics(get(), raw.data(), raw.size(), validate_only, timeout.ms(), out, error);
+        });
+    }
+    std::vector<TopicResult> create_topics(Span<const NewTopic> topics, Timeout timeout, bool validate_only = false) const {
+        return try_create_topics(topics, timeout, validate_only).value();
+    }
+    /// Creates one topic; its failure is the call's.
+    Result<void> try_create_topic(const NewTopic &topic, Timeout timeout) const {
+        return only(try_create_topics(Span<const NewTopic>(&topic, 1), timeout));
+    }
+    void create_topic(const NewTopic &topic, Timeout timeout) const { try_create_topic(topic, timeout).value(); }
+
+    /// Deletes topics and all their records.
+    Result<std::vector<TopicResult>> try_delete_topics(Span<const std::string> names, Timeout timeout) const {
+        const auto raw = views(names);
+        return results([&](auto **out, ottla_error **error) {
+            return ottla_admin_delete_topics(get(), raw.data(), raw.size(), timeout.ms(), out, error);
+        });
+    }
+    std::vector<TopicResult> delete_topics(Span<const std::string> names, Timeout timeout) const {
+        return try_delete_topics(names, timeout).value();
+    }
+    /// Deletes one topic; its failure is the call's.
+    Result<void> try_delete_topic(const Text &name, Timeout timeout) const {
+        const std::string owned = name.str();
+        return only(try_delete_topics(Span<const std::string>(&owned, 1), timeout));
+    }
+    void delete_topic(const Text &name, Timeout timeout) const { try_delete_topic(name, timeout).value(); }
+
+    /// Raises a topic's number of partitions to `total`.
+    Result<void> try_create_partitions(const Text &topic, std::int32_t total, Timeout timeout,
+                                       bool validate_only = false) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_admin_create_partitions(get(), name, total, validate_only, timeout.ms(), error);
+            });
+        });
+    }
+    void create_partitions(const Text &topic, std::int32_t total, Timeout timeout, bool validate_only = false) const {
+        try_create_partitions(topic, total, timeout, validate_only).value();
+    }
+
+    /// All topics, by name; Kafka's own only if asked for.
+    Result<std::vector<TopicListing>> try_list_topics(Timeout timeout, bool include_internal = false) const {
+        using List = detail::Handle<ottla_topic_list, ottla_topic_list_free>;
+        auto list = detail::call_for_handle<List>([&](auto **out, ottla_error **error) {
+            return ottla_admin_list_topics(get(), include_internal, timeout.ms(), out, error);
+        });
+        if (!list) {
+            return list.error();
+        }
+        std::vector<TopicListing> all;
+        for (std::size_t i = 0; i < ottla_topic_list_count(list->get()); i++) {
+            auto one = detail::call_for<ottla_topic_listing>([&](ottla_topic_listing *out, ottla_error **error) {
+                return ottla_topic_list_get(list->get(), i, out, error);
+            });
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->name, id(one->id), one->partitions, one->internal});
+        }
+        return all;
+    }
+    std::vector<TopicListing> list_topics(Timeout timeout, bool include_internal = false) const {
+        return try_list_topics(timeout, include_internal).value();
+    }
+
+    /// Partitions, leaders and replicas of topics.
+    Result<std::vector<TopicDescription>> try_describe_topics(Span<const std::string> names, Timeout timeout) const {
+        using Descriptions = detail::Handle<ottla_topic_descriptions, ottla_topic_descriptions_free>;
+        const auto raw = views(names);
+        auto got = detail::call_for_handle<Descriptions>([&](auto **out, ottla_error **error) {
+            return ottla_admin_describe_topics(get(), raw.data(), raw.size(), timeout.ms(), out, error);
+        });
+        if (!got) {
+            return got.error();
+        }
+        std::vector<TopicDescription> all;
+        for (std::size_t i = 0; i < ottla_topic_descriptions_count(got->get()); i++) {
+            auto one = describe(got->get(), i);
+            if (!one) {
+                return one.error();
+            }
+            all.push_back(*std::move(one));
+        }
+        return all;
+    }
+    std::vector<TopicDescription> describe_topics(Span<const std::string> names, Timeout timeout) const {
+        return try_describe_topics(names, timeout).value();
+    }
+
+    /// The brokers, and which of them is the controller.
+    Result<ClusterDescription> try_describe_cluster(Timeout timeout) const {
+        using Cluster = detail::Handle<ottla_cluster, ottla_cluster_free>;
+        auto cluster = detail::call_for_handle<Cluster>([&](auto **out, ottla_error **error) {
+            return ottla_admin_describe_cluster(get(), timeout.ms(), out, error);
+        });
+        if (!cluster) {
+            return cluster.error();
+        }
+        ClusterDescription all{ottla_cluster_id(cluster->get()), ottla_cluster_controller(cluster->get()), {}};
+        for (std::size_t i = 0; i < ottla_cluster_broker_count(cluster->get()); i++) {
+            auto one = detail::call_for<ottla_cluster_broker>([&](ottla_cluster_broker *out, ottla_error **error) {
+                return ottla_cluster_get_broker(cluster->get(), i, out, error);
+            });
+            if (!one) {
+                return one.error();
+            }
+            all.brokers.push_back({one->id, one->host, one->port,
+                                   one->rack ? std::optional<std::string>(one->rack) : std::nullopt});
+        }
+        return all;
+    }
+    ClusterDescription describe_cluster(Timeout timeout) const { return try_describe_cluster(timeout).value(); }
+
+    /// Drains up to `max` lines of its log.
+    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        return detail::log_lines(
+            [&](auto **out, ottla_error **error) { return ottla_admin_logs(get(), max, out, error); });
+    }
+    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+
+    /// Ends calls that wait in other threads.
+    Result<void> try_close(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_admin_close(get(), timeout.ms(), error); });
+    }
+    void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// The handle for the C API; it stays this object's.
+    ottla_admin *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Admin(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    static std::array<std::uint8_t, 16> id(const std::uint8_t (&raw)[16]) noexcept {
+        std::array<std::uint8_t, 16> copy{};
+        std::memcpy(copy.data(), raw, sizeof raw);
+        return copy;
+    }
+
+    static std::vector<const char *> views(Span<const std::string> names) {
+        std::vector<const char *> raw;
+        raw.reserve(names.size());
+        for (const std::string &name : names) {
+            raw.push_back(name.c_str());
+        }
+        return raw;
+    }
+
+    static std::optional<Error> maybe(const ottla_error *error) {
+        return error ? std::optional<Error>(Error::copy(error)) : std::nullopt;
+    }
+
+    template <class F> static Result<std::vector<TopicResult>> results(F &&function) {
+        using Results = detail::Handle<ottla_topic_results, ottla_topic_results_free>;
+        auto got = detail::call_for_handle<Results>(function);
+        if (!got) {
+            return got.error();
+        }
+        std::vector<TopicResult> all;
+        for (std::size_t i = 0; i < ottla_topic_results_count(got->get()); i++) {
+            auto one = detail::call_for<ottla_topic_result>([&](ottla_topic_result *out, ottla_error **error) {
+                return ottla_topic_results_get(got->get(), i, out, error);
+            });
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->name, maybe(one->error), one->partitions, one->replication_factor});
+        }
+        return all;
+    }
+
+    static Result<void> only(const Result<std::vector<TopicResult>> &results) {
+        if (!results) {
+            return results.error();
+        }
+        for (const TopicResult &result : *results) {
+            if (result.error) {
+                return *result.error;
+            }
+        }
+        return {};
+    }
+
+    static Result<TopicDescription> describe(const ottla_topic_descriptions *all, std::size_t i) {
+        auto raw = detail::call_for<ottla_topic_description>([&](ottla_topic_description *out, ottla_error **error) {
+            return ottla_topic_descriptions_get(all, i, out, error);
+        });
+        if (!raw) {
+            return raw.error();
+        }
+        TopicDescription topic{raw->name, maybe(raw->error), id(raw->id), raw->internal, {}};
+        for (std::size_t p = 0; p < raw->partitions; p++) {
+            auto one = detail::call_for<ottla_partition_description>(
+                [&](ottla_partition_description *out, ottla_error **error) {
+                    return ottla_topic_descriptions_partition(all, i, p, out, error);
+                });
+            if (!one) {
+                return one.error();
+            }
+            const Span<const std::int32_t> replicas(one->replicas, one->replica_count), isr(one->isr, one->isr_count);
+            topic.partitions.push_back({one->partition, one->leader, one->leader_epoch,
+                                        {replicas.begin(), replicas.end()}, {isr.begin(), isr.end()}});
+        }
+        return topic;
+    }
+
+    Handle handle_;
+};
+
+} // namespace ottla
+
+#endif

@@ -1,0 +1,295 @@
+// Part of <ottla.hpp>: what a poll returns: batches of records, read in place, and events.
+#ifndef OTTLA_BATCH_HPP
+#define OTTLA_BATCH_HPP
+
+#include "types.hpp"
+
+#include <iterator>
+
+namespace ottla {
+
+/// The headers of a record, in their order; names may repeat. The names and values are views into the batch.
+class Headers {
+public:
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+    const Header &operator[](std::size_t i) const noexcept { return data()[i]; }
+    const Header *begin() const noexcept { return data(); }
+    const Header *end() const noexcept { return data() + size_; }
+    /// The last header of this name, as Kafka's `lastHeader`; nothing if there is none.
+    std::optional<Bytes> last(std::string_view name) const noexcept {
+        for (std::size_t i = size_; i > 0; i--) {
+            if ((*this)[i - 1].name() == name) {
+                return (*this)[i - 1].value();
+            }
+        }
+        return std::nullopt;
+    }
+
+private:
+    friend class RecordView;
+    const Header *data() const noexcept { return size_ <= few_.size() ? few_.data() : many_.data(); }
+
+    std::array<Header, 8> few_;
+    std::vector<Header> many_;
+    std::size_t size_ = 0;
+};
+
+class RecordView;
+
+/// The rows of a batch that come from one partition, as columns. A view into its batch.
+class Segment {
+public:
+    const char *topic() const noexcept { return raw_.topic; }
+    std::int32_t partition() const noexcept { return raw_.partition; }
+    /// The leader epoch the rows were written in; -1 if it isn't known.
+    std::int32_t leader_epoch() const noexcept { return raw_.leader_epoch; }
+    /// Whether the broker set the timestamps (`LogAppendTime`), not the producer.
+    bool append_time() const noexcept { return raw_.timestamp_type == 1; }
+    std::size_t rows() const noexcept { return raw_.rows; }
+    /// The row of the batch that this segment's row 0 is.
+    std::size_t first_row() const noexcept { return raw_.first_row; }
+    Span<const std::int64_t> offsets() const noexcept { return {raw_.offsets, raw_.rows}; }
+    /// Milliseconds since 1970.
+    Span<const std::int64_t> timestamps() const noexcept { return {raw_.timestamps, raw_.rows}; }
+    Bytes key(std::size_t i) const noexcept { return bytes(raw_.key_start[i], raw_.key_len[i]); }
+    Bytes value(std::size_t i) const noexcept { return bytes(raw_.value_start[i], raw_.value_len[i]); }
+    inline RecordView operator[](std::size_t i) const noexcept;
+    /// The columns themselves: positions and lengths of keys and values in one buffer.
+    const ottla_segment &raw() const noexcept { return raw_; }
+
+private:
+    friend class Batch;
+    friend class RecordView;
+
+    Bytes bytes(std::uint32_t start, std::int32_t length) const noexcept {
+        return length < 0 ? Bytes() : Bytes(raw_.base + start, static_cast<std::size_t>(length));
+    }
+
+    ottla_segment raw_{};
+    const ottla_batch *batch_ = nullptr;
+};
+
+/// A record that was read: a view into its batch, valid as long as that. Two words; copy it freely.
+class RecordView {
+public:
+    RecordView(const Segment *segment, std::size_t i) noexcept : segment_(segment), i_(i) {}
+
+    const char *topic() const noexcept { return segment_->raw_.topic; }
+    std::int32_t partition() const noexcept { return segment_->raw_.partition; }
+    std::int64_t offset() const noexcept { return segment_->raw_.offsets[i_]; }
+    /// Milliseconds since 1970; -1 if the record has none.
+    std::int64_t timestamp() const noexcept { return segment_->raw_.timestamps[i_]; }
+    std::chrono::system_clock::time_point time() const noexcept {
+        return std::chrono::system_clock::time_point(std::chrono::milliseconds(timestamp()));
+    }
+    Bytes key() const noexcept { return segment_->key(i_); }
+    /// Null marks a deleted key in a compacted topic.
+    Bytes value() const noexcept { return segment_->value(i_); }
+    std::int32_t header_count() const noexcept {
+        return segment_->raw_.header_count ? segment_->raw_.header_count[i_] : 0;
+    }
+    /// The headers; one call of the library, none if there are no headers.
+    Result<Headers> try_headers() const {
+        Headers headers;
+        headers.size_ = static_cast<std::size_t>(header_count());
+        if (headers.size_ == 0) {
+            return headers;
+        }
+        Header *to = headers.few_.data();
+        if (headers.size_ > headers.few_.size()) {
+            headers.many_.resize(headers.size_);
+            to = headers.many_.data();
+        }
+        std::size_t count = 0;
+        auto read = detail::call([&](ottla_error **error) {
+            return ottla_batch_headers(segment_->batch_, row(), reinterpret_cast<ottla_header *>(to), headers.size_,
+                                       &count, error);
+        });
+        if (!read) {
+            return read.error();
+        }
+        return headers;
+    }
+    Headers headers() const { return try_headers().value(); }
+    /// The row of the batch that this record is.
+    std::size_t row() const noexcept { return segment_->raw_.first_row + i_; }
+
+private:
+    const Segment *segment_;
+    std::size_t i_;
+};
+
+inline RecordView Segment::operator[](std::size_t i) const noexcept { return {this, i}; }
+
+/// Records of one or more partitions, each partition's in the order of its offsets, read where they lie.
+///
+/// It may be used from many threads at once and outlives its consumer; everything it shows is valid as long as the
+/// batch itself, also when that is moved. What it holds no longer counts for the consumer's memory: free it soon, or
+/// keep a small part of a large buffer with `compact`.
+///
+///     for (ottla::RecordView record : batch) use(record.offset(), *record.value());
+///     for (const ottla::Segment &segment : batch.segments()) use(segment.topic(), segment.offsets());
+class Batch {
+public:
+    using Handle = detail::Handle<ottla_batch, ottla_batch_free>;
+
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = RecordView;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+        using reference = RecordView;
+
+        Iterator(const Segment *segment, std::size_t i) noexcept : segment_(segment), i_(i) {}
+        RecordView operator*() const noexcept { return {segment_, i_}; }
+        Iterator &operator++() noexcept {
+            if (++i_ == segment_->rows()) {
+                ++segment_;
+                i_ = 0;
+            }
+            return *this;
+        }
+        Iterator operator++(int) noexcept {
+            Iterator before = *this;
+            ++*this;
+            return before;
+        }
+        friend bool operator==(Iterator a, Iterator b) noexcept { return a.segment_ == b.segment_ && a.i_ == b.i_; }
+        friend bool operator!=(Iterator a, Iterator b) noexcept { return !(a == b); }
+
+    private:
+        const Segment *segment_;
+        std::size_t i_;
+    };
+
+    /// Takes over a batch of the C API.
+    static Result<Batch> take(Handle handle) {
+        Batch batch(std::move(handle));
+        const std::size_t count = ottla_batch_segment_count(batch.get());
+        batch.segments_.reserve(count);
+        for (std::size_t i = 0; i < count; i++) {
+            Segment segment;
+            segment.batch_ = batch.get();
+            auto got = detail::call(
+                [&](ottla_error **error) { return ottla_batch_segment(batch.get(), i, &segment.raw_, error); });
+            if (!got) {
+                return got.error();
+            }
+            // Iterators step from row to row, so each segment needs one.
+            if (segment.rows() > 0) {
+                batch.segments_.push_back(segment);
+            }
+        }
+        return batch;
+    }
+
+    /// The number of records.
+    std::size_t rows() const noexcept { return rows_; }
+    bool empty() const noexcept { return rows_ == 0; }
+    Iterator begin() const noexcept { return {segments_.data(), 0}; }
+    Iterator end() const noexcept { return {segments_.data() + segments_.size(), 0}; }
+    Span<const Segment> segments() const noexcept { return segments_; }
+    /// The record of a row below `rows()`; to go through all of them, iterate.
+    RecordView operator[](std::size_t row) const noexcept {
+        std::size_t low = 0;
+        for (std::size_t high = segments_.size(); high - low > 1;) {
+            const std::size_t middle = low + (high - low) / 2;
+            (segments_[middle].first_row() <= row ? low : high) = middle;
+        }
+        return segments_[low][row - segments_[low].first_row()];
+    }
+    /// The bytes of buffers it keeps alive.
+    std::size_t held_bytes() const noexcept { return ottla_batch_held_bytes(get()); }
+    /// A copy that holds only the bytes of its records.
+    Result<Batch> try_compact() const {
+        auto handle = detail::call_for_handle<Handle>(
+            [&](auto **out, ottla_error **error) { return ottla_batch_compact(get(), out, error); });
+        if (!handle) {
+            return handle.error();
+        }
+        return take(*std::move(handle));
+    }
+    Batch compact() const { return try_compact().value(); }
+
+    /// The handle for the C API; it stays this object's.
+    ottla_batch *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Batch(Handle handle) : handle_(std::move(handle)), rows_(ottla_batch_rows(handle_.get())) {}
+
+    Handle handle_;
+    std::vector<Segment> segments_;
+    std::size_t rows_;
+};
+
+/// What kind of thing happened to what is read.
+enum class EventKind : std::int32_t {
+    /// A position was moved from `from` to `to`, because the log no longer holds what was there: records were lost
+    /// to this reader.
+    position_reset = OTTLA_EVENT_POSITION_RESET,
+    /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+    partition_stopped = OTTLA_EVENT_PARTITION_STOPPED,
+    /// A partition cannot be read at present; the attempts go on.
+    partition_failing = OTTLA_EVENT_PARTITION_FAILING,
+    /// A topic cannot be found or may not be read; the attempts go on.
+    topic_failing = OTTLA_EVENT_TOPIC_FAILING,
+    /// A topic was deleted and created again: its offsets begin anew.
+    topic_recreated = OTTLA_EVENT_TOPIC_RECREATED,
+    /// A topic that is read whole has grown by the partitions from `from` to `to` (exclusive).
+    partitions_added = OTTLA_EVENT_PARTITIONS_ADDED,
+    /// A broker could not be reached for long; the attempts go on.
+    broker_unreachable = OTTLA_EVENT_BROKER_UNREACHABLE,
+};
+
+/// Something that happened to what is read. Outlives its consumer.
+class Event {
+public:
+    using Handle = detail::Handle<ottla_event, ottla_event_free>;
+    explicit Event(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    EventKind kind() const noexcept { return static_cast<EventKind>(ottla_event_kind(handle_.get())); }
+    /// What happened, and what to do about it.
+    std::string_view message() const noexcept { return ottla_event_message(handle_.get()); }
+    /// Why, if something failed.
+    std::optional<Error> error() const {
+        const ottla_error *error = ottla_event_error(handle_.get());
+        return error ? std::optional<Error>(Error::copy(error)) : std::nullopt;
+    }
+    /// Empty if it is about no topic.
+    std::string_view topic() const noexcept { return ottla_event_topic(handle_.get()); }
+    /// -1 if it is about no partition.
+    std::int32_t partition() const noexcept { return ottla_event_partition(handle_.get()); }
+    /// The position before, or -1.
+    std::int64_t from() const noexcept { return ottla_event_from(handle_.get()); }
+    /// The position after, or -1.
+    std::int64_t to() const noexcept { return ottla_event_to(handle_.get()); }
+
+private:
+    Handle handle_;
+};
+
+/// What a poll brought: a batch, an event, or nothing in the time given.
+class Polled {
+public:
+    Polled() = default;
+    Polled(Batch batch) : what_(std::move(batch)) {}
+    Polled(Event event) : what_(std::move(event)) {}
+
+    /// Whether it brought anything.
+    explicit operator bool() const noexcept { return what_.index() != 0; }
+    /// The batch, which stays this object's (move from it to keep it); or NULL.
+    Batch *batch() noexcept { return std::get_if<Batch>(&what_); }
+    const Batch *batch() const noexcept { return std::get_if<Batch>(&what_); }
+    /// The event, or NULL.
+    Event *event() noexcept { return std::get_if<Event>(&what_); }
+    const Event *event() const noexcept { return std::get_if<Event>(&what_); }
+
+private:
+    std::variant<std::monostate, Batch, Event> what_;
+};
+
+} // namespace ottla
+
+#endif

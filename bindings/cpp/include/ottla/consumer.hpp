@@ -1,0 +1,341 @@
+// Part of <ottla.hpp>: Consumer.
+#ifndef OTTLA_CONSUMER_HPP
+#define OTTLA_CONSUMER_HPP
+
+#include "batch.hpp"
+#include "config.hpp"
+
+namespace ottla {
+
+/// Where in a partition to read from.
+class Start {
+public:
+    /// Where `auto.offset.reset` says.
+    static Start reset() noexcept { return {OTTLA_START_RESET, 0}; }
+    /// The first record there is.
+    static Start earliest() noexcept { return {OTTLA_START_EARLIEST, 0}; }
+    /// What is written from now on.
+    static Start latest() noexcept { return {OTTLA_START_LATEST, 0}; }
+    static Start offset(std::int64_t offset) noexcept { return {OTTLA_START_OFFSET, offset}; }
+    /// The first record of this moment or later.
+    static Start at(std::chrono::system_clock::time_point moment) noexcept {
+        return {OTTLA_START_TIMESTAMP, milliseconds(moment)};
+    }
+
+    std::int32_t kind() const noexcept { return kind_; }
+    std::int64_t value() const noexcept { return value_; }
+
+private:
+    Start(std::int32_t kind, std::int64_t value) noexcept : kind_(kind), value_(value) {}
+
+    std::int32_t kind_;
+    std::int64_t value_;
+};
+
+/// A partition to read, and where from.
+struct Assignment {
+    std::string topic;
+    std::int32_t partition;
+    Start start = Start::reset();
+};
+
+/// Reads partitions of one's choice, fetching in the background.
+///
+/// `poll` is for one thread at a time (a second one is answered `OTTLA_ERR_IN_USE`); everything else, `const`, may be
+/// called from other threads meanwhile. Move and destroy it once those calls have returned. Batches outlive it.
+///
+///     ottla::Consumer consumer{{{"bootstrap.servers", "localhost:9092"}}};
+///     consumer.assign_topic("greetings", ottla::Start::earliest());
+///     while (auto polled = consumer.poll(10'000, 1s)) {
+///         if (auto *batch = polled.batch())
+///             for (auto record : *batch) use(record.offset(), *record.value());
+///     }
+///
+/// Functions throw `Error`; their twins `try_…` return it instead.
+class Consumer {
+public:
+    using Handle = detail::Handle<ottla_consumer, ottla_consumer_free>;
+
+    /// Checks the settings; connects to nobody yet.
+    explicit Consumer(const Config &config) : Consumer(open(config).value()) {}
+    /// The same without exceptions.
+    static Result<Consumer> open(const Config &config) {
+        auto handle = detail::open<Handle>(config, ottla_consumer_new);
+        if (!handle) {
+            return handle.error();
+        }
+        return Consumer(*std::move(handle));
+    }
+
+    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
+    /// everything connects by itself when it has to.
+    Result<void> try_connect(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_consumer_connect(get(), timeout.ms(), error); });
+    }
+    void connect(Timeout timeout) const { try_connect(timeout).value(); }
+
+    /// Reads these partitions from now on and no others.
+    Result<void> try_assign(Span<const Assignment> assignments) const {
+        std::vector<ottla_assignment> raw;
+        raw.reserve(assignments.size());
+        for (const Assignment &a : assignments) {
+            ottla_assignment one{};
+            one.topic = a.topic.c_str();
+            one.partition = a.partition;
+            one.start = a.start.kind();
+            one.value = a.start.value();
+            raw.push_back(one);
+        }
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_assign(get(), raw.data(), raw.size(), error);
+        });
+    }
+    void assign(Span<const Assignment> assignments) const { try_assign(assignments).value(); }
+
+    /// Reads all partitions of a topic, also those it gets later, and nothing else.
+    Result<void> try_assign_topic(const Text &topic, Start start = Start::reset()) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_consumer_assign_topic(get(), name, start.kind(), start.value(), error);
+            });
+        });
+    }
+    void assign_topic(const Text &topic, Start start = Start::reset()) const { try_assign_topic(topic, start).value(); }
+
+    /// Reads nothing from now on.
+    Result<void> try_unassign() const {
+        return detail::call([&](ottla_error **error) { return ottla_consumer_unassign(get(), error); });
+    }
+    void unassign() const { try_unassign().value(); }
+
+    /// The partitions being read.
+    Result<std::vector<TopicPartition>> try_assignment() const {
+        using Partitions = detail::Handle<ottla_partitions, ottla_partitions_free>;
+        auto partitions = detail::call_for_handle<Partitions>(
+            [&](auto **out, ottla_error **error) { return ottla_consumer_assignment(get(), out, error); });
+        if (!partitions) {
+            return partitions.error();
+        }
+        std::vector<TopicPartition> all;
+        for (std::size_t i = 0; i < ottla_partitions_count(partitions->get()); i++) {
+            auto one = detail::call_for<ottla_topic_partition>([&](ottla_topic_partition *out, ottla_error **error) {
+                return ottla_partitions_get(partitions->get(), i, out, error);
+            });
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->topic, one->partition});
+        }
+        return all;
+    }
+    std::vector<TopicPartition> assignment() const { return try_assignment().value(); }
+
+    /// Goes on reading an assigned partition from elsewhere.
+    Result<void> try_seek(const Text &topic, std::int32_t partition, Start start) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_consumer_seek(get(), name, partition, start.kind(), start.value(), error);
+            });
+        });
+    }
+    void seek(const Text &topic, std::int32_t partition, Start start) const {
+        try_seek(topic, partition, start).value();
+    }
+
+    /// Delivers nothing of these partitions until they are resumed.
+    Result<void> try_pause(Span<const TopicPartition> partitions) const {
+        const auto raw = views(partitions);
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_pause(get(), raw.data(), raw.size(), error);
+        });
+    }
+    void pause(Span<const TopicPartition> partitions) const { try_pause(partitions).value(); }
+
+    /// Takes `pause` back.
+    Result<void> try_resume(Span<const TopicPartition> partitions) const {
+        const auto raw = views(partitions);
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_resume(get(), raw.data(), raw.size(), error);
+        });
+    }
+    void resume(Span<const TopicPartition> partitions) const { try_resume(partitions).value(); }
+
+    /// The offset of the next record that a poll will ask for; nothing while it isn't known yet.
+    Result<std::optional<std::int64_t>> try_position(const Text &topic, std::int32_t partition) const {
+        return offset_or_nothing(topic, partition, ottla_consumer_position);
+    }
+    std::optional<std::int64_t> position(const Text &topic, std::int32_t partition) const {
+        return try_position(topic, partition).value();
+    }
+
+    /// How many records the position is behind the log's end, as of the last fetch; nothing while it isn't known.
+    Result<std::optional<std::int64_t>> try_lag(const Text &topic, std::int32_t partition) const {
+        return offset_or_nothing(topic, partition, ottla_consumer_lag);
+    }
+    std::optional<std::int64_t> lag(const Text &topic, std::int32_t partition) const {
+        return try_lag(topic, partition).value();
+    }
+
+    /// The first offset of each of these partitions, in their order.
+    Result<std::vector<std::int64_t>> try_beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+        return offsets(partitions, timeout, ottla_consumer_beginning_offsets);
+    }
+    std::vector<std::int64_t> beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+        return try_beginning_offsets(partitions, timeout).value();
+    }
+
+    /// The offset that the next record of each will get.
+    Result<std::vector<std::int64_t>> try_end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+        return offsets(partitions, timeout, ottla_consumer_end_offsets);
+    }
+    std::vector<std::int64_t> end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+        return try_end_offsets(partitions, timeout).value();
+    }
+
+    /// The offset of the first record at or after a time (milliseconds since 1970) for each; -1 where there is none.
+    Result<std::vector<std::int64_t>> try_offsets_for_times(Span<const TopicPartition> partitions,
+                                                            Span<const std::int64_t> times, Timeout timeout) const {
+        if (times.size() != partitions.size()) {
+            return Error(OTTLA_ERR_INVALID_ARGUMENT, "offsets for times: " + std::to_string(partitions.size()) +
+                                                         " partitions, but " + std::to_string(times.size()) + " times");
+        }
+        return offsets(partitions, timeout,
+                       [&](auto *consumer, const ottla_topic_partition *raw, std::size_t count, std::int64_t ms,
+                           std::int64_t *out, ottla_error **error) {
+                           return ottla_consumer_offsets_for_times(consumer, raw, times.data(), count, ms, out, error);
+                       });
+    }
+    std::vector<std::int64_t> offsets_for_times(Span<const TopicPartition> partitions, Span<const std::int64_t> times,
+                                                Timeout timeout) const {
+        return try_offsets_for_times(partitions, times, timeout).value();
+    }
+
+    /// How many partitions a topic has.
+    Result<std::int32_t> try_partition_count(const Text &topic, Timeout timeout) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<std::int32_t> {
+            return detail::call_for<std::int32_t>([&](std::int32_t *out, ottla_error **error) {
+                return ottla_consumer_partition_count(get(), name, timeout.ms(), out, error);
+            });
+        });
+    }
+    std::int32_t partition_count(const Text &topic, Timeout timeout) const {
+        return try_partition_count(topic, timeout).value();
+    }
+
+    /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. At most
+    /// `max_records` records; 0: `max.poll.records`.
+    Result<Polled> try_poll(std::size_t max_records, Timeout timeout) {
+        ottla_batch *batch = nullptr;
+        ottla_event *event = nullptr;
+        ottla_error *error = nullptr;
+        const ottla_status status = ottla_consumer_poll(get(), max_records, timeout.ms(), &batch, &event, &error);
+        if (status != 0) {
+            return Error::take(status, error);
+        }
+        if (event) {
+            return Polled(Event(Event::Handle(event)));
+        }
+        if (!batch) {
+            return Polled();
+        }
+        auto taken = Batch::take(Batch::Handle(batch));
+        if (!taken) {
+            return taken.error();
+        }
+        return Polled(*std::move(taken));
+    }
+    Polled poll(std::size_t max_records, Timeout timeout) { return try_poll(max_records, timeout).value(); }
+
+    /// Ends a `poll` that waits in another thread, or the next one: it is answered `OTTLA_ERR_WOKEN`.
+    Result<void> try_wake() const {
+        return detail::call([&](ottla_error **error) { return ottla_consumer_wake(get(), error); });
+    }
+    void wake() const { try_wake().value(); }
+
+    /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something: for epoll, Asio
+    /// and the like. It belongs to the consumer; only poll it.
+    Result<std::intptr_t> try_descriptor() const {
+        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
+            return ottla_consumer_descriptor(get(), out, error);
+        });
+    }
+    std::intptr_t descriptor() const { return try_descriptor().value(); }
+
+    /// Bytes of buffers that batches of this consumer, not yet freed, keep alive.
+    Result<std::size_t> try_held_bytes() const {
+        return detail::call_for<std::size_t>(
+            [&](std::size_t *out, ottla_error **error) { return ottla_consumer_held_bytes(get(), out, error); });
+    }
+    std::size_t held_bytes() const { return try_held_bytes().value(); }
+
+    /// Bytes fetched and not yet polled.
+    Result<std::size_t> try_buffered_bytes() const {
+        return detail::call_for<std::size_t>(
+            [&](std::size_t *out, ottla_error **error) { return ottla_consumer_buffered_bytes(get(), out, error); });
+    }
+    std::size_t buffered_bytes() const { return try_buffered_bytes().value(); }
+
+    /// Drains up to `max` lines of its log.
+    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        return detail::log_lines(
+            [&](auto **out, ottla_error **error) { return ottla_consumer_logs(get(), max, out, error); });
+    }
+    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+
+    /// Stops fetching and wakes whoever waits.
+    Result<void> try_close(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_consumer_close(get(), timeout.ms(), error); });
+    }
+    void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// The handle for the C API; it stays this object's.
+    ottla_consumer *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Consumer(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    static std::vector<ottla_topic_partition> views(Span<const TopicPartition> partitions) {
+        std::vector<ottla_topic_partition> raw;
+        raw.reserve(partitions.size());
+        for (const TopicPartition &p : partitions) {
+            ottla_topic_partition one{};
+            one.topic = p.topic.c_str();
+            one.partition = p.partition;
+            raw.push_back(one);
+        }
+        return raw;
+    }
+
+    template <class F>
+    Result<std::optional<std::int64_t>> offset_or_nothing(const Text &topic, std::int32_t partition, F function) const {
+        using Answer = Result<std::optional<std::int64_t>>;
+        return detail::with_text(topic, [&](const char *name) -> Answer {
+            auto offset = detail::call_for<std::int64_t>([&](std::int64_t *out, ottla_error **error) {
+                return function(get(), name, partition, out, error);
+            });
+            if (!offset) {
+                return offset.error();
+            }
+            return Answer(*offset < 0 ? std::nullopt : std::optional<std::int64_t>(*offset));
+        });
+    }
+
+    template <class F>
+    Result<std::vector<std::int64_t>> offsets(Span<const TopicPartition> partitions, Timeout timeout, F &&function) const {
+        const auto raw = views(partitions);
+        std::vector<std::int64_t> all(raw.size());
+        auto got = detail::call([&](ottla_error **error) {
+            return function(get(), raw.data(), raw.size(), timeout.ms(), all.data(), error);
+        });
+        if (!got) {
+            return got.error();
+        }
+        return all;
+    }
+
+    Handle handle_;
+};
+
+} // namespace ottla
+
+#endif

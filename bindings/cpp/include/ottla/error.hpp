@@ -1,0 +1,210 @@
+// Part of <ottla.hpp>: Error, and Result for programs without exceptions.
+#ifndef OTTLA_ERROR_HPP
+#define OTTLA_ERROR_HPP
+
+#include <ottla.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
+#define OTTLA_EXCEPTIONS 1
+#else
+#define OTTLA_EXCEPTIONS 0
+#endif
+
+namespace ottla {
+
+/// What went wrong: a code, and a message that says what was tried, where, what came back and what to do next.
+///
+/// It is what every throwing function throws and what every `try_…` function returns. Copies are cheap, share their
+/// text and may be used from any thread. It outlives the client it came from.
+class Error : public std::exception {
+public:
+    /// An error of the caller's own making, with one of the codes `OTTLA_ERR_…` (or Kafka's).
+    Error(ottla_status code, std::string message)
+        : state_(std::make_shared<State>(State{code, ottla_status_name(code), std::move(message), {}, false, false, false})) {
+        finish();
+    }
+
+    /// Takes over what a function of the C API reported; frees `error`, which may be NULL.
+    static Error take(ottla_status code, ottla_error *error) {
+        Error taken = error ? copy(error) : Error(code, "no more is known");
+        ottla_error_free(error);
+        return taken;
+    }
+
+    /// Copies an error that belongs to another object of the C API.
+    static Error copy(const ottla_error *error) {
+        Error copied(ottla_error_code(error), ottla_error_message(error));
+        copied.state_->name = ottla_error_name(error);
+        copied.state_->retriable = ottla_error_is_retriable(error);
+        copied.state_->fatal = ottla_error_is_fatal(error);
+        copied.state_->needs_abort = ottla_error_needs_abort(error);
+        copied.finish();
+        return copied;
+    }
+
+    /// The status: Kafka's codes as they are on the wire, Ottla's own (`OTTLA_ERR_…`) at or below -100.
+    ottla_status code() const noexcept { return state_->code; }
+    /// The code's name, for example `UNKNOWN_TOPIC_OR_PARTITION` or `CONFIG`.
+    std::string_view name() const noexcept { return state_->name; }
+    /// The message alone.
+    std::string_view message() const noexcept { return state_->message; }
+    /// The message, and the code's name behind it.
+    const char *what() const noexcept override { return state_->what.c_str(); }
+    /// Whether trying the same again later can succeed.
+    bool retriable() const noexcept { return state_->retriable; }
+    /// Whether the client it came from cannot go on at all.
+    bool fatal() const noexcept { return state_->fatal; }
+    /// Whether an ongoing transaction must be aborted.
+    bool needs_abort() const noexcept { return state_->needs_abort; }
+
+private:
+    struct State {
+        ottla_status code;
+        std::string name;
+        std::string message;
+        std::string what;
+        bool retriable;
+        bool fatal;
+        bool needs_abort;
+    };
+
+    void finish() { state_->what = state_->message + " [" + state_->name + "]"; }
+
+    std::shared_ptr<State> state_;
+};
+
+namespace detail {
+
+/// Throws `error`; in a program without exceptions prints it and aborts, as the standard library does.
+[[noreturn]] inline void raise(const Error &error) {
+#if OTTLA_EXCEPTIONS
+    throw error;
+#else
+    std::fprintf(stderr, "ottla: %s\n", error.what());
+    std::abort();
+#endif
+}
+
+} // namespace detail
+
+/// A value or an `Error`: what the `try_…` functions return, and all that a program built with `-fno-exceptions` needs.
+///
+///     if (auto count = consumer.try_partition_count("orders", 5s)) use(*count); else log(count.error().what());
+template <class T> class [[nodiscard]] Result {
+public:
+    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+    bool has_value() const noexcept { return state_.index() == 0; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    /// The value; throws the error if there is none (without exceptions: prints it and aborts).
+    T &value() & {
+        check();
+        return **this;
+    }
+    const T &value() const & {
+        check();
+        return **this;
+    }
+    T value() && {
+        check();
+        return std::move(**this);
+    }
+
+    /// The value, which must be there.
+    T &operator*() & noexcept { return *std::get_if<0>(&state_); }
+    const T &operator*() const & noexcept { return *std::get_if<0>(&state_); }
+    T &&operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+    T *operator->() noexcept { return std::get_if<0>(&state_); }
+    const T *operator->() const noexcept { return std::get_if<0>(&state_); }
+
+    /// The error, which must be there.
+    const Error &error() const noexcept { return *std::get_if<1>(&state_); }
+
+private:
+    void check() const {
+        if (!has_value()) {
+            detail::raise(error());
+        }
+    }
+
+    std::variant<T, Error> state_;
+};
+
+/// Success or an `Error`.
+template <> class [[nodiscard]] Result<void> {
+public:
+    Result() noexcept = default;
+    Result(Error error) : error_(std::move(error)) {}
+
+    bool has_value() const noexcept { return !error_; }
+    explicit operator bool() const noexcept { return has_value(); }
+    /// Throws the error if there is one (without exceptions: prints it and aborts).
+    void value() const {
+        if (error_) {
+            detail::raise(*error_);
+        }
+    }
+    /// The error, which must be there.
+    const Error &error() const noexcept { return *error_; }
+
+private:
+    std::optional<Error> error_;
+};
+
+namespace detail {
+
+/// Frees a handle of the C API.
+template <auto Free> struct Deleter {
+    template <class T> void operator()(T *handle) const noexcept { Free(handle); }
+};
+template <class T, auto Free> using Handle = std::unique_ptr<T, Deleter<Free>>;
+
+/// Runs a function of the C API that has no output but its error.
+template <class F> Result<void> call(F &&function) {
+    ottla_error *error = nullptr;
+    const ottla_status status = function(&error);
+    if (status != 0) {
+        return Error::take(status, error);
+    }
+    return {};
+}
+
+/// Runs one that writes a plain value.
+template <class T, class F> Result<T> call_for(F &&function) {
+    T value{};
+    ottla_error *error = nullptr;
+    const ottla_status status = function(&value, &error);
+    if (status != 0) {
+        return Error::take(status, error);
+    }
+    return value;
+}
+
+/// Runs one that makes a handle.
+template <class H, class F> Result<H> call_for_handle(F &&function) {
+    typename H::pointer handle = nullptr;
+    ottla_error *error = nullptr;
+    const ottla_status status = function(&handle, &error);
+    if (status != 0) {
+        return Error::take(status, error);
+    }
+    return H(handle);
+}
+
+} // namespace detail
+} // namespace ottla
+
+#endif

@@ -1,0 +1,297 @@
+// Part of <ottla.hpp>: Producer and its completions.
+#ifndef OTTLA_PRODUCER_HPP
+#define OTTLA_PRODUCER_HPP
+
+#include "columns.hpp"
+#include "config.hpp"
+
+#include <iterator>
+
+namespace ottla {
+
+/// A record to send. Everything but the topic may be left out:
+///
+///     producer.send({"orders", "the value", "the key"});
+///     producer.send({.topic = "orders", .value = "v", .headers = {{"trace", "17"}}});   // C++20
+///
+/// It views the caller's bytes, which are copied before `send` returns.
+struct Record {
+    Text topic;
+    /// `nullptr` deletes the key from a compacted topic.
+    Bytes value{};
+    Bytes key{};
+    Span<const Header> headers{};
+    /// -1: the partitioner chooses.
+    std::int32_t partition = -1;
+    /// Milliseconds since 1970; -1: now.
+    std::int64_t timestamp = -1;
+    /// Names the record in its completion; 0: no completion is asked for.
+    std::uint64_t token = 0;
+};
+
+/// What goes with the values of a batch to send.
+struct BatchOptions {
+    /// As many rows as there are values; without it all keys are null.
+    const Column *keys = nullptr;
+    /// As many rows as there are values.
+    const HeaderColumn *headers = nullptr;
+    /// One for each value, in milliseconds since 1970; without them: now.
+    Span<const std::int64_t> timestamps{};
+    /// -1: the partitioner chooses for each record.
+    std::int32_t partition = -1;
+    /// Names the call in its completions; 0: no completions are asked for.
+    std::uint64_t token = 0;
+    /// How long to wait for room.
+    Timeout timeout = max_block;
+};
+
+/// How much of a batch was taken.
+struct Accepted {
+    /// So many rows, counted from the first, were accepted: also when there is an error.
+    std::size_t rows;
+    /// Why not all of them were.
+    std::optional<Error> error;
+};
+
+/// What became of records.
+enum class Outcome : std::int32_t {
+    written = OTTLA_WRITTEN,
+    /// Not in the log, and it never will be.
+    not_written = OTTLA_NOT_WRITTEN,
+    /// The answer was lost: they may be in the log.
+    possibly_written = OTTLA_POSSIBLY_WRITTEN,
+};
+
+/// What became of some records of one call, all in one partition. A view into its `Completions`.
+class Completion {
+public:
+    explicit Completion(const ottla_completion &raw) noexcept : raw_(&raw) {}
+
+    /// What the call named itself.
+    std::uint64_t token() const noexcept { return raw_->token; }
+    Outcome outcome() const noexcept { return static_cast<Outcome>(raw_->outcome); }
+    bool written() const noexcept { return outcome() == Outcome::written; }
+    /// Why they were not written.
+    std::optional<Error> error() const {
+        return raw_->error ? std::optional<Error>(Error::copy(raw_->error)) : std::nullopt;
+    }
+    const char *topic() const noexcept { return raw_->topic; }
+    std::int32_t partition() const noexcept { return raw_->partition; }
+    /// The number of records.
+    std::uint32_t count() const noexcept { return raw_->count; }
+    /// Which row of its call the `i`th of these records was.
+    std::uint32_t row(std::uint32_t i) const noexcept {
+        return raw_->indices ? raw_->indices[i] : raw_->first + i;
+    }
+    /// The offset of the first of them; the others follow it. -1 if it isn't known.
+    std::int64_t base_offset() const noexcept { return raw_->base_offset; }
+    /// The time the broker gave them, in milliseconds since 1970; -1 if they keep their own.
+    std::int64_t timestamp() const noexcept { return raw_->timestamp; }
+    const ottla_completion &raw() const noexcept { return *raw_; }
+
+private:
+    const ottla_completion *raw_;
+};
+
+/// What `Producer::poll` drained: a range of `Completion`. Owns them; may be used from any thread and outlive the
+/// producer.
+class Completions {
+public:
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Completion;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+        using reference = Completion;
+
+        explicit Iterator(const ottla_completion *at) noexcept : at_(at) {}
+        Completion operator*() const noexcept { return Completion(*at_); }
+        Iterator &operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        Iterator operator++(int) noexcept { return Iterator(at_++); }
+        friend bool operator==(Iterator a, Iterator b) noexcept { return a.at_ == b.at_; }
+        friend bool operator!=(Iterator a, Iterator b) noexcept { return a.at_ != b.at_; }
+
+    private:
+        const ottla_completion *at_;
+    };
+
+    using Handle = detail::Handle<ottla_completions, ottla_completions_free>;
+    explicit Completions(Handle handle) noexcept : handle_(std::move(handle)) {
+        if (handle_) {
+            data_ = ottla_completions_data(handle_.get());
+            size_ = ottla_completions_count(handle_.get());
+        }
+    }
+
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+    Completion operator[](std::size_t i) const noexcept { return Completion(data_[i]); }
+    Iterator begin() const noexcept { return Iterator(data_); }
+    Iterator end() const noexcept { return Iterator(data_ + size_); }
+
+private:
+    Handle handle_;
+    const ottla_completion *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// Sends records. All of its functions may be called from many threads at once; move and destroy it once those
+/// calls have returned. A moved-from producer answers every call with an error.
+///
+///     ottla::Producer producer{{{"bootstrap.servers", "localhost:9092"}}};
+///     producer.send("greetings", "hello");
+///     producer.flush(10s);
+///
+/// `flush` or `close` before the end: destroying a producer discards what was not sent yet.
+/// Functions throw `Error`; their twins `try_…` return it instead.
+class Producer {
+public:
+    using Handle = detail::Handle<ottla_producer, ottla_producer_free>;
+
+    /// Checks the settings; connects to nobody yet.
+    explicit Producer(const Config &config) : Producer(open(config).value()) {}
+    /// The same without exceptions.
+    static Result<Producer> open(const Config &config) {
+        auto handle = detail::open<Handle>(config, ottla_producer_new);
+        if (!handle) {
+            return handle.error();
+        }
+        return Producer(*std::move(handle));
+    }
+
+    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
+    /// everything connects by itself when it has to.
+    Result<void> try_connect(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_connect(get(), timeout.ms(), error); });
+    }
+    void connect(Timeout timeout) const { try_connect(timeout).value(); }
+
+    /// Puts a record into the open batch of its partition. Waits for room if the buffer is full: `timeout` 0 answers
+    /// `OTTLA_ERR_AGAIN` instead.
+    Result<void> try_send(const Record &record, Timeout timeout = max_block) const {
+        return detail::with_text(record.topic, [&](const char *topic) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_producer_send(get(), topic, record.partition, record.key.raw(), record.value.raw(),
+                                           reinterpret_cast<const ottla_header *>(record.headers.data()),
+                                           record.headers.size(), record.timestamp, record.token, timeout.ms(), error);
+            });
+        });
+    }
+    Result<void> try_send(const Text &topic, Bytes value, Timeout timeout = max_block) const {
+        return try_send(Record{topic, value}, timeout);
+    }
+    void send(const Record &record, Timeout timeout = max_block) const { try_send(record, timeout).value(); }
+    void send(const Text &topic, Bytes value, Timeout timeout = max_block) const {
+        try_send(topic, value, timeout).value();
+    }
+
+    /// Sends many records at once, the fastest way. The answer tells how many rows, from the first on, were taken.
+    Accepted try_send_batch(const Text &topic, const Column &values, const BatchOptions &options = {}) const {
+        Accepted accepted{0, std::nullopt};
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            accepted.error = name.error();
+            return accepted;
+        }
+        if ((options.keys && options.keys->rows() != values.rows()) ||
+            (options.headers && options.headers->rows() != values.rows()) ||
+            (!options.timestamps.empty() && options.timestamps.size() != values.rows())) {
+            accepted.error = Error(OTTLA_ERR_INVALID_ARGUMENT,
+                                   "sending a batch to " + topic.str() + ": there are " +
+                                       std::to_string(values.rows()) + " values, but not as many keys, headers or timestamps");
+            return accepted;
+        }
+        const ottla_column value_column = values.raw();
+        const ottla_column key_column = options.keys ? options.keys->raw() : ottla_column{};
+        const ottla_header_column header_column = options.headers ? options.headers->raw() : ottla_header_column{};
+        ottla_error *error = nullptr;
+        const ottla_status status = ottla_producer_send_batch(
+            get(), name.c_str(), options.partition, values.rows(), options.keys ? &key_column : nullptr, &value_column,
+            options.headers ? &header_column : nullptr, options.timestamps.data(), options.token,
+            options.timeout.ms(), &accepted.rows, &error);
+        if (status != 0) {
+            accepted.error = Error::take(status, error);
+        }
+        return accepted;
+    }
+    /// The same, throwing. It returns less than all rows only if the timeout is 0 and the buffer is full; go on with
+    /// `values.from(accepted)` when there is room.
+    std::size_t send_batch(const Text &topic, const Column &values, const BatchOptions &options = {}) const {
+        const Accepted accepted = try_send_batch(topic, values, options);
+        if (accepted.error && accepted.error->code() != OTTLA_ERR_AGAIN) {
+            detail::raise(*accepted.error);
+        }
+        return accepted.rows;
+    }
+
+    /// Drains up to `max` completions, waiting for the first; none if the time is over.
+    Result<Completions> try_poll(std::size_t max, Timeout timeout) const {
+        auto handle = detail::call_for_handle<Completions::Handle>([&](auto **out, ottla_error **error) {
+            return ottla_producer_poll(get(), max, timeout.ms(), out, error);
+        });
+        if (!handle) {
+            return handle.error();
+        }
+        return Completions(*std::move(handle));
+    }
+    Completions poll(std::size_t max, Timeout timeout) const { return try_poll(max, timeout).value(); }
+
+    /// Waits until everything sent before is written or has failed; its error is the first failure of records that
+    /// asked for no completion, or that the time is over.
+    Result<void> try_flush(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_flush(get(), timeout.ms(), error); });
+    }
+    void flush(Timeout timeout) const { try_flush(timeout).value(); }
+
+    /// Takes no more records, waits for those on their way, gives up what is left then, and wakes whoever waits.
+    Result<void> try_close(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_close(get(), timeout.ms(), error); });
+    }
+    void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// Ends a `poll` that waits in another thread.
+    Result<void> try_wake() const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_wake(get(), error); });
+    }
+    void wake() const { try_wake().value(); }
+
+    /// A file descriptor (on Windows a SOCKET) that is readable while completions wait or room came up: for epoll,
+    /// Asio and the like. It belongs to the producer; only poll it.
+    Result<std::intptr_t> try_descriptor() const {
+        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
+            return ottla_producer_descriptor(get(), out, error);
+        });
+    }
+    std::intptr_t descriptor() const { return try_descriptor().value(); }
+
+    /// What it has done so far.
+    Result<ottla_producer_counts> try_counts() const {
+        return detail::call_for<ottla_producer_counts>([&](ottla_producer_counts *out, ottla_error **error) {
+            return ottla_producer_get_counts(get(), out, error);
+        });
+    }
+    ottla_producer_counts counts() const { return try_counts().value(); }
+
+    /// Drains up to `max` lines of its log.
+    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        return detail::log_lines(
+            [&](auto **out, ottla_error **error) { return ottla_producer_logs(get(), max, out, error); });
+    }
+    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+
+    /// The handle for the C API; it stays this object's.
+    ottla_producer *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Producer(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    Handle handle_;
+};
+
+} // namespace ottla
+
+#endif
