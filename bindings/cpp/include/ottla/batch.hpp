@@ -136,12 +136,14 @@ public:
 
     class Iterator {
     public:
-        using iterator_category = std::input_iterator_tag;
+        using iterator_category = std::input_iterator_tag; // C++17 wants references from more
+        using iterator_concept = std::forward_iterator_tag;
         using value_type = RecordView;
         using difference_type = std::ptrdiff_t;
         using pointer = void;
         using reference = RecordView;
 
+        Iterator() noexcept = default;
         Iterator(const Segment *segment, std::size_t i) noexcept : segment_(segment), i_(i) {}
         RecordView operator*() const noexcept { return {segment_, i_}; }
         Iterator &operator++() noexcept {
@@ -160,8 +162,8 @@ public:
         friend bool operator!=(Iterator a, Iterator b) noexcept { return !(a == b); }
 
     private:
-        const Segment *segment_;
-        std::size_t i_;
+        const Segment *segment_ = nullptr;
+        std::size_t i_ = 0;
     };
 
     /// Takes over a batch of the C API.

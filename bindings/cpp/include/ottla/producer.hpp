@@ -99,12 +99,14 @@ class Completions {
 public:
     class Iterator {
     public:
-        using iterator_category = std::input_iterator_tag;
+        using iterator_category = std::input_iterator_tag; // C++17 wants references from more
+        using iterator_concept = std::forward_iterator_tag;
         using value_type = Completion;
         using difference_type = std::ptrdiff_t;
         using pointer = void;
         using reference = Completion;
 
+        Iterator() noexcept = default;
         explicit Iterator(const ottla_completion *at) noexcept : at_(at) {}
         Completion operator*() const noexcept { return Completion(*at_); }
         Iterator &operator++() noexcept {
@@ -116,7 +118,7 @@ public:
         friend bool operator!=(Iterator a, Iterator b) noexcept { return a.at_ != b.at_; }
 
     private:
-        const ottla_completion *at_;
+        const ottla_completion *at_ = nullptr;
     };
 
     using Handle = detail::Handle<ottla_completions, ottla_completions_free>;
