@@ -29,6 +29,7 @@ void fill(const ottla::Config &config, const std::string &topic) {
 
 /// Hands `use` one batch after the other, until `count` records have come.
 template <class F> void read(ottla::Consumer &consumer, const std::string &topic, std::int64_t count, F &&use) {
+    consumer.unassign(); // what is assigned already would go on where it is
     consumer.assign_topic(topic, ottla::Start::earliest());
     const auto begun = Clock::now();
     std::int64_t got = 0;

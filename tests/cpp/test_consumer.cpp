@@ -30,6 +30,7 @@ TEST(Consumer, StartsWhereTold) {
     fill(topic, 10);
     ottla::Consumer consumer(config());
     const auto first_offset = [&](Start start) {
+        consumer.unassign(); // else it would go on where it is
         consumer.assign({{topic.name, 0, start}});
         return tests::next_batch(consumer)[0].offset();
     };
@@ -45,9 +46,11 @@ TEST(Consumer, SeeksAndTellsItsPosition) {
     consumer.assign({{topic.name, 0, Start::earliest()}});
     EXPECT_EQ(consumer.assignment(), (std::vector<ottla::TopicPartition>{{topic.name, 0}}));
     EXPECT_EQ(tests::next_batch(consumer, 3).rows(), 3U);
-    EXPECT_EQ(consumer.position(topic.name, 0), 3);
+    EXPECT_EQ(tests::next_batch(consumer, 3)[0].offset(), 3);
+    EXPECT_EQ(consumer.position(topic.name, 0), 3) << "the last batch counts as read when the next is asked for";
     consumer.seek(topic.name, 0, Start::offset(8));
     EXPECT_EQ(tests::next_batch(consumer)[0].offset(), 8);
+    EXPECT_FALSE(consumer.poll(0, 0s));
     EXPECT_EQ(consumer.position(topic.name, 0), 10);
     EXPECT_EQ(consumer.lag(topic.name, 0), 0);
     consumer.unassign();
@@ -114,6 +117,7 @@ TEST(Consumer, MovesWithItsState) {
     EXPECT_EQ(tests::next_batch(second).rows(), 3U);
     ottla::Consumer third(config());
     third = std::move(second);
+    EXPECT_FALSE(third.poll(0, 0s));
     EXPECT_EQ(third.position(topic.name, 0), 3);
     EXPECT_EQ(first.get(), nullptr);
     EXPECT_EQ(first.try_poll(0, 0s).error().code(), OTTLA_ERR_INVALID_ARGUMENT);

@@ -89,7 +89,7 @@ TEST(Errors, TopicExistsAlready) {
 TEST(Errors, AFailedDelivery) {
     const ottla::testing::Broker broker;
     broker.create_topic("orders");
-    broker.add_fault(ottla::testing::Fault::error(10).on_request(0).on_topic("orders")); // MESSAGE_TOO_LARGE
+    broker.add_fault(ottla::testing::Fault::error(OTTLA_ERR_MESSAGE_TOO_LARGE).on_request(0).on_topic("orders"));
     const ottla::Producer producer{{{"bootstrap.servers", broker.bootstrap_servers()}}};
     ottla::Record record{"orders", "v"};
     record.token = 9;
@@ -100,14 +100,14 @@ TEST(Errors, AFailedDelivery) {
     EXPECT_EQ(completions[0].outcome(), ottla::Outcome::not_written);
     const std::optional<ottla::Error> error = completions[0].error();
     ASSERT_TRUE(error);
-    EXPECT_EQ(error->code(), 10);
+    EXPECT_EQ(error->code(), OTTLA_ERR_MESSAGE_TOO_LARGE);
     broker.clear_faults();
 }
 
 TEST(Errors, ARetriedDelivery) {
     const ottla::testing::Broker broker;
     broker.create_topic("orders");
-    broker.add_fault(ottla::testing::Fault::error(6).on_request(0).times(2)); // NOT_LEADER_OR_FOLLOWER
+    broker.add_fault(ottla::testing::Fault::error(OTTLA_ERR_NOT_LEADER_OR_FOLLOWER).on_request(0).times(2));
     broker.add_fault(ottla::testing::Fault::delay(20ms).on_request(0).on_node(1));
     const ottla::Producer producer{{{"bootstrap.servers", broker.bootstrap_servers()}}};
     producer.send("orders", "v");

@@ -74,7 +74,8 @@ public:
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Reads these partitions from now on and no others.
+    /// Reads these partitions from now on and no others. One that was read before goes on where it is: its start is not
+    /// looked at.
     Result<void> try_assign(Span<const Assignment> assignments) const {
         std::vector<ottla_assignment> raw;
         raw.reserve(assignments.size());
@@ -92,7 +93,8 @@ public:
     }
     void assign(Span<const Assignment> assignments) const { try_assign(assignments).value(); }
 
-    /// Reads all partitions of a topic, also those it gets later, and nothing else.
+    /// Reads all partitions of a topic beside what is read already, also those it gets later (from their beginnings;
+    /// an event tells). The start is not an offset.
     Result<void> try_assign_topic(const Text &topic, Start start = Start::reset()) const {
         return detail::with_text(topic, [&](const char *name) -> Result<void> {
             return detail::call([&](ottla_error **error) {
@@ -142,7 +144,7 @@ public:
         try_seek(topic, partition, start).value();
     }
 
-    /// Delivers nothing of these partitions until they are resumed.
+    /// Fetches and delivers nothing of these partitions until they are resumed; what was fetched is kept.
     Result<void> try_pause(Span<const TopicPartition> partitions) const {
         const auto raw = views(partitions);
         return detail::call([&](ottla_error **error) {
@@ -160,7 +162,8 @@ public:
     }
     void resume(Span<const TopicPartition> partitions) const { try_resume(partitions).value(); }
 
-    /// The offset of the next record that a poll will ask for; nothing while it isn't known yet.
+    /// The offset after the last record that counts as read: those of the last batch do once the next is asked for.
+    /// Nothing while it isn't known yet.
     Result<std::optional<std::int64_t>> try_position(const Text &topic, std::int32_t partition) const {
         return offset_or_nothing(topic, partition, ottla_consumer_position);
     }
@@ -168,7 +171,8 @@ public:
         return try_position(topic, partition).value();
     }
 
-    /// How many records the position is behind the log's end, as of the last fetch; nothing while it isn't known.
+    /// How many offsets the position is behind the end of what can be read, as far as the brokers have told; nothing
+    /// before they have.
     Result<std::optional<std::int64_t>> try_lag(const Text &topic, std::int32_t partition) const {
         return offset_or_nothing(topic, partition, ottla_consumer_lag);
     }
@@ -246,7 +250,7 @@ public:
     }
     Polled poll(std::size_t max_records, Timeout timeout) { return try_poll(max_records, timeout).value(); }
 
-    /// Ends a `poll` that waits in another thread, or the next one: it is answered `OTTLA_ERR_WOKEN`.
+    /// Ends a `poll` that waits in another thread, or the next one that has to wait, with `OTTLA_ERR_WOKEN`.
     Result<void> try_wake() const {
         return detail::call([&](ottla_error **error) { return ottla_consumer_wake(get(), error); });
     }

@@ -85,7 +85,8 @@ public:
     }
     /// The offset of the first of them; the others follow it. -1 if it isn't known.
     std::int64_t base_offset() const noexcept { return raw_->base_offset; }
-    /// The time the broker gave them, in milliseconds since 1970; -1 if they keep their own.
+    /// Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the first record's of
+    /// their batch.
     std::int64_t timestamp() const noexcept { return raw_->timestamp; }
     const ottla_completion &raw() const noexcept { return *raw_; }
 
@@ -172,8 +173,8 @@ public:
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Puts a record into the open batch of its partition. Waits for room if the buffer is full: `timeout` 0 answers
-    /// `OTTLA_ERR_AGAIN` instead.
+    /// Puts a record into the open batch of its partition. Waits for room if the buffer is full, then answers
+    /// `OTTLA_ERR_BUFFER_FULL`; with `timeout` 0 at once `OTTLA_ERR_AGAIN`. After an error the record was not taken.
     Result<void> try_send(const Record &record, Timeout timeout = max_block) const {
         return detail::with_text(record.topic, [&](const char *topic) -> Result<void> {
             return detail::call([&](ottla_error **error) {
@@ -230,7 +231,8 @@ public:
         return accepted.rows;
     }
 
-    /// Drains up to `max` completions, waiting for the first; none if the time is over.
+    /// Drains up to `max` completions (0: all there are), waiting for the first; none if the time is over. Completions
+    /// that nobody drains fill the buffer, so a program that gives tokens has to poll.
     Result<Completions> try_poll(std::size_t max, Timeout timeout) const {
         auto handle = detail::call_for_handle<Completions::Handle>([&](auto **out, ottla_error **error) {
             return ottla_producer_poll(get(), max, timeout.ms(), out, error);
@@ -255,7 +257,7 @@ public:
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
-    /// Ends a `poll` that waits in another thread.
+    /// Ends a `poll` that waits in another thread, or the next one, with `OTTLA_ERR_WOKEN`.
     Result<void> try_wake() const {
         return detail::call([&](ottla_error **error) { return ottla_producer_wake(get(), error); });
     }
