@@ -7,19 +7,21 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 PYTHON  ?= python3
 
-.PHONY: help build demo test test-quick test-long bench lint install golden
+.PHONY: help build lib demo test test-quick test-long bench lint install golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One crate type at a time: with several at once Cargo drops link-time optimisation without a word.
-build: ## build target/release/libottla.so and libottla.a
-	cargo rustc --quiet --lib --release --crate-type cdylib
+build: lib ## build target/release/libottla.so and libottla.a
 	cargo rustc --quiet --lib --release --crate-type staticlib
+
+lib: ## build the shared library alone
+	cargo rustc --quiet --lib --release --crate-type cdylib
 	@ln -sf libottla.so $(TARGET)/release/libottla.so.0
 
-demo: build ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own
-	BOOTSTRAP="$(BOOTSTRAP)" OTTLA_TARGET=$(TARGET) examples/run.sh
+demo: ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own
+	@BOOTSTRAP="$(BOOTSTRAP)" OTTLA_TARGET=$(TARGET) examples/run.sh
 
 test: ## everything, with real Kafka 4.3.1 and 3.9.1; PHASES="c cpp" for some
 	@$(PYTHON) tests/run.py $(PHASES)

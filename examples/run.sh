@@ -32,7 +32,7 @@ python() {
     echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2
     exit 1
   fi
-  "$out/venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./bindings/python >&2
+  OTTLA_LIBRARY=$release/libottla.so "$out/venv/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./bindings/python >&2
   echo "$out/venv/bin/python"
 }
 

@@ -233,7 +233,7 @@ def cpp(phase: Phase) -> None:
             "tests/cpp",
             "-B",
             out,
-            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            "-DCMAKE_BUILD_TYPE=Debug",
             f"-DOTTLA_LIBRARY_DIR={TARGET / 'release'}",
         )
         phase.run("cmake", "--build", out, "-j2")
@@ -255,8 +255,10 @@ def foreign(phase: Phase) -> None:
 
 def examples(phase: Phase) -> None:
     """Every example and the README's programs, on the embedded broker."""
+    phase.run(sys.executable, "tests/readme.py")
+    note_check(phase)
     for script in phase.sources("examples", "run.sh"):
-        phase.run(script, env={"OTTLA_PYTHON": str(PYTHON)})
+        phase.run(script, "all", env={"OTTLA_PYTHON": str(PYTHON)})
         note_check(phase)
 
 

@@ -51,7 +51,7 @@ public:
     /// The rows from `first` on, of the same bytes: to go on with where a batch was not accepted as a whole.
     Column from(std::size_t first) const noexcept {
         Column rest;
-        rest.raw_ = raw();
+        rest.raw_ = raw_;
         first = first < rows_ ? first : rows_;
         rest.rows_ = rows_ - first;
         if (rest.raw_.pointers != nullptr) {
@@ -74,7 +74,16 @@ public:
     }
 
     /// The form for C, valid until this column is moved or destroyed.
-    ottla_column raw() const noexcept { return raw_; }
+    ottla_column raw() const noexcept {
+        // Without rows there may be no arrays to tell the layout by.
+        static constexpr std::int32_t none = 0;
+        ottla_column raw = raw_;
+        if (rows_ == 0) {
+            raw = {};
+            raw.lengths = &none;
+        }
+        return raw;
+    }
 
 private:
     Column() = default;
