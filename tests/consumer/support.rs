@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use kafka_protocol::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
-use kafka_protocol::messages::{ApiKey, ProduceResponse, RequestHeader, ResponseHeader, TopicName};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader, TopicName, TransactionalId};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use ottla::broker::{Broker, BrokerOptions};
 use ottla::config::ConsumerConfig;
 use ottla::consumer::{Batch, Consumer, Event, Polled};
@@ -25,14 +25,11 @@ pub(crate) fn broker(nodes: usize) -> Broker {
 
 /// A consumer of `bootstrap` with these keys besides.
 pub(crate) fn consumer(bootstrap: &str, more: &[(&str, &str)]) -> Consumer {
-    let pairs = [
-        ("bootstrap.servers", bootstrap),
-        ("fetch.max.wait.ms", "50"),
-    ];
-    Consumer::new(
-        ConsumerConfig::from_pairs(pairs.into_iter().chain(more.iter().copied())).unwrap(),
-    )
-    .unwrap()
+    let short = [("fetch.max.wait.ms", "50")]
+        .into_iter()
+        .filter(|(key, _)| more.iter().all(|(given, _)| given != key));
+    let pairs = [("bootstrap.servers", bootstrap)].into_iter().chain(short);
+    Consumer::new(ConsumerConfig::from_pairs(pairs.chain(more.iter().copied())).unwrap()).unwrap()
 }
 
 /// One record to produce.
@@ -97,7 +94,27 @@ impl Raw {
     }
 
     fn produce_one(&mut self, topic: &str, partition: i32, records: &[u8]) -> i64 {
-        const VERSION: i16 = 8;
+        let end = Instant::now() + LIMIT;
+        loop {
+            match self.produce_as(None, topic, partition, records) {
+                (0, offset) => return offset,
+                // A new leader takes a moment until it knows that it is one.
+                (3 | 5 | 6, _) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(10))
+                }
+                (code, _) => panic!("producing to {topic}-{partition}: error {code}"),
+            }
+        }
+    }
+
+    /// Produces one batch, in a transaction if there is a transactional id: error code and base offset.
+    pub(crate) fn produce_as(
+        &mut self,
+        transactional_id: Option<&'static str>,
+        topic: &str,
+        partition: i32,
+        records: &[u8],
+    ) -> (i16, i64) {
         let data = PartitionProduceData::default()
             .with_index(partition)
             .with_records(Some(bytes::Bytes::copy_from_slice(records)));
@@ -105,16 +122,28 @@ impl Raw {
             .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
             .with_partition_data(vec![data]);
         let request = ProduceRequest::default()
+            .with_transactional_id(
+                transactional_id.map(|id| TransactionalId(StrBytes::from_static_str(id))),
+            )
             .with_acks(-1)
             .with_timeout_ms(10_000)
             .with_topic_data(vec![topic]);
+        let answer = self.call(8, &request);
+        let partition = &answer.responses[0].partition_responses[0];
+        (partition.error_code, partition.base_offset)
+    }
+
+    /// Any request and its answer.
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let header = RequestHeader::default()
-            .with_request_api_key(ApiKey::Produce as i16)
-            .with_request_api_version(VERSION)
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
             .with_client_id(Some(StrBytes::from_static_str("test")));
         let mut body = BytesMut::new();
-        header.encode(&mut body, 1).unwrap();
-        request.encode(&mut body, VERSION).unwrap();
+        header
+            .encode(&mut body, R::header_version(version))
+            .unwrap();
+        request.encode(&mut body, version).unwrap();
         self.0
             .write_all(&(body.len() as u32).to_be_bytes())
             .unwrap();
@@ -124,11 +153,8 @@ impl Raw {
         let mut answer = vec![0; u32::from_be_bytes(size) as usize];
         self.0.read_exact(&mut answer).unwrap();
         let mut answer = bytes::Bytes::from(answer);
-        ResponseHeader::decode(&mut answer, 0).unwrap();
-        let answer = ProduceResponse::decode(&mut answer, VERSION).unwrap();
-        let partition = &answer.responses[0].partition_responses[0];
-        assert_eq!(partition.error_code, 0);
-        partition.base_offset
+        ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
+        R::Response::decode(&mut answer, version).unwrap()
     }
 }
 
