@@ -83,7 +83,7 @@ impl IoThread {
                 })
             });
         }
-        slot.thread.get_or_try_init(|| IoThread::start())
+        slot.thread.get_or_try_init(IoThread::start)
     }
 
     fn start() -> Result<IoThread> {
