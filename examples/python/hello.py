@@ -6,10 +6,8 @@ import sys
 import ottla
 
 with contextlib.ExitStack() as stack:
-    if len(sys.argv) > 1:
-        servers = sys.argv[1]
-    else:
-        servers = stack.enter_context(ottla.testing.Broker()).bootstrap_servers
+    own = None if len(sys.argv) > 1 else stack.enter_context(ottla.testing.Broker())
+    servers = own.bootstrap_servers if own else sys.argv[1]
 
     with ottla.Admin(servers) as admin:
         admin.create_topic("hello-python")
