@@ -1,9 +1,10 @@
 //! Appending to partitions' open batches, within `buffer.memory`.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::completion::{Outcome, Tokens};
+use super::completion::Outcome;
 use super::partition::{OpenBatch, Partition, PartitionQueue};
 use super::send::{Wait, closed};
 use super::shared::{End, Shared};
@@ -18,6 +19,25 @@ enum Appended {
     Rows(usize),
     /// No row: a new batch needs this many bytes and there is no room.
     NoRoom(usize),
+}
+
+/// Bounds of a slice of a scattered call: it is let in at once, so they are what `buffer.memory` may be passed by.
+const SLICE_ROWS: usize = 16 * 1024;
+const SLICE_BYTES: usize = 1 << 20;
+
+/// Where a slice's rows go; kept by each thread from one call to the next.
+#[derive(Default)]
+struct Scratch {
+    /// The partition of each row.
+    chosen: Vec<u32>,
+    /// Rows grouped by partition.
+    rows: Vec<u32>,
+    /// Where each partition's rows end.
+    ends: Vec<u32>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 impl Shared {
@@ -66,7 +86,7 @@ impl Shared {
                 .inspect(|id| self.begin_batch_as(*id))
                 .unwrap_or_else(|| self.begin_batch()),
             builder: BatchBuilder::new(self.config.batch_size, capacity),
-            tokens: Tokens::default(),
+            tokens: self.spare_tokens.take(),
             created,
             due: created + self.config.linger,
             charged,
@@ -246,12 +266,25 @@ impl Shared {
         token: u64,
         wait: Wait,
     ) -> (usize, Result<()>) {
-        /// Bounds of a slice: it is let in at once, so they are what `buffer.memory` may be passed by.
-        const SLICE_ROWS: usize = 16 * 1024;
-        const SLICE_BYTES: usize = 1 << 20;
-        let mut chosen: Vec<u32> = Vec::with_capacity(SLICE_ROWS.min(records.rows() - begin));
-        let mut rows: Vec<u32> = Vec::new();
-        let mut ends: Vec<u32> = Vec::new();
+        let mut scratch = SCRATCH.take();
+        let result =
+            self.append_slices(&mut scratch, topic, partitions, records, begin, token, wait);
+        SCRATCH.set(scratch);
+        result
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn append_slices(
+        &self,
+        scratch: &mut Scratch,
+        topic: &Topic,
+        partitions: &[Arc<Partition>],
+        records: &Records<'_>,
+        begin: usize,
+        token: u64,
+        wait: Wait,
+    ) -> (usize, Result<()>) {
+        let Scratch { chosen, rows, ends } = scratch;
         let mut from = begin;
         while from < records.rows() {
             if self.memory.used() >= self.memory.limit() {
@@ -275,7 +308,7 @@ impl Shared {
                 to += 1;
             }
             let mut sum = 0;
-            for end in &mut ends {
+            for end in ends.iter_mut() {
                 let count = *end;
                 *end = sum;
                 sum += count;

@@ -1,7 +1,8 @@
 //! What became of records: runs of a call's records that went the same way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::shared::lock;
 use crate::error::Error;
 
 /// The end of a record, as far as it can be known.
@@ -147,6 +148,31 @@ impl Tokens {
                 at += run.count as usize;
             }
             f(run.token, run.first, run.count, own);
+        }
+    }
+}
+
+/// Memory of ended batches' tokens, for new ones. What it keeps is bounded, and small beside one batch.
+#[derive(Default)]
+pub(crate) struct SpareTokens(Mutex<Vec<Tokens>>);
+
+impl SpareTokens {
+    const MOST: usize = 16;
+    const MOST_BYTES: usize = 16 * 1024;
+
+    /// Empty tokens.
+    pub(crate) fn take(&self) -> Tokens {
+        lock(&self.0).pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, mut tokens: Tokens) {
+        if tokens.cost() <= Self::MOST_BYTES {
+            tokens.runs.clear();
+            tokens.indices.clear();
+            let mut spare = lock(&self.0);
+            if spare.len() < Self::MOST {
+                spare.push(tokens);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::buffer::BufferMemory;
-use super::completion::{Completion, Outcome};
+use super::completion::{Completion, Outcome, SpareTokens, Tokens};
 use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
 use super::topic::Topic;
 use crate::cluster::connect::ConnectCalls;
@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) waker: Waker,
     pub(crate) connect_calls: ConnectCalls,
     pub(crate) completions: Queue<Completion>,
+    pub(crate) spare_tokens: SpareTokens,
     pub(crate) silent: Mutex<Silent>,
     pub(crate) log: Arc<LogRing>,
     pub(crate) generation: u32,
@@ -102,6 +103,7 @@ impl Shared {
             waker,
             connect_calls: ConnectCalls::default(),
             completions: Queue::default(),
+            spare_tokens: SpareTokens::default(),
             silent: Mutex::new(Silent::default()),
             log,
             generation: crate::net::io_thread::generation(),
@@ -337,6 +339,7 @@ impl Shared {
             error,
         };
         self.complete_tokens(id, &tokens, charged, count, &end);
+        self.spare_tokens.give(tokens);
     }
 
     /// Ends records by their tokens.
@@ -394,8 +397,6 @@ impl Shared {
         self.end_batch(id);
     }
 }
-
-use super::completion::Tokens;
 
 /// How records ended.
 pub(crate) struct End<'a> {

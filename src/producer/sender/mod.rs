@@ -116,6 +116,8 @@ pub(crate) struct Sender {
     /// The flush mark that has been acted on.
     flushed_to: u64,
     finished: bool,
+    /// Empty lists to exchange for those that callers filled.
+    news: News,
 }
 
 impl Sender {
@@ -135,6 +137,7 @@ impl Sender {
             id_failures: 0,
             flushed_to: 0,
             finished: false,
+            news: News::default(),
         }
     }
 
@@ -148,16 +151,19 @@ impl Sender {
 
     /// Takes what callers left: new topics, partitions with something new. True if there was any.
     fn take_news(&mut self, core: &mut Core<Tag>, now: Instant) -> bool {
-        let News { topics, partitions } = std::mem::take(&mut *lock(&self.shared.news));
-        let any = !topics.is_empty() || !partitions.is_empty();
-        for topic in topics {
+        // The lists change places, so that neither side allocates new ones.
+        let mut news = std::mem::take(&mut self.news);
+        std::mem::swap(&mut news, &mut *lock(&self.shared.news));
+        let any = !news.topics.is_empty() || !news.partitions.is_empty();
+        for topic in news.topics.drain(..) {
             core.want_topic(&topic.name);
             self.unresolved.push(topic);
         }
-        for partition in partitions {
+        for partition in news.partitions.drain(..) {
             partition.listed.store(false, Ordering::Release);
             self.look_at(core, now, partition.slot);
         }
+        self.news = news;
         any
     }
 

@@ -1,0 +1,59 @@
+//! What the client promises to stay within: memory, threads, and that one slow broker leaves the others alone.
+//!
+//! Without the usual harness, as parts run in child processes of this program. `cargo bench --bench limits` measures
+//! the same at full length.
+
+// A test ends with the first thing that is not as it should be.
+#![allow(clippy::unwrap_used)]
+
+#[cfg(target_os = "linux")]
+mod figures;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod roles;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, role, rest @ ..] = &arguments[..]
+        && flag == "--role"
+    {
+        roles::run(role, rest);
+        return std::process::ExitCode::SUCCESS;
+    }
+    let list = arguments.iter().any(|a| a == "--list");
+    let wanted = |name: &str| {
+        let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
+        filters.peek().is_none() || filters.any(|filter| name.contains(&**filter))
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for (name, measure) in figures::ALL.iter().filter(|(name, _)| wanted(name)) {
+        if list {
+            println!("{name}: test");
+            continue;
+        }
+        // A panic in a measurement is its failure, and has said why.
+        let figures = std::panic::catch_unwind(|| measure(figures::Extent::Quick));
+        let good = figures.is_ok_and(|figures| {
+            for f in &figures {
+                let holds = if f.holds() { "holds " } else { "MISSED" };
+                println!(
+                    "{holds} {}: {:.1} {}, limit {:.1}",
+                    f.what, f.value, f.unit, f.limit
+                );
+            }
+            figures.iter().all(figures::Figure::holds)
+        });
+        println!("test {name} ... {}", if good { "ok" } else { "FAILED" });
+        *(if good { &mut passed } else { &mut failed }) += 1;
+    }
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored");
+    std::process::ExitCode::from(u8::from(failed > 0))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("not measured: figures of a process are read from Linux's /proc");
+}
