@@ -150,9 +150,9 @@ fn memory(extent: Extent) -> Vec<Figure> {
         Extent::Full => (500_000_000, 32 << 20, 64 << 20),
     };
     let broker = broker(1, 1_000_000_000);
-    broker.create_topic("waiting", 4, &[]).unwrap();
+    broker.create_topic("waiting", 64, &[]).unwrap();
     broker.create_topic("t", 1, &[]).unwrap();
-    fill(&broker, "waiting", 4, waiting / 4);
+    fill(&broker, "waiting", 64, waiting / 64);
     let servers = broker.bootstrap_servers();
     let mb = |bytes: i32| f64::from(bytes) * 1e-6;
     let peak = |figures: &[f64], who: &str, cap: i32| {

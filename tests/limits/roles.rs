@@ -77,14 +77,7 @@ pub(crate) fn send_columns(
 /// Polls a few records at a time while much more waits. Tells: memory before, at its peak, the most that was buffered.
 fn lagging_reader(servers: &str, topic: &str, cap: &str) {
     let bare = status("VmRSS");
-    // So much at once that only the cap limits what is fetched ahead.
-    let consumer = consumer(
-        servers,
-        &[
-            ("fetch.memory.bytes", cap),
-            ("max.partition.fetch.bytes", "16MiB"),
-        ],
-    );
+    let consumer = consumer(servers, &[("fetch.memory.bytes", cap)]);
     consumer.assign_topic(topic, Start::Earliest).unwrap();
     let mut buffered = 0;
     let end = Instant::now() + Duration::from_secs(3);
