@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::buffer::Need;
 use super::completion::Outcome;
 use super::partition::{OpenBatch, Partition, PartitionQueue};
 use super::send::{Wait, closed};
@@ -17,8 +18,8 @@ use crate::protocol::record::{BatchBuilder, Records};
 enum Appended {
     /// This many rows are in.
     Rows(usize),
-    /// No row: a new batch needs this many bytes and there is no room.
-    NoRoom(usize),
+    /// No row: a new batch needs this much and there is no room.
+    NoRoom(Need),
 }
 
 /// Bounds of a slice of a scattered call: it is let in at once, so they are what `buffer.memory` may be passed by.
@@ -43,13 +44,17 @@ thread_local! {
 impl Shared {
     /// Waits for room, or says why there is none.
     #[cold]
-    pub(super) fn wait_for_room(&self, bytes: usize, wait: Wait) -> Result<()> {
+    pub(super) fn wait_for_room(&self, need: Need, wait: Wait) -> Result<()> {
+        let backlog = need.backlog.clone();
         let full = |code, waited: &str| {
+            let own = backlog.as_ref().map_or_else(String::new, |own| {
+                format!(", {} of them by this partition's records", own.bytes())
+            });
             Error::new(
                 code,
                 format!(
                     "no room in the producer's buffer{waited}: {} of buffer.memory={} bytes are taken by records and \
-                     completions; wait longer, drain completions, raise buffer.memory, or check the broker's speed",
+                     completions{own}; wait longer, drain completions, raise buffer.memory, or check the broker's speed",
                     self.memory.used(),
                     self.memory.limit()
                 ),
@@ -59,7 +64,7 @@ impl Shared {
             self.memory.note_refused();
             return Err(full(ErrorCode::AGAIN, ""));
         };
-        if !self.memory.wait(bytes, deadline) {
+        if !self.memory.wait(need, deadline) {
             self.check_open()?;
             return Err(full(ErrorCode::BUFFER_FULL, " came free in time"));
         }
@@ -95,8 +100,10 @@ impl Shared {
 
     /// Appends to the open batch, opening one if need be. `paid` bytes have been charged for a new one already.
     #[inline]
+    #[allow(clippy::too_many_arguments)]
     fn append_once<S: Source>(
         &self,
+        partition: &Partition,
         queue: &mut PartitionQueue,
         source: S,
         token: u64,
@@ -111,8 +118,14 @@ impl Shared {
                     return Err(closed());
                 }
                 let capacity = self.first_capacity(queue.last_size, source.next_size());
-                if *paid < capacity && !self.memory.try_charge(capacity - *paid) {
-                    return Ok(Appended::NoRoom(capacity - *paid));
+                if *paid < capacity {
+                    let need = Need {
+                        bytes: capacity - *paid,
+                        backlog: Some(partition.backlog.clone()),
+                    };
+                    if !self.memory.try_charge(&need) {
+                        return Ok(Appended::NoRoom(need));
+                    }
                 }
                 *paid = (*paid).max(capacity);
                 let open =
@@ -160,22 +173,38 @@ impl Shared {
     ) -> (usize, Result<()>) {
         let mut taken = 0;
         let mut paid = 0;
+        let mut moved = false;
         loop {
             let partition = &partitions[index];
             let mut opened = None;
             let mut queue = partition.lock();
-            let appended =
-                match self.append_once(&mut queue, source, token, &mut paid, &mut opened, None) {
-                    Ok(appended) => appended,
-                    Err(e) => {
-                        self.release(paid);
-                        return (taken, Err(e));
-                    }
-                };
+            let appended = match self.append_once(
+                partition,
+                &mut queue,
+                source,
+                token,
+                &mut paid,
+                &mut opened,
+                None,
+            ) {
+                Ok(appended) => appended,
+                Err(e) => {
+                    self.release(paid);
+                    return (taken, Err(e));
+                }
+            };
             match appended {
-                Appended::NoRoom(bytes) => {
+                Appended::NoRoom(need) => {
                     drop(queue);
-                    if let Err(e) = self.wait_for_room(bytes, wait) {
+                    if sticky && !moved {
+                        // The broker of another partition may keep up better.
+                        moved = true;
+                        self.move_sticky(topic, partitions, index);
+                        index = topic.sticky(partitions.len());
+                        continue;
+                    }
+                    let bytes = need.bytes;
+                    if let Err(e) = self.wait_for_room(need, wait) {
                         self.release(paid);
                         return (taken, Err(e));
                     }
@@ -193,7 +222,7 @@ impl Shared {
                     let full_one = if full { queue.close_open() } else { None };
                     if sticky && queue.sticky_bytes >= self.config.batch_size {
                         queue.sticky_bytes = 0;
-                        topic.move_sticky(index, partitions.len());
+                        self.move_sticky(topic, partitions, index);
                     }
                     drop(queue);
                     self.hand_over(partition, full_one, opened);
@@ -208,6 +237,21 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Leaves the partition that keyless records stuck to so far.
+    fn move_sticky(&self, topic: &Topic, partitions: &[Arc<Partition>], from: usize) {
+        /// Partitions looked at: enough that all of them being slow is rare.
+        const LOOKS: usize = 4;
+        let looks = if self.config.partitioner_adaptive {
+            LOOKS.min(partitions.len())
+        } else {
+            1
+        };
+        let to = (0..looks)
+            .map(|_| topic.random(partitions.len()))
+            .min_by_key(|p| partitions[*p].backlog.bytes());
+        topic.move_sticky(from, to.unwrap_or(from), partitions.len());
     }
 
     /// After an append, without the lock: a full batch is sealed, and the I/O thread told of it or of a new open one.
@@ -238,7 +282,10 @@ impl Shared {
     pub(super) fn seal_into(&self, partition: &Partition, open: OpenBatch) {
         let id = open.id;
         match self.seal(open) {
-            Ok(batch) => partition.lock().fill_place(id, Some(batch)),
+            Ok(batch) => {
+                self.memory.add_backlog(&partition.backlog, batch.charged);
+                partition.lock().fill_place(id, Some(batch));
+            }
             Err((error, rest)) => {
                 partition.lock().fill_place(id, None);
                 let mut count = 0;
@@ -288,7 +335,7 @@ impl Shared {
         let mut from = begin;
         while from < records.rows() {
             if self.memory.used() >= self.memory.limit() {
-                if let Err(e) = self.wait_for_room(1, wait) {
+                if let Err(e) = self.wait_for_room(Need::any(1), wait) {
                     return (from - begin, Err(e));
                 }
                 self.release(1);
@@ -370,6 +417,7 @@ impl Shared {
                 self.memory.force_charge(paid);
             }
             let n = match self.append_once(
+                partition,
                 &mut queue,
                 source,
                 token,
@@ -384,7 +432,7 @@ impl Shared {
             let full_one = if done { None } else { queue.close_open() };
             if full_one.is_some() && queue.sticky_bytes >= self.config.batch_size {
                 queue.sticky_bytes = 0;
-                topic.move_sticky(index, partitions.len());
+                self.move_sticky(topic, partitions, index);
             }
             drop(queue);
             self.hand_over(partition, full_one, opened);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::buffer::Backlog;
 use super::completion::Tokens;
 use crate::error::Error;
 use crate::protocol::record::{BatchBuilder, SealedBatch};
@@ -71,6 +72,8 @@ pub(crate) struct Partition {
     /// Its number among all partitions of the producer.
     pub(crate) slot: usize,
     queue: Mutex<PartitionQueue>,
+    /// What the producer holds for it and its broker has not taken yet.
+    pub(crate) backlog: Arc<Backlog>,
     /// It is in the list of partitions that the I/O thread shall look at.
     pub(crate) listed: AtomicBool,
 }
@@ -82,6 +85,7 @@ impl Partition {
             index,
             slot,
             queue: Mutex::new(PartitionQueue::default()),
+            backlog: Arc::default(),
             listed: AtomicBool::new(false),
         }
     }

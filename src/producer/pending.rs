@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::buffer::Need;
 use super::completion::{Outcome, Tokens};
 use super::partition::{OpenBatch, Partition};
 use super::send::{Wait, closed, valid_partition};
@@ -53,9 +54,10 @@ impl Shared {
                 .is_some_and(|b| b.partition == wish && !b.full);
             if !fits {
                 let capacity = self.first_capacity(0, source.next_size());
-                if paid < capacity && !self.memory.try_charge(capacity - paid) {
+                let need = Need::any(capacity.saturating_sub(paid));
+                if need.bytes > 0 && !self.memory.try_charge(&need) {
                     drop(pending);
-                    match self.wait_for_room(capacity - paid, wait) {
+                    match self.wait_for_room(need, wait) {
                         Ok(()) => paid = capacity,
                         Err(e) => break PendingEnd::Taken(taken, Err(e)),
                     }

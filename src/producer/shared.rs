@@ -310,7 +310,7 @@ impl Shared {
     #[allow(clippy::boxed_local)]
     pub(crate) fn complete(
         &self,
-        partition: (&Arc<str>, i32),
+        partition: &Partition,
         batch: Box<Batch>,
         outcome: Outcome,
         base_offset: i64,
@@ -331,8 +331,9 @@ impl Shared {
             ..
         } = *batch;
         drop(sealed);
+        self.memory.sub_backlog(&partition.backlog, charged);
         let end = End {
-            partition,
+            partition: (&partition.topic, partition.index),
             outcome,
             base_offset,
             timestamp,

@@ -89,14 +89,13 @@ impl Topic {
         self.sticky.load(Ordering::Relaxed) as usize % n
     }
 
-    /// Leaves a partition that has had its share for a random one; whoever comes first decides.
-    pub(crate) fn move_sticky(&self, from: usize, n: usize) {
+    /// Leaves a partition that has had its share for another; whoever comes first decides.
+    pub(crate) fn move_sticky(&self, from: usize, to: usize, n: usize) {
         let now = self.sticky.load(Ordering::Relaxed);
         if now as usize % n == from {
-            let to = self.random(n) as u32;
-            let _ = self
-                .sticky
-                .compare_exchange(now, to, Ordering::Relaxed, Ordering::Relaxed);
+            let _ =
+                self.sticky
+                    .compare_exchange(now, to as u32, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

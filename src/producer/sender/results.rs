@@ -61,14 +61,8 @@ impl Sender {
         } else {
             outcome
         };
-        self.shared.complete(
-            (&part.partition.topic, part.partition.index),
-            batch,
-            outcome,
-            -1,
-            -1,
-            Some(error),
-        );
+        self.shared
+            .complete(&part.partition, batch, outcome, -1, -1, Some(error));
     }
 
     /// Puts a batch back in line, in its old place.
@@ -222,14 +216,13 @@ impl Sender {
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 part.not_before = None;
                 part.acknowledged = self.identity.current();
-                let key = (&part.partition.topic, part.partition.index);
                 let offset = if code == ErrorCode::NONE {
                     result.base_offset
                 } else {
                     -1
                 };
                 self.shared.complete(
-                    key,
+                    &part.partition,
                     batch,
                     Outcome::Written,
                     offset,
@@ -332,6 +325,10 @@ impl Sender {
                 self.shared.begin_batch_as(batch.id);
                 let charged = second.body().capacity() + tail.cost();
                 self.shared.memory.force_charge(charged);
+                if let Some(part) = self.parts.get(slot) {
+                    let backlog = &part.partition.backlog;
+                    self.shared.memory.add_backlog(backlog, charged);
+                }
                 // Its sequence range covers both halves: each keeps its part of it.
                 let sequence = batch.sequence.map(|s| advance(s, first.count()));
                 let other = Box::new(Batch {

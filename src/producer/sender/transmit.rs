@@ -292,14 +292,7 @@ impl Sender {
                 let Some(part) = self.parts.get(slot) else {
                     continue;
                 };
-                shared.complete(
-                    (&part.partition.topic, part.partition.index),
-                    batch,
-                    Outcome::Written,
-                    -1,
-                    -1,
-                    None,
-                );
+                shared.complete(&part.partition, batch, Outcome::Written, -1, -1, None);
             }
         }
     }
