@@ -3,3 +3,5 @@
 mod pool;
 
 pub use pool::{Budget, PoolBuf, SharedBuf, pool_stats};
+#[cfg(unix)]
+pub(crate) use pool::{PoolLocks, hold_pool};

@@ -95,6 +95,18 @@ impl Pool {
     }
 }
 
+/// All locks of the pool, while a process forks.
+#[cfg(unix)]
+pub(crate) struct PoolLocks(
+    #[expect(dead_code, reason = "held, not looked at")] Vec<MutexGuard<'static, Vec<Box<[u8]>>>>,
+);
+
+/// Waits until no thread is inside the pool, and keeps all out.
+#[cfg(unix)]
+pub(crate) fn hold_pool() -> PoolLocks {
+    PoolLocks(POOL.free.iter().map(lock).collect())
+}
+
 /// Bytes the pool holds: (in living buffers, idle in free lists).
 pub fn pool_stats() -> (usize, usize) {
     (

@@ -3,8 +3,6 @@
 //! After a fork the child has no such thread. Each fork generation has a slot of its own, found without a lock,
 //! so that a child may start afresh though its parent held whatever lock at the time.
 
-#[cfg(unix)]
-use std::sync::Once;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,20 +51,54 @@ pub(crate) fn check_generation(born: u32) -> Result<()> {
 }
 
 #[cfg(unix)]
-extern "C" fn in_child() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+mod fork {
+    //! What happens at a fork. The child has only the forking thread, so a lock held by any other would be held in it
+    //! for ever: the process-wide ones are all taken before the fork and given back after it on both sides. The
+    //! locks of single clients need no care, since the child can't use those.
+
+    use std::cell::RefCell;
+    use std::sync::Once;
+    use std::sync::atomic::Ordering;
+
+    use crate::memory::{PoolLocks, hold_pool};
+    use crate::protocol::record::{ColumnsLock, hold_columns};
+
+    thread_local! {
+        static HELD: RefCell<Option<(PoolLocks, ColumnsLock)>> = const { RefCell::new(None) };
+    }
+
+    fn hold(locks: Option<(PoolLocks, ColumnsLock)>) {
+        // A thread that forks in its very last moments has no such storage any more; it goes without.
+        let _ = HELD.try_with(|held| held.replace(locks));
+    }
+
+    extern "C" fn before() {
+        hold(Some((hold_pool(), hold_columns())));
+    }
+
+    extern "C" fn in_parent() {
+        hold(None);
+    }
+
+    extern "C" fn in_child() {
+        super::GENERATION.fetch_add(1, Ordering::Relaxed);
+        hold(None);
+    }
+
+    pub(super) fn watch() {
+        static WATCH: Once = Once::new();
+        // SAFETY: the handlers stay loaded, as the library is never unmapped; they only take and release locks, each of
+        // which is held elsewhere for moments only, and add to an atomic.
+        WATCH.call_once(|| unsafe {
+            libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
+        });
+    }
 }
 
 /// From now on, forks of this process count. Needed before the first handle is made.
 pub(crate) fn watch_forks() {
     #[cfg(unix)]
-    {
-        static WATCH: Once = Once::new();
-        // SAFETY: `in_child` only adds to an atomic, which is allowed in a forked child.
-        WATCH.call_once(|| unsafe {
-            libc::pthread_atfork(None, None, Some(in_child));
-        });
-    }
+    fork::watch();
 }
 
 impl IoThread {

@@ -2,6 +2,7 @@
    Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
+#include <pthread.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +28,81 @@ static void send_and_read(ground g, const char *topic, const char *value, size_t
     SAME(seen, rows);
     OK(ottla_consumer_close(consumer, LIMIT_MS, &error));
     ottla_consumer_free(consumer);
+}
+
+static volatile int stop = 0;
+
+typedef struct {
+    ottla_producer *producer;
+    ottla_consumer *consumer;
+    const char *topic;
+} traffic;
+
+/* Keeps this thread and the I/O thread busy, in whatever lock a fork may find them. */
+static void *keep_busy(void *argument) {
+    traffic *t = (traffic *)argument;
+    ottla_error *error = NULL;
+    while (!stop) {
+        for (int i = 0; i < 20; i++) {
+            OK(ottla_producer_send(t->producer, t->topic, -1, bytes("k"), bytes("v"), NULL, 0, -1, 0, -1, &error));
+        }
+        ottla_batch *batch = NULL;
+        ottla_event *event = NULL;
+        OK(ottla_consumer_poll(t->consumer, 0, 0, &batch, &event, &error));
+        ottla_batch_free(batch);
+        ottla_event_free(event);
+    }
+    return NULL;
+}
+
+static void wait_for(pid_t pid) {
+    int status = 0;
+    SAME(waitpid(pid, &status, 0), pid);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "the child ended with status %d\n", status);
+        exit(1);
+    }
+}
+
+/* What belongs to the parent stays allocated in its child on purpose; a memory checker would call it leaked at exit. */
+static void end_child(void) {
+    execl("/bin/true", "true", (char *)NULL);
+    _exit(1);
+}
+
+/* Forks at any moment: no child finds a lock that nobody will ever release. */
+static void amid_traffic(ground g) {
+    ottla_error *error = NULL;
+    const char *topic = new_topic(g, 1), *children = new_topic(g, 1);
+    static const char *const quick[] = {"linger.ms", "0", "batch.size", "200", NULL};
+    traffic t = {producer_of(g, quick), consumer_of(g, NULL), topic};
+    OK(ottla_consumer_assign_topic(t.consumer, topic, OTTLA_START_EARLIEST, 0, &error));
+    pthread_t thread;
+    SAME(pthread_create(&thread, NULL, keep_busy, &t), 0);
+    enum { FORKS = 20 };
+    for (int i = 0; i < FORKS; i++) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            alarm(100);
+            ottla_producer *producer = producer_of(g, NULL);
+            OK(ottla_producer_send(producer, children, 0, bytes(NULL), bytes("v"), NULL, 0, -1, 0, -1, &error));
+            OK(ottla_producer_close(producer, LIMIT_MS, &error));
+            ottla_producer_free(producer);
+            end_child();
+        }
+        wait_for(pid);
+    }
+    stop = 1;
+    SAME(pthread_join(thread, NULL), 0);
+    ottla_topic_partition partition = {children, 0};
+    int64_t end = 0;
+    OK(ottla_consumer_end_offsets(t.consumer, &partition, 1, LIMIT_MS, &end, &error));
+    SAME(end, FORKS);
+    OK(ottla_producer_close(t.producer, LIMIT_MS, &error));
+    OK(ottla_consumer_close(t.consumer, LIMIT_MS, &error));
+    ottla_producer_free(t.producer);
+    ottla_consumer_free(t.consumer);
 }
 
 static void child(ground g, const char *topic, ottla_producer *producer, ottla_consumer *consumer, ottla_admin *admin) {
@@ -80,16 +156,9 @@ int main(void) {
     if (pid == 0) {
         alarm(100);
         child(g, topic, producer, consumer, admin);
-        /* What belongs to the parent stays allocated here on purpose; a memory checker would call it leaked at exit. */
-        execl("/bin/true", "true", (char *)NULL);
-        _exit(1);
+        end_child();
     }
-    int status = 0;
-    SAME(waitpid(pid, &status, 0), pid);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        fprintf(stderr, "the child ended with status %d\n", status);
-        return 1;
-    }
+    wait_for(pid);
     /* The parent's clients are as they were. */
     OK(ottla_producer_send(producer, topic, 0, bytes(NULL), bytes("again"), NULL, 0, -1, 0, -1, &error));
     OK(ottla_producer_flush(producer, LIMIT_MS, &error));
@@ -98,6 +167,7 @@ int main(void) {
     ottla_consumer_free(consumer);
     ottla_admin_free(admin);
     send_and_read(g, topic, "last", 4);
+    amid_traffic(g);
     ground_end(g);
     return 0;
 }

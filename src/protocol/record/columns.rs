@@ -171,6 +171,18 @@ fn free() -> MutexGuard<'static, Free> {
     FREE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The lock of the free sets, while a process forks.
+#[cfg(unix)]
+pub(crate) struct ColumnsLock(
+    #[expect(dead_code, reason = "held, not looked at")] MutexGuard<'static, Free>,
+);
+
+/// Waits until no thread is at the free sets, and keeps all out.
+#[cfg(unix)]
+pub(crate) fn hold_columns() -> ColumnsLock {
+    ColumnsLock(free())
+}
+
 /// A [`ColumnSet`] from a bounded list of free ones, given back when dropped, from whichever thread.
 #[derive(Debug, Default)]
 pub struct Columns(ColumnSet);

@@ -21,6 +21,8 @@ mod source;
 
 pub use builder::{BatchBuilder, MAX_RECORDS_LEN};
 pub use columns::{ColumnSet, Columns, HeaderIter};
+#[cfg(unix)]
+pub(crate) use columns::{ColumnsLock, hold_columns};
 pub use control::ControlType;
 pub use cursor::RecordCursor;
 pub use header::{
