@@ -656,6 +656,32 @@ fn what_was_sent_without_an_answer_is_possibly_written() {
 }
 
 #[test]
+fn a_delivery_time_that_ends_while_a_request_is_unanswered() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    let settings = [
+        ("linger.ms", "0"),
+        ("request.timeout.ms", "300"),
+        ("delivery.timeout.ms", "500"),
+    ];
+    let p = producer(&broker, &settings);
+    let rule = FaultRule::new(Fault::SwallowReply { close: false })
+        .api(api_key::PRODUCE)
+        .forever();
+    broker.add_fault(rule).unwrap();
+    send_column(&p, "t", None, 2, 3);
+    let done = ends(&p, 2);
+    assert_eq!(done[0].outcome, Outcome::PossiblyWritten);
+    let error = done[0].error.as_ref().unwrap();
+    assert_eq!(error.code(), ErrorCode::TIMED_OUT, "{error}");
+    // The I/O thread is there for others.
+    broker.clear_faults().unwrap();
+    send_column(&p, "t", None, 1, 4);
+    assert_eq!(ends(&p, 1)[0].outcome, Outcome::Written);
+    p.close(LIMIT).unwrap();
+}
+
+#[test]
 fn flush_tells_the_first_silent_failure_once() {
     let broker = broker(1);
     broker.create_topic("t", 1, &[]).unwrap();

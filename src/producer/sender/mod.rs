@@ -62,9 +62,11 @@ struct Part {
 }
 
 impl Part {
-    /// When the oldest batch that was taken up to be sent was begun.
-    fn oldest(&self) -> Option<Instant> {
+    /// When the oldest batch that was taken up to be sent was begun. One on its way whose delivery time is over doesn't
+    /// count: it is given up when its request ends, not at a time that a timer could be set for.
+    fn oldest(&self, now: Instant, limit: Duration) -> Option<Instant> {
         let sent = self.inflight.front().map(|s| s.batch.created);
+        let sent = sent.filter(|created| *created + limit > now);
         let again = self.again.front().map(|b| b.created);
         [sent, again].into_iter().flatten().min()
     }
@@ -175,7 +177,8 @@ impl Sender {
         };
         let queue = part.partition.lock();
         let mut ready = !queue.sealed.is_empty() || !part.again.is_empty();
-        let mut oldest = part.oldest();
+        let limit = self.shared.config.delivery_timeout;
+        let mut oldest = part.oldest(now, limit);
         if let Some(open) = &queue.open {
             if queue.open_is_due(now, flush_to) {
                 ready = true;
@@ -186,7 +189,7 @@ impl Sender {
         }
         drop(queue);
         if part.expiry.is_none() && (ready || oldest.is_some()) {
-            let expiry = oldest.unwrap_or(now) + self.shared.config.delivery_timeout;
+            let expiry = oldest.unwrap_or(now) + limit;
             part.expiry = Some(expiry);
             self.timers.push(Reverse((expiry, slot)));
         }
