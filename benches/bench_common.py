@@ -29,6 +29,7 @@ def parse(*leading: str) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keyed", action="store_true")
     parser.add_argument("--single", action="store_true")
+    parser.add_argument("--values", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     return parser.parse_args()
 

@@ -76,6 +76,7 @@ CONFLUENT_LARGE = Client("confluent-kafka", "Python", "confluent", LARGE_QUEUES,
 OTTLA_PY_MANY = Client("ottla", "Python", "ottla_py", mode="send_many")
 OTTLA_PY_SEND = Client("ottla", "Python", "ottla_py", ("--single",), 4, mode="send")
 OTTLA_PY_COLUMNS = Client("ottla", "Python", "ottla_py", mode="columns")
+OTTLA_PY_VALUES = Client("ottla", "Python", "ottla_py", ("--values",), mode="lists of bytes")
 OTTLA_PY_ITERATE = Client("ottla", "Python", "ottla_py", ("--single",), mode="iterate")
 KAFKA_PYTHON = Client("kafka-python", "Python", "kafka-python", scale=30)
 AIOKAFKA = Client("aiokafka", "Python", "aiokafka", scale=6)
@@ -114,7 +115,15 @@ CASES = [
         "consume",
         100,
         2_000_000,
-        (CONFLUENT_DEFAULT, CONFLUENT_LARGE, OTTLA_PY_COLUMNS, OTTLA_PY_ITERATE, KAFKA_PYTHON, AIOKAFKA),
+        (
+            CONFLUENT_DEFAULT,
+            CONFLUENT_LARGE,
+            OTTLA_PY_COLUMNS,
+            OTTLA_PY_VALUES,
+            OTTLA_PY_ITERATE,
+            KAFKA_PYTHON,
+            AIOKAFKA,
+        ),
     ),
     Case("produce-8p", "produce", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
     Case("consume-8p", "consume", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),

@@ -25,7 +25,7 @@ BENCHES = ROOT / "benches"
 PEERS = BENCHES / "peers"
 RELEASE = TARGET / "release"
 
-REQUIREMENTS = ["confluent-kafka>=2.16.1", "kafka-python>=3.0", "aiokafka>=0.14"]
+REQUIREMENTS = ["confluent-kafka>=2.16.1", "kafka-python>=3.0", "aiokafka>=0.14", "numpy"]
 PAYLOAD_BYTES = 1 << 20
 WORDS = [
     "the",

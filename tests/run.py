@@ -6,7 +6,7 @@
 `--quick` needs no Java and takes under two minutes; `--long` sets OTTLA_TEST_LONG=1, which makes the
 property, fault and soak tests run their long versions. Naming phases runs only those.
 
-Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, tests/python,
+Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, bindings/python/tests,
 examples/run.sh, tests/install/run.sh,
 benches/run.py. The Kafka phases run again, against a real Kafka, whatever in there
 mentions OTTLA_TEST_BOOTSTRAP; without that variable the same tests use the embedded broker.
@@ -155,9 +155,9 @@ def lint(phase: Phase) -> None:
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
-    kafka = {"MYPYPATH": str(ROOT / "tests" / "kafka")}
+    ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
     for directory in ("tests", "tests/kafka", "tests/golden", "benches"):
-        phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=kafka)
+        phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=ours)
     bindings = ROOT / "bindings" / "python"
     if (bindings / "pyproject.toml").exists():
         phase.run(*mypy, "src", cwd=bindings)
@@ -246,9 +246,12 @@ def cpp(phase: Phase) -> None:
 
 def python(phase: Phase) -> None:
     """The wheel, installed into the venv, and pytest."""
-    if phase.sources("tests/python", "test_*.py"):
-        phase.run(PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", "./bindings/python")
-        phase.run(PYTHON, "-m", "pytest", "tests/python")
+    if phase.sources("bindings/python/tests", "test_*.py"):
+        library = {"OTTLA_LIBRARY": str(TARGET / "release" / "libottla.so")}
+        phase.run(
+            PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", "./bindings/python", env=library
+        )
+        phase.run(PYTHON, "-m", "pytest", "bindings/python/tests")
 
 
 def foreign(phase: Phase) -> None:
@@ -306,8 +309,8 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
         commands += [[TARGET / "test" / "c" / p.stem] for p in sources]
         if phase.sources("tests/cpp", "CMakeLists.txt"):
             commands.append(["ctest", "--test-dir", TARGET / "test" / "cpp", "--output-on-failure", "--no-tests=error"])
-        if phase.sources("tests/python", "test_*.py"):
-            commands.append([PYTHON, "-m", "pytest", "tests/python"])
+        if phase.sources("bindings/python/tests", "test_*.py"):
+            commands.append([PYTHON, "-m", "pytest", "bindings/python/tests"])
         for command in commands:
             phase.run(*beside, *command)
         if not commands:

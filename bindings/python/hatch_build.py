@@ -1,0 +1,45 @@
+"""Build hook: the native library goes into the wheel as ottla/_native, and the wheel is for this platform.
+
+OTTLA_LIBRARY names a library that is built already. Otherwise Cargo builds it from the repository this package lies
+in, which costs nothing where it is fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+NAME = {"darwin": "libottla.dylib", "win32": "ottla.dll"}.get(sys.platform, "libottla.so")
+
+
+class NativeLibrary(BuildHookInterface):  # type: ignore[misc]
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        library = self.library()
+        if version != "editable":
+            build_data["force_include"][str(library)] = f"ottla/_native/{NAME}"
+
+    def library(self) -> Path:
+        told = os.environ.get("OTTLA_LIBRARY")
+        if told:
+            return Path(told)
+        source = Path(self.root).resolve().parents[1]
+        target = Path(os.environ.get("CARGO_TARGET_DIR") or source / "target")
+        library = target / "release" / NAME
+        if not (source / "Cargo.toml").exists():
+            raise RuntimeError("the Rust sources are not there; install from a checkout, or set OTTLA_LIBRARY")
+        if shutil.which("cargo"):
+            command = ["cargo", "rustc", "--quiet", "--lib", "--release", "--crate-type", "cdylib"]
+            subprocess.run(command, cwd=source, check=True)
+        if not library.exists():
+            raise RuntimeError(f"{library} is not there, and Cargo, which builds it, isn't either: https://rustup.rs")
+        return library

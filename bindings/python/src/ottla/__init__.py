@@ -1,0 +1,96 @@
+"""Ottla: a Kafka client that keeps record batches whole.
+
+    import ottla
+
+    with ottla.Producer("localhost:9092") as producer:
+        producer.send_many("numbers", [b"one", b"two", b"three"])
+
+    with ottla.Consumer("localhost:9092") as consumer:
+        consumer.assign_topic("numbers", start="earliest")
+        for record in consumer.records(timeout=5):
+            print(record.offset, record.value)
+
+Times out are seconds; None waits without limit. Everything raised is an `ottla.OttlaError`, or a TypeError or
+ValueError for an argument that can't be. `ottla.testing.Broker()` is a Kafka broker for first steps and for tests.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from ._library import lib as _lib
+from .batch import Batch, Column, Record, Segment
+from .config import ConfigValue
+from .consumer import Consumer, TopicPartition
+from .delivery import Deliveries, Delivery
+from .errors import *  # noqa: F403
+from .events import Event
+from .producer import Producer, ProducerCounts
+
+if TYPE_CHECKING:
+    from . import testing
+    from .admin import (
+        Admin,
+        ClusterBroker,
+        ClusterDescription,
+        NewTopic,
+        PartitionDescription,
+        TopicDescription,
+        TopicListing,
+        TopicResult,
+    )
+
+__version__: str = _lib.version().decode()
+
+__all__ = [
+    "Admin",
+    "Batch",
+    "ClusterBroker",
+    "ClusterDescription",
+    "Column",
+    "ConfigValue",
+    "Consumer",
+    "Deliveries",
+    "Delivery",
+    "Event",
+    "NewTopic",
+    "PartitionDescription",
+    "Producer",
+    "ProducerCounts",
+    "Record",
+    "Segment",
+    "TopicDescription",
+    "TopicListing",
+    "TopicPartition",
+    "TopicResult",
+    "__version__",
+    "errors",
+    "testing",
+    *errors.__all__,
+]
+
+_OF_ADMIN = {
+    "Admin",
+    "ClusterBroker",
+    "ClusterDescription",
+    "NewTopic",
+    "PartitionDescription",
+    "TopicDescription",
+    "TopicListing",
+    "TopicResult",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What most programs don't need is imported when it is first used."""
+    if name == "testing":
+        return importlib.import_module(".testing", __name__)
+    if name in _OF_ADMIN:
+        return getattr(importlib.import_module(".admin", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,531 @@
+"""Consuming: reading assigned partitions."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, islice
+from types import TracebackType
+from typing import Any, NamedTuple, Union
+
+from . import _arguments, _bindings, errors
+from . import config as _config
+from ._client import Client, Deadline, Timeout, as_ms
+from ._library import lib
+from .batch import Batch, Record, Segment
+from .config import ConfigValue
+from .events import Event
+
+Start = Union[int, str, datetime, None]
+"""Where to start: an offset, `"earliest"`, `"latest"`, a datetime (the first record at or after it), or None for what
+`auto.offset.reset` says."""
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic, and, where it is assigned, where to start reading it.
+
+    >>> consumer.assign([ottla.TopicPartition("numbers", 0, "earliest")])
+    """
+
+    topic: str
+    partition: int
+    start: Start = None
+
+
+Partitions = Iterable[Union[TopicPartition, "tuple[str, int]", "tuple[str, int, Start]"]]
+
+
+class _Run:
+    """Records of a segment on their way to an iteration by message."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.topic = segment.topic
+        self.partition = segment.partition
+        self._segment = segment
+        self._values = segment.values()
+        self._rest = iter(self._values)
+        self.records = segment._records(self._rest)  # type: ignore[arg-type]
+
+    def drop(self) -> None:
+        """Ends the iteration over it."""
+        self._values.clear()
+
+    def left(self) -> int:
+        return operator.length_hint(self._rest)
+
+    def next_offset(self) -> int:
+        """The offset of the first record that was not handed out."""
+        rows = self._segment.rows
+        return int(self._segment.offsets[min(rows - self.left(), rows - 1)])
+
+    def position(self) -> int:
+        """The offset of the record handed out last, which is being worked on; of the first if none was."""
+        return int(self._segment.offsets[max(self._segment.rows - self.left() - 1, 0)])
+
+    def end(self) -> int:
+        return int(self._segment.offsets[-1]) + 1
+
+
+class Consumer(Client):
+    """Reads partitions of topics. Records are fetched in the background as soon as partitions are assigned.
+
+    >>> with ottla.Consumer("localhost:9092") as consumer:
+    ...     consumer.assign_topic("numbers", start="earliest")
+    ...     for record in consumer:
+    ...         print(record.offset, record.value)
+
+    Message by message is for convenience; `batches()` with its columns is for speed. Keyword arguments are Kafka's
+    configuration keys with underscores; `config` takes them in Kafka's spelling. One thread reads; everything else
+    may be called from any thread.
+
+    What happens besides (a lost position, a topic that can't be found) is appended to `events`, the last 1,000 of
+    them, and given to `on_event`, if there is one, from inside the reading call. Without `on_event`, what stops a
+    partition or can't find a topic is raised.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        config: Mapping[str, ConfigValue] | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        **keys: ConfigValue,
+    ) -> None:
+        pairs = _config.merge(bootstrap_servers, config, keys)
+        handle, error = ctypes.c_void_p(), ctypes.c_void_p()
+        with _config.native(pairs) as native:
+            status = lib.consumer_new(native, ctypes.byref(handle), ctypes.byref(error))
+        if status:
+            raise errors.owned(status, error)
+        super().__init__(handle.value or 0, lib.consumer_free, lib.consumer_logs)
+        self.on_event = on_event
+        self.events: deque[Event] = deque(maxlen=1000)
+        """What happened, oldest first."""
+        self._topics: dict[bytes, str] = {}
+        self._runs: deque[_Run] = deque()
+        self._read: dict[tuple[str, int], int] = {}
+        self._closed = False
+
+    def connect(self, timeout: Timeout = 30) -> Consumer:
+        """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
+
+        >>> consumer = ottla.Consumer("localhost:9092").connect(timeout=5)
+
+        Raises `ConnectError`, `DnsError`, `TlsError`, `AuthenticationError`, `ProtocolError` or `OttlaTimeout`, which
+        names each broker tried, the stage that failed, and why.
+        """
+        self._wait(lib.consumer_connect, as_ms(timeout))
+        return self
+
+    def assign(self, partitions: Partitions) -> None:
+        """Reads these partitions, and no others. One that was read already goes on where it is.
+
+        >>> consumer.assign([("numbers", 0), ottla.TopicPartition("numbers", 1, "earliest"), ("numbers", 2, 1000)])
+        """
+        wanted = [_partition(p) for p in partitions]
+        native = (_bindings.ottla_assignment * len(wanted))()
+        for entry, (topic, partition, start) in zip(native, wanted):
+            entry.topic, entry.partition = _arguments.text("topic", topic), partition
+            entry.start, entry.value = _start(start)
+        self._call(lib.consumer_assign, native, len(wanted))
+        kept = {(topic, partition) for topic, partition, _ in wanted}
+        for run in self._runs:
+            if (run.topic, run.partition) not in kept:
+                run.drop()
+
+    def assign_topic(self, topic: str, start: Start = None) -> None:
+        """Reads all partitions of a topic as well, also those it gets later.
+
+        >>> consumer.assign_topic("numbers", start="earliest")
+        >>> consumer.assign_topic("numbers", start=datetime(2026, 1, 1))
+        """
+        kind, value = _start(start)
+        self._call(lib.consumer_assign_topic, _arguments.text("topic", topic), kind, value)
+
+    def unassign(self) -> None:
+        """Reads nothing any more.
+
+        >>> consumer.unassign()
+        """
+        self._call(lib.consumer_unassign)
+        for run in self._runs:
+            run.drop()
+
+    def assignment(self) -> list[TopicPartition]:
+        """The partitions that are read.
+
+        >>> consumer.assignment()
+        [TopicPartition(topic='numbers', partition=0, start=None)]
+        """
+        partitions = ctypes.c_void_p()
+        self._call(lib.consumer_assignment, ctypes.byref(partitions))
+        one, error = _bindings.ottla_topic_partition(), ctypes.c_void_p()
+        found = []
+        try:
+            for i in range(lib.partitions_count(partitions)):
+                self._check(lib.partitions_get(partitions, i, ctypes.byref(one), ctypes.byref(error)), error)
+                found.append(TopicPartition((one.topic or b"").decode(), one.partition))
+        finally:
+            lib.partitions_free(partitions)
+        return found
+
+    def poll(self, timeout: Timeout = None, max_records: int | None = None) -> Batch | None:
+        """Waits for records and returns those that have arrived, at most `max_records` (`max.poll.records`); None when
+        the time is over, or after `wake`.
+
+        >>> batch = consumer.poll(timeout=1)
+        >>> if batch:
+        ...     print(len(batch), batch.values[0])
+        """
+        if self._runs:
+            self._rewind()
+        return self._poll(Deadline(timeout), _count(max_records))
+
+    def batches(self, timeout: Timeout = None, max_records: int | None = None) -> Iterator[Batch]:
+        """Batches as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
+
+        >>> for batch in consumer.batches(timeout=5):
+        ...     print(len(batch), batch.offsets[-1])
+        """
+        while True:
+            try:
+                batch = self.poll(timeout, max_records)
+            except errors.ClosedError:
+                return
+            if batch is None:
+                return
+            yield batch
+
+    def records(self, timeout: Timeout = None) -> Iterator[Record]:
+        """Records as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
+
+        >>> for record in consumer.records(timeout=5):
+        ...     print(record.offset, record.value)
+
+        Leaving the loop early loses nothing: the next one goes on behind the last record that was handed out.
+        """
+        return chain.from_iterable(self._iterate(timeout))
+
+    def __iter__(self) -> Iterator[Record]:
+        return self.records()
+
+    def read_range(
+        self, topic: str, partition: int, start: Start = "earliest", end: int | datetime | None = None
+    ) -> Iterator[Record]:
+        """The records of a partition from `start` up to `end`, exclusive: an offset, a time, or None for the log's
+        end as it is now. The consumer must not be reading anything else.
+
+        >>> with ottla.Consumer("localhost:9092") as consumer:
+        ...     total = sum(len(record.value) for record in consumer.read_range("numbers", 0))
+        """
+        if self.assignment():
+            raise ValueError("read_range needs a consumer of its own; this one has partitions assigned")
+        last = self._end_of_range((topic, partition), end)
+        self.assign([(topic, partition, "earliest" if start is None else start)])
+        return self._range((topic, partition), last)
+
+    def seek(self, topic: str, partition: int, start: Start) -> None:
+        """Goes on reading a partition somewhere else.
+
+        >>> consumer.seek("numbers", 0, 1000)
+        >>> consumer.seek("numbers", 0, "latest")
+        """
+        kind, value = _start(start)
+        self._call(lib.consumer_seek, _arguments.text("topic", topic), _index(partition), kind, value)
+        self._read.pop((topic, partition), None)
+        for run in list(self._runs):
+            if (run.topic, run.partition) == (topic, partition):
+                run.drop()
+
+    def pause(self, partitions: Partitions) -> None:
+        """Stops reading partitions for a while; what was fetched of them is kept, and what an iteration by message has
+        at hand still comes.
+
+        >>> consumer.pause([("numbers", 0)])
+        """
+        native = _native_partitions(partitions)
+        self._call(lib.consumer_pause, native, len(native))
+
+    def resume(self, partitions: Partitions) -> None:
+        """Goes on with paused partitions.
+
+        >>> consumer.resume([("numbers", 0)])
+        """
+        native = _native_partitions(partitions)
+        self._call(lib.consumer_resume, native, len(native))
+
+    def position(self, topic: str, partition: int) -> int | None:
+        """Behind the last record that counts as read: a record, or a batch, counts once the next is asked for. None
+        while the start is being looked up.
+
+        >>> consumer.position("numbers", 0)
+        1000
+        """
+        for run in self._runs:
+            if (run.topic, run.partition) == (topic, partition) and run.left() < run._segment.rows:
+                return run.position()
+        read = self._read.get((topic, partition))
+        return self._native_position(topic, partition) if read is None else read
+
+    def lag(self, topic: str, partition: int) -> int | None:
+        """How many offsets the position is behind the end of the log, as far as the broker has told; None before.
+
+        >>> consumer.lag("numbers", 0)
+        0
+        """
+        lag = ctypes.c_int64()
+        self._call(lib.consumer_lag, _arguments.text("topic", topic), _index(partition), ctypes.byref(lag))
+        if lag.value < 0:
+            return None
+        ahead = (self.position(topic, partition) or 0) - (self._native_position(topic, partition) or 0)
+        return max(lag.value - ahead, 0)
+
+    def beginning_offsets(self, partitions: Partitions, timeout: Timeout = 60) -> dict[TopicPartition, int]:
+        """The oldest offset of each partition's log.
+
+        >>> consumer.beginning_offsets([("numbers", 0)])
+        {TopicPartition(topic='numbers', partition=0, start=None): 0}
+        """
+        return self._offsets(lib.consumer_beginning_offsets, partitions, timeout)
+
+    def end_offsets(self, partitions: Partitions, timeout: Timeout = 60) -> dict[TopicPartition, int]:
+        """The offset behind the last record of each partition that can be read.
+
+        >>> consumer.end_offsets([("numbers", 0)])[("numbers", 0, None)]
+        1000000
+        """
+        return self._offsets(lib.consumer_end_offsets, partitions, timeout)
+
+    def offsets_for_times(
+        self, times: Mapping[TopicPartition | tuple[str, int], int | datetime], timeout: Timeout = 60
+    ) -> dict[TopicPartition, int | None]:
+        """The offset of the first record at or after a time, for each partition; None where there is none.
+
+        >>> consumer.offsets_for_times({("numbers", 0): datetime(2026, 1, 1)})
+        {TopicPartition(topic='numbers', partition=0, start=None): 1234}
+        """
+        native = _native_partitions(times)
+        wanted = (ctypes.c_int64 * len(native))(*(_arguments.timestamp_ms(t, "a time") for t in times.values()))
+        found = (ctypes.c_int64 * len(native))()
+        self._wait(lib.consumer_offsets_for_times, native, wanted, len(native), as_ms(timeout), found)
+        return {_plain(p): None if offset < 0 else offset for p, offset in zip(times, found)}
+
+    def partition_count(self, topic: str, timeout: Timeout = 60) -> int:
+        """How many partitions a topic has.
+
+        >>> consumer.partition_count("numbers")
+        3
+        """
+        count = ctypes.c_int32()
+        self._wait(lib.consumer_partition_count, _arguments.text("topic", topic), as_ms(timeout), ctypes.byref(count))
+        return count.value
+
+    def wake(self) -> None:
+        """Ends the wait of the reading thread, or its next one: `poll` returns None there, iterations end.
+
+        >>> threading.Timer(10, consumer.wake).start()
+        """
+        self._call(lib.consumer_wake)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while a poll would return something at once; for event loops.
+
+        >>> loop.add_reader(consumer.fileno(), lambda: handle(consumer.poll(timeout=0)))
+
+        It belongs to the consumer and is only for waiting on.
+        """
+        descriptor = ctypes.c_ssize_t()
+        self._call(lib.consumer_descriptor, ctypes.byref(descriptor))
+        return descriptor.value
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of buffers that batches which are still in use keep from being used again."""
+        held = ctypes.c_size_t()
+        self._call(lib.consumer_held_bytes, ctypes.byref(held))
+        return held.value
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that were fetched and not polled, limited by `fetch.memory.bytes`."""
+        buffered = ctypes.c_size_t()
+        self._call(lib.consumer_buffered_bytes, ctypes.byref(buffered))
+        return buffered.value
+
+    def close(self, timeout: Timeout = 10) -> None:
+        """Ends all waiting calls and the connections. Batches stay valid. Closing twice does nothing.
+
+        >>> consumer.close()
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._wait(lib.consumer_close, as_ms(timeout))
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Consumer{' closed' if self._closed else ''}>"
+
+    def _poll(self, deadline: Deadline, max_records: int) -> Batch | None:
+        batch, event, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        arguments = (ctypes.byref(batch), ctypes.byref(event), ctypes.byref(error))
+        self._read.clear()
+        while True:
+            status = lib.consumer_poll(self._address, max_records, deadline.slice_ms(), *arguments)
+            self._drain_logs()
+            if status:
+                if status == _bindings.OTTLA_ERR_WOKEN:
+                    lib.error_free(error)
+                    return None
+                raise errors.owned(status, error)
+            if batch.value:
+                return Batch(batch.value, self._topics)
+            if event.value:
+                happened = Event._of(event.value)
+                event.value = None
+                self._handle(happened)
+            elif deadline.over():
+                return None
+
+    def _handle(self, event: Event) -> None:
+        self.events.append(event)
+        if self.on_event is not None:
+            self.on_event(event)
+        elif event.error is not None and event.stops:
+            raise event.error
+
+    def _iterate(self, timeout: Timeout) -> Iterator[Iterator[Record]]:
+        runs = self._runs
+        while True:
+            while runs:
+                run = runs[0]
+                yield run.records
+                if runs and runs[0] is run:
+                    runs.popleft()
+                    self._read[run.topic, run.partition] = run.end()
+            try:
+                batch = self._poll(Deadline(timeout), 0)
+            except errors.ClosedError:
+                return
+            if batch is None:
+                return
+            runs.extend(map(_Run, batch.segments))
+
+    def _rewind(self) -> None:
+        """Gives back what an iteration by message has not handed out, so that polling goes on there."""
+        runs, behind = list(self._runs), set()
+        self._runs.clear()
+        for run in runs:
+            where = (run.topic, run.partition)
+            if run.left() and where not in behind:
+                behind.add(where)
+                offset = run.next_offset()
+                # It may not be assigned any more.
+                with suppress(errors.InvalidArgument):
+                    self.seek(*where, offset)
+            run.drop()
+
+    def _end_of_range(self, where: tuple[str, int], end: int | datetime | None) -> int:
+        if isinstance(end, int):
+            return end
+        if isinstance(end, datetime):
+            offset = self.offsets_for_times({where: end})[TopicPartition(*where)]
+            if offset is not None:
+                return offset
+        return self.end_offsets([where])[TopicPartition(*where)]
+
+    def _range(self, where: tuple[str, int], end: int) -> Iterator[Record]:
+        try:
+            while True:
+                batch = self._poll(Deadline(0.1), 0)
+                if batch is None:
+                    # The last offsets may be none that are read: transaction markers, or compacted away.
+                    position = self._native_position(*where)
+                    if position is not None and position >= end:
+                        return
+                    continue
+                for segment in batch.segments:
+                    within = bisect_left(segment.offsets, end)
+                    yield from islice(segment._records(segment.values()), within)
+                    if within < segment.rows or segment.offsets[-1] + 1 >= end:
+                        return
+        finally:
+            if not self._closed:
+                self.unassign()
+
+    def _native_position(self, topic: str, partition: int) -> int | None:
+        position = ctypes.c_int64()
+        self._call(lib.consumer_position, _arguments.text("topic", topic), _index(partition), ctypes.byref(position))
+        return None if position.value < 0 else position.value
+
+    def _offsets(
+        self, function: Callable[..., Any], partitions: Partitions, timeout: Timeout
+    ) -> dict[TopicPartition, int]:
+        wanted = list(partitions)
+        native = _native_partitions(wanted)
+        found = (ctypes.c_int64 * len(native))()
+        self._wait(function, native, len(native), as_ms(timeout), found)
+        return {_plain(p): offset for p, offset in zip(wanted, found)}
+
+
+def _partition(given: Any) -> TopicPartition:
+    try:
+        return TopicPartition(*given) if not isinstance(given, str) else TopicPartition(given)  # type: ignore[call-arg]
+    except TypeError:
+        raise TypeError(f"a partition is (topic, number) or (topic, number, start), not {given!r}") from None
+
+
+def _plain(given: Any) -> TopicPartition:
+    topic, partition, _ = _partition(given)
+    return TopicPartition(topic, partition)
+
+
+def _index(partition: Any) -> int:
+    if isinstance(partition, bool) or not isinstance(partition, int):
+        raise TypeError(f"partition must be an int, not {type(partition).__name__}")
+    return partition
+
+
+def _native_partitions(partitions: Iterable[Any]) -> Any:
+    wanted = [_partition(p) for p in partitions]
+    native = (_bindings.ottla_topic_partition * len(wanted))()
+    for entry, (topic, partition, _) in zip(native, wanted):
+        entry.topic, entry.partition = _arguments.text("topic", topic), _index(partition)
+    return native
+
+
+def _start(start: Any) -> tuple[int, int]:
+    if start is None:
+        return _bindings.OTTLA_START_RESET, 0
+    if start == "earliest":
+        return _bindings.OTTLA_START_EARLIEST, 0
+    if start == "latest":
+        return _bindings.OTTLA_START_LATEST, 0
+    if isinstance(start, datetime):
+        return _bindings.OTTLA_START_TIMESTAMP, _arguments.timestamp_ms(start, "start")
+    if isinstance(start, int) and not isinstance(start, bool):
+        return _bindings.OTTLA_START_OFFSET, start
+    raise ValueError(f'start is {start!r}; give "earliest", "latest", an offset, a datetime, or None')
+
+
+def _count(max_records: int | None) -> int:
+    if max_records is None:
+        return 0
+    if isinstance(max_records, bool) or not isinstance(max_records, int) or max_records < 1:
+        raise ValueError(f"max_records is {max_records!r}; give 1 or more, or None for max.poll.records")
+    return max_records

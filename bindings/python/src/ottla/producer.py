@@ -1,0 +1,587 @@
+"""Producing."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import struct
+import threading
+from array import array
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, NamedTuple
+
+from . import _arguments, _bindings, errors
+from . import config as _config
+from ._arguments import Headers, Timestamp
+from ._client import EXIT_S, SLICE_S, Client, Deadline, Timeout, as_ms, as_seconds
+from ._library import lib, quick, releasing
+from .config import ConfigValue
+from .delivery import Deliveries, Delivery, Run
+
+_COMPLETION = struct.Struct("@QPqqPPiIIi")
+if _COMPLETION.size != ctypes.sizeof(_bindings.ottla_completion):
+    raise ImportError("ottla: ottla_completion is not laid out as this package expects")
+
+# Draining at every send would cost more than sending; undrained completions only take room in the buffer.
+_DRAIN_EVERY = 512
+_FAILURES_KEPT = 1000
+
+
+class _HeaderColumn(ctypes.Structure):
+    """As `ottla_header_column`, but its blob can be set from a bytes object, the fastest way to that address."""
+
+    _fields_: ClassVar[Any] = (
+        ("counts", ctypes.c_void_p),
+        ("lengths", ctypes.c_void_p),
+        ("lengths_count", ctypes.c_size_t),
+        ("blob", ctypes.c_char_p),
+        ("blob_len", ctypes.c_size_t),
+    )
+
+
+class _Frame:
+    """The arguments of a call with columns of one row, for single records; each is used by one thread at a time.
+
+    ctypes is slow at two things, making structures and converting arguments it is given types for. So these are made
+    once, and passed as they are: what is constant as bytes, what changes as objects with the right C type.
+    """
+
+    __slots__ = ("accepted", "headers", "key", "key_size", "keys", "time", "token", "value", "value_size", "values")
+
+    def __init__(self) -> None:
+        self.value, self.value_size, self.values = self._column()
+        self.key, self.key_size, self.keys = self._column()
+        self.time, self.accepted, self.token = (ctypes.c_int64 * 1)(), (ctypes.c_size_t * 1)(), ctypes.c_uint64()
+        self.headers: tuple[_HeaderColumn, Any, Any] | None = None
+
+    @staticmethod
+    def _column() -> tuple[Any, Any, bytes]:
+        pointers, lengths, column = (ctypes.c_char_p * 1)(), (ctypes.c_int32 * 1)(), _bindings.ottla_column()
+        column.pointers, column.lengths = ctypes.addressof(pointers), ctypes.addressof(lengths)
+        return pointers, lengths, bytes(column)
+
+    def set_headers(self, headers: Headers) -> Any:
+        """Takes a record's headers; returns a pointer to their column."""
+        pairs = _arguments.pairs(headers)
+        count = len(pairs)
+        if self.headers is None or 2 * count > len(self.headers[2]):
+            column, counts, lengths = _HeaderColumn(), (ctypes.c_int32 * 1)(), (ctypes.c_int32 * max(16, 2 * count))()
+            column.counts, column.lengths = ctypes.addressof(counts), ctypes.addressof(lengths)
+            self.headers = (column, counts, lengths)
+        column, counts, lengths = self.headers
+        parts = [part for pair in pairs for part in pair]
+        counts[0] = count
+        lengths[: 2 * count] = [-1 if part is None else len(part) for part in parts]
+        blob = b"".join([part for part in parts if part])
+        column.blob, column.blob_len, column.lengths_count = blob, len(blob), 2 * count
+        return ctypes.byref(column)
+
+
+# With the GIL kept, for single records that find room at once; and with the GIL released, for waiting. Both take a
+# frame's arguments.
+_send_quickly, _send_releasing = quick["ottla_producer_send_batch"], releasing["ottla_producer_send_batch"]
+_send_quickly.restype = _send_releasing.restype = ctypes.c_int32
+_ONE_ROW, _NO_WAIT = ctypes.c_size_t(1), ctypes.c_int64(0)
+_new_delivery = Delivery.__new__
+
+
+class ProducerCounts(NamedTuple):
+    """Totals since a producer was made, and what it holds now."""
+
+    written: int
+    """Records acknowledged."""
+    failed: int
+    """Records not written, or possibly written."""
+    batches: int
+    """Batches closed and handed over to be sent."""
+    requests: int
+    """Produce requests sent."""
+    retries: int
+    """Batches sent again."""
+    bytes: int
+    """Bytes of batches sent, as on the wire."""
+    buffered_bytes: int
+    """Bytes of `buffer.memory` in use now."""
+    live_batches: int
+    """Batches not ended now."""
+
+
+class _Part:
+    """The records of a `send_many` that went in one native call, under one token."""
+
+    __slots__ = ("base", "deliveries", "left")
+
+    def __init__(self, deliveries: Deliveries, base: int, left: int) -> None:
+        self.deliveries = deliveries
+        self.base = base
+        self.left = left
+
+
+class Producer(Client):
+    """Writes records to Kafka. One producer serves a whole program; its methods may be called from many threads.
+
+    Making one connects to nothing yet. Keyword arguments are Kafka's configuration keys with underscores; `config`
+    takes them in Kafka's spelling. Records gather in batches that leave when they are full or after `linger.ms`.
+
+    >>> with ottla.Producer("localhost:9092", acks="all", linger_ms=5) as producer:
+    ...     producer.send("greetings", b"hello", key=b"en")
+    ...     producer.send_many("numbers", [b"one", b"two", b"three"])
+
+    Leaving the `with` block waits until everything is written, and raises if something was not.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        config: Mapping[str, ConfigValue] | None = None,
+        **keys: ConfigValue,
+    ) -> None:
+        pairs = _config.merge(bootstrap_servers, config, keys)
+        handle, error = ctypes.c_void_p(), ctypes.c_void_p()
+        with _config.native(pairs) as native:
+            status = lib.producer_new(native, ctypes.byref(handle), ctypes.byref(error))
+        if status:
+            raise errors.owned(status, error)
+        super().__init__(handle.value or 0, lib.producer_free, lib.producer_logs)
+        self._handle = ctypes.c_void_p(self._address)
+        self._max_block = _config.seconds(pairs.get("max.block.ms", "60000"))
+        self._tokens = itertools.count(1)
+        self._pending: dict[int, Delivery | _Part] = {}
+        self._frames: list[_Frame] = []
+        self._topics: dict[str, bytes] = {}
+        self._until_drain = _DRAIN_EVERY
+        self._drained = threading.Condition(threading.Lock())
+        self._draining = False
+        self._failures: deque[Delivery | Deliveries] = deque(maxlen=_FAILURES_KEPT)
+        self._closed = False
+
+    def connect(self, timeout: Timeout = 30) -> Producer:
+        """Waits until a broker has answered, and returns the producer; not needed, it is for finding out early.
+
+        >>> producer = ottla.Producer("localhost:9092").connect(timeout=5)
+
+        Raises `ConnectError`, `DnsError`, `TlsError`, `AuthenticationError`, `ProtocolError` or `OttlaTimeout`, which
+        names each broker tried, the stage that failed, and why.
+        """
+        self._wait(lib.producer_connect, as_ms(timeout))
+        return self
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp: Timestamp = None,
+        timeout: Timeout = None,
+    ) -> Delivery:
+        """Sends one record; it is copied before this returns. For many, `send_many` costs far less.
+
+        >>> delivery = producer.send("greetings", b"hello", key=b"en", headers={"source": b"docs"})
+        >>> delivery.result().offset
+        0
+
+        `value` and `key` take anything with the buffer protocol; None is Kafka's null. Without a partition the key
+        decides, or chance. If the buffer is full this waits, for `max.block.ms` unless `timeout` says otherwise; with
+        `timeout=0` it raises `WouldBlock`.
+        """
+        encoded = self._topics.get(topic) or self._encode(topic)
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame()
+        if value is None:
+            values = None
+        else:
+            if value.__class__ is not bytes:
+                value = _arguments.as_bytes("value", value)
+            frame.value[0] = value
+            frame.value_size[0] = len(value)  # type: ignore[arg-type]
+            values = frame.values
+        if key is None:
+            keys = None
+        else:
+            if key.__class__ is not bytes:
+                key = _arguments.as_bytes("key", key)
+            frame.key[0] = key
+            frame.key_size[0] = len(key)  # type: ignore[arg-type]
+            keys = frame.keys
+        column = frame.set_headers(headers) if headers else None
+        if partition is None:
+            partition = -1
+        elif partition.__class__ is not int or not 0 <= partition < 2**31:
+            raise ValueError(f"partition is {partition!r}; give 0 or more, or None to have one chosen")
+        time = None
+        if timestamp is not None:
+            time = frame.time
+            time[0] = _arguments.timestamp_ms(timestamp)
+        number = next(self._tokens)
+        token = frame.token
+        token.value = number
+        delivery = _new_delivery(Delivery)
+        delivery._producer = self
+        delivery._outcome = None
+        delivery._seen = False
+        self._pending[number] = delivery
+        handle, accepted = self._handle, frame.accepted
+        if _send_quickly(
+            handle, encoded, partition, _ONE_ROW, keys, values, column, time, token, _NO_WAIT, accepted, None
+        ):
+            try:
+                self._send_waiting((encoded, partition, _ONE_ROW, keys, values, column, time, token), accepted, timeout)
+            except BaseException:
+                del self._pending[number]
+                raise
+        self._frames.append(frame)
+        self._until_drain -= 1
+        if self._until_drain <= 0:
+            self.poll(0)
+        return delivery
+
+    def send_many(
+        self,
+        topic: str,
+        values: Any,
+        keys: Any = None,
+        headers: Any = None,
+        partition: int | None = None,
+        timestamps: Any = None,
+        timeout: Timeout = None,
+    ) -> Deliveries:
+        """Sends many records of one topic in one go; they are copied before this returns.
+
+        >>> producer.send_many("numbers", [b"one", b"two", None], keys=[b"1", b"2", b"3"]).result().written
+        3
+
+        `values` and `keys` are columns, one entry for each record:
+
+        - a list of bytes (or anything with the buffer protocol, or None),
+        - one buffer and where each record starts, and one offset more: `(buffer, offsets)`, as in Arrow,
+        - a buffer of two dimensions, one row a record, such as a numpy array; or numpy's fixed-width byte strings.
+
+        `headers` is a dict for all records, or headers for each. `timestamps` are milliseconds since 1970, one each.
+        If the buffer is full this waits, for `max.block.ms` unless `timeout` says otherwise, and raises `BufferFull`;
+        with `timeout=0` it raises `WouldBlock`. Both tell in `accepted` how many records were taken all the same.
+        """
+        encoded = self._topics.get(topic) or self._encode(topic)
+        column = _arguments.column("values", values)
+        rows = column.rows
+        key_column = None if keys is None else _arguments.column("keys", keys)
+        if key_column is not None and key_column.rows != rows:
+            raise ValueError(f"keys has {key_column.rows} rows, values has {rows}; give one for each record")
+        header_column = _arguments.HeaderColumn(headers, rows) if headers else None
+        times = None if timestamps is None else _arguments.timestamp_column(timestamps, rows)
+        if partition is not None and (not isinstance(partition, int) or partition < 0):
+            raise ValueError(f"partition is {partition!r}; give 0 or more, or None to have one chosen for each")
+        deliveries = Deliveries(self, rows)
+        waiting: Deadline | None = None
+        done = 0
+        while done < rows:
+            part = _Part(deliveries, done, rows - done)
+            token = next(self._tokens)
+            self._pending[token] = part
+            accepted, error = ctypes.c_size_t(), ctypes.c_void_p()
+            status = lib.producer_send_batch(
+                self._address,
+                encoded,
+                -1 if partition is None else partition,
+                rows - done,
+                None if key_column is None else key_column.pointer,
+                column.pointer,
+                None if header_column is None else header_column.pointer,
+                None if times is None else times.buffer_info()[0] + 8 * done,
+                token,
+                0 if waiting is None else waiting.slice_ms(),
+                ctypes.byref(accepted),
+                ctypes.byref(error),
+            )
+            taken = accepted.value
+            self._settle(token, part, taken)
+            done += taken
+            if not status:
+                break
+            failure = errors.owned(status, error)
+            if waiting is None:
+                waiting = self._deadline(timeout)
+            self.poll(0)
+            if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or waiting.over():
+                deliveries._total = done
+                raise _with_accepted(self._final(failure, timeout), deliveries)
+            for each in (column, key_column, header_column):
+                if each is not None and taken:
+                    each.skip(taken)
+        if self._pending:
+            self.poll(0)
+        return deliveries
+
+    def flush(self, timeout: Timeout = None) -> None:
+        """Sends what waits without lingering, and waits until all of it has ended.
+
+        >>> producer.flush(timeout=10)
+
+        Raises `OttlaTimeout` when the time is over, and otherwise the first error of records that failed since the
+        last flush and whose delivery nobody has looked at.
+        """
+        deadline = Deadline(timeout)
+        while True:
+            error = ctypes.c_void_p()
+            status = lib.producer_flush(self._address, deadline.slice_ms(), ctypes.byref(error))
+            self.poll(0)
+            if status == 0:
+                break
+            failure = errors.owned(status, error)
+            if status != _bindings.OTTLA_ERR_TIMED_OUT:
+                raise failure
+            if deadline.over():
+                counts = self.counts()
+                raise errors.make(
+                    _bindings.OTTLA_ERR_TIMED_OUT,
+                    f"flush: {counts.live_batches} batches ({counts.buffered_bytes} bytes) have not ended within "
+                    f"{as_seconds(timeout):g} s; they go on. Is the cluster reachable? connect() tells",
+                    retriable=True,
+                )
+        self._drain_all()
+        self._raise_unseen()
+
+    def counts(self) -> ProducerCounts:
+        """Totals, and what is held now.
+
+        >>> producer.counts().written
+        1000000
+        """
+        counts = _bindings.ottla_producer_counts()
+        self._call(lib.producer_get_counts, ctypes.byref(counts))
+        return ProducerCounts(*(getattr(counts, name) for name in ProducerCounts._fields))
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while deliveries wait to be handed over by `poll`; for event loops.
+
+        >>> loop.add_reader(producer.fileno(), producer.poll)
+
+        It belongs to the producer and is only for waiting on.
+        """
+        descriptor = ctypes.c_ssize_t()
+        self._call(lib.producer_descriptor, ctypes.byref(descriptor))
+        return descriptor.value
+
+    def poll(self, timeout: Timeout = 0) -> int:
+        """Hands over what has ended to its deliveries, waiting up to `timeout` for the first; returns how many
+        completions came. Nobody needs to call this: waiting for a delivery does it, and sending does it now and then.
+
+        >>> producer.poll()
+        0
+        """
+        deadline = Deadline(timeout)
+        while True:
+            came = self._drain(deadline.slice_ms())
+            if came or deadline.over():
+                return max(came, 0)
+
+    def close(self, timeout: Timeout = None) -> None:
+        """Waits until everything is written, for up to `timeout`, gives up what is left, and ends the connections.
+
+        >>> producer.close(timeout=10)
+
+        Raises as `flush` does; the producer is closed all the same. Closing twice does nothing.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush(timeout)
+        except errors.ClosedError:
+            pass
+        finally:
+            self._closed = True
+            lib.producer_close(self._address, 0, None)
+            self._drain_all()
+            self._drain_logs()
+
+    def __enter__(self) -> Producer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        # What was sent before still goes out, but the error on its way matters more than what becomes of that.
+        with contextlib.suppress(errors.OttlaError):
+            self.close(EXIT_S)
+
+    def __repr__(self) -> str:
+        return f"<Producer{' closed' if self._closed else ''}, {len(self._pending)} deliveries under way>"
+
+    def _encode(self, topic: str) -> bytes:
+        encoded = _arguments.text("topic", topic)
+        if len(self._topics) < 10_000:
+            self._topics[topic] = encoded
+        return encoded
+
+    def _deadline(self, timeout: Timeout) -> Deadline:
+        return Deadline(self._max_block if timeout is None else timeout)
+
+    def _final(self, failure: errors.OttlaError, timeout: Timeout) -> errors.OttlaError:
+        """What a wait for room ends with."""
+        if failure.code not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL):
+            return failure
+        seconds = self._max_block if timeout is None else as_seconds(timeout)
+        if seconds == 0:
+            return failure
+        which = "max.block.ms" if timeout is None else "timeout"
+        return errors.make(
+            _bindings.OTTLA_ERR_BUFFER_FULL, f"{failure}; waited {seconds:g} s ({which})", retriable=True
+        )
+
+    def _send_waiting(self, arguments: tuple[Any, ...], accepted: Any, timeout: Timeout) -> None:
+        """Sends a record that found no room, or has something wrong about it."""
+        deadline = self._deadline(timeout)
+        while True:
+            error = ctypes.c_void_p()
+            self.poll(0)
+            wait = ctypes.c_int64(deadline.slice_ms())
+            status = _send_releasing(self._handle, *arguments, wait, accepted, ctypes.byref(error))
+            if not status:
+                return
+            failure = errors.owned(status, error)
+            if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or deadline.over():
+                raise self._final(failure, timeout)
+
+    def _settle(self, token: int, part: _Part, taken: int) -> None:
+        """Notes how many records of a part were taken, of which some may have ended meanwhile."""
+        with self._drained:
+            part.left -= len(part.deliveries) - part.base - taken
+            if part.left == 0:
+                self._pending.pop(token, None)
+
+    def _await(self, ended: Callable[[], bool], timeout: Timeout, what: str) -> None:
+        """Waits for deliveries. One of the waiting threads drains, the others wait for it to bring theirs."""
+        deadline = Deadline(timeout)
+        while not ended():
+            if not self._own_process():
+                self._call(lib.producer_flush, 0)
+            came = self._drain(deadline.slice_ms())
+            if came < 0:
+                with self._drained:
+                    if self._draining and not ended():
+                        self._drained.wait(deadline.slice_ms() / 1000)
+            if came <= 0 and self._closed and not ended():
+                raise errors.make(_bindings.OTTLA_ERR_CLOSED, f"{what} not acknowledged: the producer is closed")
+            if came <= 0 and deadline.over() and not ended():
+                seconds = as_seconds(timeout) or 0.0
+                raise errors.make(
+                    _bindings.OTTLA_ERR_TIMED_OUT,
+                    f"{what} not acknowledged within {seconds:g} s; still under way. connect() tells whether the "
+                    "cluster is reachable",
+                    retriable=True,
+                )
+
+    def _drain_all(self) -> None:
+        """Hands over all completions there are; when it returns, no other thread holds some back."""
+        while True:
+            came = self._drain(0)
+            if came == 0 or not self._own_process():
+                return
+            if came < 0:
+                with self._drained:
+                    if self._draining:
+                        self._drained.wait(SLICE_S)
+
+    def _drain(self, timeout_ms: int) -> int:
+        """Hands over completions; returns how many came, or -1 if another thread is at it."""
+        if self._draining:
+            return -1
+        with self._drained:
+            if self._draining:
+                return -1
+            self._draining = True
+        try:
+            self._until_drain = _DRAIN_EVERY
+            completions, error = ctypes.c_void_p(), ctypes.c_void_p()
+            status = lib.producer_poll(self._address, 0, timeout_ms, ctypes.byref(completions), ctypes.byref(error))
+            if status in (_bindings.OTTLA_ERR_WOKEN, _bindings.OTTLA_ERR_CLOSED):
+                lib.error_free(error)
+                return 0
+            if status or timeout_ms:
+                self._check(status, error)
+            if not completions.value:
+                return 0
+            try:
+                return self._hand_over(completions.value)
+            finally:
+                lib.completions_free(completions)
+        finally:
+            with self._drained:
+                self._draining = False
+                self._drained.notify_all()
+
+    def _hand_over(self, completions: int) -> int:
+        count: int = lib.completions_count(completions)
+        data = ctypes.string_at(lib.completions_data(completions), count * _COMPLETION.size)
+        known: dict[int, errors.OttlaError] = {}
+        pending = self._pending
+        for entry in _COMPLETION.iter_unpack(data):
+            token, _topic, base_offset, timestamp, indices, failure, partition, first, number, outcome = entry
+            target = pending.get(token)
+            if not failure and target.__class__ is Delivery:
+                del pending[token]
+                target._outcome = (base_offset, partition, timestamp)
+                continue
+            error = None
+            if failure:
+                error = known.get(failure)
+                if error is None:
+                    error = known[failure] = errors.borrowed(failure)
+                    error.possibly_written = outcome == _bindings.OTTLA_POSSIBLY_WRITTEN
+            if isinstance(target, Delivery):
+                del pending[token]
+                target._outcome = error
+                self._failures.append(target)
+            elif isinstance(target, _Part):
+                rows = None
+                if indices:
+                    rows = array("I", ctypes.string_at(indices, 4 * number))
+                    if target.base:
+                        rows = array("I", (row + target.base for row in rows))
+                run = Run(target.base + first, number, partition, base_offset, timestamp, rows, error)
+                self._end(token, target, run)
+        return count
+
+    def _end(self, token: int, part: _Part, run: Run) -> None:
+        with self._drained:
+            part.left -= run.count
+            if part.left == 0:
+                del self._pending[token]
+        deliveries = part.deliveries
+        if run.error is not None and deliveries._error is None:
+            self._failures.append(deliveries)
+        deliveries._add(run)
+
+    def _raise_unseen(self) -> None:
+        failures = list(self._failures)
+        self._failures.clear()
+        unseen = [each for each in failures if not each._seen]
+        if unseen and unseen[0].error is not None:
+            for each in unseen:
+                each._seen = True
+            raise errors.again(unseen[0].error)
+
+    def _close_at_exit(self) -> None:
+        if not self._closed:
+            self._closed = True
+            lib.producer_close(self._address, as_ms(EXIT_S), None)
+            self._drain_logs()
+
+
+def _with_accepted(error: errors.OttlaError, deliveries: Deliveries) -> errors.OttlaError:
+    if isinstance(error, (errors.BufferFull, errors.WouldBlock)):
+        error.accepted, error.deliveries = len(deliveries), deliveries
+    return error

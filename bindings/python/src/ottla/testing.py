@@ -1,0 +1,331 @@
+"""An embedded Kafka broker for first steps and for tests: real protocol, in a thread of this process, and able to
+fail on demand. Not for production.
+
+    with ottla.testing.Broker() as broker:
+        broker.create_topic("numbers", partitions=3)
+        with ottla.Producer(broker.bootstrap_servers) as producer:
+            producer.send("numbers", b"one").result()
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from . import _arguments, _bindings, errors
+from . import config as _config
+from ._client import Client, Timeout, as_ms
+from ._library import lib
+from .config import ConfigValue
+
+__all__ = ["APIS", "Broker"]
+
+APIS = {
+    "Produce": 0,
+    "Fetch": 1,
+    "ListOffsets": 2,
+    "Metadata": 3,
+    "OffsetCommit": 8,
+    "OffsetFetch": 9,
+    "FindCoordinator": 10,
+    "ApiVersions": 18,
+    "CreateTopics": 19,
+    "DeleteTopics": 20,
+    "InitProducerId": 22,
+    "OffsetForLeaderEpoch": 23,
+    "DescribeConfigs": 32,
+    "CreatePartitions": 37,
+    "DescribeCluster": 60,
+    "DescribeTopicPartitions": 75,
+}
+"""Kinds of requests by Kafka's names for them."""
+
+
+class Broker(Client):
+    """A running broker, or with `nodes` a cluster of several, whose ids are 1, 2, 3 and so on.
+
+    >>> with ottla.testing.Broker(nodes=3) as broker:
+    ...     broker.create_topic("numbers", partitions=6)
+    ...     broker.fail("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="numbers", times=2)
+
+    `directory` keeps topics and records there; otherwise they are in memory, at most `memory_bytes`. `port` is the
+    first node's, the others' follow; 0 takes free ones. `host` other than 127.0.0.1 opens it to the network, without
+    a password.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 1,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        advertised_host: str | None = None,
+        advertised_port: int | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        memory_bytes: int | str | None = None,
+        auto_create_topics: bool | None = None,
+        default_partitions: int | None = None,
+    ) -> None:
+        options: dict[str, ConfigValue] = {
+            "nodes": nodes,
+            "host": host,
+            "port": port,
+            "advertised.host": advertised_host,
+            "advertised.port": advertised_port,
+            "directory": None if directory is None else os.fspath(directory),
+            "memory.bytes": memory_bytes,
+            "auto.create.topics": auto_create_topics,
+            "default.partitions": default_partitions,
+        }
+        written = {key: _config.text(key, value) for key, value in options.items()}
+        handle, error = ctypes.c_void_p(), ctypes.c_void_p()
+        with _config.native({key: value for key, value in written.items() if value is not None}) as native:
+            status = lib.broker_new(native, ctypes.byref(handle), ctypes.byref(error))
+        if status:
+            raise errors.owned(status, error)
+        super().__init__(handle.value or 0, lib.broker_free, None)
+        self.bootstrap_servers: str = lib.broker_bootstrap_servers(self._address).decode()
+        """The addresses of all nodes, as clients take them."""
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Creates a topic. Partition 0 is led by node 1, partition 1 by node 2, and so on round.
+
+        >>> broker.create_topic("numbers", partitions=3)
+        """
+        self._call(lib.broker_create_topic, _arguments.text("name", name), partitions)
+
+    def fail(
+        self,
+        error: str | int,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answers requests with an error, by Kafka's name or number for it, and does not carry them out.
+
+        >>> broker.fail("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="numbers", times=2)
+
+        All faults can be limited to a kind of request (`APIS`), a topic, a partition, a node; they happen `times`
+        times, and with None until `clear_faults`.
+        """
+        code = error if isinstance(error, int) else _code(error)
+        self._fault(_bindings.OTTLA_FAULT_ERROR, code, api, topic, partition, node, times)
+
+    def delay(
+        self,
+        seconds: Timeout,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answers late; requests behind on the same connection wait.
+
+        >>> broker.delay(0.2, api="Fetch", node=1, times=None)
+        """
+        self._fault(_bindings.OTTLA_FAULT_DELAY, as_ms(seconds), api, topic, partition, node, times)
+
+    def drop(
+        self,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Closes the connection instead of carrying out the request.
+
+        >>> broker.drop(api="Produce")
+        """
+        self._fault(_bindings.OTTLA_FAULT_DROP, 0, api, topic, partition, node, times)
+
+    def swallow_reply(
+        self,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+        close: bool = True,
+    ) -> None:
+        """Carries out the request and never answers it; then the connection is closed, or with `close=False` kept.
+
+        >>> broker.swallow_reply(api="Produce")
+        """
+        self._fault(_bindings.OTTLA_FAULT_SWALLOW_REPLY, int(close), api, topic, partition, node, times)
+
+    def cut_reply(
+        self,
+        size: int,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Sends only the first `size` bytes of the answer, then closes the connection.
+
+        >>> broker.cut_reply(10, api="Fetch")
+        """
+        self._fault(_bindings.OTTLA_FAULT_CUT_REPLY, size, api, topic, partition, node, times)
+
+    def throttle(
+        self,
+        seconds: Timeout,
+        api: str | int | None = None,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Tells the client to slow down, as a broker does whose quota is used up.
+
+        >>> broker.throttle(1, api="Produce")
+        """
+        self._fault(_bindings.OTTLA_FAULT_THROTTLE, as_ms(seconds), api, topic, partition, node, times)
+
+    def corrupt_batch(
+        self,
+        topic: str | None = None,
+        partition: int | None = None,
+        node: int | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Flips a byte of fetched records, so that a checksum is wrong.
+
+        >>> broker.corrupt_batch(topic="numbers")
+        """
+        self._fault(_bindings.OTTLA_FAULT_CORRUPT_BATCH, 0, "Fetch", topic, partition, node, times)
+
+    def clear_faults(self) -> None:
+        """Ends all faults.
+
+        >>> broker.clear_faults()
+        """
+        self._call(lib.broker_clear_faults)
+
+    def move_leader(self, topic: str, partition: int, node: int) -> None:
+        """Makes a node the leader of a partition.
+
+        >>> broker.move_leader("numbers", 0, node=2)
+        """
+        self._call(lib.broker_move_leader, _arguments.text("topic", topic), partition, node)
+
+    def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        """The first offset of a partition, and the one behind its last record.
+
+        >>> broker.offsets("numbers", 0)
+        (0, 3)
+        """
+        start, end = ctypes.c_int64(), ctypes.c_int64()
+        name = _arguments.text("topic", topic)
+        self._call(lib.broker_offsets, name, partition, ctypes.byref(start), ctypes.byref(end))
+        return start.value, end.value
+
+    def stop_node(self, node: int) -> None:
+        """Stops a node: nobody listens on its port any more, its partitions move to others.
+
+        >>> broker.stop_node(2)
+        """
+        self._call(lib.broker_stop_node, node)
+
+    def start_node(self, node: int) -> None:
+        """Starts a stopped node again.
+
+        >>> broker.start_node(2)
+        """
+        self._call(lib.broker_start_node, node)
+
+    def pause_node(self, node: int) -> None:
+        """Has a node take requests and answer none, as a stopped process does.
+
+        >>> broker.pause_node(2)
+        """
+        self._call(lib.broker_pause_node, node)
+
+    def resume_node(self, node: int) -> None:
+        """Has a paused node answer again.
+
+        >>> broker.resume_node(2)
+        """
+        self._call(lib.broker_resume_node, node)
+
+    def requests_seen(self, api: str | int, node: int | None = None) -> int:
+        """How many requests of a kind have come so far.
+
+        >>> broker.requests_seen("Produce")
+        1
+        """
+        count = ctypes.c_uint64()
+        self._call(lib.broker_requests_seen, -1 if node is None else node, _api(api), ctypes.byref(count))
+        return count.value
+
+    def close(self) -> None:
+        """Stops it. Nothing of it may be used any more; closing twice does nothing.
+
+        >>> broker.close()
+        """
+        self._free()
+        self._address = 0
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        if not self._address:
+            raise errors.make(_bindings.OTTLA_ERR_CLOSED, "the embedded broker is closed; make a new one")
+        super()._call(function, *arguments)
+
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Broker {self.bootstrap_servers}>"
+
+    def _fault(
+        self,
+        fault: int,
+        value: int,
+        api: str | int | None,
+        topic: str | None,
+        partition: int | None,
+        node: int | None,
+        times: int | None,
+    ) -> None:
+        self._call(
+            lib.broker_add_fault,
+            fault,
+            value,
+            -1 if node is None else node,
+            -1 if api is None else _api(api),
+            None if topic is None else _arguments.text("topic", topic),
+            -1 if partition is None else partition,
+            -1 if times is None else times,
+        )
+
+
+def _api(api: str | int) -> int:
+    if isinstance(api, int):
+        return api
+    number = {name.lower(): number for name, number in APIS.items()}.get(api.replace("_", "").lower())
+    if number is None:
+        raise ValueError(f"api is {api!r}; give a number or one of {', '.join(APIS)}")
+    return number
+
+
+def _code(name: str) -> int:
+    for code in range(-1, 200):
+        if lib.status_name(code).decode() == name.upper() and code:
+            return code
+    raise ValueError(f"error is {name!r}; give Kafka's name of an error, such as NOT_LEADER_OR_FOLLOWER, or its number")
