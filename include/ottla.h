@@ -155,9 +155,9 @@ typedef struct ottla_bytes {
 // A header of a record. Names may repeat; the order is kept.
 typedef struct ottla_header {
     // The name; never null, and nothing promises that it is text.
-    struct ottla_bytes name;
+    ottla_bytes name;
     // The value, or null.
-    struct ottla_bytes value;
+    ottla_bytes value;
 } ottla_header;
 
 // The ABI number of the library that is running, to be compared with OTTLA_ABI_VERSION by whoever loads it at
@@ -404,30 +404,30 @@ const char *ottla_version(void);
 #define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
 
 // The status number: never 0, except of NULL.
-int32_t ottla_error_code(const struct ottla_error *error);
+int32_t ottla_error_code(const ottla_error *error);
 
 // The code's name, for example "CONFIG" or "UNKNOWN_TOPIC_OR_PARTITION". Static.
-const char *ottla_error_name(const struct ottla_error *error);
+const char *ottla_error_name(const ottla_error *error);
 
 // The message, one or a few sentences of English in UTF-8. It lives as long as the error.
-const char *ottla_error_message(const struct ottla_error *error);
+const char *ottla_error_message(const ottla_error *error);
 
 // True where trying the same again later can succeed.
-bool ottla_error_is_retriable(const struct ottla_error *error);
+bool ottla_error_is_retriable(const ottla_error *error);
 
 // True where the client cannot go on at all: close it, free it, make another.
-bool ottla_error_is_fatal(const struct ottla_error *error);
+bool ottla_error_is_fatal(const ottla_error *error);
 
 // True where the ongoing transaction has to be aborted.
-bool ottla_error_needs_abort(const struct ottla_error *error);
+bool ottla_error_needs_abort(const ottla_error *error);
 
 // A copy of its own, to be freed by the caller; for keeping an error longer than the completion, event or result it
 // came with. NULL of NULL.
-struct ottla_error *ottla_error_clone(const struct ottla_error *error);
+ottla_error *ottla_error_clone(const ottla_error *error);
 
 // Frees an error that a call wrote to its last argument, or a clone. Not one that belongs to a completion, event or
 // result. NULL does nothing.
-void ottla_error_free(struct ottla_error *error);
+void ottla_error_free(ottla_error *error);
 
 // The name of a status, for example "NONE" of 0 or "CONFIG" of OTTLA_ERR_CONFIG; "UNKNOWN" of a number that is
 // none. Static. From any thread.
@@ -477,40 +477,40 @@ typedef struct ottla_key {
 } ottla_key;
 
 // An empty configuration, owned by the caller. Never NULL.
-struct ottla_config *ottla_config_new(void);
+ottla_config *ottla_config_new(void);
 
 // Sets a key; a key set before gets the new value. Key and value are copied. Nothing is checked yet but that both are
 // UTF-8: only a client knows its keys.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_config_set(struct ottla_config *config,
+ottla_status ottla_config_set(ottla_config *config,
                               const char *key,
                               const char *value,
                               ottla_error **error);
 
 // Frees a configuration. Clients made of it are not concerned.
-void ottla_config_free(struct ottla_config *config);
+void ottla_config_free(ottla_config *config);
 
 // Writes the table of all keys, which the caller frees.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
-OTTLA_MUST_USE ottla_status ottla_config_keys(struct ottla_keys **keys, ottla_error **error);
+OTTLA_MUST_USE ottla_status ottla_config_keys(ottla_keys **keys, ottla_error **error);
 
 // How many keys there are; 0 of NULL.
-size_t ottla_keys_count(const struct ottla_keys *keys);
+size_t ottla_keys_count(const ottla_keys *keys);
 
 // Writes row i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_keys_get(const struct ottla_keys *keys,
+ottla_status ottla_keys_get(const ottla_keys *keys,
                             size_t i,
-                            struct ottla_key *key,
+                            ottla_key *key,
                             ottla_error **error);
 
 // Frees the table of keys, and with it every string in it.
-void ottla_keys_free(struct ottla_keys *keys);
+void ottla_keys_free(ottla_keys *keys);
 
 // ==================================================================================================================
 // Log lines
@@ -553,19 +553,19 @@ typedef struct ottla_log_line {
 } ottla_log_line;
 
 // How many lines there are; 0 of NULL.
-size_t ottla_log_lines_count(const struct ottla_log_lines *lines);
+size_t ottla_log_lines_count(const ottla_log_lines *lines);
 
 // Writes line i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_log_lines_get(const struct ottla_log_lines *lines,
+ottla_status ottla_log_lines_get(const ottla_log_lines *lines,
                                  size_t i,
-                                 struct ottla_log_line *line,
+                                 ottla_log_line *line,
                                  ottla_error **error);
 
 // Frees log lines, and with them every string in them.
-void ottla_log_lines_free(struct ottla_log_lines *lines);
+void ottla_log_lines_free(ottla_log_lines *lines);
 
 // ==================================================================================================================
 // Producer
@@ -656,7 +656,7 @@ typedef struct ottla_producer_counts {
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
 ottla_status ottla_producer_new(const ottla_config *config,
-                                struct ottla_producer **producer,
+                                ottla_producer **producer,
                                 ottla_error **error);
 
 // Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before sending; it
@@ -666,7 +666,7 @@ ottla_status ottla_producer_new(const ottla_config *config,
 // OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as given and as
 // advertised, with the stage that failed and why.
 OTTLA_MUST_USE
-ottla_status ottla_producer_connect(const struct ottla_producer *producer,
+ottla_status ottla_producer_connect(const ottla_producer *producer,
                                     int64_t timeout_ms,
                                     ottla_error **error);
 
@@ -684,7 +684,7 @@ ottla_status ottla_producer_connect(const struct ottla_producer *producer,
 // partition, OTTLA_ERR_CONNECT where no broker was ever reached, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an
 // error the record was not taken.
 OTTLA_MUST_USE
-ottla_status ottla_producer_send(const struct ottla_producer *producer,
+ottla_status ottla_producer_send(const ottla_producer *producer,
                                  const char *topic,
                                  int32_t partition,
                                  ottla_bytes key,
@@ -711,13 +711,13 @@ ottla_status ottla_producer_send(const struct ottla_producer *producer,
 // Errors: as ottla_producer_send. OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that don't fit
 // together) take no record.
 OTTLA_MUST_USE
-ottla_status ottla_producer_send_batch(const struct ottla_producer *producer,
+ottla_status ottla_producer_send_batch(const ottla_producer *producer,
                                        const char *topic,
                                        int32_t partition,
                                        size_t rows,
-                                       const struct ottla_column *keys,
-                                       const struct ottla_column *values,
-                                       const struct ottla_header_column *headers,
+                                       const ottla_column *keys,
+                                       const ottla_column *values,
+                                       const ottla_header_column *headers,
                                        const int64_t *timestamps,
                                        uint64_t token,
                                        int64_t timeout_ms,
@@ -729,7 +729,7 @@ ottla_status ottla_producer_send_batch(const struct ottla_producer *producer,
 //
 // Errors: OTTLA_ERR_WOKEN after ottla_producer_wake; OTTLA_ERR_CLOSED when the producer is closed and nothing is left.
 OTTLA_MUST_USE
-ottla_status ottla_producer_poll(const struct ottla_producer *producer,
+ottla_status ottla_producer_poll(const ottla_producer *producer,
                                  size_t max,
                                  int64_t timeout_ms,
                                  ottla_completions **completions,
@@ -741,14 +741,14 @@ ottla_status ottla_producer_poll(const struct ottla_producer *producer,
 // Errors: OTTLA_ERR_TIMED_OUT with how much is left, which goes on being sent; otherwise the first failure of records
 // sent with the token 0 since the last flush.
 OTTLA_MUST_USE
-ottla_status ottla_producer_flush(const struct ottla_producer *producer,
+ottla_status ottla_producer_flush(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
 // Ends one wait of ottla_producer_poll, the present one or the next, with OTTLA_ERR_WOKEN.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
-OTTLA_MUST_USE ottla_status ottla_producer_wake(const struct ottla_producer *producer, ottla_error **error);
+OTTLA_MUST_USE ottla_status ottla_producer_wake(const ottla_producer *producer, ottla_error **error);
 
 // Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while completions
 // wait, after a wake, after close, and when room has come after an OTTLA_ERR_AGAIN; then call ottla_producer_poll with
@@ -757,7 +757,7 @@ OTTLA_MUST_USE ottla_status ottla_producer_wake(const struct ottla_producer *pro
 //
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
-ottla_status ottla_producer_descriptor(const struct ottla_producer *producer,
+ottla_status ottla_producer_descriptor(const ottla_producer *producer,
                                        intptr_t *descriptor,
                                        ottla_error **error);
 
@@ -765,8 +765,8 @@ ottla_status ottla_producer_descriptor(const struct ottla_producer *producer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
-ottla_status ottla_producer_get_counts(const struct ottla_producer *producer,
-                                       struct ottla_producer_counts *counts,
+ottla_status ottla_producer_get_counts(const ottla_producer *producer,
+                                       ottla_producer_counts *counts,
                                        ottla_error **error);
 
 // Takes up to max log lines (0: all there are), the oldest first, and writes them, or NULL if there are none. The
@@ -774,7 +774,7 @@ ottla_status ottla_producer_get_counts(const struct ottla_producer *producer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
-ottla_status ottla_producer_logs(const struct ottla_producer *producer,
+ottla_status ottla_producer_logs(const ottla_producer *producer,
                                  size_t max,
                                  ottla_log_lines **lines,
                                  ottla_error **error);
@@ -785,13 +785,13 @@ ottla_status ottla_producer_logs(const struct ottla_producer *producer,
 //
 // Errors: as ottla_producer_flush; the producer is closed all the same.
 OTTLA_MUST_USE
-ottla_status ottla_producer_close(const struct ottla_producer *producer,
+ottla_status ottla_producer_close(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
 // Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
 // Completions that were polled stay valid.
-void ottla_producer_free(struct ottla_producer *producer);
+void ottla_producer_free(ottla_producer *producer);
 
 // ==================================================================================================================
 // Completions
@@ -851,13 +851,13 @@ typedef struct ottla_completion {
 } ottla_completion;
 
 // How many there are; 0 of NULL.
-size_t ottla_completions_count(const struct ottla_completions *completions);
+size_t ottla_completions_count(const ottla_completions *completions);
 
 // The completions, one after another in memory; NULL of NULL.
-const struct ottla_completion *ottla_completions_data(const struct ottla_completions *completions);
+const ottla_completion *ottla_completions_data(const ottla_completions *completions);
 
 // Frees completions, and with them all they point to.
-void ottla_completions_free(struct ottla_completions *completions);
+void ottla_completions_free(ottla_completions *completions);
 
 // ==================================================================================================================
 // Consumer
@@ -922,14 +922,14 @@ typedef struct ottla_topic_partition {
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_new(const ottla_config *config,
-                                struct ottla_consumer **consumer,
+                                ottla_consumer **consumer,
                                 ottla_error **error);
 
 // Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
 //
 // Errors: as ottla_producer_connect.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_connect(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_connect(const ottla_consumer *consumer,
                                     int64_t timeout_ms,
                                     ottla_error **error);
 
@@ -938,8 +938,8 @@ ottla_status ottla_consumer_connect(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT for a negative partition or offset, an empty name, a partition given twice.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_assign(const struct ottla_consumer *consumer,
-                                   const struct ottla_assignment *partitions,
+ottla_status ottla_consumer_assign(const ottla_consumer *consumer,
+                                   const ottla_assignment *partitions,
                                    size_t count,
                                    ottla_error **error);
 
@@ -948,7 +948,7 @@ ottla_status ottla_consumer_assign(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_assign_topic(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_assign_topic(const ottla_consumer *consumer,
                                          const char *topic,
                                          int32_t start,
                                          int64_t value,
@@ -958,22 +958,22 @@ ottla_status ottla_consumer_assign_topic(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_unassign(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_unassign(const ottla_consumer *consumer,
                                      ottla_error **error);
 
 // Writes the assigned partitions, ordered by topic and partition; the caller frees the list.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_assignment(const struct ottla_consumer *consumer,
-                                       struct ottla_partitions **partitions,
+ottla_status ottla_consumer_assignment(const ottla_consumer *consumer,
+                                       ottla_partitions **partitions,
                                        ottla_error **error);
 
 // Goes on reading an assigned partition somewhere else. What was fetched of it is dropped.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if it is not assigned, or for a negative offset.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_seek(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_seek(const ottla_consumer *consumer,
                                  const char *topic,
                                  int32_t partition,
                                  int32_t start,
@@ -984,8 +984,8 @@ ottla_status ottla_consumer_seek(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is paused.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_pause(const struct ottla_consumer *consumer,
-                                  const struct ottla_topic_partition *partitions,
+ottla_status ottla_consumer_pause(const ottla_consumer *consumer,
+                                  const ottla_topic_partition *partitions,
                                   size_t count,
                                   ottla_error **error);
 
@@ -993,8 +993,8 @@ ottla_status ottla_consumer_pause(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is resumed.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_resume(const struct ottla_consumer *consumer,
-                                   const struct ottla_topic_partition *partitions,
+ottla_status ottla_consumer_resume(const ottla_consumer *consumer,
+                                   const ottla_topic_partition *partitions,
                                    size_t count,
                                    ottla_error **error);
 
@@ -1003,7 +1003,7 @@ ottla_status ottla_consumer_resume(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_position(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_position(const ottla_consumer *consumer,
                                      const char *topic,
                                      int32_t partition,
                                      int64_t *position,
@@ -1014,7 +1014,7 @@ ottla_status ottla_consumer_position(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_lag(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_lag(const ottla_consumer *consumer,
                                 const char *topic,
                                 int32_t partition,
                                 int64_t *lag,
@@ -1025,8 +1025,8 @@ ottla_status ottla_consumer_lag(const struct ottla_consumer *consumer,
 //
 // Errors: the first partition's that failed; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_beginning_offsets(const struct ottla_consumer *consumer,
-                                              const struct ottla_topic_partition *partitions,
+ottla_status ottla_consumer_beginning_offsets(const ottla_consumer *consumer,
+                                              const ottla_topic_partition *partitions,
                                               size_t count,
                                               int64_t timeout_ms,
                                               int64_t *offsets,
@@ -1037,8 +1037,8 @@ ottla_status ottla_consumer_beginning_offsets(const struct ottla_consumer *consu
 //
 // Errors: as ottla_consumer_beginning_offsets.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_end_offsets(const struct ottla_consumer *consumer,
-                                        const struct ottla_topic_partition *partitions,
+ottla_status ottla_consumer_end_offsets(const ottla_consumer *consumer,
+                                        const ottla_topic_partition *partitions,
                                         size_t count,
                                         int64_t timeout_ms,
                                         int64_t *offsets,
@@ -1049,8 +1049,8 @@ ottla_status ottla_consumer_end_offsets(const struct ottla_consumer *consumer,
 //
 // Errors: as ottla_consumer_beginning_offsets.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_offsets_for_times(const struct ottla_consumer *consumer,
-                                              const struct ottla_topic_partition *partitions,
+ottla_status ottla_consumer_offsets_for_times(const ottla_consumer *consumer,
+                                              const ottla_topic_partition *partitions,
                                               const int64_t *times,
                                               size_t count,
                                               int64_t timeout_ms,
@@ -1061,7 +1061,7 @@ ottla_status ottla_consumer_offsets_for_times(const struct ottla_consumer *consu
 //
 // Errors: what the cluster answers for the topic; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_partition_count(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_partition_count(const ottla_consumer *consumer,
                                             const char *topic,
                                             int64_t timeout_ms,
                                             int32_t *count,
@@ -1075,7 +1075,7 @@ ottla_status ottla_consumer_partition_count(const struct ottla_consumer *consume
 // until the first contact with the cluster, once socket.connection.setup.timeout.ms is over, why no broker can be
 // reached.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_poll(struct ottla_consumer *consumer,
+ottla_status ottla_consumer_poll(ottla_consumer *consumer,
                                  size_t max_records,
                                  int64_t timeout_ms,
                                  ottla_batch **batch,
@@ -1085,7 +1085,7 @@ ottla_status ottla_consumer_poll(struct ottla_consumer *consumer,
 // Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
 //
 // Errors: OTTLA_ERR_CLOSED.
-OTTLA_MUST_USE ottla_status ottla_consumer_wake(const struct ottla_consumer *consumer, ottla_error **error);
+OTTLA_MUST_USE ottla_status ottla_consumer_wake(const ottla_consumer *consumer, ottla_error **error);
 
 // Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop, readable while a poll would give
 // something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
@@ -1093,7 +1093,7 @@ OTTLA_MUST_USE ottla_status ottla_consumer_wake(const struct ottla_consumer *con
 //
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_descriptor(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_descriptor(const ottla_consumer *consumer,
                                        intptr_t *descriptor,
                                        ottla_error **error);
 
@@ -1101,7 +1101,7 @@ ottla_status ottla_consumer_descriptor(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_held_bytes(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_held_bytes(const ottla_consumer *consumer,
                                        size_t *bytes,
                                        ottla_error **error);
 
@@ -1109,7 +1109,7 @@ ottla_status ottla_consumer_held_bytes(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_buffered_bytes(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_buffered_bytes(const ottla_consumer *consumer,
                                            size_t *bytes,
                                            ottla_error **error);
 
@@ -1117,7 +1117,7 @@ ottla_status ottla_consumer_buffered_bytes(const struct ottla_consumer *consumer
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_logs(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_logs(const ottla_consumer *consumer,
                                  size_t max,
                                  ottla_log_lines **lines,
                                  ottla_error **error);
@@ -1127,27 +1127,27 @@ ottla_status ottla_consumer_logs(const struct ottla_consumer *consumer,
 //
 // Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
 OTTLA_MUST_USE
-ottla_status ottla_consumer_close(const struct ottla_consumer *consumer,
+ottla_status ottla_consumer_close(const ottla_consumer *consumer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
 // Frees a consumer when all calls with it have returned. Its batches and events stay valid.
-void ottla_consumer_free(struct ottla_consumer *consumer);
+void ottla_consumer_free(ottla_consumer *consumer);
 
 // How many partitions are in the list; 0 of NULL.
-size_t ottla_partitions_count(const struct ottla_partitions *partitions);
+size_t ottla_partitions_count(const ottla_partitions *partitions);
 
 // Writes partition i of the list, counted from 0. Its topic lives as long as the list.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_partitions_get(const struct ottla_partitions *partitions,
+ottla_status ottla_partitions_get(const ottla_partitions *partitions,
                                   size_t i,
-                                  struct ottla_topic_partition *partition,
+                                  ottla_topic_partition *partition,
                                   ottla_error **error);
 
 // Frees a list of partitions.
-void ottla_partitions_free(struct ottla_partitions *partitions);
+void ottla_partitions_free(ottla_partitions *partitions);
 
 // ==================================================================================================================
 // Batches
@@ -1231,27 +1231,27 @@ typedef struct ottla_record {
 } ottla_record;
 
 // Number of records; 0 of NULL.
-size_t ottla_batch_rows(const struct ottla_batch *batch);
+size_t ottla_batch_rows(const ottla_batch *batch);
 
 // Number of segments; 0 of NULL. Their rows follow each other without a gap.
-size_t ottla_batch_segment_count(const struct ottla_batch *batch);
+size_t ottla_batch_segment_count(const ottla_batch *batch);
 
 // Writes segment i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_batch_segment(const struct ottla_batch *batch,
+ottla_status ottla_batch_segment(const ottla_batch *batch,
                                  size_t i,
-                                 struct ottla_segment *segment,
+                                 ottla_segment *segment,
                                  ottla_error **error);
 
 // Writes the record in row row of the batch, counted from 0. For all of many records, segments cost less.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_batch_record(const struct ottla_batch *batch,
+ottla_status ottla_batch_record(const ottla_batch *batch,
                                 size_t row,
-                                struct ottla_record *record,
+                                ottla_record *record,
                                 ottla_error **error);
 
 // Writes the headers of the record in row row of the batch, in their order, but not more than capacity, and to
@@ -1259,7 +1259,7 @@ ottla_status ottla_batch_record(const struct ottla_batch *batch,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_batch_headers(const struct ottla_batch *batch,
+ottla_status ottla_batch_headers(const ottla_batch *batch,
                                  size_t row,
                                  ottla_header *headers,
                                  size_t capacity,
@@ -1270,15 +1270,15 @@ ottla_status ottla_batch_headers(const struct ottla_batch *batch,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_batch_compact(const struct ottla_batch *batch,
-                                 struct ottla_batch **compacted,
+ottla_status ottla_batch_compact(const ottla_batch *batch,
+                                 ottla_batch **compacted,
                                  ottla_error **error);
 
 // Bytes of the buffers that this batch keeps from being used again; batches may share a buffer. 0 of NULL.
-size_t ottla_batch_held_bytes(const struct ottla_batch *batch);
+size_t ottla_batch_held_bytes(const ottla_batch *batch);
 
 // Frees a batch and gives its buffers back; from any thread, before or after its consumer is freed.
-void ottla_batch_free(struct ottla_batch *batch);
+void ottla_batch_free(ottla_batch *batch);
 
 // ==================================================================================================================
 // Events
@@ -1310,28 +1310,28 @@ void ottla_batch_free(struct ottla_batch *batch);
 #define OTTLA_EVENT_BROKER_UNREACHABLE 7
 
 // Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
-int32_t ottla_event_kind(const struct ottla_event *event);
+int32_t ottla_event_kind(const ottla_event *event);
 
 // The topic it is about; "" if it is about none, and of NULL.
-const char *ottla_event_topic(const struct ottla_event *event);
+const char *ottla_event_topic(const ottla_event *event);
 
 // The partition it is about; -1 if it is about none, and of NULL.
-int32_t ottla_event_partition(const struct ottla_event *event);
+int32_t ottla_event_partition(const ottla_event *event);
 
 // The position before, or where the trouble is; -1 where there is none, and of NULL.
-int64_t ottla_event_from(const struct ottla_event *event);
+int64_t ottla_event_from(const ottla_event *event);
 
 // The position after; -1 where there is none, and of NULL.
-int64_t ottla_event_to(const struct ottla_event *event);
+int64_t ottla_event_to(const ottla_event *event);
 
 // Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.
-const ottla_error *ottla_event_error(const struct ottla_event *event);
+const ottla_error *ottla_event_error(const ottla_event *event);
 
 // What happened and what to do about it, in English; "" of NULL.
-const char *ottla_event_message(const struct ottla_event *event);
+const char *ottla_event_message(const ottla_event *event);
 
 // Frees an event.
-void ottla_event_free(struct ottla_event *event);
+void ottla_event_free(ottla_event *event);
 
 // ==================================================================================================================
 // Topics
@@ -1367,14 +1367,14 @@ typedef struct ottla_new_topic {
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
 ottla_status ottla_admin_new(const ottla_config *config,
-                             struct ottla_admin **admin,
+                             ottla_admin **admin,
                              ottla_error **error);
 
 // Waits until the cluster has answered and a connection to one of its brokers stands. Other calls do so by themselves.
 //
 // Errors: as ottla_producer_connect.
 OTTLA_MUST_USE
-ottla_status ottla_admin_connect(const struct ottla_admin *admin,
+ottla_status ottla_admin_connect(const ottla_admin *admin,
                                  int64_t timeout_ms,
                                  ottla_error **error);
 
@@ -1384,8 +1384,8 @@ ottla_status ottla_admin_connect(const struct ottla_admin *admin,
 // Errors: of the call as a whole, where no broker could be reached or the time is over; of one topic, in its result,
 // OTTLA_ERR_TOPIC_ALREADY_EXISTS and others of Kafka's.
 OTTLA_MUST_USE
-ottla_status ottla_admin_create_topics(const struct ottla_admin *admin,
-                                       const struct ottla_new_topic *topics,
+ottla_status ottla_admin_create_topics(const ottla_admin *admin,
+                                       const ottla_new_topic *topics,
                                        size_t count,
                                        bool validate_only,
                                        int64_t timeout_ms,
@@ -1397,7 +1397,7 @@ ottla_status ottla_admin_create_topics(const struct ottla_admin *admin,
 // Errors: as ottla_admin_create_topics; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that is not
 // there.
 OTTLA_MUST_USE
-ottla_status ottla_admin_delete_topics(const struct ottla_admin *admin,
+ottla_status ottla_admin_delete_topics(const ottla_admin *admin,
                                        const char *const *names,
                                        size_t count,
                                        int64_t timeout_ms,
@@ -1409,7 +1409,7 @@ ottla_status ottla_admin_delete_topics(const struct ottla_admin *admin,
 // Errors: the topic's own, for example OTTLA_ERR_INVALID_PARTITIONS if it has as many or more already; otherwise as
 // ottla_admin_create_topics.
 OTTLA_MUST_USE
-ottla_status ottla_admin_create_partitions(const struct ottla_admin *admin,
+ottla_status ottla_admin_create_partitions(const ottla_admin *admin,
                                            const char *topic,
                                            int32_t total,
                                            bool validate_only,
@@ -1420,7 +1420,7 @@ ottla_status ottla_admin_create_partitions(const struct ottla_admin *admin,
 //
 // Errors: where no broker could be reached or the time is over.
 OTTLA_MUST_USE
-ottla_status ottla_admin_list_topics(const struct ottla_admin *admin,
+ottla_status ottla_admin_list_topics(const ottla_admin *admin,
                                      bool include_internal,
                                      int64_t timeout_ms,
                                      ottla_topic_list **list,
@@ -1431,7 +1431,7 @@ ottla_status ottla_admin_list_topics(const struct ottla_admin *admin,
 //
 // Errors: of the call as a whole, where no broker could be reached or the time is over.
 OTTLA_MUST_USE
-ottla_status ottla_admin_describe_topics(const struct ottla_admin *admin,
+ottla_status ottla_admin_describe_topics(const ottla_admin *admin,
                                          const char *const *names,
                                          size_t count,
                                          int64_t timeout_ms,
@@ -1442,7 +1442,7 @@ ottla_status ottla_admin_describe_topics(const struct ottla_admin *admin,
 //
 // Errors: where no broker could be reached or the time is over.
 OTTLA_MUST_USE
-ottla_status ottla_admin_describe_cluster(const struct ottla_admin *admin,
+ottla_status ottla_admin_describe_cluster(const ottla_admin *admin,
                                           int64_t timeout_ms,
                                           ottla_cluster **cluster,
                                           ottla_error **error);
@@ -1451,7 +1451,7 @@ ottla_status ottla_admin_describe_cluster(const struct ottla_admin *admin,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
-ottla_status ottla_admin_logs(const struct ottla_admin *admin,
+ottla_status ottla_admin_logs(const ottla_admin *admin,
                               size_t max,
                               ottla_log_lines **lines,
                               ottla_error **error);
@@ -1461,12 +1461,12 @@ ottla_status ottla_admin_logs(const struct ottla_admin *admin,
 //
 // Errors: OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
-ottla_status ottla_admin_close(const struct ottla_admin *admin,
+ottla_status ottla_admin_close(const ottla_admin *admin,
                                int64_t timeout_ms,
                                ottla_error **error);
 
 // Frees an admin client when all calls with it have returned. Results stay valid.
-void ottla_admin_free(struct ottla_admin *admin);
+void ottla_admin_free(ottla_admin *admin);
 
 // ==================================================================================================================
 // Results about topics and the cluster
@@ -1544,80 +1544,80 @@ typedef struct ottla_cluster_broker {
 } ottla_cluster_broker;
 
 // How many results there are; 0 of NULL.
-size_t ottla_topic_results_count(const struct ottla_topic_results *results);
+size_t ottla_topic_results_count(const ottla_topic_results *results);
 
 // Writes result i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_topic_results_get(const struct ottla_topic_results *results,
+ottla_status ottla_topic_results_get(const ottla_topic_results *results,
                                      size_t i,
-                                     struct ottla_topic_result *result,
+                                     ottla_topic_result *result,
                                      ottla_error **error);
 
 // Frees results.
-void ottla_topic_results_free(struct ottla_topic_results *results);
+void ottla_topic_results_free(ottla_topic_results *results);
 
 // How many topics there are; 0 of NULL.
-size_t ottla_topic_list_count(const struct ottla_topic_list *list);
+size_t ottla_topic_list_count(const ottla_topic_list *list);
 
 // Writes topic i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_topic_list_get(const struct ottla_topic_list *list,
+ottla_status ottla_topic_list_get(const ottla_topic_list *list,
                                   size_t i,
-                                  struct ottla_topic_listing *listing,
+                                  ottla_topic_listing *listing,
                                   ottla_error **error);
 
 // Frees a list.
-void ottla_topic_list_free(struct ottla_topic_list *list);
+void ottla_topic_list_free(ottla_topic_list *list);
 
 // How many descriptions there are; 0 of NULL.
-size_t ottla_topic_descriptions_count(const struct ottla_topic_descriptions *descriptions);
+size_t ottla_topic_descriptions_count(const ottla_topic_descriptions *descriptions);
 
 // Writes description i, counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_topic_descriptions_get(const struct ottla_topic_descriptions *descriptions,
+ottla_status ottla_topic_descriptions_get(const ottla_topic_descriptions *descriptions,
                                           size_t i,
-                                          struct ottla_topic_description *description,
+                                          ottla_topic_description *description,
                                           ottla_error **error);
 
 // Writes a partition of description i; both are counted from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_topic_descriptions_partition(const struct ottla_topic_descriptions *descriptions,
+ottla_status ottla_topic_descriptions_partition(const ottla_topic_descriptions *descriptions,
                                                 size_t i,
                                                 size_t partition,
-                                                struct ottla_partition_description *description,
+                                                ottla_partition_description *description,
                                                 ottla_error **error);
 
 // Frees descriptions.
-void ottla_topic_descriptions_free(struct ottla_topic_descriptions *descriptions);
+void ottla_topic_descriptions_free(ottla_topic_descriptions *descriptions);
 
 // The cluster's id; "" if it has none, and of NULL.
-const char *ottla_cluster_id(const struct ottla_cluster *cluster);
+const char *ottla_cluster_id(const ottla_cluster *cluster);
 
 // Id of the broker to send changes to; -1 while there is none, and of NULL.
-int32_t ottla_cluster_controller(const struct ottla_cluster *cluster);
+int32_t ottla_cluster_controller(const ottla_cluster *cluster);
 
 // How many brokers there are; 0 of NULL.
-size_t ottla_cluster_broker_count(const struct ottla_cluster *cluster);
+size_t ottla_cluster_broker_count(const ottla_cluster *cluster);
 
 // Writes broker i, counted from 0, in the order of their ids.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_cluster_get_broker(const struct ottla_cluster *cluster,
+ottla_status ottla_cluster_get_broker(const ottla_cluster *cluster,
                                       size_t i,
-                                      struct ottla_cluster_broker *broker,
+                                      ottla_cluster_broker *broker,
                                       ottla_error **error);
 
 // Frees a description of the cluster.
-void ottla_cluster_free(struct ottla_cluster *cluster);
+void ottla_cluster_free(ottla_cluster *cluster);
 
 // ==================================================================================================================
 // Embedded broker
@@ -1672,18 +1672,18 @@ void ottla_cluster_free(struct ottla_cluster *cluster);
 // listened on, the directory can't be read, or no thread can be started.
 OTTLA_MUST_USE
 ottla_status ottla_broker_new(const ottla_config *options,
-                              struct ottla_broker **broker,
+                              ottla_broker **broker,
                               ottla_error **error);
 
 // The addresses of all nodes, as a client's bootstrap.servers takes them. The string lives as long as the broker; ""
 // of NULL.
-const char *ottla_broker_bootstrap_servers(const struct ottla_broker *broker);
+const char *ottla_broker_bootstrap_servers(const ottla_broker *broker);
 
 // Creates a topic with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on round.
 //
 // Errors: Kafka's own for a bad name or number, or a topic that exists.
 OTTLA_MUST_USE
-ottla_status ottla_broker_create_topic(const struct ottla_broker *broker,
+ottla_status ottla_broker_create_topic(const ottla_broker *broker,
                                        const char *topic,
                                        int32_t partitions,
                                        ottla_error **error);
@@ -1697,7 +1697,7 @@ ottla_status ottla_broker_create_topic(const struct ottla_broker *broker,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
-ottla_status ottla_broker_add_fault(const struct ottla_broker *broker,
+ottla_status ottla_broker_add_fault(const ottla_broker *broker,
                                     int32_t fault,
                                     int64_t value,
                                     int32_t node,
@@ -1710,13 +1710,13 @@ ottla_status ottla_broker_add_fault(const struct ottla_broker *broker,
 // Removes all faults.
 //
 // Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
-OTTLA_MUST_USE ottla_status ottla_broker_clear_faults(const struct ottla_broker *broker, ottla_error **error);
+OTTLA_MUST_USE ottla_status ottla_broker_clear_faults(const ottla_broker *broker, ottla_error **error);
 
 // Makes node the leader of a partition, in a new leader epoch.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node does not run.
 OTTLA_MUST_USE
-ottla_status ottla_broker_move_leader(const struct ottla_broker *broker,
+ottla_status ottla_broker_move_leader(const ottla_broker *broker,
                                       const char *topic,
                                       int32_t partition,
                                       int32_t node,
@@ -1726,7 +1726,7 @@ ottla_status ottla_broker_move_leader(const struct ottla_broker *broker,
 //
 // Errors: OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION.
 OTTLA_MUST_USE
-ottla_status ottla_broker_offsets(const struct ottla_broker *broker,
+ottla_status ottla_broker_offsets(const ottla_broker *broker,
                                   const char *topic,
                                   int32_t partition,
                                   int64_t *start,
@@ -1737,7 +1737,7 @@ ottla_status ottla_broker_offsets(const struct ottla_broker *broker,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
 OTTLA_MUST_USE
-ottla_status ottla_broker_stop_node(const struct ottla_broker *broker,
+ottla_status ottla_broker_stop_node(const ottla_broker *broker,
                                     int32_t node,
                                     ottla_error **error);
 
@@ -1745,7 +1745,7 @@ ottla_status ottla_broker_stop_node(const struct ottla_broker *broker,
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is taken.
 OTTLA_MUST_USE
-ottla_status ottla_broker_start_node(const struct ottla_broker *broker,
+ottla_status ottla_broker_start_node(const ottla_broker *broker,
                                      int32_t node,
                                      ottla_error **error);
 
@@ -1753,7 +1753,7 @@ ottla_status ottla_broker_start_node(const struct ottla_broker *broker,
 //
 // Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
 OTTLA_MUST_USE
-ottla_status ottla_broker_pause_node(const struct ottla_broker *broker,
+ottla_status ottla_broker_pause_node(const ottla_broker *broker,
                                      int32_t node,
                                      ottla_error **error);
 
@@ -1761,7 +1761,7 @@ ottla_status ottla_broker_pause_node(const struct ottla_broker *broker,
 //
 // Errors: as ottla_broker_pause_node.
 OTTLA_MUST_USE
-ottla_status ottla_broker_resume_node(const struct ottla_broker *broker,
+ottla_status ottla_broker_resume_node(const ottla_broker *broker,
                                       int32_t node,
                                       ottla_error **error);
 
@@ -1769,14 +1769,14 @@ ottla_status ottla_broker_resume_node(const struct ottla_broker *broker,
 //
 // Errors: as ottla_broker_pause_node.
 OTTLA_MUST_USE
-ottla_status ottla_broker_requests_seen(const struct ottla_broker *broker,
+ottla_status ottla_broker_requests_seen(const ottla_broker *broker,
                                         int32_t node,
                                         int32_t api_key,
                                         uint64_t *count,
                                         ottla_error **error);
 
 // Stops a broker and frees it; clients see closed connections. Records in memory are gone, those in a directory stay.
-void ottla_broker_free(struct ottla_broker *broker);
+void ottla_broker_free(ottla_broker *broker);
 
 #ifdef __cplusplus
 }

@@ -123,7 +123,12 @@ fn blocks(section: &str) -> Vec<String> {
         .unwrap();
     let mut out = Vec::new();
     bindings.write(&mut out);
-    let out = String::from_utf8(out).unwrap().replace('`', "");
+    // `struct` is only needed where a type is made; cbindgen writes it wherever it knows that it is one.
+    let out = String::from_utf8(out)
+        .unwrap()
+        .replace('`', "")
+        .replace("struct ottla_", "ottla_")
+        .replace("typedef ottla_", "typedef struct ottla_");
     out.split("\n\n")
         .map(|block| block.trim().to_owned())
         .filter(|block| !block.is_empty())
