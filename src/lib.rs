@@ -15,6 +15,7 @@ pub mod memory;
 pub mod producer;
 pub mod protocol;
 
+mod clock;
 mod cluster;
 mod ffi;
 mod net;

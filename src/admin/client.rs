@@ -10,11 +10,11 @@ use super::role::{AdminRole, NewCall, Operation, Shared};
 use super::types::{
     ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult,
 };
+use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
-use crate::cluster::nodes::Rng;
 use crate::config::{AdminConfig, FOREVER};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{LogLine, LogRing};
@@ -62,14 +62,14 @@ impl Admin {
     /// # Errors
     /// IO if the I/O thread cannot be started.
     pub fn new(config: AdminConfig) -> Result<Admin> {
-        let common = Arc::new(config.common);
-        let log = cluster::client_log(&common);
+        let (common, clock) = (Arc::new(config.common), Clock::System);
+        let log = cluster::client_log(&common, &clock);
         let options = SocketOptions::of(&common);
         let (shared, waker) = (Arc::new(Shared::default()), Waker::default());
         let (role, core_log) = (AdminRole::new(shared.clone(), config.retries), log.clone());
         let born = io_thread::generation();
         driver::spawn(waker.clone(), options, move |now| {
-            Engine::new(Core::new(common, core_log, Rng::from_os(), now), role)
+            Engine::new(Core::new(common, core_log, clock, now), role)
         })?;
         Ok(Admin {
             shared,

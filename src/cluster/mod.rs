@@ -11,16 +11,16 @@ pub(crate) mod metadata;
 pub(crate) mod nodes;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
+use crate::clock::Clock;
 use crate::config::CommonConfig;
 use crate::log::{Level, LogRing};
 
 /// A client's log, which begins with what its configuration has to say.
-pub(crate) fn client_log(config: &CommonConfig) -> Arc<LogRing> {
+pub(crate) fn client_log(config: &CommonConfig, clock: &Clock) -> Arc<LogRing> {
     let log = LogRing::new(&config.client_id, config.log_level);
     for note in &config.notes {
-        let (now, wall) = (Instant::now(), SystemTime::now());
+        let (now, wall) = (clock.now(), clock.wall());
         log.log(Level::Info, "config", note, now, wall, || note.clone());
     }
     Arc::new(log)

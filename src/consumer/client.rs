@@ -9,11 +9,11 @@ use super::fetcher::Fetcher;
 use super::partition::Partition;
 use super::reader::Reader;
 use super::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Reply, Shared};
+use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver;
 use crate::cluster::engine::Engine;
-use crate::cluster::nodes::Rng;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
@@ -42,16 +42,13 @@ impl Consumer {
     /// `IO` if the I/O thread cannot be started.
     pub fn new(config: ConsumerConfig) -> Result<Self> {
         let born = generation();
-        let common = Arc::new(config.common.clone());
-        let log = cluster::client_log(&common);
+        let (common, clock) = (Arc::new(config.common.clone()), Clock::System);
+        let log = cluster::client_log(&common, &clock);
         let options = SocketOptions::of(&common);
         let shared = Arc::new(Shared::new(config, log.clone()));
         let theirs = shared.clone();
         driver::spawn(shared.waker.clone(), options, move |now| {
-            Engine::new(
-                Core::new(common, log, Rng::from_os(), now),
-                Fetcher::new(theirs),
-            )
+            Engine::new(Core::new(common, log, clock, now), Fetcher::new(theirs))
         })?;
         Ok(Consumer {
             shared: Some(shared),

@@ -31,7 +31,6 @@
 //! buffer, so a program that gives tokens has to poll.
 
 use std::ffi::c_char;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use libc::{intptr_t, size_t};
 
@@ -42,6 +41,7 @@ use super::config::{ottla_config, typed};
 use super::error::ottla_error;
 use super::guard::{self, Call, Guarded, Live, opaque};
 use super::log::{lines as lines_handle, ottla_log_lines};
+use crate::clock::Clock;
 use crate::config::ProducerConfig;
 use crate::error::Result;
 use crate::producer::{Producer, Record, Wait};
@@ -149,13 +149,6 @@ pub unsafe extern "C" fn ottla_producer_connect(
             live.get()?.connect(call.timeout(timeout_ms)?)
         })
     }
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as i64)
 }
 
 /// How long a sending call waits for room.
@@ -352,10 +345,10 @@ pub unsafe extern "C" fn ottla_producer_send_batch(
                         None => None,
                     };
                     let timestamps = if timestamps.is_null() {
-                        Timestamps::One(now_ms())
+                        Timestamps::One(Clock::System.wall_ms())
                     } else {
                         let given = call.slice("timestamps", timestamps, rows)?;
-                        checked_timestamps(call, given, now_ms(), timestamp_scratch)?
+                        checked_timestamps(call, given, Clock::System.wall_ms(), timestamp_scratch)?
                     };
                     let records = Records::new(rows, keys, values, headers, timestamps)?;
                     let (taken, result) =

@@ -73,9 +73,9 @@ impl Shared {
 
     fn deadline(&self, wait: Wait) -> Option<Instant> {
         match wait {
-            Wait::MaxBlock => Instant::now().checked_add(self.config.max_block),
+            Wait::MaxBlock => self.clock.now().checked_add(self.config.max_block),
             Wait::UpTo(Duration::ZERO) => None,
-            Wait::UpTo(limit) => Instant::now().checked_add(limit),
+            Wait::UpTo(limit) => self.clock.now().checked_add(limit),
         }
     }
 
@@ -85,7 +85,7 @@ impl Shared {
         charged: usize,
         heir_of: Option<u64>,
     ) -> OpenBatch {
-        let created = Instant::now();
+        let created = self.clock.now();
         OpenBatch {
             id: heir_of
                 .inspect(|id| self.begin_batch_as(*id))

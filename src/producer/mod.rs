@@ -18,16 +18,16 @@ mod topic;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use completion::{Completion, Outcome};
 pub use send::{Record, Wait};
 
+use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
-use crate::cluster::nodes::Rng;
 use crate::config::ProducerConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
@@ -74,21 +74,36 @@ impl Producer {
     /// # Errors
     /// IO if the I/O thread cannot be started.
     pub fn new(config: ProducerConfig) -> Result<Producer> {
-        let common = Arc::new(config.common.clone());
-        let log = cluster::client_log(&common);
-        let options = SocketOptions::of(&common);
-        let budget = Budget::new(config.buffer_memory);
+        let options = SocketOptions::of(&config.common);
         let waker = Waker::default();
-        let shared = Arc::new(Shared::new(config, log.clone(), waker.clone()));
+        let (producer, make) = Producer::parts(config, Clock::System, waker.clone());
+        driver::spawn(waker, options, make)?;
+        Ok(producer)
+    }
+
+    /// A producer, and what makes its I/O side.
+    pub(crate) fn parts(
+        config: ProducerConfig,
+        clock: Clock,
+        waker: Waker,
+    ) -> (
+        Producer,
+        impl FnOnce(Instant) -> Engine<Sender> + Send + 'static,
+    ) {
+        let common = Arc::new(config.common.clone());
+        let log = cluster::client_log(&common, &clock);
+        let budget = Budget::new(config.buffer_memory);
+        let shared = Arc::new(Shared::new(config, clock.clone(), log.clone(), waker));
         let role_shared = shared.clone();
-        driver::spawn(waker, options, move |now| {
-            let core = Core::new(common, log, Rng::from_os(), now);
+        let make = move |now| {
+            let core = Core::new(common, log, clock, now);
             Engine::new(core, Sender::new(role_shared))
-        })?;
-        Ok(Producer {
+        };
+        let producer = Producer {
             shared,
             _budget: budget,
-        })
+        };
+        (producer, make)
     }
 
     /// Waits until the cluster has answered and a connection to one of its brokers stands.
@@ -205,11 +220,9 @@ impl Producer {
         if shared.ended.load(Ordering::Acquire) {
             return Ok(());
         }
-        shared.closing.store(true, Ordering::Release);
-        shared.memory.close();
+        shared.stop_taking();
         let flushed = self.flush(timeout);
-        shared.purge.store(true, Ordering::Release);
-        shared.waker.wake();
+        shared.give_up();
         // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
         shared.wait_ended(Duration::from_secs(5));
         flushed
@@ -220,10 +233,8 @@ impl Drop for Producer {
     fn drop(&mut self) {
         // In a forked child the I/O side is the parent's: nothing of it may be touched.
         if io_thread::check_generation(self.shared.generation).is_ok() {
-            self.shared.closing.store(true, Ordering::Release);
-            self.shared.purge.store(true, Ordering::Release);
-            self.shared.memory.close();
-            self.shared.waker.wake();
+            self.shared.stop_taking();
+            self.shared.give_up();
         }
     }
 }

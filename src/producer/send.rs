@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::Producer;
 use super::partitioner::{Choice, choose};
@@ -48,13 +48,6 @@ thread_local! {
     static LAST_TOPIC: RefCell<Option<(u64, Arc<Topic>)>> = const { RefCell::new(None) };
 }
 
-/// Milliseconds since 1970.
-fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as i64)
-}
-
 impl Producer {
     /// Sends one record. Its bytes are copied before this returns.
     ///
@@ -68,7 +61,7 @@ impl Producer {
             key: record.key,
             value: record.value,
             headers: record.headers,
-            timestamp: record.timestamp.unwrap_or_else(now_ms),
+            timestamp: record.timestamp.unwrap_or_else(|| shared.clock.wall_ms()),
             first: 0,
         };
         let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
@@ -226,7 +219,7 @@ impl Shared {
         if let Some(topic) = write.get(name) {
             return Ok(topic.clone());
         }
-        let topic = Arc::new(Topic::new(name));
+        let topic = Arc::new(Topic::new(name, self.clock.rng()));
         write.insert(topic.name.clone(), topic.clone());
         drop(write);
         lock(&self.news).topics.push(topic.clone());

@@ -9,6 +9,7 @@ use super::buffer::BufferMemory;
 use super::completion::{Completion, Outcome, SpareTokens, Tokens};
 use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
 use super::topic::Topic;
+use crate::clock::Clock;
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::Waker;
 use crate::config::ProducerConfig;
@@ -38,6 +39,7 @@ pub(crate) struct Silent {
 
 pub(crate) struct Shared {
     pub(crate) config: ProducerConfig,
+    pub(crate) clock: Clock,
     pub(crate) codec: Codec,
     pub(crate) level: Option<i32>,
     pub(crate) memory: BufferMemory,
@@ -91,7 +93,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(config: ProducerConfig, log: Arc<LogRing>, waker: Waker) -> Self {
+    pub(crate) fn new(
+        config: ProducerConfig,
+        clock: Clock,
+        log: Arc<LogRing>,
+        waker: Waker,
+    ) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let codec = Codec::parse(config.compression.name()).unwrap_or(Codec::None);
         Shared {
@@ -118,10 +125,11 @@ impl Shared {
             live: Mutex::new(BTreeMap::new()),
             ended_one: Condvar::new(),
             flushers: AtomicUsize::new(0),
-            epoch: Instant::now(),
+            epoch: clock.now(),
             armed: AtomicU64::new(NEVER),
             counters: Counters::default(),
             config,
+            clock,
         }
     }
 
@@ -150,6 +158,18 @@ impl Shared {
         if self.flushers.load(Ordering::Acquire) > 0 {
             self.ended_one.notify_all();
         }
+    }
+
+    /// The first half of closing: no more records are taken, and nobody waits for room.
+    pub(crate) fn stop_taking(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.memory.close();
+    }
+
+    /// The second half: what is left is given up.
+    pub(crate) fn give_up(&self) {
+        self.purge.store(true, Ordering::Release);
+        self.waker.wake();
     }
 
     /// The I/O side has ended.
@@ -184,23 +204,30 @@ impl Shared {
         done
     }
 
-    fn wait_flushed(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut live = lock(&self.live);
+    /// Has everything accepted so far sent without lingering; the mark up to which batches are to be waited for.
+    pub(crate) fn begin_flush(&self) -> u64 {
+        let live = lock(&self.live);
         let upto = self.next_batch.load(Ordering::Acquire) - 1;
         self.flush_to.fetch_max(upto, Ordering::AcqRel);
-        if live
-            .first_key_value()
-            .is_some_and(|(first, _)| *first <= upto)
-        {
-            drop(live);
+        let pending = any_upto(&live, upto);
+        drop(live);
+        if pending {
             self.waker.wake();
-            live = lock(&self.live);
         }
-        while live
-            .first_key_value()
-            .is_some_and(|(first, _)| *first <= upto)
-        {
+        upto
+    }
+
+    /// True once all batches up to the mark of [`Shared::begin_flush`] have ended.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn flushed(&self, upto: u64) -> bool {
+        !any_upto(&lock(&self.live), upto)
+    }
+
+    fn wait_flushed(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let upto = self.begin_flush();
+        let mut live = lock(&self.live);
+        while any_upto(&live, upto) {
             let left = match deadline {
                 Some(deadline) => deadline.saturating_duration_since(Instant::now()),
                 None => Duration::from_secs(3600),
@@ -397,6 +424,12 @@ impl Shared {
         self.release(charged);
         self.end_batch(id);
     }
+}
+
+/// True if a batch up to `upto` lives.
+fn any_upto(live: &BTreeMap<u64, u32>, upto: u64) -> bool {
+    live.first_key_value()
+        .is_some_and(|(first, _)| *first <= upto)
 }
 
 /// How records ended.

@@ -42,14 +42,14 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    pub(crate) fn new(name: &str) -> Self {
+    /// `rng` keeps producers that start together from all beginning with the same partition.
+    pub(crate) fn new(name: &str, mut rng: Rng) -> Self {
         Topic {
             name: Arc::from(name),
             first: OnceLock::new(),
             pending: Mutex::new(Pending::default()),
-            // Producers that start together must not all begin with the same partition.
-            sticky: AtomicU32::new(Rng::from_os().next() as u32 >> 1),
-            turn: AtomicU32::new(Rng::from_os().next() as u32),
+            sticky: AtomicU32::new(rng.next() as u32 >> 1),
+            turn: AtomicU32::new(rng.next() as u32),
         }
     }
 

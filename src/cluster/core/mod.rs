@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
@@ -12,6 +12,7 @@ use kafka_protocol::protocol::{Message, Request, StrBytes};
 use self::refresh::Refresh;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
+use crate::clock::Clock;
 use crate::config::{CommonConfig, HostPort};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogRing};
@@ -90,8 +91,8 @@ pub(crate) struct Core<T> {
     pub(crate) topics: Topics,
     pub(crate) log: Arc<LogRing>,
     pub(crate) rng: Rng,
-    /// Wall time, for log lines only.
-    pub(crate) wall: fn() -> SystemTime,
+    /// For log lines' wall time; the monotonic time comes with each call.
+    pub(crate) clock: Clock,
     nodes: BTreeMap<Node, NodeState>,
     pub(crate) controller: i32,
     pub(crate) cluster_id: Option<String>,
@@ -111,7 +112,7 @@ impl<T: Clone> Core<T> {
     pub(crate) fn new(
         config: Arc<CommonConfig>,
         log: Arc<LogRing>,
-        rng: Rng,
+        clock: Clock,
         now: Instant,
     ) -> Self {
         let nodes = config
@@ -124,8 +125,8 @@ impl<T: Clone> Core<T> {
             config,
             topics: Topics::default(),
             log,
-            rng,
-            wall: SystemTime::now,
+            rng: clock.rng(),
+            clock,
             nodes,
             controller: -1,
             cluster_id: None,
@@ -392,7 +393,7 @@ impl<T: Clone> Core<T> {
             state.failed(now, backoff, &mut self.rng, stage, error.clone());
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
-        let wall = (self.wall)();
+        let wall = self.clock.wall();
         self.log.log(Level::Warn, "broker", node, now, wall, || {
             described.message().to_owned()
         });
@@ -477,7 +478,7 @@ impl<T: Clone> Core<T> {
             "broker",
             ("back", node),
             now,
-            (self.wall)(),
+            self.clock.wall(),
             || format!("connected to {} again", self.address(node)),
         );
     }

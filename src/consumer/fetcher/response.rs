@@ -65,7 +65,7 @@ impl Fetcher {
             "fetch",
             (id, code.0),
             now,
-            (core.wall)(),
+            core.clock.wall(),
             || {
                 format!(
                     "the fetch session with {who} ended: {}; a new one is begun",
@@ -300,7 +300,7 @@ impl Fetcher {
                     "fetch",
                     (&key.0, key.1, code.0),
                     now,
-                    (core.wall)(),
+                    core.clock.wall(),
                     || error.message().to_owned(),
                 );
             }

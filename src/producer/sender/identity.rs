@@ -86,7 +86,7 @@ impl Sender {
         self.identity = Identity::Wanted {
             not_before: Some(now + wait),
         };
-        let wall = (core.wall)();
+        let wall = core.clock.wall();
         core.log.log(
             crate::log::Level::Warn,
             "producer",

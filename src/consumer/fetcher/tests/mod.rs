@@ -23,9 +23,9 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::*;
+use crate::clock::{Clock, VirtualClock};
 use crate::cluster::core::Action;
 use crate::cluster::engine::Engine;
-use crate::cluster::nodes::Rng;
 use crate::config::ConsumerConfig;
 use crate::consumer::event::{EventKind, Polled, Start};
 use crate::consumer::reader::Reader;
@@ -80,7 +80,12 @@ impl World {
         let shared = Arc::new(Shared::new(config, log.clone()));
         let now = Instant::now();
         let engine = Engine::new(
-            Core::new(common, log, Rng::new(1), now),
+            Core::new(
+                common,
+                log,
+                Clock::Virtual(Arc::new(VirtualClock::new(1, 0))),
+                now,
+            ),
             Fetcher::new(shared.clone()),
         );
         World {
