@@ -90,7 +90,13 @@ impl Sender {
                         core,
                     );
                     let hopeless = !code.is_retriable();
-                    if hopeless || now >= *since + limit {
+                    // Records that have waited for so long are given up below: from then on the next ones are refused at
+                    // once, though the brokers' first word came a little later than the record.
+                    let waited_in_vain = pending
+                        .batches
+                        .front()
+                        .is_some_and(|b| now >= b.open.created + limit);
+                    if hopeless || waited_in_vain || now >= *since + limit {
                         pending.refused = Some(error.clone());
                     }
                     if hopeless {
