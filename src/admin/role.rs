@@ -424,7 +424,10 @@ impl Role for AdminRole {
             } => self.on_reply(core, now, node, tag, version, body),
             Event::Failed { tag, error, .. } => self.on_lost(core, now, tag, error),
             // Calls have limits of their own, and nothing here fetches.
-            Event::Metadata | Event::Unreachable(_) | Event::FetchPart { .. } => {}
+            Event::Metadata
+            | Event::Coordinator
+            | Event::Unreachable(_)
+            | Event::FetchPart { .. } => {}
         }
     }
 

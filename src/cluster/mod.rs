@@ -9,6 +9,9 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod metadata;
 pub(crate) mod nodes;
+#[cfg(test)]
+#[allow(dead_code)] // Until producer tests use all of it.
+pub(crate) mod rig;
 
 use std::sync::Arc;
 

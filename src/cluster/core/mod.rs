@@ -9,6 +9,9 @@ use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::{Message, Request, StrBytes};
 
+use self::coordinators::Coordinators;
+#[allow(unused_imports)] // Until the first role asks.
+pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
 use self::refresh::Refresh;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
@@ -23,6 +26,8 @@ use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
 mod choose;
+#[allow(dead_code)] // Until the first role asks.
+mod coordinators;
 mod failures;
 mod refresh;
 
@@ -68,6 +73,8 @@ pub(crate) enum Event<T> {
     Failed { node: Node, tag: T, error: Error },
     /// Topics, leaders or brokers changed.
     Metadata,
+    /// A coordinator was found, or refused: [`Core::coordinator`] tells.
+    Coordinator,
     /// No broker could be reached since the client began, for the connect timeout.
     Unreachable(Error),
 }
@@ -76,6 +83,7 @@ pub(crate) enum Event<T> {
 enum Tag<T> {
     Versions(i16),
     Metadata,
+    Coordinator(coordinators::Key),
     Role(T),
 }
 
@@ -100,6 +108,7 @@ pub(crate) struct Core<T> {
     by_purpose: BTreeMap<(Node, Purpose), ConnId>,
     next_conn: ConnId,
     refresh: Refresh,
+    coordinators: Coordinators,
     started: Instant,
     /// Metadata has come at least once.
     contacted: bool,
@@ -134,6 +143,7 @@ impl<T: Clone> Core<T> {
             by_purpose: BTreeMap::new(),
             next_conn: 1,
             refresh: Refresh::default(),
+            coordinators: Coordinators::default(),
             started: now,
             contacted: false,
             reported_unreachable: false,
@@ -398,6 +408,7 @@ impl<T: Clone> Core<T> {
             described.message().to_owned()
         });
         self.forget(id, &described);
+        self.coordinators.forget_node(node, &described);
         self.refresh.wanted = true;
     }
 
@@ -410,6 +421,7 @@ impl<T: Clone> Core<T> {
         for request in slot.conn.inflight {
             match request.tag {
                 Tag::Metadata => self.refresh.inflight = false,
+                Tag::Coordinator(key) => self.coordinator_unanswered(&key, error),
                 Tag::Versions(_) => {}
                 Tag::Role(tag) => {
                     let error = error.context(crate::protocol::schema::api_name(request.key));
@@ -440,6 +452,9 @@ impl<T: Clone> Core<T> {
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
                     Tag::Metadata => self.on_metadata(now, id, request.version, body),
+                    Tag::Coordinator(key) => {
+                        self.on_coordinator(now, id, node, request.version, key, body);
+                    }
                     Tag::Role(tag) => {
                         self.events.push_back(Event::Response {
                             node,
@@ -532,6 +547,7 @@ impl<T: Clone> Core<T> {
             self.events.push_back(Event::Unreachable(error));
         }
         self.poll_metadata(now);
+        self.poll_coordinators(now);
     }
 
     fn expire_requests(&mut self, now: Instant) {
@@ -599,6 +615,7 @@ impl<T: Clone> Core<T> {
             .chain(idle)
             .chain(unreachable)
             .chain(refresh)
+            .chain(self.coordinators_deadline(now))
             .min()
     }
 }

@@ -187,6 +187,12 @@ impl<T: Clone> Core<T> {
                 .map_or(now, |last| last + self.config.metadata_max_age)
         };
         due = self.refresh.not_before.map_or(due, |t| t.max(due));
+        self.any_conn_at(now).map(|at| due.max(at))
+    }
+
+    /// From when on [`Core::any_conn`] may find a connection, as far as time decides; `None` while something else will
+    /// wake us before.
+    pub(super) fn any_conn_at(&self, now: Instant) -> Option<Instant> {
         let control = self
             .conns
             .values()
@@ -196,8 +202,8 @@ impl<T: Clone> Core<T> {
             .filter(|c| c.stage == Stage::Ready)
             .map(|c| c.muted_until.unwrap_or(now))
             .min();
-        if let Some(usable) = usable {
-            return Some(due.max(usable));
+        if usable.is_some() {
+            return usable;
         }
         // Nodes being connected to report by themselves; the others may be tried once those have had their time.
         let untried = self
@@ -205,9 +211,6 @@ impl<T: Clone> Core<T> {
             .iter()
             .filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
         let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
-        Some(
-            due.max(reachable)
-                .max(self.opening_until(|_| true).unwrap_or(now)),
-        )
+        Some(reachable.max(self.opening_until(|_| true).unwrap_or(now)))
     }
 }

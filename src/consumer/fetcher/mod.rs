@@ -283,7 +283,8 @@ impl Role for Fetcher {
             }
             core::Event::Unreachable(error) => self.shared.set_unreachable(Some(error)),
             // Requests go to brokers by their id only.
-            core::Event::FetchPart { .. }
+            core::Event::Coordinator
+            | core::Event::FetchPart { .. }
             | core::Event::Response { .. }
             | core::Event::Failed { .. } => {}
         }

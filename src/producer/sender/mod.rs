@@ -289,7 +289,8 @@ impl Role for Sender {
             } => self.identity_failed(core, now, &error),
             Event::Metadata => self.on_metadata(core, now),
             Event::Unreachable(error) => self.on_unreachable(&error),
-            Event::FetchPart { .. } => {}
+            // Who the coordinator is, is asked for in every poll.
+            Event::FetchPart { .. } | Event::Coordinator => {}
         }
     }
 
