@@ -17,7 +17,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 
 use super::core::{Action, Core};
 use super::engine::{Engine, Role};
-use super::nodes::Rng;
+use crate::clock::{Clock, VirtualClock};
 use crate::config::CommonConfig;
 use crate::error::{Error, ErrorCode};
 use crate::log::LogRing;
@@ -75,7 +75,12 @@ impl<R: Role> Rig<R> {
         let log = Arc::new(LogRing::new("c", None));
         Rig {
             engine: Engine::new(
-                Core::new(config, log.clone(), Rng::new(1), now),
+                Core::new(
+                    config,
+                    log.clone(),
+                    Clock::Virtual(Arc::new(VirtualClock::new(1, 0))),
+                    now,
+                ),
                 role(now, log),
             ),
             now,

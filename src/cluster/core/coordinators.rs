@@ -286,7 +286,7 @@ impl<T: Clone> Core<T> {
         let wait = backoff.after(entry.failures, &mut self.rng);
         entry.state = State::Wanted(Some(now + wait));
         entry.last_error = Some(error.clone());
-        let wall = (self.wall)();
+        let wall = self.clock.wall();
         self.log
             .log(Level::Info, "coordinator", &key, now, wall, || {
                 format!(
