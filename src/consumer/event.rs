@@ -51,6 +51,9 @@ pub enum EventKind {
     PartitionsAdded = 6,
     /// A broker could not be reached for the whole of `socket.connection.setup.timeout.ms`; the attempts go on.
     BrokerUnreachable = 7,
+    /// A commit that was asked for with [`Consumer::commit_async`](super::Consumer::commit_async) has ended: well, or
+    /// with [`Event::error`].
+    OffsetsCommitted = 8,
 }
 
 /// Something that happened to what is read.
@@ -66,11 +69,26 @@ pub struct Event {
     pub from: i64,
     /// The position after; -1 where there is none.
     pub to: i64,
+    /// The number of the call it is about; 0 if it is about none.
+    pub token: u64,
     /// Why, and what to do about it.
     pub error: Option<Error>,
 }
 
 impl Event {
+    /// An event about nothing in particular.
+    pub(super) fn of(kind: EventKind) -> Self {
+        Event {
+            kind,
+            topic: None,
+            partition: -1,
+            from: -1,
+            to: -1,
+            token: 0,
+            error: None,
+        }
+    }
+
     pub(super) fn of_partition(
         kind: EventKind,
         topic: &Arc<str>,
@@ -79,23 +97,20 @@ impl Event {
         error: Error,
     ) -> Self {
         Event {
-            kind,
             topic: Some(topic.clone()),
             partition,
             from,
             to,
             error: Some(error),
+            ..Event::of(kind)
         }
     }
 
     pub(super) fn of_topic(kind: EventKind, topic: &Arc<str>, error: Error) -> Self {
         Event {
-            kind,
             topic: Some(topic.clone()),
-            partition: -1,
-            from: -1,
-            to: -1,
             error: Some(error),
+            ..Event::of(kind)
         }
     }
 }

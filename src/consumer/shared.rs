@@ -1,14 +1,16 @@
 //! What the user's threads and the I/O thread share of one consumer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::event::{Event, Start};
+use super::group::{Commit, Found, Identity};
 use super::memory::FetchMemory;
-use super::partition::{Assignment, Partition};
+use super::offset::GroupMetadata;
+use super::partition::{Assignment, Key, Partition};
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::Waker;
 use crate::config::{ConsumerConfig, IsolationLevel};
@@ -83,6 +85,14 @@ pub(super) enum Command {
         deadline: Instant,
         reply: Reply<Vec<PartitionInfo>>,
     },
+    /// Commits offsets.
+    Commit(Commit),
+    /// Looks committed offsets up.
+    Committed {
+        wanted: Vec<Key>,
+        deadline: Instant,
+        reply: Reply<Vec<Found>>,
+    },
     /// Ends the client.
     Close { reply: Reply<()> },
 }
@@ -144,6 +154,8 @@ pub(super) struct Shared {
     /// Why no broker could be reached, until the first contact.
     unreachable: Mutex<Option<Error>>,
     closed: AtomicBool,
+    last_token: AtomicU64,
+    group: Mutex<Identity>,
     /// The user asked for a poll to be woken; the queue is also woken to tell that no broker can be reached.
     wake_asked: AtomicBool,
 }
@@ -166,6 +178,8 @@ impl Shared {
             stashed: Mutex::default(),
             unreachable: Mutex::default(),
             closed: AtomicBool::new(false),
+            last_token: AtomicU64::new(0),
+            group: Mutex::default(),
             wake_asked: AtomicBool::new(false),
         }
     }
@@ -350,6 +364,22 @@ impl Shared {
     /// True once for each [`Shared::wake_poll`].
     pub(super) fn was_woken(&self) -> bool {
         self.wake_asked.swap(false, Ordering::AcqRel)
+    }
+
+    /// A number for a call that an event will tell of.
+    pub(super) fn next_token(&self) -> u64 {
+        self.last_token.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// As whom the group knows this consumer now.
+    pub(super) fn group_metadata(&self) -> GroupMetadata {
+        let identity = lock(&self.group).clone();
+        GroupMetadata {
+            group_id: self.config.group_id.clone().unwrap_or_default(),
+            generation: identity.generation,
+            member_id: identity.member_id,
+            instance_id: identity.instance_id,
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {

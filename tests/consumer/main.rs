@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod committed;
 mod faults;
 mod positions;
 mod support;

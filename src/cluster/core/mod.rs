@@ -38,6 +38,8 @@ pub(crate) enum Purpose {
     Control,
     Produce,
     Fetch,
+    /// Heartbeats and commits, to a group's coordinator.
+    Group,
 }
 
 /// What the driver shall do.

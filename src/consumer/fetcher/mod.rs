@@ -5,6 +5,7 @@
 //! offsets up, [`reset`] decides where a partition goes on; [`topics`] and [`calls`] say what their names say.
 
 mod calls;
+mod grouping;
 mod plan;
 mod queries;
 mod reset;
@@ -25,6 +26,7 @@ use self::session::Session;
 use self::topics::TopicWatch;
 use super::chunk::Chunk;
 use super::event::Event;
+use super::group::{Ask, Group};
 use super::partition::{Key, Partition};
 use super::shared::{Command, Reply, Shared};
 use crate::cluster::core::{self, Core};
@@ -38,6 +40,7 @@ use crate::protocol::wire::TopicId;
 pub(super) enum Tag {
     Fetch,
     Offsets,
+    Group(Ask),
 }
 
 /// How far a partition has come.
@@ -102,6 +105,8 @@ pub(super) struct Fetcher {
     topics: TopicWatch,
     queries: Queries,
     calls: Calls,
+    /// Where `group.id` is set.
+    group: Option<Group>,
     /// There is news of topics to look at; or it is time to, at `watch_at`.
     unwatched: bool,
     watch_at: Option<Instant>,
@@ -122,13 +127,15 @@ pub(super) struct Fetcher {
 }
 
 /// The earlier of two times, where there are any.
-fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
 impl Fetcher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let group = shared.config.group_id.as_deref();
         Fetcher {
+            group: group.map(|id| Group::new(id, shared.read_committed())),
             queries: Queries::new(shared.read_committed()),
             shared,
             parts: BTreeMap::new(),
@@ -201,6 +208,12 @@ impl Fetcher {
                 core.want_topic(&topic);
                 self.calls.ask_partitions(now, topic, deadline, reply);
             }
+            Command::Commit(commit) => self.commit(commit),
+            Command::Committed {
+                wanted,
+                deadline,
+                reply,
+            } => self.committed(now, wanted, deadline, reply),
             Command::Close { reply } => self.close(&reply),
         }
     }
@@ -209,7 +222,11 @@ impl Fetcher {
         self.closed = true;
         self.parts.clear();
         self.nodes.clear();
-        self.calls.close(&self.shared.closed_error());
+        let error = self.shared.closed_error();
+        self.calls.close(&error);
+        if let Some(group) = &mut self.group {
+            group.close(&error);
+        }
         self.shared.connect_calls.close();
         self.shared.items.with(std::collections::VecDeque::clear);
         reply.give(Ok(()));
@@ -253,9 +270,9 @@ impl Role for Fetcher {
             } => self.on_fetch_part(core, now, id, part),
             core::Event::Response {
                 node: Node::Id(id),
+                tag: Tag::Offsets,
                 version,
                 body,
-                ..
             } => {
                 let mut answers = Vec::new();
                 self.queries
@@ -276,6 +293,17 @@ impl Role for Fetcher {
                 self.queries.failed(core, now, id, &error);
                 self.replan = true;
             }
+            core::Event::Response {
+                tag: Tag::Group(ask),
+                version,
+                body,
+                ..
+            } => self.on_group_answer(core, now, ask, version, body),
+            core::Event::Failed {
+                tag: Tag::Group(ask),
+                error,
+                ..
+            } => self.on_group_failed(core, now, ask, &error),
             core::Event::Metadata => {
                 self.unplaced = true;
                 self.unwatched = true;
@@ -305,6 +333,7 @@ impl Role for Fetcher {
             self.place(core, now);
         }
         deadline = earliest(deadline, self.poll_calls(core, now));
+        deadline = earliest(deadline, self.poll_group(core, now));
         deadline = earliest(deadline, self.fetch_all(core, now));
         self.shared.deliver(&mut self.events, &mut self.chunks);
         deadline

@@ -227,13 +227,8 @@ impl Fetcher {
 }
 
 fn broker_event(error: Error) -> Event {
-    let kind = EventKind::BrokerUnreachable;
     Event {
-        kind,
-        topic: None,
-        partition: -1,
-        from: -1,
-        to: -1,
         error: Some(error),
+        ..Event::of(EventKind::BrokerUnreachable)
     }
 }

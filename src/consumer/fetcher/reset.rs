@@ -23,14 +23,13 @@ impl Fetcher {
         }
     }
 
-    /// Begins a new life of a partition.
-    pub(super) fn start(
+    /// Begins a new life of a partition, which is still without a place to start at.
+    pub(super) fn begin(
         &mut self,
         core: &mut Core<Tag>,
         partition: Arc<Partition>,
         generation: u32,
-        start: Start,
-    ) {
+    ) -> Key {
         core.want_topic(&partition.topic);
         self.topics.entry(partition.topic.clone()).or_default();
         let key = partition.key();
@@ -56,22 +55,48 @@ impl Fetcher {
         part.not_before = None;
         part.told = None;
         self.replan = true;
+        key
+    }
+
+    /// Begins a new life of a partition.
+    pub(super) fn start(
+        &mut self,
+        core: &mut Core<Tag>,
+        partition: Arc<Partition>,
+        generation: u32,
+        start: Start,
+    ) {
+        let key = self.begin(core, partition, generation);
+        let Some(part) = self.parts.get_mut(&key) else {
+            return;
+        };
         match start {
             Start::Offset(next) => part.step = Step::Fetch { next },
             Start::Earliest => self.locate(&key, EARLIEST, None),
             Start::Latest => self.locate(&key, LATEST, None),
             Start::Timestamp(time) => self.locate(&key, time, None),
-            Start::Reset => match self.policy() {
-                Some(time) => self.locate(&key, time, None),
-                None => {
-                    let text = format!(
-                        "{}-{} has no position, and auto.offset.reset is none",
-                        key.0, key.1
-                    );
-                    let error = Error::new(ErrorCode::OFFSET_RESET, text);
-                    self.stop(&key, (-1, -1), error, "; seek to where it shall start");
+            Start::Reset => match &mut self.group {
+                Some(group) => {
+                    part.step = Step::Locate;
+                    group.locate(&part.partition, generation);
                 }
+                None => self.locate_by_policy(&key),
             },
+        }
+    }
+
+    /// Starts a partition without a position where `auto.offset.reset` says.
+    pub(super) fn locate_by_policy(&mut self, key: &Key) {
+        match self.policy() {
+            Some(time) => self.locate(key, time, None),
+            None => {
+                let text = format!(
+                    "{}-{} has no position, and auto.offset.reset is none",
+                    key.0, key.1
+                );
+                let error = Error::new(ErrorCode::OFFSET_RESET, text);
+                self.stop(key, (-1, -1), error, "; seek to where it shall start");
+            }
         }
     }
 

@@ -137,7 +137,7 @@ impl Fetcher {
             self.grow(core, now, &name, start, done, count);
         }
         for name in anew {
-            self.begin_anew(core, now, &name);
+            self.begin_anew(core, &name);
         }
         deadline
     }
@@ -182,18 +182,16 @@ impl Fetcher {
             let kind = EventKind::PartitionsAdded;
             let (from, to) = (i64::from(done), i64::from(count));
             self.events.push(Event {
-                kind,
                 topic: Some(name.clone()),
-                partition: -1,
                 from,
                 to,
-                error: None,
+                ..Event::of(kind)
             });
         }
     }
 
     /// A topic was deleted and created again: the offsets of its old life mean nothing in the new one.
-    fn begin_anew(&mut self, core: &mut Core<Tag>, now: Instant, name: &Arc<str>) {
+    fn begin_anew(&mut self, core: &mut Core<Tag>, name: &Arc<str>) {
         let policy = self.shared.config.auto_offset_reset.name();
         let text = format!(
             "topic '{name}' was deleted and created again; its offsets begin anew, and it is read as \
@@ -214,15 +212,9 @@ impl Fetcher {
             // If the user has sought meanwhile, that is what counts.
             if partition.end_generation(generation).is_some() {
                 let generation = partition.restart(Start::Reset);
-                self.obey(
-                    core,
-                    now,
-                    Command::Start {
-                        partition,
-                        generation,
-                        start: Start::Reset,
-                    },
-                );
+                // What the group committed is of the old life too.
+                let key = self.begin(core, partition, generation);
+                self.locate_by_policy(&key);
             }
         }
         self.shared.purge();

@@ -1,5 +1,7 @@
 //! The consumer as a program sees it.
 
+mod committing;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};

@@ -1,0 +1,317 @@
+//! Committing offsets: in the order asked for, one request on its way at a time, so that a repeated request can't undo
+//! a later one. What piles up meanwhile goes out together, the last offset of each partition.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{GroupId, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::super::fetcher::{Tag, earliest};
+use super::super::offset::OffsetAndMetadata;
+use super::super::partition::Key;
+use super::super::shared::Reply;
+use super::{Ask, Identity, Trouble, advice, trouble};
+use crate::cluster::core::{Core, Purpose};
+use crate::cluster::nodes::{Backoff, Node};
+use crate::error::{Error, ErrorCode, Result};
+use crate::net::conn::ConnId;
+use crate::net::rpc;
+
+/// The newest version that names topics; the next one has only their ids.
+const MAX_VERSION: i16 = 9;
+
+/// Who wants offsets committed.
+#[derive(Debug)]
+pub(in crate::consumer) enum CommitOwner {
+    /// A caller that waits.
+    Call(Reply<()>),
+    /// The program, told by an event with this token.
+    Event(u64),
+}
+
+/// Offsets to commit together.
+#[derive(Debug)]
+pub(in crate::consumer) struct Commit {
+    pub(in crate::consumer) owner: CommitOwner,
+    pub(in crate::consumer) offsets: Vec<(Key, OffsetAndMetadata)>,
+    pub(in crate::consumer) since: Instant,
+    pub(in crate::consumer) deadline: Instant,
+    pub(in crate::consumer) failures: u32,
+    pub(in crate::consumer) last_error: Option<Error>,
+}
+
+impl Commit {
+    pub(in crate::consumer) fn new(
+        owner: CommitOwner,
+        offsets: Vec<(Key, OffsetAndMetadata)>,
+        since: Instant,
+        deadline: Instant,
+    ) -> Self {
+        Commit {
+            owner,
+            offsets,
+            since,
+            deadline,
+            failures: 0,
+            last_error: None,
+        }
+    }
+}
+
+/// A commit's end.
+pub(super) type Done = (Commit, Result<()>);
+
+/// A request on its way.
+#[derive(Debug)]
+struct InFlight {
+    node: Node,
+    commits: VecDeque<Commit>,
+    /// Whose word it was sent on.
+    generation: i32,
+}
+
+/// All commits of a consumer that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    waiting: VecDeque<Commit>,
+    not_before: Option<Instant>,
+    inflight: Option<InFlight>,
+}
+
+impl Commits {
+    pub(super) fn add(&mut self, commit: Commit) {
+        self.waiting.push_back(commit);
+    }
+
+    /// True while there is something to send.
+    pub(super) fn wants_connection(&self, now: Instant) -> bool {
+        self.inflight.is_none()
+            && !self.waiting.is_empty()
+            && self.not_before.is_none_or(|t| t <= now)
+    }
+
+    /// Ends what has waited too long, or for nobody; says when to look again.
+    pub(super) fn expire(&mut self, now: Instant, done: &mut Vec<Done>) -> Option<Instant> {
+        for commit in std::mem::take(&mut self.waiting) {
+            if commit.deadline <= now {
+                let waited = now.saturating_duration_since(commit.since);
+                let why = commit.last_error.as_ref().map_or_else(
+                    || "the group's coordinator has not answered".to_owned(),
+                    |e| e.message().to_owned(),
+                );
+                let error = Error::new(
+                    ErrorCode::TIMED_OUT,
+                    format!("committing offsets: not done within {waited:.1?}: {why}"),
+                );
+                done.push((commit, Err(error)));
+            } else {
+                self.waiting.push_back(commit);
+            }
+        }
+        let deadline = self.waiting.iter().map(|c| c.deadline).min();
+        match self.inflight {
+            Some(_) => deadline,
+            None => earliest(deadline, self.not_before.filter(|t| *t > now)),
+        }
+    }
+
+    /// Sends everything that waits in one request.
+    pub(super) fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (node, conn): (Node, ConnId),
+        group: &str,
+        identity: &Identity,
+        done: &mut Vec<Done>,
+    ) {
+        let commits = std::mem::take(&mut self.waiting);
+        let mut latest: BTreeMap<&Key, &OffsetAndMetadata> = BTreeMap::new();
+        for (key, offset) in commits.iter().flat_map(|c| &c.offsets) {
+            latest.insert(key, offset);
+        }
+        let request = request(group, identity, &latest);
+        let timeout = core.config.request_timeout;
+        self.not_before = None;
+        match core.call(
+            now,
+            conn,
+            &request,
+            MAX_VERSION,
+            timeout,
+            Tag::Group(Ask::Commit),
+        ) {
+            Ok(()) => {
+                self.inflight = Some(InFlight {
+                    node,
+                    commits,
+                    generation: identity.generation,
+                });
+            }
+            Err(e) => done.extend(commits.into_iter().map(|c| (c, Err(e.clone())))),
+        }
+    }
+
+    /// A request was answered. Says what the answer means for the membership or the coordinator.
+    pub(super) fn answered(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        identity: &Identity,
+        version: i16,
+        body: Bytes,
+        done: &mut Vec<Done>,
+    ) -> Option<(Trouble, Error)> {
+        let inflight = self.inflight.take()?;
+        let response = match rpc::decode::<OffsetCommitRequest>(version, body) {
+            Ok(response) => response,
+            Err(e) => {
+                self.retry(core, now, inflight.commits, &e);
+                return None;
+            }
+        };
+        core.throttle(
+            now,
+            inflight.node,
+            Purpose::Group,
+            response.throttle_time_ms,
+        );
+        let mut codes: BTreeMap<(&str, i32), ErrorCode> = BTreeMap::new();
+        for topic in &response.topics {
+            for p in &topic.partitions {
+                let code = ErrorCode(i32::from(p.error_code));
+                codes.insert((topic.name.as_str(), p.partition_index), code);
+            }
+        }
+        let who = core.address(inflight.node);
+        let moved_on = identity.generation != inflight.generation;
+        let mut worst = None;
+        let mut again = VecDeque::new();
+        for mut commit in inflight.commits {
+            let failed = commit.offsets.iter().find_map(|((topic, partition), _)| {
+                match codes.get(&(&**topic, *partition)) {
+                    Some(&ErrorCode::NONE) => None,
+                    Some(code) => Some((*code, topic, *partition)),
+                    None => Some((ErrorCode::PROTOCOL, topic, *partition)),
+                }
+            });
+            let Some((code, topic, partition)) = failed else {
+                done.push((commit, Ok(())));
+                continue;
+            };
+            let trouble = trouble(code);
+            let error = Error::new(
+                code,
+                format!(
+                    "committing an offset of {topic}-{partition}: {who} answered {}{}",
+                    code.name(),
+                    advice(code)
+                ),
+            );
+            let waited_for = matches!(commit.owner, CommitOwner::Call(_));
+            let retriable = match trouble {
+                Some(Trouble::Coordinator | Trouble::Rebalancing) => true,
+                // Sent for a generation that had ended when the broker read it.
+                Some(Trouble::Member) => moved_on,
+                None => {
+                    code == ErrorCode::REQUEST_TIMED_OUT
+                        || (waited_for && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                }
+            };
+            if let Some(trouble) = trouble.filter(|t| !(moved_on && *t == Trouble::Member)) {
+                worst = Some((trouble, error.clone()));
+            }
+            if retriable {
+                commit.failures = commit.failures.saturating_add(1);
+                commit.last_error = Some(error);
+                again.push_back(commit);
+            } else {
+                done.push((commit, Err(error)));
+            }
+        }
+        self.requeue(core, now, again);
+        worst
+    }
+
+    /// A request will have no answer.
+    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, error: &Error) {
+        if let Some(inflight) = self.inflight.take() {
+            self.retry(core, now, inflight.commits, error);
+        }
+    }
+
+    fn retry(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        mut commits: VecDeque<Commit>,
+        error: &Error,
+    ) {
+        for commit in &mut commits {
+            commit.failures = commit.failures.saturating_add(1);
+            commit.last_error = Some(error.clone());
+        }
+        self.requeue(core, now, commits);
+    }
+
+    /// Puts commits back before those that came later.
+    fn requeue(&mut self, core: &mut Core<Tag>, now: Instant, mut commits: VecDeque<Commit>) {
+        let Some(failures) = commits.iter().map(|c| c.failures).max() else {
+            return;
+        };
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
+        self.not_before = Some(now + backoff.after(failures, &mut core.rng));
+        commits.append(&mut self.waiting);
+        self.waiting = commits;
+    }
+
+    /// Takes out what waits and `wanted` no longer holds for.
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Commit> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// The client ends, or its membership does.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Commit> {
+        let inflight = self.inflight.take().map(|i| i.commits);
+        inflight
+            .into_iter()
+            .flatten()
+            .chain(std::mem::take(&mut self.waiting))
+    }
+}
+
+fn request(
+    group: &str,
+    identity: &Identity,
+    offsets: &BTreeMap<&Key, &OffsetAndMetadata>,
+) -> OffsetCommitRequest {
+    let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
+    for ((topic, partition), offset) in offsets {
+        if topics.last().is_none_or(|t| t.name.as_str() != &**topic) {
+            let name = TopicName(StrBytes::from_string(topic.to_string()));
+            topics.push(OffsetCommitRequestTopic::default().with_name(name));
+        }
+        let row = OffsetCommitRequestPartition::default()
+            .with_partition_index(*partition)
+            .with_committed_offset(offset.offset)
+            .with_committed_leader_epoch(offset.leader_epoch)
+            .with_committed_metadata(Some(StrBytes::from_string(offset.metadata.clone())));
+        if let Some(topic) = topics.last_mut() {
+            topic.partitions.push(row);
+        }
+    }
+    OffsetCommitRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_generation_id_or_member_epoch(identity.generation)
+        .with_member_id(StrBytes::from_string(identity.member_id.clone()))
+        .with_group_instance_id(identity.instance_id.clone().map(StrBytes::from_string))
+        .with_topics(topics)
+}

@@ -1,0 +1,291 @@
+//! Looking committed offsets up (OffsetFetch): one request on its way at a time, retried until it is answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use kafka_protocol::messages::{GroupId, OffsetFetchResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::super::fetcher::{Tag, earliest};
+use super::super::offset::OffsetAndMetadata;
+use super::super::partition::{Key, Partition};
+use super::{Ask, Trouble, advice, trouble};
+use crate::cluster::core::{Core, Purpose};
+use crate::cluster::nodes::{Backoff, Node};
+use crate::error::{Error, ErrorCode, Result};
+use crate::net::conn::ConnId;
+use crate::net::rpc::{self, Call};
+
+/// The newest version that names topics; the next one has only their ids.
+const MAX_VERSION: i16 = 9;
+/// From here on a request lists groups.
+const GROUPS_VERSION: i16 = 8;
+/// From here on a broker can be asked to wait for open transactions (KIP-447).
+const STABLE_VERSION: i16 = 7;
+
+/// What is committed; `None` if nothing is.
+pub(in crate::consumer) type Found = Option<OffsetAndMetadata>;
+
+/// Who wants to know.
+#[derive(Debug)]
+pub(in crate::consumer) enum LookupOwner {
+    /// A partition that starts there.
+    Position {
+        partition: Arc<Partition>,
+        generation: u32,
+    },
+    /// A caller, by the number of the call and the place in its list.
+    Call { id: u64, index: usize },
+}
+
+/// One offset to look up.
+#[derive(Debug)]
+pub(in crate::consumer) struct Lookup {
+    pub(in crate::consumer) owner: LookupOwner,
+    pub(in crate::consumer) key: Key,
+    last_error: Option<Error>,
+}
+
+/// A lookup's end.
+pub(in crate::consumer) type Answer = (Lookup, Result<Found>);
+
+/// All lookups of a consumer that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    waiting: Vec<Lookup>,
+    inflight: Option<(Node, Vec<Lookup>)>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Lookups {
+    pub(super) fn add(&mut self, owner: LookupOwner, key: Key) {
+        self.waiting.push(Lookup {
+            owner,
+            key,
+            last_error: None,
+        });
+    }
+
+    pub(super) fn wants_connection(&self, now: Instant) -> bool {
+        self.inflight.is_none()
+            && !self.waiting.is_empty()
+            && self.not_before.is_none_or(|t| t <= now)
+    }
+
+    /// When it is time to try again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.waiting.is_empty() || self.inflight.is_some() {
+            return None;
+        }
+        self.not_before
+    }
+
+    /// What a call is still waiting for: the first partition without an answer, and what stood in its way.
+    pub(super) fn missing(&self, call: u64) -> Option<(&Key, Option<&Error>)> {
+        let sent = self.inflight.iter().flat_map(|(_, lookups)| lookups);
+        let lookup = self
+            .waiting
+            .iter()
+            .chain(sent)
+            .find(|l| matches!(l.owner, LookupOwner::Call { id, .. } if id == call))?;
+        Some((&lookup.key, lookup.last_error.as_ref()))
+    }
+
+    /// Takes out what waits to be sent.
+    pub(super) fn take_waiting(&mut self) -> Vec<Lookup> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Drops lookups that nobody waits for any more.
+    pub(super) fn retain(&mut self, alive: impl Fn(&LookupOwner) -> bool) {
+        self.waiting.retain(|l| alive(&l.owner));
+    }
+
+    /// Asks for everything that waits.
+    pub(super) fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (node, conn): (Node, ConnId),
+        group: &str,
+        stable: bool,
+        answers: &mut Vec<Answer>,
+    ) {
+        let lookups = std::mem::take(&mut self.waiting);
+        self.not_before = None;
+        let sent = core
+            .version(conn, OFFSET_FETCH, (1, MAX_VERSION))
+            .and_then(|version| {
+                let request = request(version, group, stable, &lookups);
+                Call::encode(&core.config.client_id, version, &request)
+            });
+        match sent {
+            Ok(call) => {
+                let timeout = core.config.request_timeout;
+                core.send(now, conn, call, timeout, Tag::Group(Ask::Lookup), true);
+                self.inflight = Some((node, lookups));
+            }
+            Err(e) => answers.extend(lookups.into_iter().map(|l| (l, Err(e.clone())))),
+        }
+    }
+
+    /// A request was answered. Says what the answer means for the coordinator.
+    pub(super) fn answered(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        version: i16,
+        body: Bytes,
+        answers: &mut Vec<Answer>,
+    ) -> Option<(Trouble, Error)> {
+        let (node, lookups) = self.inflight.take()?;
+        let response = match rpc::decode::<OffsetFetchRequest>(version, body) {
+            Ok(response) => response,
+            Err(e) => {
+                self.retry(core, now, lookups, &e);
+                return None;
+            }
+        };
+        core.throttle(now, node, Purpose::Group, response.throttle_time_ms);
+        let (code, found) = offsets(version, response);
+        let who = core.address(node);
+        if code != ErrorCode::NONE {
+            let text = format!(
+                "looking committed offsets up: {who} answered {}{}",
+                code.name(),
+                advice(code)
+            );
+            let error = Error::new(code, text);
+            if code.is_retriable() {
+                self.retry(core, now, lookups, &error);
+            } else {
+                answers.extend(lookups.into_iter().map(|l| (l, Err(error.clone()))));
+            }
+            return trouble(code).map(|t| (t, error));
+        }
+        self.failures = 0;
+        for lookup in lookups {
+            let (topic, partition) = &lookup.key;
+            let doing = format!("looking the committed offset of {topic}-{partition} up");
+            match found.get(&(topic.to_string(), *partition)).cloned() {
+                Some((ErrorCode::NONE, found)) => answers.push((lookup, Ok(found))),
+                Some((code, _)) => {
+                    let error = Error::new(
+                        code,
+                        format!("{doing}: {who} answered {}{}", code.name(), advice(code)),
+                    );
+                    if code == ErrorCode::UNSTABLE_OFFSET_COMMIT {
+                        self.retry(core, now, vec![lookup], &error);
+                    } else {
+                        answers.push((lookup, Err(error)));
+                    }
+                }
+                None => {
+                    let error =
+                        Error::protocol(format!("{doing}: {who} left it out of its answer"));
+                    self.retry(core, now, vec![lookup], &error);
+                }
+            }
+        }
+        None
+    }
+
+    /// A request will have no answer.
+    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, error: &Error) {
+        if let Some((_, lookups)) = self.inflight.take() {
+            self.retry(core, now, lookups, error);
+        }
+    }
+
+    fn retry(&mut self, core: &mut Core<Tag>, now: Instant, lookups: Vec<Lookup>, error: &Error) {
+        self.failures = self.failures.saturating_add(1);
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
+        let at = now + backoff.after(self.failures, &mut core.rng);
+        self.not_before = earliest(self.not_before, Some(at));
+        for mut lookup in lookups {
+            lookup.last_error = Some(error.clone());
+            self.waiting.push(lookup);
+        }
+    }
+}
+
+const OFFSET_FETCH: i16 = 9;
+
+fn request(version: i16, group: &str, stable: bool, lookups: &[Lookup]) -> OffsetFetchRequest {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for lookup in lookups {
+        let of_topic = topics.entry(&lookup.key.0).or_default();
+        if !of_topic.contains(&lookup.key.1) {
+            of_topic.push(lookup.key.1);
+        }
+    }
+    let topics = topics.into_iter();
+    let name = |topic: &str| TopicName(StrBytes::from_string(topic.to_owned()));
+    let group = GroupId(StrBytes::from_string(group.to_owned()));
+    let request =
+        OffsetFetchRequest::default().with_require_stable(stable && version >= STABLE_VERSION);
+    if version < GROUPS_VERSION {
+        let topics = topics.map(|(topic, partitions)| {
+            OffsetFetchRequestTopic::default()
+                .with_name(name(topic))
+                .with_partition_indexes(partitions)
+        });
+        return request
+            .with_group_id(group)
+            .with_topics(Some(topics.collect()));
+    }
+    let topics = topics.map(|(topic, partitions)| {
+        OffsetFetchRequestTopics::default()
+            .with_name(name(topic))
+            .with_partition_indexes(partitions)
+    });
+    let group = OffsetFetchRequestGroup::default()
+        .with_group_id(group)
+        .with_topics(Some(topics.collect()));
+    request.with_groups(vec![group])
+}
+
+type ByPartition = BTreeMap<(String, i32), (ErrorCode, Found)>;
+
+/// The code for all of it, and each partition's.
+fn offsets(version: i16, response: OffsetFetchResponse) -> (ErrorCode, ByPartition) {
+    let code = |code: i16| ErrorCode(i32::from(code));
+    let found = |offset: i64, leader_epoch: i32, metadata: Option<StrBytes>| {
+        (offset >= 0).then(|| OffsetAndMetadata {
+            offset,
+            leader_epoch,
+            metadata: metadata.map(|m| m.to_string()).unwrap_or_default(),
+        })
+    };
+    let mut all = ByPartition::new();
+    if version < GROUPS_VERSION {
+        for topic in response.topics {
+            for p in topic.partitions {
+                let found = found(p.committed_offset, p.committed_leader_epoch, p.metadata);
+                let key = (topic.name.to_string(), p.partition_index);
+                all.insert(key, (code(p.error_code), found));
+            }
+        }
+        return (code(response.error_code), all);
+    }
+    let Some(group) = response.groups.into_iter().next() else {
+        return (ErrorCode::NONE, all);
+    };
+    for topic in group.topics {
+        for p in topic.partitions {
+            let found = found(p.committed_offset, p.committed_leader_epoch, p.metadata);
+            let key = (topic.name.to_string(), p.partition_index);
+            all.insert(key, (code(p.error_code), found));
+        }
+    }
+    (code(group.error_code), all)
+}
