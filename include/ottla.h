@@ -348,6 +348,10 @@ const char *ottla_version(void);
 #define OTTLA_ERR_UNKNOWN_PRODUCER_ID 59
 // Kafka: a partition reassignment is in progress.
 #define OTTLA_ERR_REASSIGNMENT_IN_PROGRESS 60
+// Kafka: the group has members.
+#define OTTLA_ERR_NON_EMPTY_GROUP 68
+// Kafka: there is no such group.
+#define OTTLA_ERR_GROUP_ID_NOT_FOUND 69
 // Kafka: the fetch session was not found.
 #define OTTLA_ERR_FETCH_SESSION_ID_NOT_FOUND 70
 // Kafka: the fetch session epoch is invalid.
@@ -378,6 +382,8 @@ const char *ottla_version(void);
 #define OTTLA_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE 83
 // Kafka: no election needed.
 #define OTTLA_ERR_ELECTION_NOT_NEEDED 84
+// Kafka: a member of the group is subscribed to the topic.
+#define OTTLA_ERR_GROUP_SUBSCRIBED_TO_TOPIC 86
 // Kafka: a record was refused by the broker.
 #define OTTLA_ERR_INVALID_RECORD 87
 // Kafka: unstable offsets exist.
@@ -396,10 +402,16 @@ const char *ottla_version(void);
 #define OTTLA_ERR_OFFSET_MOVED_TO_TIERED_STORAGE 109
 // Kafka: the member epoch is fenced.
 #define OTTLA_ERR_FENCED_MEMBER_EPOCH 110
+// Kafka: another member of the group holds this instance id.
+#define OTTLA_ERR_UNRELEASED_INSTANCE_ID 111
+// Kafka: the broker does not have this assignor.
+#define OTTLA_ERR_UNSUPPORTED_ASSIGNOR 112
 // Kafka: the member epoch is stale.
 #define OTTLA_ERR_STALE_MEMBER_EPOCH 113
 // Kafka: the transaction must be aborted.
 #define OTTLA_ERR_TRANSACTION_ABORTABLE 120
+// Kafka: a regular expression is not valid.
+#define OTTLA_ERR_INVALID_REGULAR_EXPRESSION 128
 // Kafka: the cluster asks its clients to bootstrap again.
 #define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
 

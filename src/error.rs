@@ -212,6 +212,10 @@ codes! {
     UNKNOWN_PRODUCER_ID = 59;
     /// Kafka: a partition reassignment is in progress.
     REASSIGNMENT_IN_PROGRESS = 60;
+    /// Kafka: the group has members.
+    NON_EMPTY_GROUP = 68;
+    /// Kafka: there is no such group.
+    GROUP_ID_NOT_FOUND = 69;
     /// Kafka: the fetch session was not found.
     FETCH_SESSION_ID_NOT_FOUND = 70;
     /// Kafka: the fetch session epoch is invalid.
@@ -242,6 +246,8 @@ codes! {
     ELIGIBLE_LEADERS_NOT_AVAILABLE = 83;
     /// Kafka: no election needed.
     ELECTION_NOT_NEEDED = 84;
+    /// Kafka: a member of the group is subscribed to the topic.
+    GROUP_SUBSCRIBED_TO_TOPIC = 86;
     /// Kafka: a record was refused by the broker.
     INVALID_RECORD = 87;
     /// Kafka: unstable offsets exist.
@@ -260,10 +266,16 @@ codes! {
     OFFSET_MOVED_TO_TIERED_STORAGE = 109;
     /// Kafka: the member epoch is fenced.
     FENCED_MEMBER_EPOCH = 110;
+    /// Kafka: another member of the group holds this instance id.
+    UNRELEASED_INSTANCE_ID = 111;
+    /// Kafka: the broker does not have this assignor.
+    UNSUPPORTED_ASSIGNOR = 112;
     /// Kafka: the member epoch is stale.
     STALE_MEMBER_EPOCH = 113;
     /// Kafka: the transaction must be aborted.
     TRANSACTION_ABORTABLE = 120;
+    /// Kafka: a regular expression is not valid.
+    INVALID_REGULAR_EXPRESSION = 128;
     /// Kafka: the cluster asks its clients to bootstrap again.
     REBOOTSTRAP_REQUIRED = 129;
 }

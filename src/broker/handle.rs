@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::core::cluster::{Node, Placement};
+use super::core::coordinators::CoordinatorKind;
 use super::core::fault::FaultRule;
 use super::options::BrokerOptions;
 use super::server::{self, Command, Commands, Server};
@@ -221,6 +222,74 @@ impl Broker {
     /// As [`delete_topic`](Self::delete_topic).
     pub fn resume_node(&self, node: i32) -> Result<()> {
         self.call(move |server| server.act(|core, now, out| core.pause(now, node, false, out)))
+    }
+
+    /// The node that coordinates a group, or `None` if no node runs.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn group_coordinator(&self, group: &str) -> Result<Option<i32>> {
+        let group = group.to_owned();
+        self.call(move |server| {
+            let core = server.core();
+            let node = core.coordinator(CoordinatorKind::Group, &group);
+            node.map(|n| n.id)
+        })
+    }
+
+    /// Has `node` coordinate a group from now on; its members are told `NOT_COORDINATOR` by the node that did.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the node is stopped or unknown.
+    pub fn move_group_coordinator(&self, group: &str, node: i32) -> Result<()> {
+        let name = group.to_owned();
+        let moved = self.call(move |server| {
+            server.act(|core, now, out| {
+                core.move_coordinator(now, CoordinatorKind::Group, &name, node, out)
+            })
+        })?;
+        self.argument(moved, || {
+            format!("moving the coordinator of group {group} to node {node}: the node does not run")
+        })
+    }
+
+    /// The ids of a group's members, in order; none if there is no such group.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn group_members(&self, group: &str) -> Result<Vec<String>> {
+        let group = group.to_owned();
+        self.call(move |server| server.core().groups.members(&group))
+    }
+
+    /// Has a group rebalance now, as if a member had come or gone.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if nobody is in the group.
+    pub fn force_rebalance(&self, group: &str) -> Result<()> {
+        let name = group.to_owned();
+        let forced = self.call(move |server| {
+            server.act(|core, now, out| core.force_rebalance(now, &name, out))
+        })?;
+        self.argument(forced, || {
+            format!("forcing group {group} to rebalance: nobody is in it")
+        })
+    }
+
+    /// Ends a member's session now, as if it had sent no heartbeat for too long.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is no such member.
+    pub fn expire_member(&self, group: &str, member: &str) -> Result<()> {
+        let (name, id) = (group.to_owned(), member.to_owned());
+        let known = self.call(move |server| {
+            server.act(|core, now, out| core.expire_member(now, &name, &id, out))
+        })?;
+        self.argument(known, || {
+            format!(
+                "ending the session of member {member} of group {group}: there is no such member"
+            )
+        })
     }
 
     /// How many requests of a kind (see [`api_key`](super::api_key)) came to a node, or to all.

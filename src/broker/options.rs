@@ -15,6 +15,7 @@ pub struct BrokerOptions {
     pub(crate) memory_bytes: u64,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
+    pub(crate) initial_rebalance_delay: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) timeout: Duration,
 }
@@ -31,6 +32,7 @@ impl Default for BrokerOptions {
             memory_bytes: 1 << 30,
             auto_create_topics: false,
             default_partitions: 1,
+            initial_rebalance_delay: Duration::ZERO,
             seed: None,
             timeout: Duration::from_secs(10),
         }
@@ -103,6 +105,13 @@ impl BrokerOptions {
     /// Number of partitions of a topic that is created without one. Default 1.
     pub fn default_partitions(mut self, partitions: i32) -> Self {
         self.default_partitions = partitions;
+        self
+    }
+
+    /// How long a group of the classic protocol that was empty waits for more members before its first rebalance
+    /// (Kafka's `group.initial.rebalance.delay.ms`). Default 0; Kafka's own is 3 s.
+    pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
+        self.initial_rebalance_delay = delay;
         self
     }
 

@@ -126,6 +126,7 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
         memory_bytes: options.memory_bytes,
     };
     let mut core = BrokerCore::new(cluster, core_options, storage);
+    core.groups.options.initial_rebalance_delay = options.initial_rebalance_delay;
     if let Some(saved) = saved {
         core.restore(saved)?;
     }

@@ -1,24 +1,16 @@
-//! FindCoordinator: which node keeps a group's offsets.
+//! FindCoordinator: which node keeps a group, or a transactional id.
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 use super::{Cx, INVALID_REQUEST, broker_id, text, wire};
 use crate::broker::core::BrokerCore;
-use crate::broker::core::cluster::{NO_NODE, Node};
+use crate::broker::core::cluster::NO_NODE;
+use crate::broker::core::coordinators::CoordinatorKind;
 use crate::error::ErrorCode;
-use crate::protocol::record::crc::crc32c;
 
-const GROUP: i8 = 0;
-const TRANSACTION: i8 = 1;
-
-/// The living node that a key falls to, the same one from every node's view.
-pub(super) fn coordinator<'a>(core: &'a BrokerCore, key: &str) -> Option<&'a Node> {
-    let alive = core.cluster.alive().count();
-    core.cluster
-        .alive()
-        .nth(crc32c(key.as_bytes()) as usize % alive.max(1))
-}
+/// Before version 1 there were only groups.
+const GROUP: i8 = CoordinatorKind::Group as i8;
 
 /// What is answered for one key.
 struct Found {
@@ -86,10 +78,10 @@ fn find(core: &BrokerCore, cx: &Cx, kind: i8, key: &str) -> Found {
     if let Some(code) = cx.effects.any_error() {
         return Found::none(code, code.name());
     }
-    if !matches!(kind, GROUP | TRANSACTION) {
+    let Some(kind) = CoordinatorKind::of(kind) else {
         return Found::none(ErrorCode::INVALID_REQUEST, INVALID_REQUEST);
-    }
-    match coordinator(core, key) {
+    };
+    match core.coordinator(kind, key) {
         Some(node) => Found {
             node: node.id,
             host: node.host.clone(),

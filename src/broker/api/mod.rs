@@ -3,20 +3,28 @@
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_topic_partitions;
 pub(crate) mod fetch;
 mod fetch_response;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,7 +32,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
 
+use super::core::coordinators::CoordinatorKind;
 use super::core::fault::Target;
+use super::core::groups::Ticket;
+use super::core::groups::answer::Answer;
 use super::core::{BrokerCore, Cx};
 use super::log::Refused;
 use crate::error::ErrorCode;
@@ -40,6 +51,12 @@ pub mod api_key {
     pub const OFFSET_COMMIT: i16 = 8;
     pub const OFFSET_FETCH: i16 = 9;
     pub const FIND_COORDINATOR: i16 = 10;
+    pub const JOIN_GROUP: i16 = 11;
+    pub const HEARTBEAT: i16 = 12;
+    pub const LEAVE_GROUP: i16 = 13;
+    pub const SYNC_GROUP: i16 = 14;
+    pub const DESCRIBE_GROUPS: i16 = 15;
+    pub const LIST_GROUPS: i16 = 16;
     pub const API_VERSIONS: i16 = 18;
     pub const CREATE_TOPICS: i16 = 19;
     pub const DELETE_TOPICS: i16 = 20;
@@ -47,6 +64,8 @@ pub mod api_key {
     pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
     pub const DESCRIBE_CONFIGS: i16 = 32;
     pub const CREATE_PARTITIONS: i16 = 37;
+    pub const DELETE_GROUPS: i16 = 42;
+    pub const OFFSET_DELETE: i16 = 47;
     pub const DESCRIBE_CLUSTER: i16 = 60;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 }
@@ -60,6 +79,12 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::OFFSET_COMMIT, 2, 9),
     (api_key::OFFSET_FETCH, 1, 9),
     (api_key::FIND_COORDINATOR, 0, 6),
+    (api_key::JOIN_GROUP, 0, 9),
+    (api_key::HEARTBEAT, 0, 4),
+    (api_key::LEAVE_GROUP, 0, 5),
+    (api_key::SYNC_GROUP, 0, 5),
+    (api_key::DESCRIBE_GROUPS, 0, 6),
+    (api_key::LIST_GROUPS, 0, 5),
     (api_key::API_VERSIONS, 0, 4),
     (api_key::CREATE_TOPICS, 2, 7),
     (api_key::DELETE_TOPICS, 1, 6),
@@ -67,6 +92,8 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::OFFSET_FOR_LEADER_EPOCH, 2, 4),
     (api_key::DESCRIBE_CONFIGS, 1, 4),
     (api_key::CREATE_PARTITIONS, 0, 3),
+    (api_key::DELETE_GROUPS, 0, 2),
+    (api_key::OFFSET_DELETE, 0, 0),
     (api_key::DESCRIBE_CLUSTER, 0, 2),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
 ];
@@ -81,6 +108,8 @@ pub(crate) enum Outcome {
     Close,
     /// A fetch waits for data.
     Park(fetch::Plan),
+    /// Other members of the group have to do something first.
+    Wait(Ticket),
 }
 
 /// The header of a request.
@@ -136,6 +165,12 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::OFFSET_COMMIT => run(core, cx, body, offset_commit::handle),
         api_key::OFFSET_FETCH => run(core, cx, body, offset_fetch::handle),
         api_key::FIND_COORDINATOR => run(core, cx, body, find_coordinator::handle),
+        api_key::JOIN_GROUP => join_group::handle(core, cx, client_id(&frame), body),
+        api_key::HEARTBEAT => run(core, cx, body, heartbeat::handle),
+        api_key::LEAVE_GROUP => run(core, cx, body, leave_group::handle),
+        api_key::SYNC_GROUP => sync_group::handle(core, cx, body),
+        api_key::DESCRIBE_GROUPS => run(core, cx, body, describe_groups::handle),
+        api_key::LIST_GROUPS => run(core, cx, body, list_groups::handle),
         api_key::API_VERSIONS => run(core, cx, body, api_versions::handle),
         api_key::CREATE_TOPICS => run(core, cx, body, create_topics::handle),
         api_key::DELETE_TOPICS => run(core, cx, body, delete_topics::handle),
@@ -143,6 +178,8 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::OFFSET_FOR_LEADER_EPOCH => run(core, cx, body, offset_for_leader_epoch::handle),
         api_key::DESCRIBE_CONFIGS => run(core, cx, body, describe_configs::handle),
         api_key::CREATE_PARTITIONS => run(core, cx, body, create_partitions::handle),
+        api_key::DELETE_GROUPS => run(core, cx, body, delete_groups::handle),
+        api_key::OFFSET_DELETE => run(core, cx, body, offset_delete::handle),
         api_key::DESCRIBE_CLUSTER => run(core, cx, body, describe_cluster::handle),
         api_key::DESCRIBE_TOPIC_PARTITIONS => {
             run(core, cx, body, describe_topic_partitions::handle)
@@ -165,6 +202,7 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::METADATA => decode(&body, version).map(|r| metadata::targets(core, &r)),
         api_key::OFFSET_COMMIT => decode(&body, version).map(|r| offset_commit::targets(&r)),
         api_key::OFFSET_FETCH => decode(&body, version).map(|r| offset_fetch::targets(&r)),
+        api_key::OFFSET_DELETE => decode(&body, version).map(|r| offset_delete::targets(&r)),
         api_key::CREATE_TOPICS => decode(&body, version).map(|r| create_topics::targets(&r)),
         api_key::DELETE_TOPICS => {
             decode(&body, version).map(|r| delete_topics::targets(core, version, &r))
@@ -181,6 +219,45 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         _ => None,
     };
     found.unwrap_or_default()
+}
+
+/// The client's name for itself.
+fn client_id(frame: &[u8]) -> &str {
+    let header = schema::check_request_header(frame).ok();
+    header.and_then(|h| h.client_id).unwrap_or_default()
+}
+
+/// The answer of a group to a request that waited for it.
+pub(crate) fn group_answer(cx: &Cx, answer: Answer) -> Outcome {
+    match answer {
+        Answer::Joined(joined) => reply(cx, &join_group::response(cx, joined)),
+        Answer::Synced(synced) => reply(cx, &sync_group::response(cx, synced)),
+    }
+}
+
+/// The answer of a group to a request, now if it has one.
+fn answer_or_wait(core: &mut BrokerCore, cx: &Cx, ticket: Ticket) -> Outcome {
+    match core.groups.answers.take(ticket) {
+        Some(answer) => group_answer(cx, answer),
+        None => Outcome::Wait(ticket),
+    }
+}
+
+/// The error for a group that this node does not coordinate, or that a fault asks for.
+fn check_coordinator(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), ErrorCode> {
+    match cx.effects.any_error() {
+        Some(code) => Err(code),
+        None if core.is_coordinator(cx.node, CoordinatorKind::Group, group) => Ok(()),
+        None => Err(ErrorCode::NOT_COORDINATOR),
+    }
+}
+
+/// The same for requests in which a group must have a name.
+fn check_group(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), ErrorCode> {
+    if group.is_empty() {
+        return Err(ErrorCode::INVALID_GROUP_ID);
+    }
+    check_coordinator(core, cx, group)
 }
 
 /// Decodes a body; `None` if it makes no sense.
@@ -294,6 +371,8 @@ const INVALID_REQUEST: &str = "This most likely occurs because of a request bein
                                the message was sent to an incompatible broker. See the broker logs for more details.";
 /// All operations on a topic, as bits; without authorization everything is allowed.
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+/// All operations on a group, as bits.
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 /// All operations on the cluster, as bits.
 const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 

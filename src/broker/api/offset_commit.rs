@@ -1,4 +1,4 @@
-//! OffsetCommit outside of group membership: positions kept under a group's name.
+//! OffsetCommit: positions kept under a group's name, by its members or by anybody while it has none.
 
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -8,10 +8,10 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::find_coordinator::coordinator;
-use super::{Cx, wire};
+use super::{Cx, check_coordinator, wire};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::fault::Target;
+use crate::broker::core::groups::Committer;
 use crate::broker::core::offsets::Committed;
 use crate::error::ErrorCode;
 
@@ -33,7 +33,7 @@ pub(super) fn handle(
     cx: &Cx,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let refused = group_error(core, cx, &request);
+    let refused = check(core, cx, &request).err();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -60,21 +60,25 @@ pub(super) fn handle(
         .with_topics(topics)
 }
 
-/// Nobody is a member of a group here: who says so is told as Kafka tells strangers, of a group it knows and of one
-/// it does not.
-fn group_error(core: &BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Option<ErrorCode> {
-    if coordinator(core, &request.group_id).is_none_or(|n| n.id != cx.node) {
-        return Some(ErrorCode::NOT_COORDINATOR);
-    }
-    if request.generation_id_or_member_epoch < 0 {
-        return None;
-    }
-    let known = core.offsets.of_group(&request.group_id).next().is_some();
-    Some(if known {
-        ErrorCode::UNKNOWN_MEMBER_ID
-    } else {
-        ErrorCode::ILLEGAL_GENERATION
-    })
+fn check(core: &mut BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+    // A fault is for the partitions it names, below.
+    check_coordinator(
+        core,
+        &Cx {
+            effects: Default::default(),
+            ..cx.clone()
+        },
+        &request.group_id,
+    )?;
+    let who = Committer {
+        member_id: &request.member_id,
+        instance: request.group_instance_id.as_deref(),
+        generation: request.generation_id_or_member_epoch,
+        in_transaction: false,
+        tells_group_missing: cx.version >= 9,
+    };
+    core.groups
+        .check_commit(cx.now.mono, cx.node, &request.group_id, &who)
 }
 
 fn commit(

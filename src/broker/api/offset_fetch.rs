@@ -8,9 +8,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
-use super::find_coordinator::coordinator;
 use super::{Cx, text, topic_name, wire};
 use crate::broker::core::BrokerCore;
+use crate::broker::core::coordinators::CoordinatorKind;
 use crate::broker::core::fault::Target;
 use crate::error::ErrorCode;
 
@@ -69,7 +69,7 @@ pub(super) fn handle(
     let mut response =
         OffsetFetchResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     for (group, asked) in groups(&request) {
-        let stranger = coordinator(core, &group).is_none_or(|n| n.id != cx.node);
+        let stranger = !core.is_coordinator(cx.node, CoordinatorKind::Group, &group);
         let code = if stranger {
             wire(ErrorCode::NOT_COORDINATOR)
         } else {

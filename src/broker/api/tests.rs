@@ -412,6 +412,101 @@ fn offsets_and_coordinators_in_every_version() {
 }
 
 #[test]
+fn a_group_of_one_lives_in_every_version() {
+    for version in versions(api_key::JOIN_GROUP) {
+        let mut bench = Bench::new(1);
+        bench.topic("t", 1);
+        let protocol = join_group_request::JoinGroupRequestProtocol::default()
+            .with_name(text("range"))
+            .with_metadata(Bytes::from_static(b"meta"));
+        let mut join = JoinGroupRequest::default()
+            .with_group_id(GroupId(text("g")))
+            .with_session_timeout_ms(10_000)
+            .with_protocol_type(text("consumer"))
+            .with_protocols(vec![protocol]);
+        if version >= 1 {
+            join.rebalance_timeout_ms = 10_000;
+        }
+        if version >= 4 {
+            let told = bench.ask(1, version, &join);
+            assert_eq!(told.error_code, 79);
+            join.member_id = told.member_id;
+        }
+        let mut actions = bench.actions(1, version, &join);
+        assert!(actions.is_empty(), "an empty group has a delay, if of 0");
+        bench.core.tick(bench.now, &mut actions);
+        let [Action::Reply { parts, .. }] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
+        let joined = decode::<JoinGroupRequest>(version, parts);
+        assert_eq!((joined.error_code, joined.generation_id), (0, 1));
+        assert_eq!(joined.members[0].metadata, "meta");
+        let assignment = sync_group_request::SyncGroupRequestAssignment::default()
+            .with_member_id(joined.member_id.clone())
+            .with_assignment(Bytes::from_static(b"all"));
+        for sync_version in versions(api_key::SYNC_GROUP) {
+            let mut sync = SyncGroupRequest::default()
+                .with_group_id(GroupId(text("g")))
+                .with_generation_id(1)
+                .with_member_id(joined.member_id.clone())
+                .with_assignments(vec![assignment.clone()]);
+            if sync_version >= 5 {
+                assert_eq!(bench.ask(1, sync_version, &sync).error_code, 23);
+                sync.protocol_type = Some(text("consumer"));
+                sync.protocol_name = Some(text("range"));
+            }
+            let synced = bench.ask(1, sync_version, &sync);
+            assert_eq!((synced.error_code, synced.assignment), (0, "all".into()));
+        }
+        for version in versions(api_key::HEARTBEAT) {
+            let heartbeat = HeartbeatRequest::default()
+                .with_group_id(GroupId(text("g")))
+                .with_generation_id(1)
+                .with_member_id(joined.member_id.clone());
+            assert_eq!(bench.ask(1, version, &heartbeat).error_code, 0);
+        }
+        for version in versions(api_key::DESCRIBE_GROUPS) {
+            let describe = DescribeGroupsRequest::default().with_groups(vec![GroupId(text("g"))]);
+            let described = bench.ask(1, version, &describe);
+            assert_eq!(described.groups[0].group_state.as_str(), "Stable");
+            assert_eq!(described.groups[0].members[0].member_assignment, "all");
+        }
+        for version in versions(api_key::LIST_GROUPS) {
+            let listed = bench.ask(1, version, &ListGroupsRequest::default());
+            assert_eq!(listed.groups[0].group_id.as_str(), "g");
+        }
+        let delete = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text("g"))]);
+        assert_eq!(bench.ask(1, 2, &delete).results[0].error_code, 68);
+        let version = version.min(5);
+        let leave = LeaveGroupRequest::default().with_group_id(GroupId(text("g")));
+        let leave = if version >= 3 {
+            let member = leave_group_request::MemberIdentity::default()
+                .with_member_id(joined.member_id.clone());
+            leave.with_members(vec![member])
+        } else {
+            leave.with_member_id(joined.member_id.clone())
+        };
+        let left = bench.ask(1, version, &leave);
+        assert_eq!(left.error_code, 0);
+        assert!(left.members.iter().all(|m| m.error_code == 0));
+        for version in versions(api_key::DELETE_GROUPS) {
+            let expected = if version == 0 { 0 } else { 69 };
+            assert_eq!(
+                bench.ask(1, version, &delete).results[0].error_code,
+                expected
+            );
+        }
+        let topic = offset_delete_request::OffsetDeleteRequestTopic::default()
+            .with_name(t())
+            .with_partitions(vec![Default::default()]);
+        let offsets = OffsetDeleteRequest::default()
+            .with_group_id(GroupId(text("g")))
+            .with_topics(vec![topic]);
+        assert_eq!(bench.ask(1, 0, &offsets).error_code, 69);
+    }
+}
+
+#[test]
 fn committed_offsets_come_back_in_every_version() {
     every_version(
         |_| {

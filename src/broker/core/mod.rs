@@ -2,8 +2,10 @@
 //! server or a simulator drives it. One random source, and no order that depends on hashing.
 
 pub(crate) mod cluster;
+pub(crate) mod coordinators;
 pub(crate) mod fault;
 pub(crate) mod fetch_session;
+pub(crate) mod groups;
 pub(crate) mod offsets;
 pub(crate) mod producer_state;
 pub(crate) mod random;
@@ -19,8 +21,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::cluster::Cluster;
+use self::coordinators::{CoordinatorKind, Coordinators};
 use self::fault::{Effects, FaultRule, Faults};
 use self::fetch_session::{FetchSessions, TopicKey};
+use self::groups::{Groups, Ticket};
 use self::offsets::GroupOffsets;
 use self::storage::Storage;
 use super::api::{self, Outcome, fetch};
@@ -63,6 +67,8 @@ pub(crate) struct Cx {
 
 struct Conn {
     node: i32,
+    /// The client's address.
+    host: String,
     /// Frames that came while an earlier request was not answered yet, with the time each came.
     queue: VecDeque<(Now, Bytes)>,
     /// A request waits for data or for a delay to pass.
@@ -98,6 +104,8 @@ pub(crate) struct BrokerCore {
     pub(crate) options: CoreOptions,
     pub(crate) storage: Storage,
     pub(crate) offsets: GroupOffsets,
+    pub(crate) groups: Groups,
+    pub(crate) coordinators: Coordinators,
     pub(crate) next_producer_id: i64,
     /// Bytes of batches held, over all partitions.
     pub(crate) held_bytes: u64,
@@ -108,6 +116,8 @@ pub(crate) struct BrokerCore {
     conns: BTreeMap<ConnId, Conn>,
     next_conn: ConnId,
     parked: BTreeMap<u64, (Cx, fetch::Plan)>,
+    /// Requests whose answer depends on other members of their group.
+    waiting: BTreeMap<Ticket, Cx>,
     timers: BTreeMap<(Duration, u64), Timer>,
     next_id: u64,
     /// Parked fetches that an append has made worth another look.
@@ -121,6 +131,8 @@ impl BrokerCore {
             options,
             storage,
             offsets: GroupOffsets::default(),
+            groups: Groups::default(),
+            coordinators: Coordinators::default(),
             next_producer_id: 0,
             held_bytes: 0,
             faults: Faults::default(),
@@ -130,10 +142,25 @@ impl BrokerCore {
             conns: BTreeMap::new(),
             next_conn: 1,
             parked: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             timers: BTreeMap::new(),
             next_id: 0,
             woken: BTreeSet::new(),
         }
+    }
+
+    /// A client connected to `node` from `host`.
+    pub(crate) fn connected_from(&mut self, node: i32, host: String) -> ConnId {
+        let id = self.connected(node);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.host = host;
+        }
+        id
+    }
+
+    /// The address a request came from.
+    pub(crate) fn host_of(&self, cx: &Cx) -> &str {
+        self.conns.get(&cx.conn).map_or("", |c| c.host.as_str())
     }
 
     /// A client connected to `node`.
@@ -144,6 +171,7 @@ impl BrokerCore {
             id,
             Conn {
                 node,
+                host: String::new(),
                 queue: VecDeque::new(),
                 busy: false,
                 muted_until: Duration::ZERO,
@@ -164,6 +192,8 @@ impl BrokerCore {
             for id in gone {
                 self.unpark(id);
             }
+            // Its group goes on without knowing, as Kafka's does; the answer is sent to nobody.
+            self.waiting.retain(|_, cx| cx.conn != conn);
         }
     }
 
@@ -183,7 +213,8 @@ impl BrokerCore {
 
     /// When [`tick`](Self::tick) wants to be called next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.timers.keys().next().map(|&(at, _)| at)
+        let timer = self.timers.keys().next().map(|&(at, _)| at);
+        timer.into_iter().chain(self.groups.deadline()).min()
     }
 
     /// Does what has become due.
@@ -220,6 +251,9 @@ impl BrokerCore {
                 Timer::Unmute(conn) => self.pump(now, conn, out),
             }
         }
+        let paused = &self.paused;
+        self.groups
+            .tick(now.mono, PAUSED_RETRY, |node| paused.contains(&node));
         self.settle(now, out);
     }
 
@@ -302,11 +336,56 @@ impl BrokerCore {
         moved
     }
 
-    /// Fetches that wait on a partition led elsewhere now are to learn it.
+    /// Fetches that wait on a partition led elsewhere now are to learn it, and so are requests that wait in a group
+    /// coordinated elsewhere.
     pub(crate) fn leaders_changed(&mut self, now: Now, out: &mut Vec<Action>) {
         self.woken.extend(self.parked.keys());
+        self.coordinators_changed(now);
         self.save_topics();
         self.settle(now, out);
+    }
+
+    /// Has `node` coordinate a group, or a transactional id, from now on. False if that node does not run.
+    pub(crate) fn move_coordinator(
+        &mut self,
+        now: Now,
+        kind: CoordinatorKind,
+        key: &str,
+        node: i32,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        let moved = self.set_coordinator(kind, key, node);
+        self.coordinators_changed(now);
+        self.settle(now, out);
+        moved
+    }
+
+    /// Has a group rebalance now. False if there is none, or nobody is in it.
+    pub(crate) fn force_rebalance(&mut self, now: Now, group: &str, out: &mut Vec<Action>) -> bool {
+        let forced = self.groups.force_rebalance(now.mono, group);
+        self.settle(now, out);
+        forced
+    }
+
+    /// Ends the session of a group's member now. False if there is no such member.
+    pub(crate) fn expire_member(
+        &mut self,
+        now: Now,
+        group: &str,
+        member: &str,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        let known = self.groups.expire_member(now.mono, group, member);
+        self.settle(now, out);
+        known
+    }
+
+    fn coordinators_changed(&mut self, now: Now) {
+        let (cluster, coordinators) = (&self.cluster, &self.coordinators);
+        self.groups.moved(now.mono, |name| {
+            let node = coordinators.of(cluster, CoordinatorKind::Group, name);
+            node.map(|n| n.id)
+        });
     }
 
     /// The partitions of a fetch session.
@@ -400,6 +479,12 @@ impl BrokerCore {
             Outcome::Silent => {}
             Outcome::Close => self.close(conn, out),
             Outcome::Park(plan) => self.park(cx, plan),
+            Outcome::Wait(ticket) => {
+                if let Some(c) = self.conns.get_mut(&cx.conn) {
+                    c.busy = true;
+                    self.waiting.insert(ticket, cx);
+                }
+            }
         }
     }
 
@@ -470,14 +555,35 @@ impl BrokerCore {
         self.pump(now, cx.conn, out);
     }
 
-    /// Completes woken fetches that have enough now, until none is left. Those of paused nodes wait.
+    /// Completes woken fetches that have enough now, and requests whose group has answered, until none is left.
+    /// Fetches of paused nodes wait.
     fn settle(&mut self, now: Now, out: &mut Vec<Action>) {
-        while let Some(id) = self.woken.pop_first() {
-            let ready = self.parked.get(&id).is_some_and(|(cx, plan)| {
-                !self.paused.contains(&cx.node)
-                    && (plan.deadline <= now.mono || fetch::is_ready(self, cx, plan))
+        loop {
+            let answers = self.groups.answers.drain();
+            let woken = self.woken.pop_first();
+            if answers.is_empty() && woken.is_none() {
+                return;
+            }
+            for (ticket, answer) in answers {
+                let Some(cx) = self.waiting.remove(&ticket) else {
+                    continue;
+                };
+                if let Some(c) = self.conns.get_mut(&cx.conn) {
+                    c.busy = false;
+                }
+                match api::group_answer(&cx, answer) {
+                    Outcome::Reply(parts) => self.reply(now, &cx, parts, out),
+                    _ => self.close(cx.conn, out),
+                }
+                self.pump(now, cx.conn, out);
+            }
+            let ready = woken.filter(|id| {
+                self.parked.get(id).is_some_and(|(cx, plan)| {
+                    !self.paused.contains(&cx.node)
+                        && (plan.deadline <= now.mono || fetch::is_ready(self, cx, plan))
+                })
             });
-            if ready {
+            if let Some(id) = ready {
                 self.complete_fetch(now, id, out);
             }
         }

@@ -50,6 +50,23 @@ impl GroupOffsets {
         })
     }
 
+    /// Forgets a group. False if it committed nothing.
+    pub(crate) fn forget_group(&mut self, group: &str) -> bool {
+        self.0.remove(group).is_some()
+    }
+
+    /// Forgets one position.
+    pub(crate) fn forget(&mut self, group: &str, topic: &str, partition: i32) {
+        if let Some(positions) = self.0.get_mut(group) {
+            positions.remove(&(topic.to_owned(), partition));
+        }
+    }
+
+    /// The groups that committed something.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Forgets a topic that was deleted.
     pub(crate) fn forget_topic(&mut self, topic: &str) {
         for group in self.0.values_mut() {

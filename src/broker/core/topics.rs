@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::cluster::{NO_NODE, Partition, Placement, Topic};
+use super::coordinators::CoordinatorKind;
 use super::producer_state::Sequence;
 use super::storage::Saved;
 use super::topic_config::TopicConfig;
@@ -139,6 +140,12 @@ impl BrokerCore {
                 config,
                 partitions,
             });
+        }
+        let groups: Vec<String> = self.offsets.groups().map(str::to_owned).collect();
+        for group in groups {
+            let node = self.coordinator(CoordinatorKind::Group, &group);
+            let node = node.map_or(NO_NODE, |n| n.id);
+            self.groups.ensure(&group, node);
         }
         self.save_topics();
         Ok(())

@@ -126,7 +126,9 @@ pub(super) async fn serve(server: Server, node: i32, stream: TcpStream) {
     // Without it small replies wait for the client's acknowledgements; where it can't be set they do.
     let _ = stream.set_nodelay(true);
     let outbox = Rc::new(Outbox::default());
-    let conn = server.core().connected(node);
+    // As Kafka writes an address in descriptions of groups.
+    let host = stream.peer_addr().map(|a| format!("/{}", a.ip()));
+    let conn = server.core().connected_from(node, host.unwrap_or_default());
     server
         .0
         .connections

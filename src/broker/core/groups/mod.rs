@@ -1,0 +1,395 @@
+//! Groups of consumers: who is a member, and which partitions each has.
+//!
+//! Plain data: requests and the time go in; answers that have to wait for other members come out of
+//! [`Groups::answers`] later, under the ticket the request was given. One file per kind of group and concept.
+
+pub(crate) mod answer;
+pub(crate) mod classic;
+pub(crate) mod classic_member;
+mod classic_session;
+#[cfg(test)]
+mod classic_tests;
+mod subscription;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use self::answer::{Answers, Joined, Synced};
+use self::classic::{ClassicGroup, ClassicState, Join, Sync};
+use crate::error::ErrorCode;
+
+/// Names a request that waits for its answer.
+pub(crate) type Ticket = u64;
+
+/// How groups are to behave; Kafka's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupOptions {
+    /// `group.initial.rebalance.delay.ms`.
+    pub(crate) initial_rebalance_delay: Duration,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        GroupOptions {
+            initial_rebalance_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// A group of either protocol.
+#[derive(Clone, Debug)]
+pub(crate) enum Group {
+    Classic(ClassicGroup),
+}
+
+impl Group {
+    /// Kafka's name of its state.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self {
+            Group::Classic(group) => group.state.name(),
+        }
+    }
+
+    /// Kafka's name of its type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Group::Classic(_) => "classic",
+        }
+    }
+
+    pub(crate) fn protocol_type(&self) -> &str {
+        match self {
+            Group::Classic(group) => group.protocol_type.as_deref().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Group::Classic(group) => group.state == ClassicState::Empty,
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        match self {
+            Group::Classic(group) => group.deadline(),
+        }
+    }
+
+    fn tick(&mut self, now: Duration, out: &mut Answers) {
+        match self {
+            Group::Classic(group) => group.tick(now, out),
+        }
+    }
+}
+
+/// Who says they commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committer<'a> {
+    pub(crate) member_id: &'a str,
+    pub(crate) instance: Option<&'a str>,
+    /// The generation, or the member epoch in a group of the new protocol; negative if there is no membership.
+    pub(crate) generation: i32,
+    pub(crate) in_transaction: bool,
+    /// OffsetCommit 9 and later: a group that is not there is named as such.
+    pub(crate) tells_group_missing: bool,
+}
+
+struct Entry {
+    group: Group,
+    /// The node that coordinated it when that was last looked at.
+    node: i32,
+    /// Where it stands in `due`.
+    due: Option<Duration>,
+}
+
+/// All groups.
+#[derive(Default)]
+pub(crate) struct Groups {
+    groups: BTreeMap<String, Entry>,
+    due: BTreeSet<(Duration, String)>,
+    /// Answers that came due; the core sends them.
+    pub(crate) answers: Answers,
+    pub(crate) options: GroupOptions,
+    next_ticket: Ticket,
+}
+
+impl Groups {
+    /// A new ticket.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name).map(|e| &e.group)
+    }
+
+    /// All groups and the nodes that coordinate them, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, i32, &Group)> {
+        self.groups
+            .iter()
+            .map(|(name, e)| (name.as_str(), e.node, &e.group))
+    }
+
+    /// When [`tick`](Self::tick) wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.due.first().map(|&(at, _)| at)
+    }
+
+    /// Does what has become due, but for the groups of nodes that are `paused`, which are looked at again later.
+    pub(crate) fn tick(&mut self, now: Duration, retry: Duration, paused: impl Fn(i32) -> bool) {
+        while let Some((_, name)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+            let Some(entry) = self.groups.get_mut(&name) else {
+                self.due.pop_first();
+                continue;
+            };
+            if paused(entry.node) {
+                self.due.pop_first();
+                entry.due = Some(now + retry);
+                self.due.insert((now + retry, name));
+                continue;
+            }
+            entry.group.tick(now, &mut self.answers);
+            self.schedule(&name);
+        }
+    }
+
+    fn schedule(&mut self, name: &str) {
+        if let Some(entry) = self.groups.get_mut(name) {
+            let due = entry.group.deadline();
+            if due != entry.due {
+                if let Some(before) = entry.due {
+                    self.due.remove(&(before, name.to_owned()));
+                }
+                if let Some(at) = due {
+                    self.due.insert((at, name.to_owned()));
+                }
+                entry.due = due;
+            }
+        }
+    }
+
+    /// Changes a group, then looks at its deadline anew.
+    fn change<T>(
+        &mut self,
+        name: &str,
+        act: impl FnOnce(&mut Group, &mut Answers) -> T,
+    ) -> Option<T> {
+        let entry = self.groups.get_mut(name)?;
+        let result = act(&mut entry.group, &mut self.answers);
+        self.schedule(name);
+        Some(result)
+    }
+
+    /// Makes sure that a group is there; a new one is empty and of the classic protocol.
+    pub(crate) fn ensure(&mut self, name: &str, node: i32) {
+        let delay = self.options.initial_rebalance_delay;
+        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
+            group: Group::Classic(ClassicGroup::new(delay)),
+            node,
+            due: None,
+        });
+    }
+
+    /// Takes a group out.
+    fn remove(&mut self, name: &str) {
+        if let Some(entry) = self.groups.remove(name)
+            && let Some(at) = entry.due
+        {
+            self.due.remove(&(at, name.to_owned()));
+        }
+    }
+
+    /// A JoinGroup, answered under `ticket` at once or later.
+    pub(crate) fn join(
+        &mut self,
+        now: Duration,
+        node: i32,
+        name: &str,
+        join: Join,
+        ticket: Ticket,
+    ) {
+        if join.member_id.is_empty() {
+            self.ensure(name, node);
+        }
+        let id = join.member_id.clone();
+        let done = self.change(name, |group, out| match group {
+            Group::Classic(group) => group.join(now, join, ticket, out),
+        });
+        if done.is_none() {
+            let failed = Joined::failed(&id, ErrorCode::UNKNOWN_MEMBER_ID);
+            self.answers.join(ticket, failed);
+        }
+    }
+
+    /// A SyncGroup, answered under `ticket` at once or later.
+    pub(crate) fn sync(&mut self, now: Duration, name: &str, sync: Sync, ticket: Ticket) {
+        let done = self.change(name, |group, out| match group {
+            Group::Classic(group) => group.sync(now, sync, ticket, out),
+        });
+        if done.is_none() {
+            let failed = Synced::failed(ErrorCode::UNKNOWN_MEMBER_ID);
+            self.answers.sync(ticket, failed);
+        }
+    }
+
+    /// A Heartbeat.
+    pub(crate) fn heartbeat(
+        &mut self,
+        now: Duration,
+        name: &str,
+        id: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> ErrorCode {
+        self.change(name, |group, _| match group {
+            Group::Classic(group) => group.heartbeat(now, id, instance, generation),
+        })
+        .unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID)
+    }
+
+    /// A LeaveGroup: member id and instance id of each that leaves; answers a code for each, or one for all.
+    ///
+    /// # Errors
+    /// Kafka's codes.
+    pub(crate) fn leave(
+        &mut self,
+        now: Duration,
+        name: &str,
+        leaving: &[(String, Option<String>)],
+    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+        self.change(name, |group, out| match group {
+            Group::Classic(group) => group.leave(now, leaving, out),
+        })
+        .ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
+    }
+
+    /// Whether offsets of a group may be committed; a group that is not there is made if nobody claims to be its
+    /// member.
+    ///
+    /// # Errors
+    /// Kafka's codes.
+    pub(crate) fn check_commit(
+        &mut self,
+        now: Duration,
+        node: i32,
+        name: &str,
+        who: &Committer<'_>,
+    ) -> Result<(), ErrorCode> {
+        if !self.groups.contains_key(name) {
+            if who.generation >= 0 {
+                return Err(if who.tells_group_missing {
+                    ErrorCode::GROUP_ID_NOT_FOUND
+                } else {
+                    ErrorCode::ILLEGAL_GENERATION
+                });
+            }
+            self.ensure(name, node);
+        }
+        self.change(name, |group, _| match group {
+            Group::Classic(group) => {
+                group.check_commit(
+                    who.member_id,
+                    who.instance,
+                    who.generation,
+                    who.in_transaction,
+                )?;
+                if !who.in_transaction {
+                    group.renew(now, who.member_id);
+                }
+                Ok(())
+            }
+        })
+        .unwrap_or(Ok(()))
+    }
+
+    /// Whether a group could be deleted.
+    ///
+    /// # Errors
+    /// `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
+    pub(crate) fn delete(&mut self, name: &str) -> Result<(), ErrorCode> {
+        match self.get(name) {
+            None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            Some(group) if !group.is_empty() => Err(ErrorCode::NON_EMPTY_GROUP),
+            Some(_) => {
+                self.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether offsets of a group may be deleted, but for topics it is subscribed to.
+    ///
+    /// # Errors
+    /// `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
+    pub(crate) fn check_offset_delete(&self, name: &str) -> Result<(), ErrorCode> {
+        match self.get(name) {
+            None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+            Some(Group::Classic(group)) => {
+                if group.state == ClassicState::Empty || group.is_of_consumers() {
+                    Ok(())
+                } else {
+                    Err(ErrorCode::NON_EMPTY_GROUP)
+                }
+            }
+        }
+    }
+
+    /// Whether a member of a group wants this topic.
+    pub(crate) fn is_subscribed(&self, name: &str, topic: &str) -> bool {
+        match self.get(name) {
+            Some(Group::Classic(group)) => group.is_subscribed(topic),
+            None => false,
+        }
+    }
+
+    /// Looks for groups that another node coordinates now; what waits there learns `NOT_COORDINATOR`.
+    pub(crate) fn moved(&mut self, now: Duration, node_of: impl Fn(&str) -> Option<i32>) {
+        let changed: Vec<(String, i32)> = self
+            .groups
+            .iter()
+            .filter_map(|(name, e)| {
+                let node = node_of(name).unwrap_or(e.node);
+                (node != e.node).then(|| (name.clone(), node))
+            })
+            .collect();
+        for (name, node) in changed {
+            if let Some(entry) = self.groups.get_mut(&name) {
+                entry.node = node;
+            }
+            self.change(&name, |group, out| match group {
+                Group::Classic(group) => group.unload(now, ErrorCode::NOT_COORDINATOR, out),
+            });
+        }
+    }
+
+    /// Has a group rebalance now. False if there is none, or nobody is in it.
+    pub(crate) fn force_rebalance(&mut self, now: Duration, name: &str) -> bool {
+        self.change(name, |group, out| match group {
+            Group::Classic(group) => group.force_rebalance(now, out),
+        })
+        .unwrap_or(false)
+    }
+
+    /// Ends a member's session now. False if there is no such member.
+    pub(crate) fn expire_member(&mut self, now: Duration, name: &str, id: &str) -> bool {
+        self.change(name, |group, out| match group {
+            Group::Classic(group) => {
+                let known = group.members.contains_key(id);
+                if known {
+                    group.expel(now, id, out);
+                }
+                known
+            }
+        })
+        .unwrap_or(false)
+    }
+
+    /// The ids of a group's members.
+    pub(crate) fn members(&self, name: &str) -> Vec<String> {
+        match self.get(name) {
+            Some(Group::Classic(group)) => group.members.keys().cloned().collect(),
+            None => Vec::new(),
+        }
+    }
+}
