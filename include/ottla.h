@@ -12,8 +12,9 @@
 //   ottla_admin      creates, deletes, lists and describes topics
 //   ottla_broker     a Kafka server inside this process, for first steps and for tests
 //
-// All clients of a process share one thread for input and output. No function of yours is ever called by Ottla:
-// completions, events and log lines wait in queues until they are polled, or a descriptor says that they are there.
+// All clients of a process share one thread for input and output. No function of yours is ever called on it: completions,
+// events and log lines wait in queues until they are polled, or a descriptor says that they are there. The one function
+// that Ottla takes of you, a partitioner, runs inside your own sending calls.
 //
 // CONVENTIONS
 //
@@ -804,6 +805,88 @@ ottla_status ottla_producer_close(const ottla_producer *producer,
 // Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
 // Completions that were polled stay valid.
 void ottla_producer_free(ottla_producer *producer);
+
+// ==================================================================================================================
+// Producer: topics of their own kind, partitioners, purge
+//
+// Topics share the producer's settings unless they are given their own, before they are first used:
+//
+//     ottla_config *orders = ottla_config_new();
+//     status = ottla_config_set(orders, "acks", "1", &error);
+//     status = ottla_config_set(orders, "compression.type", "zstd", &error);
+//     status = ottla_producer_set_topic_config(producer, "orders", orders, &error);
+//     ottla_config_free(orders);
+//
+// A partitioner of the program's own is a function, called for each record that names no partition:
+//
+//     static int32_t by_first_byte(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque) {
+//         (void)topic, (void)opaque;
+//         return key.len == 0 ? -1 : key.data[0] % partition_count;
+//     }
+//     status = ottla_producer_set_partitioner(producer, NULL, by_first_byte, NULL, &error);
+// ==================================================================================================================
+
+// Records that wait to be sent, or to be sent again, are given up.
+#define OTTLA_PURGE_QUEUED 1
+
+// Records that were sent and are not answered are given up: they may have been written all the same.
+#define OTTLA_PURGE_IN_FLIGHT 2
+
+// Both.
+#define OTTLA_PURGE_ALL 3
+
+// Chooses a record's partition: its number, from 0 to below partition_count, or -1 to leave the choice to the
+// configured partitioner. Any other number makes the sending call fail with OTTLA_ERR_INVALID_ARGUMENT.
+//
+// It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. topic
+// and key are lent for the call.
+typedef int32_t (*ottla_partitioner)(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque);
+
+// Gives a topic settings of its own, before the producer first uses it: acks, compression.type and its levels,
+// delivery.timeout.ms, linger.ms, partitioner, partitioner.ignore.keys,
+// partitioner.adaptive.partitioning.enable, request.timeout.ms. What is not given is as the producer has it. The
+// configuration is read and can be freed or used again.
+//
+// Where a topic asks for less than acks=all its records are sent without idempotence; if the producer was explicitly
+// asked for that, it is an error.
+//
+// Errors: OTTLA_ERR_CONFIG for a mistake in the settings, or one that contradicts the producer's;
+// OTTLA_ERR_INVALID_ARGUMENT if the topic is in use already; OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot
+// be a topic's.
+OTTLA_MUST_USE
+ottla_status ottla_producer_set_topic_config(const ottla_producer *producer,
+                                             const char *topic,
+                                             const ottla_config *config,
+                                             ottla_error **error);
+
+// Sets the program's own partitioner, before the topics it is for are first used.
+//
+// - topic: the topic it is for; NULL for all that are not given one of their own, neither by this function nor by the
+//   key partitioner in ottla_producer_set_topic_config.
+// - function, opaque: called with opaque until the producer is freed. Not NULL.
+//
+// Sending to a topic with such a partitioner waits until the topic's partitions are known (with timeout 0 it answers
+// OTTLA_ERR_AGAIN until then, and the descriptor tells when), since the function needs their number.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the topic (with NULL: any topic) is in use already;
+// OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot be a topic's.
+OTTLA_MUST_USE
+ottla_status ottla_producer_set_partitioner(const ottla_producer *producer,
+                                            const char *topic,
+                                            ottla_partitioner function,
+                                            void *opaque,
+                                            ottla_error **error);
+
+// Gives up records that have not ended: those queued, those in flight, or both (OTTLA_PURGE_*). When this returns
+// their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome OTTLA_NOT_WRITTEN, or
+// OTTLA_POSSIBLY_WRITTEN for records that were sent and not answered. Records that other threads send meanwhile may
+// be spared. The producer goes on.
+//
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread did not come to it within 5 s.
+OTTLA_MUST_USE
+ottla_status ottla_producer_purge(const ottla_producer *producer,
+                                  int32_t what,
+                                  ottla_error **error);
 
 // ==================================================================================================================
 // Completions

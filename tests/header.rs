@@ -17,12 +17,13 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "basics",
     "error",
     "config",
     "log",
     "producer",
+    "producer_setup",
     "completion",
     "consumer",
     "batch",

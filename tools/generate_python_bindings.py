@@ -4,7 +4,7 @@
     tools/generate_python_bindings.py [--check] [HEADER]
 
 Standard library only. The header is plain C99 written by cbindgen: opaque handles, structs of scalars and pointers,
-`#define` constants, functions. Anything else is an error, so that nothing is left out without a word. `--check`
+`#define` constants, function pointer types, functions. Anything else is an error, so that nothing is left out without a word. `--check`
 compares instead of writing and ends with 1 if the file is stale.
 """
 
@@ -76,6 +76,7 @@ class Function:
 class Header:
     constants: dict[str, str]
     structs: dict[str, list[Field]]
+    pointers: list[Function]
     functions: list[Function]
 
 
@@ -98,6 +99,12 @@ def parse(text: str) -> Header:
     types = Types(opaque, aliases, structs)
     for body, name in re.findall(r"\btypedef\s+struct(?:\s+\w+)?\s*\{(.*?)\}\s*(\w+)\s*;", text, re.S):
         structs[name] = [field for line in body.split(";") if line.strip() for field in types.fields(line)]
+    pointers = []
+    for result, name, arguments in re.findall(
+        r"\btypedef\s+([\w\s*]+?)\(\s*\*\s*(ottla_\w+)\s*\)\s*\((.*?)\)\s*;", text, re.S
+    ):
+        pointers.append(Function(name, types.result(result), tuple(types.argument(a) for a in arguments.split(","))))
+        types.pointers.add(name)
     text = re.sub(r"\btypedef\s+struct(?:\s+\w+)?\s*\{.*?\}\s*\w+\s*;|\btypedef[^;{]*;", " ", text, flags=re.S)
     functions = []
     for statement in text.replace("}", " ").split(";"):
@@ -109,7 +116,7 @@ def parse(text: str) -> Header:
         result, name, arguments = matched.groups()
         words = [a for a in arguments.split(",") if a.strip() and a.strip() != "void"]
         functions.append(Function(name, types.result(result), tuple(types.argument(a) for a in words)))
-    return Header(constants, structs, functions)
+    return Header(constants, structs, pointers, functions)
 
 
 def number(value: str) -> str:
@@ -123,6 +130,7 @@ class Types:
         self.opaque = opaque
         self.aliases = aliases
         self.structs = structs
+        self.pointers: set[str] = set()
 
     def fields(self, line: str) -> list[Field]:
         """`int64_t a, b` is two fields."""
@@ -164,7 +172,7 @@ class Types:
             return "c_void_p"
         if name in self.aliases:
             return self.of(self.aliases[name])
-        if name in self.structs:
+        if name in self.structs or name in self.pointers:
             return name
         if name in SCALARS:
             return SCALARS[name]
@@ -193,7 +201,8 @@ def generate(header: Header) -> str:
         "from collections.abc import Callable",
     ]
     used = {f.type.split(" *")[0] for fields in header.structs.values() for f in fields}
-    used |= {a.type for f in header.functions for a in f.arguments} | {f.result for f in header.functions}
+    called = header.functions + header.pointers
+    used |= {a.type for f in called for a in f.arguments} | {f.result for f in called}
     names = ["Structure", *sorted((t for t in used if t.startswith("c_")), key=natural)]
     lines += ["from ctypes import (", *(f"    {n}," for n in names), ")"]
     lines += ["from typing import Any, ClassVar, cast", ""]
@@ -203,6 +212,11 @@ def generate(header: Header) -> str:
         lines += [f"    {f.name}: {annotation(f.type)}" for f in fields]
         pairs = [f'("{f.name}", {f.type})' for f in fields]
         lines += ["    _fields_: ClassVar[Any] = (", *(f"        {pair}," for pair in pairs), "    )"]
+    if header.pointers:
+        lines += ["", ""]
+    for pointer in header.pointers:
+        items = [pointer.result, *(a.type for a in pointer.arguments)]
+        lines += wrap(f"{pointer.name} = ctypes.CFUNCTYPE(", items, ")", "")
     lines += [
         "",
         "",

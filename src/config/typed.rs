@@ -9,8 +9,8 @@ use super::choice::{
 use super::hosts::HostPort;
 use super::rules;
 use super::settings::Settings;
-use super::table::ClientKind;
-use crate::error::Result;
+use super::table::{self, ClientKind};
+use crate::error::{Error, Result};
 use crate::log::Level;
 
 /// What every kind of client has. Sizes are in bytes; each field's key is its name with dots.
@@ -75,6 +75,8 @@ pub struct ProducerConfig {
     pub max_request_size: usize,
     /// `buffer.memory`
     pub buffer_memory: usize,
+    /// `buffer.records`; `usize::MAX` for no limit.
+    pub buffer_records: usize,
     /// `max.block.ms`
     pub max_block: Duration,
     /// `max.in.flight.requests.per.connection`; 1 to 5 where `enable_idempotence` is set.
@@ -99,6 +101,18 @@ pub struct ProducerConfig {
     pub partitioner_availability_timeout: Duration,
     /// `metadata.max.idle.ms`
     pub metadata_max_idle: Duration,
+    /// What it was made of.
+    given: Given,
+}
+
+/// Pairs as the user gave them. Values may be secrets, so they are never shown.
+#[derive(Clone)]
+struct Given(Vec<(String, String)>);
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(as given)")
+    }
 }
 
 /// A consumer's configuration.
@@ -193,6 +207,11 @@ impl ProducerConfig {
     /// # Errors
     /// `CONFIG` for the first mistake found; the message names the key, the value and what is allowed.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let given: Vec<(String, String)> = pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let pairs = given.iter().map(|(key, value)| (&**key, &**value));
         let mut s = Settings::read(ClientKind::Producer, pairs)?;
         rules::common(&mut s)?;
         rules::producer(&mut s)?;
@@ -204,6 +223,10 @@ impl ProducerConfig {
             batch_size: s.size("batch.size")?,
             max_request_size: s.size("max.request.size")?,
             buffer_memory: s.size("buffer.memory")?,
+            buffer_records: match s.int("buffer.records")? {
+                0 => usize::MAX,
+                records => records,
+            },
             max_block: s.duration("max.block.ms")?,
             max_in_flight: s.int("max.in.flight.requests.per.connection")?,
             compression: s.choice("compression.type")?,
@@ -216,7 +239,41 @@ impl ProducerConfig {
             partitioner_adaptive: s.bool("partitioner.adaptive.partitioning.enable")?,
             partitioner_availability_timeout: s.duration("partitioner.availability.timeout.ms")?,
             metadata_max_idle: s.duration("metadata.max.idle.ms")?,
+            given: Given(given),
         })
+    }
+
+    /// The configuration as one topic has it, which overrides what the producer's own pairs say; and whether the
+    /// topic's name a partitioner.
+    pub(crate) fn for_topic<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Self, bool)> {
+        let pairs: Vec<(&str, &str)> = pairs.into_iter().collect();
+        let mut own = Vec::new();
+        for (name, _) in &pairs {
+            match table::find(name) {
+                Some((key, _)) if key.per_topic => own.push(key.name),
+                // One that is unknown, or another client's, is refused below, in the words for that.
+                Some((key, _)) if key.clients.contains(ClientKind::Producer) => {
+                    let all: Vec<String> = table::keys()
+                        .filter(|key| key.per_topic)
+                        .map(|key| format!("`{}`", key.name))
+                        .collect();
+                    return Err(Error::config(format!(
+                        "`{name}` is for the whole producer; what a topic may have of its own is {}",
+                        all.join(", ")
+                    )));
+                }
+                _ => {}
+            }
+        }
+        let overridden =
+            |name: &str| table::find(name).is_some_and(|(key, _)| own.contains(&key.name));
+        let common = self.given.0.iter().filter(|(key, _)| !overridden(key));
+        let common = common.map(|(key, value)| (&**key, &**value));
+        let config = Self::from_pairs(common.chain(pairs.iter().copied()))?;
+        Ok((config, own.contains(&"partitioner")))
     }
 }
 

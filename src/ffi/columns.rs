@@ -1,7 +1,7 @@
 //! The columns of a batch call: C's layouts checked and brought into the form the producer reads, over scratch that
 //! each thread keeps, so that a call allocates nothing.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::guard::Call;
 use super::producer::{ottla_column, ottla_header_column};
@@ -27,18 +27,18 @@ pub(super) struct ColumnScratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 /// Lends the thread's scratch to a call of so many rows.
 pub(super) fn with_scratch<R>(rows: usize, body: impl FnOnce(&mut Scratch) -> R) -> R {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let result = body(scratch);
-        if rows > KEPT_ROWS {
-            *scratch = Scratch::default();
-        }
-        result
-    })
+    // Taken out for the call: a partitioner of the program's own may send in its turn, and come here again.
+    let mut scratch = SCRATCH.take();
+    let result = body(&mut scratch);
+    if rows <= KEPT_ROWS {
+        SCRATCH.set(scratch);
+    }
+    result
 }
 
 impl ottla_column {

@@ -12,8 +12,9 @@
 //!   `ottla_admin`      creates, deletes, lists and describes topics
 //!   `ottla_broker`     a Kafka server inside this process, for first steps and for tests
 //!
-//! All clients of a process share one thread for input and output. No function of yours is ever called by Ottla:
-//! completions, events and log lines wait in queues until they are polled, or a descriptor says that they are there.
+//! All clients of a process share one thread for input and output. No function of yours is ever called on it: completions,
+//! events and log lines wait in queues until they are polled, or a descriptor says that they are there. The one function
+//! that Ottla takes of you, a partitioner, runs inside your own sending calls.
 //!
 //! CONVENTIONS
 //!
@@ -73,3 +74,4 @@ mod event;
 mod guard;
 mod log;
 mod producer;
+mod producer_setup;

@@ -44,9 +44,20 @@ thread_local! {
 impl Shared {
     /// Waits for room, or says why there is none.
     #[cold]
-    pub(super) fn wait_for_room(&self, need: Need, wait: Wait) -> Result<()> {
-        let backlog = need.backlog.clone();
+    pub(super) fn wait_for_room(&self, need: Need, wait: Wait) -> Result<usize> {
+        let (backlog, records) = (need.backlog.clone(), need.records > 0);
         let full = |code, waited: &str| {
+            if records {
+                return Error::new(
+                    code,
+                    format!(
+                        "no room in the producer's buffer{waited}: it holds {} records, and buffer.records={}; wait longer, \
+                         raise buffer.records, or check the broker's speed",
+                        self.memory.records(),
+                        self.memory.record_limit()
+                    ),
+                );
+            }
             let own = backlog.as_ref().map_or_else(String::new, |own| {
                 format!(", {} of them by this partition's records", own.bytes())
             });
@@ -60,18 +71,41 @@ impl Shared {
                 ),
             )
         };
+        // Nothing is on its way whose end could bring room: what lingers goes now.
+        if self.memory.is_idle() {
+            self.begin_flush();
+        }
         let Some(deadline) = self.deadline(wait) else {
             self.memory.note_refused();
             return Err(full(ErrorCode::AGAIN, ""));
         };
-        if !self.memory.wait(need, deadline) {
-            self.check_open()?;
-            return Err(full(ErrorCode::BUFFER_FULL, " came free in time"));
+        match self.memory.wait(need, deadline) {
+            Some(records) => Ok(records),
+            None => {
+                self.check_open()?;
+                Err(full(ErrorCode::BUFFER_FULL, " came free in time"))
+            }
         }
-        Ok(())
     }
 
-    fn deadline(&self, wait: Wait) -> Option<Instant> {
+    /// Takes room for up to `n` records, waiting for that of the first; for how many there was.
+    #[inline]
+    pub(super) fn admit(&self, n: usize, wait: Wait) -> Result<usize> {
+        match self.memory.admit(n) {
+            0 => self.wait_for_room(Need::records(n), wait),
+            admitted => Ok(admitted),
+        }
+    }
+
+    /// Gives room for records back that did not come.
+    #[inline]
+    pub(super) fn dismiss(&self, n: usize) {
+        if self.memory.dismiss(n) {
+            self.completions.poke();
+        }
+    }
+
+    pub(super) fn deadline(&self, wait: Wait) -> Option<Instant> {
         match wait {
             Wait::MaxBlock => self.clock.now().checked_add(self.config.max_block),
             Wait::UpTo(Duration::ZERO) => None,
@@ -81,6 +115,7 @@ impl Shared {
 
     pub(super) fn open_batch(
         &self,
+        linger: Duration,
         capacity: usize,
         charged: usize,
         heir_of: Option<u64>,
@@ -93,7 +128,7 @@ impl Shared {
             builder: BatchBuilder::new(self.config.batch_size, capacity),
             tokens: self.spare_tokens.take(),
             created,
-            due: created + self.config.linger,
+            due: created + linger,
             charged,
         }
     }
@@ -121,6 +156,7 @@ impl Shared {
                 if *paid < capacity {
                     let need = Need {
                         bytes: capacity - *paid,
+                        records: 0,
                         backlog: Some(partition.backlog.clone()),
                     };
                     if !self.memory.try_charge(&need) {
@@ -128,10 +164,9 @@ impl Shared {
                     }
                 }
                 *paid = (*paid).max(capacity);
-                let open =
-                    queue
-                        .open
-                        .insert(self.open_batch(capacity, std::mem::take(paid), heir_of));
+                let paid = std::mem::take(paid);
+                let open = self.open_batch(partition.settings.linger, capacity, paid, heir_of);
+                let open = queue.open.insert(open);
                 *opened = Some(open.due);
                 open
             }
@@ -173,25 +208,37 @@ impl Shared {
     ) -> (usize, Result<()>) {
         let mut taken = 0;
         let mut paid = 0;
+        // Records let in by `buffer.records` and not appended yet.
+        let mut admitted = 0;
         let mut moved = false;
-        loop {
-            let partition = &partitions[index];
+        let result = loop {
+            let mut partition = &partitions[index];
+            if sticky && !moved && !partition.is_available() {
+                moved = true;
+                self.move_sticky(topic, partitions, index);
+                index = topic.sticky(partitions.len());
+                partition = &partitions[index];
+            }
+            if admitted == 0 {
+                admitted = match self.admit(source.len(), wait) {
+                    Ok(admitted) => admitted,
+                    Err(e) => break Err(e),
+                };
+            }
+            let part = source.limit(admitted);
             let mut opened = None;
             let mut queue = partition.lock();
             let appended = match self.append_once(
                 partition,
                 &mut queue,
-                source,
+                part,
                 token,
                 &mut paid,
                 &mut opened,
                 None,
             ) {
                 Ok(appended) => appended,
-                Err(e) => {
-                    self.release(paid);
-                    return (taken, Err(e));
-                }
+                Err(e) => break Err(e),
             };
             match appended {
                 Appended::NoRoom(need) => {
@@ -205,16 +252,16 @@ impl Shared {
                     }
                     let bytes = need.bytes;
                     if let Err(e) = self.wait_for_room(need, wait) {
-                        self.release(paid);
-                        return (taken, Err(e));
+                        break Err(e);
                     }
                     paid += bytes;
                 }
                 Appended::Rows(n) => {
                     taken += n;
+                    admitted -= n;
                     let done = n == source.len();
                     // A batch that took nothing more is full; so is one that the next record can hardly enter.
-                    let full = !done
+                    let full = n < part.len()
                         || queue
                             .open
                             .as_ref()
@@ -227,8 +274,7 @@ impl Shared {
                     drop(queue);
                     self.hand_over(partition, full_one, opened);
                     if done {
-                        self.release(paid);
-                        return (taken, Ok(()));
+                        break Ok(());
                     }
                     source = source.skip(n);
                     if sticky {
@@ -236,22 +282,32 @@ impl Shared {
                     }
                 }
             }
-        }
+        };
+        self.release(paid);
+        self.dismiss(admitted);
+        (taken, result)
     }
 
     /// Leaves the partition that keyless records stuck to so far.
     fn move_sticky(&self, topic: &Topic, partitions: &[Arc<Partition>], from: usize) {
         /// Partitions looked at: enough that all of them being slow is rare.
         const LOOKS: usize = 4;
-        let looks = if self.config.partitioner_adaptive {
-            LOOKS.min(partitions.len())
+        let n = partitions.len();
+        let to = if topic.settings.adaptive {
+            let start = topic.random(n);
+            let others = (1..LOOKS.min(n)).map(|_| topic.random(n));
+            let available = |p: &usize| partitions[*p].is_available();
+            std::iter::once(start)
+                .chain(others)
+                .filter(available)
+                .min_by_key(|p| partitions[*p].backlog.bytes())
+                // None of them: the first behind them that is.
+                .or_else(|| (1..n).map(|i| (start + i) % n).find(available))
+                .unwrap_or(start)
         } else {
-            1
+            topic.random(n)
         };
-        let to = (0..looks)
-            .map(|_| topic.random(partitions.len()))
-            .min_by_key(|p| partitions[*p].backlog.bytes());
-        topic.move_sticky(from, to.unwrap_or(from), partitions.len());
+        topic.move_sticky(from, to, n);
     }
 
     /// After an append, without the lock: a full batch is sealed, and the I/O thread told of it or of a new open one.
@@ -281,7 +337,7 @@ impl Shared {
     /// Seals a closed batch and puts it into its place.
     pub(super) fn seal_into(&self, partition: &Partition, open: OpenBatch) {
         let id = open.id;
-        match self.seal(open) {
+        match self.seal(&partition.settings, open) {
             Ok(batch) => {
                 self.memory.add_backlog(&partition.backlog, batch.charged);
                 partition.lock().fill_place(id, Some(batch));
@@ -340,15 +396,27 @@ impl Shared {
                 }
                 self.release(1);
             }
+            let mut admitted = match self.admit(SLICE_ROWS.min(records.rows() - from), wait) {
+                Ok(admitted) => admitted,
+                Err(e) => return (from - begin, Err(e)),
+            };
             chosen.clear();
             ends.clear();
             ends.resize(partitions.len(), 0);
             let mut bytes = 0;
             let mut to = from;
-            while to < records.rows() && to - from < SLICE_ROWS && bytes < SLICE_BYTES {
-                let p = self
-                    .choose(topic, partitions.len(), records.keys().get(to))
-                    .0;
+            while to - from < admitted && bytes < SLICE_BYTES {
+                let key = records.keys().get(to);
+                let p = match self.choose(topic, partitions.len(), key) {
+                    Ok((p, _)) => p,
+                    Err(e) => {
+                        self.dismiss(admitted);
+                        return (
+                            from - begin,
+                            Err(e.context(format_args!("row {to} of the call"))),
+                        );
+                    }
+                };
                 chosen.push(p as u32);
                 ends[p] += 1;
                 bytes += records.size_bound(to);
@@ -382,17 +450,21 @@ impl Shared {
                         },
                         token,
                         None,
+                        &mut admitted,
                     )
                 {
+                    self.dismiss(admitted);
                     return (from - begin, Err(e));
                 }
             }
+            self.dismiss(admitted);
             from = to;
         }
         (from - begin, Ok(()))
     }
 
-    /// Appends everything whether there is room or not; the caller bounds how much that is.
+    /// Appends everything whether there is room or not; the caller bounds how much that is. Takes what it appends off
+    /// `admitted`.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn append_forced<S: Source>(
         &self,
@@ -402,6 +474,7 @@ impl Shared {
         mut source: S,
         token: u64,
         heir_of: Option<u64>,
+        admitted: &mut usize,
     ) -> Result<()> {
         let partition = &partitions[index];
         loop {
@@ -428,6 +501,7 @@ impl Shared {
                 Appended::Rows(n) => n,
                 Appended::NoRoom(_) => 0,
             };
+            *admitted -= n;
             let done = n == source.len();
             let full_one = if done { None } else { queue.close_open() };
             if full_one.is_some() && queue.sticky_bytes >= self.config.batch_size {

@@ -1,4 +1,4 @@
-//! `buffer.memory`: counts every byte the producer holds, and lets callers wait for room in order.
+//! `buffer.memory` and `buffer.records`: counts what the producer holds, and lets callers wait for room in order.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,6 +12,9 @@ use std::time::Instant;
 pub(crate) struct BufferMemory {
     limit: usize,
     used: AtomicUsize,
+    /// `usize::MAX`: records are not counted.
+    record_limit: usize,
+    records: AtomicUsize,
     /// Partitions with batches that have not ended.
     busy: AtomicUsize,
     /// Callers in the line. While there are any, everyone else stands in it too.
@@ -34,6 +37,8 @@ struct Line {
 #[derive(Clone)]
 pub(crate) struct Need {
     pub(crate) bytes: usize,
+    /// Room for so many records, or for some of them. A caller wants either bytes or records.
+    pub(crate) records: usize,
     /// The partition's, unless it's for several.
     pub(crate) backlog: Option<Arc<Backlog>>,
 }
@@ -43,6 +48,16 @@ impl Need {
     pub(crate) fn any(bytes: usize) -> Self {
         Need {
             bytes,
+            records: 0,
+            backlog: None,
+        }
+    }
+
+    /// Room for records.
+    pub(crate) fn records(records: usize) -> Self {
+        Need {
+            bytes: 0,
+            records,
             backlog: None,
         }
     }
@@ -59,10 +74,12 @@ impl Backlog {
 }
 
 impl BufferMemory {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, record_limit: usize) -> Self {
         BufferMemory {
             limit,
             used: AtomicUsize::new(0),
+            record_limit,
+            records: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             line: Mutex::new(Line::default()),
@@ -77,6 +94,11 @@ impl BufferMemory {
         if bytes > 0 && backlog.0.fetch_add(bytes, Ordering::AcqRel) == 0 {
             self.busy.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// True while no batch is full or due that has not ended.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::Acquire) == 0
     }
 
     /// Counts bytes of a partition that have ended; they are released apart from this, and afterwards.
@@ -106,6 +128,49 @@ impl BufferMemory {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records that were taken and have not ended; 0 where they are not counted.
+    pub(crate) fn records(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn record_limit(&self) -> usize {
+        self.record_limit
+    }
+
+    /// Takes room for up to `n` records; for how many there was.
+    #[inline]
+    pub(crate) fn admit(&self, n: usize) -> usize {
+        if self.record_limit == usize::MAX {
+            return n;
+        }
+        if self.waiting.load(Ordering::Relaxed) > 0
+            && self.lock().waiters.iter().any(|(_, w)| w.records > 0)
+        {
+            return 0;
+        }
+        self.take_records(n)
+    }
+
+    fn take_records(&self, n: usize) -> usize {
+        let taken = |used: usize| n.min(self.record_limit.saturating_sub(used));
+        let before = self
+            .records
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
+                Some(used + taken(used))
+            });
+        before.map_or(0, taken)
+    }
+
+    /// Gives room for `n` records back; true if someone refused wants to hear of it.
+    #[must_use]
+    pub(crate) fn dismiss(&self, n: usize) -> bool {
+        if n == 0 || self.record_limit == usize::MAX {
+            return false;
+        }
+        self.records.fetch_sub(n, Ordering::AcqRel);
+        self.tell()
+    }
+
     fn take(&self, n: usize) -> bool {
         // A single need larger than the whole buffer passes alone, or it could never be served.
         self.used
@@ -122,7 +187,7 @@ impl BufferMemory {
                 .lock()
                 .waiters
                 .iter()
-                .any(|(_, w)| self.within_share(w))
+                .any(|(_, w)| w.bytes > 0 && self.within_share(w))
         {
             return false;
         }
@@ -141,6 +206,11 @@ impl BufferMemory {
             return false;
         }
         self.used.fetch_sub(n, Ordering::AcqRel);
+        self.tell()
+    }
+
+    /// Room has come: those in line look again. True if someone refused wants to hear of it.
+    fn tell(&self) -> bool {
         if self.waiting.load(Ordering::Acquire) > 0 {
             drop(self.lock());
             self.moved.notify_all();
@@ -153,8 +223,9 @@ impl BufferMemory {
         self.refused.store(true, Ordering::Release);
     }
 
-    /// Waits in line for room until `deadline`; false if it did not come.
-    pub(crate) fn wait(&self, need: Need, deadline: Instant) -> bool {
+    /// Waits in line for room until `deadline`: how many records were let in (bytes come whole), or `None` if it did not
+    /// come.
+    pub(crate) fn wait(&self, need: Need, deadline: Instant) -> Option<usize> {
         let mut line = self.lock();
         let ticket = line.next_ticket;
         line.next_ticket += 1;
@@ -163,19 +234,27 @@ impl BufferMemory {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let got = loop {
             if self.closed.load(Ordering::Acquire) {
-                break false;
+                break None;
             }
-            // Those in front who hold their share already are passed by.
+            // Those in front who hold their share already are passed by, and those who want the other kind of room:
+            // it may be held by one who stands behind them.
             let first = line
                 .waiters
                 .iter()
-                .find(|(_, waiter)| self.within_share(waiter));
-            if first.is_some_and(|(t, _)| *t == ticket) && self.take(need.bytes) {
-                break true;
+                .find(|(_, w)| (w.records > 0) == (need.records > 0) && self.within_share(w));
+            if first.is_some_and(|(t, _)| *t == ticket) {
+                if need.records > 0 {
+                    let taken = self.take_records(need.records);
+                    if taken > 0 {
+                        break Some(taken);
+                    }
+                } else if self.take(need.bytes) {
+                    break Some(0);
+                }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break false;
+                break None;
             }
             line = self
                 .moved
@@ -205,14 +284,15 @@ mod tests {
 
     #[test]
     fn waiters_are_served_in_order() {
-        let memory = Arc::new(BufferMemory::new(100));
+        let memory = Arc::new(BufferMemory::new(100, usize::MAX));
         assert!(memory.try_charge(&Need::any(100)));
         let served = Arc::new(Mutex::new(Vec::new()));
         let mut threads = Vec::new();
         for i in 0..5 {
             let (m, s) = (memory.clone(), served.clone());
             threads.push(std::thread::spawn(move || {
-                assert!(m.wait(Need::any(60), Instant::now() + Duration::from_secs(20)));
+                let by = Instant::now() + Duration::from_secs(20);
+                assert!(m.wait(Need::any(60), by).is_some());
                 s.lock().unwrap().push(i);
                 let _ = m.release(60);
             }));
@@ -229,20 +309,21 @@ mod tests {
 
     #[test]
     fn a_waiter_who_gives_up_lets_the_next_pass() {
-        let memory = Arc::new(BufferMemory::new(10));
+        let memory = Arc::new(BufferMemory::new(10, usize::MAX));
         assert!(memory.try_charge(&Need::any(10)));
-        assert!(!memory.wait(Need::any(5), Instant::now() + Duration::from_millis(1)));
+        let soon = Instant::now() + Duration::from_millis(1);
+        assert!(memory.wait(Need::any(5), soon).is_none());
         let other = memory.clone();
         let t = std::thread::spawn(move || {
             other.wait(Need::any(5), Instant::now() + Duration::from_secs(20))
         });
         let _ = memory.release(10);
-        assert!(t.join().unwrap());
+        assert!(t.join().unwrap().is_some());
     }
 
     #[test]
     fn an_oversize_need_passes_alone() {
-        let memory = BufferMemory::new(10);
+        let memory = BufferMemory::new(10, usize::MAX);
         assert!(memory.try_charge(&Need::any(50)));
         assert!(!memory.try_charge(&Need::any(1)));
         memory.note_refused();
@@ -252,10 +333,11 @@ mod tests {
 
     #[test]
     fn a_slow_partition_leaves_room_to_the_others() {
-        let memory = BufferMemory::new(100);
+        let memory = BufferMemory::new(100, usize::MAX);
         let (slow, fast) = (Arc::new(Backlog::default()), Arc::new(Backlog::default()));
         let of = |backlog: &Arc<Backlog>, bytes| Need {
             bytes,
+            records: 0,
             backlog: Some(backlog.clone()),
         };
         // Alone it may have everything.
@@ -282,6 +364,29 @@ mod tests {
         memory.add_backlog(&fast, 20);
         memory.sub_backlog(&slow, 30);
         let _ = memory.release(30);
-        assert!(waiter.join().unwrap());
+        assert!(waiter.join().unwrap().is_some());
+    }
+
+    #[test]
+    fn records_are_let_in_as_far_as_there_is_room_and_waited_for_in_order() {
+        let memory = Arc::new(BufferMemory::new(1000, 10));
+        assert_eq!(memory.admit(7), 7);
+        assert_eq!(memory.admit(7), 3);
+        assert_eq!(memory.admit(1), 0);
+        let m = memory.clone();
+        let waiter = std::thread::spawn(move || {
+            m.wait(Need::records(5), Instant::now() + Duration::from_secs(20))
+        });
+        while memory.waiting.load(Ordering::Acquire) == 0 {
+            std::thread::yield_now();
+        }
+        // Bytes are not what it waits for.
+        assert!(memory.try_charge(&Need::any(900)));
+        memory.note_refused();
+        assert!(memory.dismiss(2), "one who was refused is told");
+        assert_eq!(waiter.join().unwrap(), Some(2));
+        assert_eq!(memory.records(), 10);
+        assert!(!memory.dismiss(10));
+        assert_eq!(memory.records(), 0);
     }
 }

@@ -9,9 +9,11 @@ mod completion;
 mod partition;
 pub mod partitioner;
 mod pending;
+mod purge;
 mod send;
 mod sender;
 mod sequence;
+mod settings;
 mod shared;
 mod source;
 mod topic;
@@ -21,7 +23,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub use completion::{Completion, Outcome};
+pub use purge::Purge;
 pub use send::{Record, Wait};
+pub use settings::UserPartitioner;
 
 use crate::clock::Clock;
 use crate::cluster;
@@ -36,7 +40,9 @@ use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
 use crate::queue::Drained;
 use sender::Sender;
+use settings::TopicSettings;
 use shared::{Shared, lock};
+use topic::check_topic_name;
 
 /// A producer. All methods may be called from many threads at once.
 ///
@@ -66,6 +72,8 @@ pub struct ProducerCounts {
     pub buffered_bytes: u64,
     /// Batches not ended now.
     pub live_batches: u64,
+    /// Records taken and not ended now; 0 unless `buffer.records` bounds them.
+    pub buffered_records: u64,
 }
 
 impl Producer {
@@ -104,6 +112,73 @@ impl Producer {
             _budget: budget,
         };
         (producer, make)
+    }
+
+    /// Gives a topic settings of its own, before it is first used: `acks`, `compression.type` and its levels,
+    /// `delivery.timeout.ms`, `linger.ms`, `partitioner`, `partitioner.ignore.keys`,
+    /// `partitioner.adaptive.partitioning.enable`, `request.timeout.ms`. What is not given is as the producer has it.
+    ///
+    /// Where the topic asks for less than `acks=all` its records are sent without idempotence, unless the producer was
+    /// explicitly asked for it.
+    ///
+    /// # Errors
+    /// CONFIG for a mistake in the settings, or one that contradicts the producer's; INVALID_ARGUMENT if the topic is in
+    /// use already, or its name cannot be one.
+    pub fn set_topic_config<'a>(
+        &self,
+        topic: &str,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<()> {
+        check_topic_name(topic)?;
+        let config = &self.shared.config;
+        let (config, names_partitioner) = config
+            .for_topic(pairs)
+            .map_err(|e| e.context(format_args!("the settings of topic '{topic}'")))?;
+        let mut settings = TopicSettings::of(&config);
+        // Without an id of the producer's there is nothing to number records by.
+        settings.idempotent &= self.shared.config.enable_idempotence;
+        self.set_up(Some(topic), |setup| {
+            setup.set_settings(topic, settings, names_partitioner);
+        })
+    }
+
+    /// Sets the program's own partitioner for one topic, or with `None` for all that have no partitioner of their own,
+    /// before they are first used.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT if the topic, or with `None` any topic, is in use already.
+    pub fn set_partitioner(
+        &self,
+        topic: Option<&str>,
+        partitioner: impl UserPartitioner + 'static,
+    ) -> Result<()> {
+        if let Some(topic) = topic {
+            check_topic_name(topic)?;
+        }
+        let partitioner = Arc::new(partitioner);
+        self.set_up(topic, |setup| setup.set_partitioner(topic, partitioner))
+    }
+
+    fn set_up(
+        &self,
+        topic: Option<&str>,
+        change: impl FnOnce(&mut settings::TopicSetup),
+    ) -> Result<()> {
+        io_thread::check_generation(self.shared.generation)?;
+        // Topics take their settings under this lock.
+        let topics = self.shared.topics.write();
+        let topics = topics.unwrap_or_else(std::sync::PoisonError::into_inner);
+        let used = match topic {
+            Some(topic) => topics.contains_key(topic).then_some(topic),
+            None => topics.keys().min().map(|name| &**name),
+        };
+        if let Some(used) = used {
+            return Err(Error::argument(format!(
+                "topic '{used}' is in use already; set what is special about topics before sending to them"
+            )));
+        }
+        change(&mut lock(&self.shared.setup));
+        Ok(())
     }
 
     /// Waits until the cluster has answered and a connection to one of its brokers stands.
@@ -188,6 +263,30 @@ impl Producer {
         }
     }
 
+    /// Gives up records that have not ended. Their completions, which can be drained when this returns, have the error
+    /// PURGED: NotWritten where they were never sent, PossiblyWritten where they were and no answer came. Records that
+    /// other threads send meanwhile may be spared.
+    ///
+    /// # Errors
+    /// TIMED_OUT if the I/O thread did not answer within 5 s; CLOSED after a close, which has given up everything.
+    pub fn purge(&self, what: Purge) -> Result<()> {
+        const LIMIT: Duration = Duration::from_secs(5);
+        let shared = &self.shared;
+        io_thread::check_generation(shared.generation)?;
+        if shared.ended.load(Ordering::Acquire) {
+            return Err(send::closed());
+        }
+        let number = shared.purges.ask(what);
+        shared.waker.wake();
+        if shared.purges.wait(number, LIMIT) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::TIMED_OUT,
+            format!("purge: the I/O thread has not carried it out within {LIMIT:?}; it will"),
+        ))
+    }
+
     /// Totals and what is held now.
     pub fn counts(&self) -> ProducerCounts {
         let c = &self.shared.counters;
@@ -200,6 +299,7 @@ impl Producer {
             bytes: c.bytes.load(Ordering::Relaxed),
             buffered_bytes: self.shared.memory.used() as u64,
             live_batches: self.shared.live_batches() as u64,
+            buffered_records: self.shared.memory.records() as u64,
         }
     }
 

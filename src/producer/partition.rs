@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::buffer::Backlog;
 use super::completion::Tokens;
+use super::settings::TopicSettings;
 use crate::error::Error;
 use crate::protocol::record::{BatchBuilder, SealedBatch};
 
@@ -68,6 +69,7 @@ pub(crate) struct PartitionQueue {
 
 pub(crate) struct Partition {
     pub(crate) topic: Arc<str>,
+    pub(crate) settings: Arc<TopicSettings>,
     pub(crate) index: i32,
     /// Its number among all partitions of the producer.
     pub(crate) slot: usize,
@@ -76,23 +78,36 @@ pub(crate) struct Partition {
     pub(crate) backlog: Arc<Backlog>,
     /// It is in the list of partitions that the I/O thread shall look at.
     pub(crate) listed: AtomicBool,
+    /// Its broker takes nothing, or it has none: records without a key go elsewhere.
+    pub(crate) unavailable: AtomicBool,
 }
 
 impl Partition {
-    pub(crate) fn new(topic: Arc<str>, index: i32, slot: usize) -> Self {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        settings: Arc<TopicSettings>,
+        index: i32,
+        slot: usize,
+    ) -> Self {
         Partition {
             topic,
+            settings,
             index,
             slot,
             queue: Mutex::new(PartitionQueue::default()),
             backlog: Arc::default(),
             listed: AtomicBool::new(false),
+            unavailable: AtomicBool::new(false),
         }
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_available(&self) -> bool {
+        !self.unavailable.load(Ordering::Relaxed)
     }
 
     /// True if the caller is the one to put the partition into the list.

@@ -35,7 +35,14 @@ impl Shared {
         let wish = partition.unwrap_or(-1);
         let mut taken = 0;
         let mut paid = 0;
+        let mut admitted = 0;
         let end = loop {
+            if admitted == 0 {
+                admitted = match self.admit(source.len(), wait) {
+                    Ok(admitted) => admitted,
+                    Err(e) => break PendingEnd::Taken(taken, Err(e)),
+                };
+            }
             let mut pending = topic.pending();
             // Looked at under the lock under which the I/O thread empties the pending records.
             if let Some(partitions) = topic.partitions() {
@@ -58,13 +65,14 @@ impl Shared {
                 if need.bytes > 0 && !self.memory.try_charge(&need) {
                     drop(pending);
                     match self.wait_for_room(need, wait) {
-                        Ok(()) => paid = capacity,
+                        Ok(_) => paid = capacity,
                         Err(e) => break PendingEnd::Taken(taken, Err(e)),
                     }
                     continue;
                 }
                 paid = paid.max(capacity);
-                let open = self.open_batch(capacity, std::mem::take(&mut paid), None);
+                let linger = topic.settings.linger;
+                let open = self.open_batch(linger, capacity, std::mem::take(&mut paid), None);
                 pending.batches.push_back(PendingBatch {
                     partition: wish,
                     open,
@@ -74,7 +82,8 @@ impl Shared {
             let Some(batch) = pending.batches.back_mut() else {
                 continue;
             };
-            let n = match source.append(&mut batch.open.builder) {
+            let part = source.limit(admitted);
+            let n = match part.append(&mut batch.open.builder) {
                 Ok(n) => n,
                 Err(e) => break PendingEnd::Taken(taken, Err(e)),
             };
@@ -89,13 +98,15 @@ impl Shared {
                 source.note(&mut batch.open.tokens, token, n);
             }
             taken += n;
-            batch.full = n < source.len();
+            admitted -= n;
+            batch.full = n < part.len();
             if n == source.len() {
                 break PendingEnd::Taken(taken, Ok(()));
             }
             source = source.skip(n);
         };
         self.release(paid);
+        self.dismiss(admitted);
         end
     }
 
@@ -131,11 +142,12 @@ impl Shared {
                         first,
                     };
                     let index = match batch.partition {
-                        -1 => Ok(self.choose(topic, partitions.len(), key).0),
+                        // Topics with a partitioner of the program's own keep no such records.
+                        -1 => Ok(self.configured(topic, partitions.len(), key).0),
                         p => valid_partition(topic, p, partitions.len()),
                     };
                     match index.and_then(|i| {
-                        self.append_forced(topic, &partitions, i, one, token, Some(id))
+                        self.append_forced(topic, &partitions, i, one, token, Some(id), &mut 1)
                     }) {
                         Ok(()) => {}
                         Err(e) => {
@@ -163,6 +175,11 @@ impl Shared {
             self.complete_tokens(id, &lost, charged, lost_count, &end);
         }
         topic.set_partitions(partitions);
+        drop(pending);
+        topic.tell();
+        if topic.refused.swap(false, Ordering::AcqRel) {
+            self.completions.poke();
+        }
     }
 
     /// Fails a topic's pending records for which `give_up` is true.

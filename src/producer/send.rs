@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Producer;
+use super::partition::Partition;
 use super::partitioner::{Choice, choose};
 use super::pending::PendingEnd;
 use super::shared::{Shared, lock};
 use super::source::{Many, One, Rows, Source, record_bound};
-use super::topic::Topic;
+use super::topic::{Topic, check_topic_name};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::record::{HEADER_LEN, Records};
 
@@ -72,7 +73,7 @@ impl Producer {
                 record_bound(record.key, record.value, record.headers),
             )?;
         }
-        LAST_TOPIC.with_borrow_mut(|last| {
+        let by_user = LAST_TOPIC.with_borrow_mut(|last| -> Result<Option<Arc<Topic>>> {
             let topic = match last {
                 Some((number, topic))
                     if *number == shared.number && *topic.name == *record.topic =>
@@ -81,23 +82,36 @@ impl Producer {
                 }
                 _ => &mut last.insert((shared.number, shared.topic(record.topic)?)).1,
             };
+            // The program's own code may send in its turn, so it isn't called from in here.
+            if topic.settings.user.is_some() && record.partition.is_none() {
+                return Ok(Some(topic.clone()));
+            }
             let partitions = match topic.partitions() {
                 Some(partitions) => partitions,
                 None => {
                     match shared.append_pending(topic, record.partition, one, record.token, wait) {
-                        PendingEnd::Taken(_, result) => return result,
+                        PendingEnd::Taken(_, result) => return result.map(|()| None),
                         PendingEnd::Known(partitions, _) => partitions,
                     }
                 }
             };
             let (index, sticky) = match record.partition {
                 Some(p) => (valid_partition(topic, p, partitions.len())?, false),
-                None => shared.choose(topic, partitions.len(), record.key),
+                None => shared.configured(topic, partitions.len(), record.key),
             };
             shared
                 .append_to(topic, partitions, index, sticky, one, record.token, wait)
                 .1
-        })
+                .map(|()| None)
+        })?;
+        let Some(topic) = by_user else {
+            return Ok(());
+        };
+        let partitions = shared.known_partitions(&topic, wait)?;
+        let (index, sticky) = shared.choose(&topic, partitions.len(), record.key)?;
+        shared
+            .append_to(&topic, partitions, index, sticky, one, record.token, wait)
+            .1
     }
 
     /// Sends many records of one topic, given as columns.
@@ -141,7 +155,9 @@ impl Producer {
             rows: Rows::Range(0, records.rows()),
         };
         let mut before = 0;
+        let by_user = partition.is_none() && topic.settings.user.is_some();
         let partitions = match topic.partitions() {
+            _ if by_user => shared.known_partitions(&topic, wait)?,
             Some(partitions) => partitions,
             None => match shared.append_pending(&topic, partition, all, token, wait) {
                 PendingEnd::Taken(n, result) => return Ok((n, result)),
@@ -159,9 +175,9 @@ impl Producer {
             }
         } else {
             // Keyless records of a sticky partitioner go out in one run, partition after partition.
-            let keyless = records.keys().rows().is_none() || shared.config.partitioner_ignore_keys;
-            match shared.choose(&topic, partitions.len(), None) {
-                (index, true) if keyless => {
+            let keyless = records.keys().rows().is_none() || topic.settings.ignore_keys;
+            match shared.configured(&topic, partitions.len(), None) {
+                (index, true) if keyless && !by_user => {
                     shared.append_to(&topic, partitions, index, true, all, token, wait)
                 }
                 _ => shared.append_scattered(&topic, partitions, records, before, token, wait),
@@ -219,12 +235,53 @@ impl Shared {
         if let Some(topic) = write.get(name) {
             return Ok(topic.clone());
         }
-        let topic = Arc::new(Topic::new(name, self.clock.rng()));
+        let settings = lock(&self.setup).of(name);
+        let topic = Arc::new(Topic::new(name, settings, self.clock.rng()));
         write.insert(topic.name.clone(), topic.clone());
         drop(write);
         lock(&self.news).topics.push(topic.clone());
         self.waker.wake();
         Ok(topic)
+    }
+
+    /// A topic's partitions; waits for them where they are not known yet.
+    pub(super) fn known_partitions<'t>(
+        &self,
+        topic: &'t Topic,
+        wait: Wait,
+    ) -> Result<&'t [Arc<Partition>]> {
+        if let Some(partitions) = topic.partitions() {
+            return Ok(partitions);
+        }
+        let deadline = self.deadline(wait);
+        let mut pending = topic.pending();
+        loop {
+            // Set under the lock.
+            if let Some(partitions) = topic.partitions() {
+                return Ok(partitions);
+            }
+            if let Some(e) = &pending.refused {
+                return Err(e.clone());
+            }
+            self.check_open()?;
+            let unknown = |code, text: &str| {
+                Error::new(
+                    code,
+                    format!(
+                        "the partitions of topic '{}' are not known{text}, and the partitioner set for it needs their number",
+                        topic.name
+                    ),
+                )
+            };
+            let Some(deadline) = deadline else {
+                topic.refused.store(true, Ordering::Release);
+                return Err(unknown(ErrorCode::AGAIN, " yet"));
+            };
+            match topic.wait(pending, deadline) {
+                Some(again) => pending = again,
+                None => return Err(unknown(ErrorCode::TIMED_OUT, " in time")),
+            }
+        }
     }
 
     fn check_size(&self, topic: &str, row: Option<usize>, bound: usize) -> Result<()> {
@@ -254,15 +311,30 @@ impl Shared {
         Ok(())
     }
 
-    /// The partition's index for a key, and whether it is the sticky one.
+    /// The partition's index for a key, and whether it is the sticky one. May call the program's own code.
     #[inline]
-    pub(super) fn choose(&self, topic: &Topic, n: usize, key: Option<&[u8]>) -> (usize, bool) {
-        match choose(
-            self.config.partitioner,
-            self.config.partitioner_ignore_keys,
-            key,
-            n as u32,
-        ) {
+    pub(super) fn choose(
+        &self,
+        topic: &Topic,
+        n: usize,
+        key: Option<&[u8]>,
+    ) -> Result<(usize, bool)> {
+        if let Some(user) = &topic.settings.user
+            && let Some(partition) = user.partition(&topic.name, key, n as i32)
+        {
+            let index = usize::try_from(partition).ok().filter(|p| *p < n);
+            return index
+                .map(|index| (index, false))
+                .ok_or_else(|| not_chosen(topic, partition, n));
+        }
+        Ok(self.configured(topic, n, key))
+    }
+
+    /// As [`Shared::choose`], by the configured partitioner alone.
+    #[inline]
+    pub(super) fn configured(&self, topic: &Topic, n: usize, key: Option<&[u8]>) -> (usize, bool) {
+        let settings = &*topic.settings;
+        match choose(settings.partitioner, settings.ignore_keys, key, n as u32) {
             Choice::Fixed(p) => (p as usize, false),
             Choice::Sticky => (topic.sticky(n), true),
             Choice::Random => (topic.random(n), false),
@@ -271,22 +343,13 @@ impl Shared {
     }
 }
 
-/// Kafka's rule for topic names.
-fn check_topic_name(name: &str) -> Result<()> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if !name.is_empty()
-        && name.len() <= 249
-        && name != "."
-        && name != ".."
-        && name.chars().all(legal)
-    {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorCode::INVALID_TOPIC_EXCEPTION,
-        format!(
-            "'{name}' cannot be a topic's name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not just '.' or '..'"
-        ),
+/// The program's own partitioner answered with what is none of the topic's partitions.
+#[cold]
+fn not_chosen(topic: &Topic, partition: i32, n: usize) -> Error {
+    Error::argument(format!(
+        "the partitioner set for topic '{}' chose partition {partition}: the topic has {n}, numbered from 0; for the \
+         configured partitioner's choice it may answer -1 (in Rust: None)",
+        topic.name
     ))
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::buffer::BufferMemory;
 use super::completion::{Completion, Outcome, SpareTokens, Tokens};
 use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
+use super::purge::PurgeCalls;
+use super::settings::{TopicSettings, TopicSetup};
 use super::topic::Topic;
 use crate::clock::Clock;
 use crate::cluster::connect::ConnectCalls;
@@ -15,7 +17,6 @@ use crate::cluster::driver::Waker;
 use crate::config::ProducerConfig;
 use crate::error::Error;
 use crate::log::LogRing;
-use crate::protocol::compress::Codec;
 use crate::queue::Queue;
 
 /// No deadline is armed.
@@ -40,8 +41,7 @@ pub(crate) struct Silent {
 pub(crate) struct Shared {
     pub(crate) config: ProducerConfig,
     pub(crate) clock: Clock,
-    pub(crate) codec: Codec,
-    pub(crate) level: Option<i32>,
+    pub(crate) setup: Mutex<TopicSetup>,
     pub(crate) memory: BufferMemory,
     pub(crate) topics: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
     pub(crate) news: Mutex<News>,
@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// What is left shall be given up.
     pub(crate) purge: AtomicBool,
+    pub(crate) purges: PurgeCalls,
     /// The I/O side has ended.
     pub(crate) ended: AtomicBool,
     /// Batches opened up to this id leave without lingering.
@@ -100,11 +101,9 @@ impl Shared {
         waker: Waker,
     ) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let codec = Codec::parse(config.compression.name()).unwrap_or(Codec::None);
         Shared {
-            codec,
-            level: config.compression_level(),
-            memory: BufferMemory::new(config.buffer_memory),
+            setup: Mutex::new(TopicSetup::new(&config)),
+            memory: BufferMemory::new(config.buffer_memory, config.buffer_records),
             topics: RwLock::new(HashMap::new()),
             news: Mutex::new(News::default()),
             waker,
@@ -117,6 +116,7 @@ impl Shared {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             closing: AtomicBool::new(false),
             purge: AtomicBool::new(false),
+            purges: PurgeCalls::default(),
             ended: AtomicBool::new(false),
             flush_to: AtomicU64::new(0),
             unreachable: Mutex::new(None),
@@ -164,6 +164,16 @@ impl Shared {
     pub(crate) fn stop_taking(&self) {
         self.closing.store(true, Ordering::Release);
         self.memory.close();
+        self.tell_topics();
+    }
+
+    /// Those who wait for a topic's partitions look again whether waiting is of use.
+    pub(crate) fn tell_topics(&self) {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics.values() {
+            drop(topic.pending());
+            topic.tell();
+        }
     }
 
     /// The second half: what is left is given up.
@@ -177,6 +187,7 @@ impl Shared {
         // First of all, so that whoever has seen close() return finds the queue closed.
         self.completions.close();
         self.connect_calls.close();
+        self.purges.close();
         let live = lock(&self.live);
         self.ended.store(true, Ordering::Release);
         drop(live);
@@ -276,6 +287,7 @@ impl Shared {
     /// Computes checksum and compression of a closed batch, without any lock.
     pub(crate) fn seal(
         &self,
+        settings: &TopicSettings,
         open: OpenBatch,
     ) -> std::result::Result<Box<Batch>, (Error, OpenBatchRest)> {
         let OpenBatch {
@@ -286,7 +298,7 @@ impl Shared {
             charged,
             ..
         } = open;
-        match builder.seal(self.codec, self.level) {
+        match builder.seal(settings.codec, settings.level) {
             Ok(sealed) => {
                 self.counters.batches.fetch_add(1, Ordering::Relaxed);
                 // What the batch holds now may be less (compressed) than what its open buffer was.
@@ -420,6 +432,9 @@ impl Shared {
         }
         if !out.is_empty() {
             self.completions.extend(out);
+        }
+        if self.memory.dismiss(count as usize) {
+            self.completions.poke();
         }
         self.release(charged);
         self.end_batch(id);

@@ -28,6 +28,13 @@ impl Rows<'_> {
         }
     }
 
+    fn limit(self, n: usize) -> Self {
+        match self {
+            Rows::Range(from, to) => Rows::Range(from, to.min(from + n)),
+            Rows::List(list) => Rows::List(&list[..n.min(list.len())]),
+        }
+    }
+
     fn note(&self, tokens: &mut Tokens, token: u64, n: usize) {
         match self {
             Rows::Range(from, _) => tokens.add(token, *from as u32, n as u32),
@@ -40,6 +47,8 @@ impl Rows<'_> {
 pub(super) trait Source: Copy {
     fn len(&self) -> usize;
     fn skip(self, n: usize) -> Self;
+    /// At most the first `n`, which is at least 1.
+    fn limit(self, n: usize) -> Self;
     /// Appends what fits; how many rows it took.
     fn append(&self, builder: &mut BatchBuilder) -> Result<usize>;
     fn note(&self, tokens: &mut Tokens, token: u64, n: usize);
@@ -63,6 +72,10 @@ impl Source for One<'_> {
         1
     }
     fn skip(self, _: usize) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn limit(self, _: usize) -> Self {
         self
     }
     #[inline(always)]
@@ -93,6 +106,12 @@ impl Source for Many<'_> {
     fn skip(self, n: usize) -> Self {
         Many {
             rows: self.rows.skip(n),
+            ..self
+        }
+    }
+    fn limit(self, n: usize) -> Self {
+        Many {
+            rows: self.rows.limit(n),
             ..self
         }
     }

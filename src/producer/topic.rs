@@ -1,12 +1,14 @@
 //! One topic of a producer: its partitions once they are known, until then its pending records.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use super::partition::{OpenBatch, Partition};
+use super::settings::TopicSettings;
 use crate::cluster::nodes::Rng;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode, Result};
 
 /// A topic's partitions. They only ever grow: a longer list hangs on the shorter one, so that readers need no lock.
 pub(crate) struct PartitionSet {
@@ -33,8 +35,13 @@ pub(crate) struct Pending {
 
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
+    pub(crate) settings: Arc<TopicSettings>,
     first: OnceLock<Box<PartitionSet>>,
     pending: Mutex<Pending>,
+    /// The partitions have become known, or why not.
+    told: Condvar,
+    /// A caller who may not wait was sent away because the partitions were not known.
+    pub(crate) refused: AtomicBool,
     /// The partition keyless records stick to.
     sticky: AtomicU32,
     /// Next in turn for round robin, and the state of random choice.
@@ -43,11 +50,14 @@ pub(crate) struct Topic {
 
 impl Topic {
     /// `rng` keeps producers that start together from all beginning with the same partition.
-    pub(crate) fn new(name: &str, mut rng: Rng) -> Self {
+    pub(crate) fn new(name: &str, settings: Arc<TopicSettings>, mut rng: Rng) -> Self {
         Topic {
             name: Arc::from(name),
+            settings,
             first: OnceLock::new(),
             pending: Mutex::new(Pending::default()),
+            told: Condvar::new(),
+            refused: AtomicBool::new(false),
             sticky: AtomicU32::new(rng.next() as u32 >> 1),
             turn: AtomicU32::new(rng.next() as u32),
         }
@@ -83,6 +93,26 @@ impl Topic {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes those in [`Topic::wait`]. What they look at was changed under the pending lock, or that lock was taken
+    /// since.
+    pub(crate) fn tell(&self) {
+        self.told.notify_all();
+    }
+
+    /// Waits until there is news of the topic; `None` once `deadline` has passed.
+    pub(crate) fn wait<'a>(
+        &self,
+        pending: MutexGuard<'a, Pending>,
+        deadline: Instant,
+    ) -> Option<MutexGuard<'a, Pending>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let waited = self.told.wait_timeout(pending, left);
+        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
     /// Index of the partition keyless records go to now.
     #[inline]
     pub(crate) fn sticky(&self, n: usize) -> usize {
@@ -113,4 +143,23 @@ impl Topic {
         x ^= x >> 16;
         ((u64::from(x) * n as u64) >> 32) as usize
     }
+}
+
+/// Kafka's rule for topic names.
+pub(super) fn check_topic_name(name: &str) -> Result<()> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !name.is_empty()
+        && name.len() <= 249
+        && name != "."
+        && name != ".."
+        && name.chars().all(legal)
+    {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::INVALID_TOPIC_EXCEPTION,
+        format!(
+            "'{name}' cannot be a topic's name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', not just '.' or '..'"
+        ),
+    ))
 }

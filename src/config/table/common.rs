@@ -54,7 +54,8 @@ pub(super) static KEYS: &[Key] = &[
          speak Kafka's protocol."),
     Key::new(TIMEOUTS, "request.timeout.ms", ALL, millis(1, INT), "30s",
         "How long to wait for a broker's answer to one request before it counts as failed.")
-        .aliases(&[same("socket.timeout.ms")]),
+        .aliases(&[same("socket.timeout.ms")])
+        .per_topic(),
     Key::new(TIMEOUTS, "default.api.timeout.ms", Clients::CONSUMER.and(Clients::ADMIN), millis(0, INT), "1min",
         "How long a call may take, retries included, when it is given no timeout of its own."),
     Key::new(TIMEOUTS, "reconnect.backoff.ms", ALL, millis(0, LONG), "50",

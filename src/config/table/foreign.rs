@@ -23,10 +23,6 @@ pub(in crate::config) static FOREIGN: &[(&str, &str)] = &[
     ),
     ("metric.reporters", "classes of Java cannot be loaded here"),
     (
-        "queue.buffering.max.messages",
-        "the buffer is bounded by bytes alone: set `buffer.memory`",
-    ),
-    (
         "batch.num.messages",
         "batches are bounded by bytes alone: set `batch.size`",
     ),

@@ -176,6 +176,8 @@ pub struct Key {
     pub group: &'static str,
     /// True where the value must never be shown.
     pub secret: bool,
+    /// True where a producer's topics may have a value of their own.
+    pub per_topic: bool,
 }
 
 impl Key {
@@ -197,11 +199,17 @@ impl Key {
             doc,
             group,
             secret: false,
+            per_topic: false,
         }
     }
 
     const fn without_default(mut self) -> Self {
         self.default = None;
+        self
+    }
+
+    const fn per_topic(mut self) -> Self {
+        self.per_topic = true;
         self
     }
 

@@ -14,14 +14,16 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(DELIVERY, "acks", PRODUCER, Kind::Choice(choice::ACKS), "all",
         "When a record counts as written: once all in-sync replicas have it (`all`), once the leader has it (`1`), or once it is \
          sent (`0`).")
-        .aliases(&[same("request.required.acks")]),
+        .aliases(&[same("request.required.acks")])
+        .per_topic(),
     Key::new(DELIVERY, "enable.idempotence", PRODUCER, Kind::Bool, "true",
         "Retries neither duplicate nor reorder records. Needs `acks=all`, at least one retry and at most 5 requests in flight; \
          where it is not set, it gives way to other `acks` and to `retries=0`."),
     Key::new(DELIVERY, "delivery.timeout.ms", PRODUCER, millis_or_infinite(0, INT), "2min",
         "The time from the call to the final result of a record: waiting in its batch, sending, retries. At least `linger.ms` \
          plus `request.timeout.ms`.")
-        .aliases(&[Alias { name: "message.timeout.ms", convert: Convert::ZeroIsInfinite }]),
+        .aliases(&[Alias { name: "message.timeout.ms", convert: Convert::ZeroIsInfinite }])
+        .per_topic(),
     Key::new(DELIVERY, "max.in.flight.requests.per.connection", PRODUCER, int(1, 1_000_000), "5",
         "How many produce requests a broker may have unanswered. More than one without idempotence can reorder records when \
          one is retried.")
@@ -30,7 +32,8 @@ pub(super) static KEYS: &[Key] = &[
         "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic."),
     Key::new(BATCHES, "linger.ms", PRODUCER, millis(0, LONG), "5",
         "How long a batch that is not full waits for more records before it is sent.")
-        .aliases(&[same("queue.buffering.max.ms")]),
+        .aliases(&[same("queue.buffering.max.ms")])
+        .per_topic(),
     Key::new(BATCHES, "batch.size", PRODUCER, bytes(1, INT), "1000000",
         "A batch of this many bytes is full and is sent at once. Java's default is 16384, because Java sets the whole of it aside \
          for every partition; here an open batch starts small and doubles, so large batches cost nothing until they fill."),
@@ -42,25 +45,36 @@ pub(super) static KEYS: &[Key] = &[
         "The most memory for records that wait or are on their way. Full, a call waits up to `max.block.ms`. Java's default is 32 MiB; \
          twice that keeps batches of 1 MB flowing to many partitions.")
         .aliases(&[Alias { name: "queue.buffering.max.kbytes", convert: Convert::Kibibytes }]),
+    Key::new(BATCHES, "buffer.records", PRODUCER, Kind::Int { min: 0, max: INT, or: None }, "0",
+        "Ottla's own: the most records that wait or are on their way, beside `buffer.memory`; 0 means no limit. Full, a call waits \
+         up to `max.block.ms`.")
+        .aliases(&[same("queue.buffering.max.messages")]),
     Key::new(BATCHES, "compression.type", PRODUCER, Kind::Choice(choice::COMPRESSION), "none",
         "How batches are compressed.")
-        .aliases(&[same("compression.codec")]),
+        .aliases(&[same("compression.codec")])
+        .per_topic(),
     Key::new(BATCHES, "compression.gzip.level", PRODUCER, Kind::Int { min: 1, max: 9, or: Some(-1) }, "-1",
-        "For `compression.type=gzip`: 1 is fastest, 9 smallest, -1 the library's own middle."),
+        "For `compression.type=gzip`: 1 is fastest, 9 smallest, -1 the library's own middle.")
+        .per_topic(),
     Key::new(BATCHES, "compression.lz4.level", PRODUCER, int(9, 9), "9",
         "For `compression.type=lz4`: 9, Kafka's default, is the fast compressor. The slower levels Kafka knows (1 to 17) are not \
-         there; zstd compresses better than any of them."),
+         there; zstd compresses better than any of them.")
+        .per_topic(),
     Key::new(BATCHES, "compression.zstd.level", PRODUCER, int(-131_072, 22), "3",
-        "For `compression.type=zstd`: 22 is smallest; negative levels are faster still."),
+        "For `compression.type=zstd`: 22 is smallest; negative levels are faster still.")
+        .per_topic(),
     Key::new(PARTITIONS, "partitioner", PRODUCER, Kind::Choice(choice::PARTITIONER), "default",
         "How a record without an explicit partition gets one. `default` and `murmur2…` place keys where Java's client does, \
          `consistent…` and `fnv1a…` where librdkafka does; `…_random` scatters records without a key. `default` fills one batch after the \
          other for those.")
-        .aliases(&[Alias { name: "partitioner.class", convert: Convert::JavaPartitioner }]),
+        .aliases(&[Alias { name: "partitioner.class", convert: Convert::JavaPartitioner }])
+        .per_topic(),
     Key::new(PARTITIONS, "partitioner.ignore.keys", PRODUCER, Kind::Bool, "false",
-        "With the `default` partitioner: records with a key are spread like those without."),
+        "With the `default` partitioner: records with a key are spread like those without.")
+        .per_topic(),
     Key::new(PARTITIONS, "partitioner.adaptive.partitioning.enable", PRODUCER, Kind::Bool, "true",
-        "With the `default` partitioner: records without a key go more often to partitions whose brokers keep up."),
+        "With the `default` partitioner: records without a key go more often to partitions whose brokers keep up.")
+        .per_topic(),
     Key::new(PARTITIONS, "partitioner.availability.timeout.ms", PRODUCER, millis(0, LONG), "0",
         "With adaptive partitioning: a partition whose broker has taken nothing for this long gets no records without a key. 0 turns it \
          off."),

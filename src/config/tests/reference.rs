@@ -18,7 +18,7 @@ fn page() -> String {
          - **Booleans** are `true` or `false`.\n\
          - A default that contradicts a value you set gives way to it, and a log line says so. Two values you set that \
          contradict each other are an error.\n\
-         - P, C and A: the key is for producers, consumers, admin clients.\n",
+         - P, C and A: the key is for producers, consumers, admin clients. T: a producer's topic may have a value of its own.\n",
     );
     let mut groups: Vec<&str> = Vec::new();
     for key in keys() {
@@ -37,7 +37,7 @@ fn page() -> String {
             out.push_str("| key | for | values | default | meaning |\n|---|---|---|---|---|\n");
         }
         for key in rows {
-            let (name, clients, doc) = (key.name, clients(key.clients), key.doc);
+            let (name, clients, doc) = (key.name, clients(key), key.doc);
             if not_yet {
                 let _ = writeln!(out, "| `{name}` | {clients} | {doc} |");
                 continue;
@@ -58,13 +58,14 @@ fn page() -> String {
     out
 }
 
-fn clients(clients: Clients) -> String {
-    let letters = clients.iter().map(|kind| match kind {
+fn clients(key: &Key) -> String {
+    let letters = key.clients.iter().map(|kind| match kind {
         ClientKind::Producer => "P",
         ClientKind::Consumer => "C",
         ClientKind::Admin => "A",
     });
-    letters.collect::<Vec<_>>().join(" ")
+    let topics = key.per_topic.then_some("T");
+    letters.chain(topics).collect::<Vec<_>>().join(" ")
 }
 
 fn range(min: i64, max: i64, unit: &str) -> String {

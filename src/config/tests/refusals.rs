@@ -71,8 +71,8 @@ fn keys_of_other_clients_without_a_counterpart() {
         "`key.serializer` is not a key of Ottla: keys are bytes here: serialize before sending"
     );
     assert_eq!(
-        producer(&[("queue.buffering.max.messages", "1000")]),
-        "`queue.buffering.max.messages` is not a key of Ottla: the buffer is bounded by bytes alone: set `buffer.memory`"
+        producer(&[("batch.num.messages", "1000")]),
+        "`batch.num.messages` is not a key of Ottla: batches are bounded by bytes alone: set `batch.size`"
     );
 }
 

@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorCode};
 impl Sender {
     /// Ends batches whose delivery time is over.
     pub(super) fn expire(&mut self, core: &Core<Tag>, now: Instant, slot: usize) {
-        let limit = self.shared.config.delivery_timeout;
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
+        let limit = part.partition.settings.delivery_timeout;
         if part.expiry.is_none_or(|at| at > now) {
             return;
         }
@@ -86,6 +86,52 @@ impl Sender {
         }
     }
 
+    /// Carries out the purges that were asked for.
+    pub(super) fn check_purges(&mut self, core: &mut Core<Tag>, now: Instant) {
+        let asked = self.shared.purges.take();
+        if asked.is_empty() {
+            return;
+        }
+        // A topic that was new when the purge was asked for is in the news by now.
+        self.take_news(core, now);
+        let queued = asked.iter().any(|what| what.queued());
+        let in_flight = asked.iter().any(|what| what.in_flight());
+        for topic in queued.then_some(&self.unresolved).into_iter().flatten() {
+            self.shared.fail_pending(
+                &mut topic.pending(),
+                topic,
+                &purged("before they were sent"),
+                |_| true,
+            );
+        }
+        for slot in 0..self.parts.len() {
+            let part = &mut self.parts[slot];
+            let sent = in_flight.then(|| std::mem::take(&mut part.inflight));
+            let sent: Vec<Box<Batch>> = sent.into_iter().flatten().map(|s| s.batch).collect();
+            let mut unsent = Vec::new();
+            if queued {
+                self.shared.seal_open(&part.partition);
+                unsent.extend(part.again.drain(..));
+                let mut queue = part.partition.lock();
+                unsent.extend(std::iter::from_fn(|| queue.pop_ready()));
+            }
+            let any = !sent.is_empty() || !unsent.is_empty();
+            for mut batch in sent {
+                batch.unanswered = true;
+                let error = purged("while they were on their way");
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
+            }
+            for batch in unsent {
+                let error = purged("before they were sent, or sent again");
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
+            }
+            if any {
+                self.look_at(core, now, slot);
+            }
+        }
+        self.shared.purges.done(asked.len());
+    }
+
     /// Gives everything up, as `close` asks.
     pub(super) fn purge(&mut self, core: &mut Core<Tag>, now: Instant) {
         // A topic that was new when the mark to purge was set is in the news by now.
@@ -97,6 +143,7 @@ impl Sender {
         for topic in &self.unresolved {
             let mut pending = topic.pending();
             pending.refused = Some(error.clone());
+            topic.tell();
             self.shared
                 .fail_pending(&mut pending, topic, &error, |_| true);
         }
@@ -122,6 +169,13 @@ impl Sender {
             self.shared.end();
         }
     }
+}
+
+fn purged(when: &str) -> Error {
+    Error::new(
+        ErrorCode::PURGED,
+        format!("the records were given up by purge {when}"),
+    )
 }
 
 fn leader_of(core: &Core<Tag>, partition: &Partition) -> Option<i32> {

@@ -52,8 +52,10 @@ impl Sender {
         for slot in 0..self.parts.len() {
             let part = &mut self.parts[slot];
             part.next_sequence = 0;
-            let (unknown, again): (VecDeque<_>, VecDeque<_>) =
-                part.again.drain(..).partition(|b| b.unanswered);
+            let (unknown, again): (VecDeque<_>, VecDeque<_>) = part
+                .again
+                .drain(..)
+                .partition(|b| b.unanswered && b.sequence.is_some());
             part.again = again;
             for batch in &mut part.again {
                 batch.sequence = None;

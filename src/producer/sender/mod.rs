@@ -5,6 +5,7 @@
 //! before all that were closed after it. A sequence range, once sent, is only ever used for the same records; where
 //! that can't be kept (a batch with an unknown end was given up) the epoch is raised before anything else is sent.
 
+mod available;
 mod endings;
 mod identity;
 mod results;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use self::available::Stalled;
 use super::partition::{Batch, Partition};
 use super::sequence::{Identity, ProducerId};
 use super::shared::{News, Shared, lock};
@@ -76,6 +78,7 @@ impl Part {
     /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn.
     fn inflight_limit(&self, identity: Identity) -> usize {
         let careful = match identity.current() {
+            _ if !self.partition.settings.idempotent => false,
             Some(id) => self.acknowledged != Some(id) || !self.again.is_empty(),
             None => false,
         };
@@ -118,6 +121,8 @@ pub(crate) struct Sender {
     /// The flush mark that has been acted on.
     flushed_to: u64,
     finished: bool,
+    /// Brokers that have had something waiting for them since then without taking anything.
+    stalled: BTreeMap<i32, Stalled>,
     /// Empty lists to exchange for those that callers filled.
     news: News,
 }
@@ -139,6 +144,7 @@ impl Sender {
             id_failures: 0,
             flushed_to: 0,
             finished: false,
+            stalled: BTreeMap::new(),
             news: News::default(),
         }
     }
@@ -177,7 +183,7 @@ impl Sender {
         };
         let queue = part.partition.lock();
         let mut ready = !queue.sealed.is_empty() || !part.again.is_empty();
-        let limit = self.shared.config.delivery_timeout;
+        let limit = part.partition.settings.delivery_timeout;
         let mut oldest = part.oldest(now, limit);
         if let Some(open) = &queue.open {
             if queue.open_is_due(now, flush_to) {
@@ -308,14 +314,16 @@ impl Role for Sender {
                     return None;
                 }
             }
+            self.check_purges(core, now);
             self.check_flush(core, now);
             self.run_timers(core, now);
             self.check_unresolved(core, now);
             self.check_identity(core, now);
             self.drain(core, now);
+            let stall = self.check_stalled(core, now);
             let connect = self.shared.connect_calls.poll(core, now);
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-            let mut deadline = [timer, connect].into_iter().flatten().min();
+            let mut deadline = [timer, connect, stall].into_iter().flatten().min();
             if !self.unresolved.is_empty() {
                 let soon = now + Duration::from_millis(250);
                 deadline = Some(deadline.map_or(soon, |d| d.min(soon)));

@@ -75,7 +75,10 @@ impl Sender {
         error: &Error,
         wait: bool,
     ) {
-        let limit = self.shared.config.delivery_timeout;
+        let Some(part) = self.parts.get(slot) else {
+            return;
+        };
+        let limit = part.partition.settings.delivery_timeout;
         if batch.attempts > self.shared.config.retries || now >= batch.created + limit {
             let text = format!(
                 "{} (given up after {} attempts in {:.1?}; delivery.timeout.ms is {limit:?}, retries {})",

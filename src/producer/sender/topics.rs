@@ -40,6 +40,7 @@ impl Sender {
             let partitions = self.grow(&topic, n);
             topic.set_partitions(partitions);
         }
+        self.mark_available(core);
         // Leaders may have moved.
         let waiting: Vec<usize> = self
             .queues
@@ -59,7 +60,12 @@ impl Sender {
         let mut partitions = topic.partitions().map(<[_]>::to_vec).unwrap_or_default();
         for index in partitions.len()..n {
             let slot = self.parts.len();
-            let partition = Arc::new(Partition::new(topic.name.clone(), index as i32, slot));
+            let partition = Arc::new(Partition::new(
+                topic.name.clone(),
+                topic.settings.clone(),
+                index as i32,
+                slot,
+            ));
             self.parts.push(Part {
                 partition: partition.clone(),
                 inflight: VecDeque::new(),
@@ -98,6 +104,7 @@ impl Sender {
                         .is_some_and(|b| now >= b.open.created + limit);
                     if hopeless || waited_in_vain || now >= *since + limit {
                         pending.refused = Some(error.clone());
+                        topic.tell();
                     }
                     if hopeless {
                         self.shared
@@ -136,6 +143,7 @@ impl Sender {
             let mut pending = topic.pending();
             self.shared
                 .fail_pending(&mut pending, topic, error, |_| true);
+            topic.tell();
         }
     }
 }

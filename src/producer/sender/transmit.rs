@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::completion::Outcome;
 use super::super::partition::{Batch, ORDINAL_STEP, Place};
@@ -31,6 +31,7 @@ impl Sender {
             .collect();
         for leader in leaders {
             let node = Node::Id(leader);
+            let mut sent = false;
             while self.queues.get(&leader).is_some_and(|q| !q.is_empty()) {
                 let Some(conn) = core.conn(now, node, Purpose::Produce) else {
                     if let Some(error) = core.hopeless(now, node) {
@@ -43,7 +44,9 @@ impl Sender {
                 {
                     break;
                 }
+                sent = true;
             }
+            self.note_stalled(core, now, leader, sent);
         }
     }
 
@@ -104,18 +107,29 @@ impl Sender {
         let max = self.shared.config.max_request_size;
         let mut room = max.saturating_sub(REQUEST_OVERHEAD);
         let mut taken: Vec<(usize, Box<Batch>)> = Vec::new();
+        // Batches whose topics differ in what the request says of itself go in requests of their own.
+        let mut group = None;
         let mut back = Vec::new();
         let waiting = self.queues.get(&leader).map_or(0, VecDeque::len);
         for _ in 0..waiting {
             let Some(slot) = self.queues.get_mut(&leader).and_then(VecDeque::pop_front) else {
                 break;
             };
+            let own = self
+                .parts
+                .get(slot)
+                .map(|p| p.partition.settings.request_group());
+            if group.is_some() && own != group {
+                back.push(slot);
+                continue;
+            }
             // A single batch passes though it is as large as a request may be.
             let limit = if taken.is_empty() { usize::MAX } else { room };
             match self.next_batch(now, slot, limit) {
                 Some(batch) => {
                     room = room.saturating_sub(batch.sealed.wire_len() + 64);
                     taken.push((slot, batch));
+                    group = own;
                     back.push(slot);
                 }
                 None => self.rest(slot, now, &mut back),
@@ -137,10 +151,10 @@ impl Sender {
                 None => {}
             }
         }
-        if taken.is_empty() {
+        let Some(group) = group else {
             return false;
-        }
-        self.transmit(core, now, leader, conn, version, taken);
+        };
+        self.transmit(core, now, leader, conn, version, group, taken);
         true
     }
 
@@ -170,6 +184,7 @@ impl Sender {
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn transmit(
         &mut self,
         core: &mut Core<Tag>,
@@ -177,6 +192,7 @@ impl Sender {
         leader: i32,
         conn: ConnId,
         version: i16,
+        (acks, request_timeout): (i16, Duration),
         taken: Vec<(usize, Box<Batch>)>,
     ) {
         let shared = self.shared.clone();
@@ -184,7 +200,6 @@ impl Sender {
         let identity = self.identity.current();
         let request = self.next_request;
         self.next_request += 1;
-        let acks = config.acks.wire();
         let mut topics: Vec<(Arc<str>, TopicBatches<'_>)> = Vec::new();
         let mut slots = Vec::with_capacity(taken.len());
         let mut unacknowledged = Vec::new();
@@ -192,6 +207,7 @@ impl Sender {
             let Some(part) = self.parts.get_mut(slot) else {
                 continue;
             };
+            let identity = identity.filter(|_| part.partition.settings.idempotent);
             if identity.is_some() && batch.sequence.is_none() {
                 batch.sequence = Some(part.next_sequence);
                 part.next_sequence = advance(part.next_sequence, batch.sealed.count());
@@ -235,7 +251,7 @@ impl Sender {
             }
             // Its time may end while it waits to be sent again.
             if part.expiry.is_none() {
-                let expiry = batch.created + config.delivery_timeout;
+                let expiry = batch.created + part.partition.settings.delivery_timeout;
                 part.expiry = Some(expiry);
                 self.timers.push(Reverse((expiry, slot)));
             }
@@ -264,8 +280,7 @@ impl Sender {
             Ok(call) => call,
             Err(e) => return self.fail_request(core, now, request, slots, &e),
         };
-        let timeout_ms =
-            i32::try_from(config.common.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout_ms = i32::try_from(request_timeout.as_millis()).unwrap_or(i32::MAX);
         produce::write_request(&mut call.frame, version, None, acks, timeout_ms, topics);
         call.frame.finish();
         shared.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -282,7 +297,7 @@ impl Sender {
             now,
             conn,
             call,
-            config.common.request_timeout,
+            request_timeout,
             Tag::Produce(request),
             answered,
         );

@@ -145,6 +145,9 @@ OTTLA_LOG_WARN = 2
 OTTLA_LOG_INFO = 3
 OTTLA_LOG_DEBUG = 4
 OTTLA_LOG_TRACE = 5
+OTTLA_PURGE_QUEUED = 1
+OTTLA_PURGE_IN_FLIGHT = 2
+OTTLA_PURGE_ALL = 3
 OTTLA_WRITTEN = 0
 OTTLA_NOT_WRITTEN = 1
 OTTLA_POSSIBLY_WRITTEN = 2
@@ -461,6 +464,9 @@ class ottla_cluster_broker(Structure):
     )
 
 
+ottla_partitioner = ctypes.CFUNCTYPE(c_int32, c_char_p, ottla_bytes, c_int32, c_void_p)
+
+
 def _declare(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
     function.restype = result
     function.argtypes = arguments
@@ -534,6 +540,24 @@ class Functions:
         self.producer_logs = d(quick.ottla_producer_logs, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
         self.producer_close = d(releasing.ottla_producer_close, c_int32, c_void_p, c_int64, c_void_p)
         self.producer_free = d(releasing.ottla_producer_free, None, c_void_p)
+        self.producer_set_topic_config = d(
+            releasing.ottla_producer_set_topic_config,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.producer_set_partitioner = d(
+            releasing.ottla_producer_set_partitioner,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            ottla_partitioner,
+            c_void_p,
+            c_void_p,
+        )
+        self.producer_purge = d(releasing.ottla_producer_purge, c_int32, c_void_p, c_int32, c_void_p)
         self.completions_count = d(quick.ottla_completions_count, c_size_t, c_void_p)
         self.completions_data = d(quick.ottla_completions_data, c_void_p, c_void_p)
         self.completions_free = d(quick.ottla_completions_free, None, c_void_p)
