@@ -2,10 +2,11 @@
  * What every benchmark program in C and C++ shares: the command line, the payload, the checksum, the report.
  *
  *   PROG produce|consume --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
- *        [--keyed] [--headers H] [--threads K] [--single] [--set KEY=VALUE ...]
+ *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--set KEY=VALUE ...]
  *
  * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
- * number as KEY_SIZE decimal digits. --headers adds H headers per record. A program prints one JSON line.
+ * number as KEY_SIZE decimal digits. --headers adds H headers per record. --warm has the first record written before the
+ * others are sent. A program prints one JSON line.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -34,6 +35,7 @@ typedef struct {
     int headers;
     int threads;
     int single;
+    int warm;
     const char *settings[MAX_SETTINGS];
     int setting_count;
 } bench_options;
@@ -67,6 +69,10 @@ static inline bench_options bench_parse(int argc, char **argv) {
         }
         if (strcmp(name, "--single") == 0) {
             o.single = 1;
+            continue;
+        }
+        if (strcmp(name, "--warm") == 0) {
+            o.warm = 1;
             continue;
         }
         if (++i == argc) {

@@ -151,8 +151,16 @@ static void produce(const bench_options *o, const bench_payload *p) {
     sender *threads = (sender *)need(calloc((size_t)o->threads, sizeof *threads));
     uint64_t written = 0, first = 0;
     double begun = bench_now();
+    if (o->warm) {
+        sender t = {o, p, producer, 0, 1, 0, 0};
+        send_some(&t);
+        check("flush", ottla_producer_flush(producer, IDLE_LIMIT_MS, &error), error);
+        written += t.written;
+        first = 1;
+    }
+    const uint64_t left = o->n - first;
     for (int i = 0; i < o->threads; i++) {
-        uint64_t n = o->n / (uint64_t)o->threads + ((uint64_t)i < o->n % (uint64_t)o->threads);
+        uint64_t n = left / (uint64_t)o->threads + ((uint64_t)i < left % (uint64_t)o->threads);
         sender t = {o, p, producer, first, n, 0, 0};
         first += n;
         threads[i] = t;

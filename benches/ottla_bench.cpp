@@ -105,9 +105,15 @@ void produce(const bench_options &o, const bench_payload &p) {
     std::vector<std::thread> threads;
     const double begun = bench_now();
     std::uint64_t first = 0;
+    if (o.warm) {
+        first = 1;
+        send(producer, o, p, 0, first, written);
+        producer.flush(idle_limit);
+    }
+    const std::uint64_t left = o.n - first;
     for (int i = 0; i < o.threads; i++) {
         const auto count = static_cast<std::uint64_t>(o.threads);
-        const std::uint64_t n = o.n / count + (static_cast<std::uint64_t>(i) < o.n % count ? 1 : 0);
+        const std::uint64_t n = left / count + (static_cast<std::uint64_t>(i) < left % count ? 1 : 0);
         if (o.threads == 1) {
             send(producer, o, p, first, n, written);
         } else {

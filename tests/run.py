@@ -227,6 +227,13 @@ def note_check(phase: Phase) -> None:
         log.write("ok: 1 check\n")
 
 
+def instructions(phase: Phase) -> None:
+    """Instructions a record, counted by callgrind, beside tests/instructions.json."""
+    library = {"OTTLA_LIBRARY": str(TARGET / "release" / "libottla.so")}
+    phase.run(sys.executable, "tests/instructions.py", env=library)
+    note_check(phase)
+
+
 def cpp(phase: Phase) -> None:
     """tests/cpp: CMake and GoogleTest."""
     if phase.sources("tests/cpp", "CMakeLists.txt"):
@@ -330,6 +337,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("cpp", cpp, 600, True),
     ("python", python, 600, True),
     ("foreign", foreign, 300, True),
+    ("instructions", instructions, 300, False),
     ("examples", examples, 600, False),
     ("install", install, 300, False),
     ("golden", golden, 300, False),
