@@ -70,21 +70,35 @@ impl Call {
         Error::argument(format!("{}: {argument} {problem}", self.function))
     }
 
+    /// The bytes of a NUL-terminated string.
+    ///
+    /// # Safety
+    /// `text` is NULL or points to a NUL-terminated string that outlives `'a`.
+    #[inline]
+    pub(super) unsafe fn c_bytes<'a>(
+        &self,
+        argument: &str,
+        text: *const c_char,
+    ) -> Result<&'a [u8]> {
+        if text.is_null() {
+            return Err(self.wrong(argument, "is NULL, where a string is needed"));
+        }
+        // SAFETY: not NULL, so by the caller's promise a NUL-terminated string.
+        Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+    }
+
     /// A NUL-terminated string.
     ///
     /// # Safety
     /// `text` is NULL or points to a NUL-terminated string that outlives `'a`.
     #[inline]
     pub(super) unsafe fn text<'a>(&self, argument: &str, text: *const c_char) -> Result<&'a str> {
-        if text.is_null() {
-            return Err(self.wrong(argument, "is NULL, where a string is needed"));
-        }
-        // SAFETY: not NULL, so by the caller's promise a NUL-terminated string.
-        let text = unsafe { CStr::from_ptr(text) };
-        text.to_str().map_err(|_| {
+        // SAFETY: the same promise.
+        let bytes = unsafe { self.c_bytes(argument, text) }?;
+        std::str::from_utf8(bytes).map_err(|_| {
             self.wrong(
                 argument,
-                format_args!("is not UTF-8: {:?}", text.to_string_lossy()),
+                format_args!("is not UTF-8: {:?}", String::from_utf8_lossy(bytes)),
             )
         })
     }

@@ -243,8 +243,10 @@ pub unsafe extern "C" fn ottla_producer_send(
     unsafe {
         guard::on("ottla_producer_send", producer, error, |call, live| {
             let producer = live.get()?;
+            let name = call.c_bytes("topic", topic)?;
+            let text = || call.text("topic", topic);
             let record = Record {
-                topic: call.text("topic", topic)?,
+                topic: "",
                 partition: partition_choice(call, partition)?,
                 key: call.bytes("key", key)?,
                 value: call.bytes("value", value)?,
@@ -265,10 +267,10 @@ pub unsafe extern "C" fn ottla_producer_send(
             };
             let wait = wait(call, timeout_ms)?;
             if header_count == 0 {
-                return producer.send(&record, wait);
+                return producer.send_to(name, text, &record, wait);
             }
             with_headers(call, headers, header_count, |headers| {
-                producer.send(&Record { headers, ..record }, wait)
+                producer.send_to(name, text, &Record { headers, ..record }, wait)
             })
         })
     }

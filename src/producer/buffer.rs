@@ -137,10 +137,16 @@ impl BufferMemory {
         self.record_limit
     }
 
+    /// Whether there is a limit on the number of records.
+    #[inline]
+    pub(crate) fn counts_records(&self) -> bool {
+        self.record_limit != usize::MAX
+    }
+
     /// Takes room for up to `n` records; for how many there was.
     #[inline]
     pub(crate) fn admit(&self, n: usize) -> usize {
-        if self.record_limit == usize::MAX {
+        if !self.counts_records() {
             return n;
         }
         if self.waiting.load(Ordering::Relaxed) > 0
@@ -164,7 +170,7 @@ impl BufferMemory {
     /// Gives room for `n` records back; true if someone refused wants to hear of it.
     #[must_use]
     pub(crate) fn dismiss(&self, n: usize) -> bool {
-        if n == 0 || self.record_limit == usize::MAX {
+        if n == 0 || !self.counts_records() {
             return false;
         }
         self.records.fetch_sub(n, Ordering::AcqRel);

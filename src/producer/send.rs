@@ -10,8 +10,9 @@ use super::partition::Partition;
 use super::partitioner::{Choice, choose};
 use super::pending::PendingEnd;
 use super::shared::{Shared, lock};
-use super::source::{Many, One, Rows, Source, record_bound};
+use super::source::{Many, One, Rows, Source};
 use super::topic::{Topic, check_topic_name};
+use crate::clock::Recent;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::record::{HEADER_LEN, Records};
 
@@ -44,9 +45,16 @@ pub struct Record<'a> {
     pub token: u64,
 }
 
+/// What a thread keeps from one single record to the next.
+#[derive(Default)]
+struct Sending {
+    /// The topic it used last, and its producer's number: most callers stay with one.
+    topic: Option<(u64, Arc<Topic>)>,
+    time: Recent,
+}
+
 thread_local! {
-    /// The topic this thread used last, and its producer's number: most callers stay with one.
-    static LAST_TOPIC: RefCell<Option<(u64, Arc<Topic>)>> = const { RefCell::new(None) };
+    static SENDING: RefCell<Sending> = RefCell::default();
 }
 
 impl Producer {
@@ -56,54 +64,78 @@ impl Producer {
     /// RECORD_TOO_LARGE, AGAIN or BUFFER_FULL (no room in `buffer.memory` in time), CLOSED, CONNECT (no broker was
     /// ever reached), UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or the partition is not one of it).
     pub fn send(&self, record: &Record<'_>, wait: Wait) -> Result<()> {
+        let topic = record.topic;
+        self.send_to(topic.as_bytes(), || Ok(topic), record, wait)
+    }
+
+    /// As [`Producer::send`], whatever `record.topic` is, to the topic `name`; `text` is asked for the same as text where it
+    /// isn't the thread's last.
+    #[inline]
+    pub(crate) fn send_to<'n>(
+        &self,
+        name: &[u8],
+        text: impl FnOnce() -> Result<&'n str>,
+        record: &Record<'_>,
+        wait: Wait,
+    ) -> Result<()> {
         let shared = &*self.shared;
         shared.check_open()?;
-        let one = One {
+        let mut one = One {
             key: record.key,
             value: record.value,
             headers: record.headers,
-            timestamp: record.timestamp.unwrap_or_else(|| shared.clock.wall_ms()),
+            timestamp: record.timestamp.unwrap_or(0),
             first: 0,
         };
-        let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-        if size + 1024 > shared.config.max_request_size || !record.headers.is_empty() {
-            shared.check_size(
-                record.topic,
-                None,
-                record_bound(record.key, record.value, record.headers),
-            )?;
-        }
-        let by_user = LAST_TOPIC.with_borrow_mut(|last| -> Result<Option<Arc<Topic>>> {
-            let topic = match last {
-                Some((number, topic))
-                    if *number == shared.number && *topic.name == *record.topic =>
-                {
-                    topic
+        let by_user = SENDING.with_borrow_mut(
+            |Sending { topic: last, time }| -> Result<Option<Arc<Topic>>> {
+                if record.timestamp.is_none() {
+                    one.timestamp = shared.clock.recent_wall_ms(time);
                 }
-                _ => &mut last.insert((shared.number, shared.topic(record.topic)?)).1,
-            };
-            // The program's own code may send in its turn, so it isn't called from in here.
-            if topic.settings.user.is_some() && record.partition.is_none() {
-                return Ok(Some(topic.clone()));
-            }
-            let partitions = match topic.partitions() {
-                Some(partitions) => partitions,
-                None => {
-                    match shared.append_pending(topic, record.partition, one, record.token, wait) {
-                        PendingEnd::Taken(_, result) => return result.map(|()| None),
-                        PendingEnd::Known(partitions, _) => partitions,
+                let topic = match last {
+                    Some((number, topic))
+                        if *number == shared.number && *topic.name.as_bytes() == *name =>
+                    {
+                        topic
                     }
+                    _ => &mut last.insert((shared.number, shared.topic(text()?)?)).1,
+                };
+                let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+                if size + 1024 > shared.config.max_request_size || !record.headers.is_empty() {
+                    shared.check_size(&topic.name, None, one.next_size())?;
                 }
-            };
-            let (index, sticky) = match record.partition {
-                Some(p) => (valid_partition(topic, p, partitions.len())?, false),
-                None => shared.configured(topic, partitions.len(), record.key),
-            };
-            shared
-                .append_to(topic, partitions, index, sticky, one, record.token, wait)
-                .1
-                .map(|()| None)
-        })?;
+                // The program's own code may send in its turn, so it isn't called from in here.
+                if topic.settings.user.is_some() && record.partition.is_none() {
+                    return Ok(Some(topic.clone()));
+                }
+                let partitions = match topic.partitions() {
+                    Some(partitions) => partitions,
+                    None => {
+                        match shared.append_pending(
+                            topic,
+                            record.partition,
+                            one,
+                            record.token,
+                            wait,
+                        ) {
+                            PendingEnd::Taken(_, result) => return result.map(|()| None),
+                            PendingEnd::Known(partitions, _) => partitions,
+                        }
+                    }
+                };
+                let (index, sticky) = match record.partition {
+                    Some(p) => (valid_partition(topic, p, partitions.len())?, false),
+                    None => shared.configured(topic, partitions.len(), record.key),
+                };
+                if shared.append_within(&partitions[index], sticky, &one, record.token) {
+                    return Ok(None);
+                }
+                shared
+                    .append_to(topic, partitions, index, sticky, one, record.token, wait)
+                    .1
+                    .map(|()| None)
+            },
+        )?;
         let Some(topic) = by_user else {
             return Ok(());
         };
@@ -203,6 +235,32 @@ pub(super) fn valid_partition(topic: &Topic, partition: i32, n: usize) -> Result
 }
 
 impl Shared {
+    /// Appends a record to the partition's open batch, if it has one with memory for it and doesn't become full, and
+    /// nothing else is to be looked at: most single records come no further. False: nothing was done.
+    #[inline]
+    fn append_within(
+        &self,
+        partition: &Partition,
+        sticky: bool,
+        one: &One<'_>,
+        token: u64,
+    ) -> bool {
+        if self.memory.counts_records() || (sticky && !partition.is_available()) {
+            return false;
+        }
+        let mut queue = partition.lock();
+        let Some(open) = &mut queue.open else {
+            return false;
+        };
+        let taken = open
+            .builder
+            .append_within(one.key, one.value, one.headers, one.timestamp);
+        if taken {
+            open.tokens.add(token, one.first, 1);
+        }
+        taken
+    }
+
     #[inline]
     pub(super) fn check_open(&self) -> Result<()> {
         crate::net::io_thread::check_generation(self.generation)?;

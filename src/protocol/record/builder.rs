@@ -8,7 +8,7 @@ use super::source::{
     Bytes, Column, EncodedHeaders, HeaderBlob, HeaderRun, Headers, NoHeaders, Nulls, Records,
     Timestamps, nullable_len, write_nullable,
 };
-use super::varint::{size_len, varlong_len, write_size, write_varlong};
+use super::varint::{MAX_VARINT_LEN, size_len, varlong_len, write_size, write_varlong};
 use crate::error::{Error, ErrorCode, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::Codec;
@@ -77,6 +77,51 @@ impl BatchBuilder {
         } else {
             self.push(key, value, headers, timestamp)
         }
+    }
+
+    /// Appends one record behind others, if it needs no more memory than the batch has and doesn't fill the batch. False:
+    /// the batch was left as it was; [`BatchBuilder::append`] does what there is to do.
+    #[inline]
+    pub(crate) fn append_within(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&[u8], Option<&[u8]>)],
+        timestamp: i64,
+    ) -> bool {
+        if headers.is_empty() {
+            self.push_within(key, value, NoHeaders, timestamp)
+        } else {
+            self.push_within(key, value, headers, timestamp)
+        }
+    }
+
+    #[inline(always)]
+    fn push_within(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: impl Headers,
+        timestamp: i64,
+    ) -> bool {
+        let delta = timestamp.wrapping_sub(self.base_timestamp);
+        let body = body_len(delta, self.count, key, value, headers);
+        let len = self.buf.len();
+        let room = self.buf.capacity().min(self.limit).saturating_sub(len);
+        // The prefix is at most five bytes: a record that comes this close takes the other way.
+        if self.count == 0 || room <= body + MAX_VARINT_LEN {
+            return false;
+        }
+        // SAFETY: behind `len` there is room for `body` and its prefix. All lengths fit an i32, since the limit does. The caller's
+        // memory cannot overlap the pool's buffer, which is borrowed mutably.
+        unsafe {
+            let first = self.buf.as_mut_ptr().add(len);
+            write_record(first, body, delta, self.count, key, value, headers);
+        }
+        self.buf.advance(size_len(body) + body);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.count += 1;
+        true
     }
 
     /// Appends a record whose headers are already encoded.
@@ -226,6 +271,52 @@ fn too_large(key: Option<&[u8]>, value: Option<&[u8]>) -> Error {
     )
 }
 
+/// Bytes of everything after a record's length: attributes, two deltas, key, value, headers.
+#[inline(always)]
+fn body_len(
+    delta: i64,
+    index: i32,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Headers,
+) -> usize {
+    1 + varlong_len(delta)
+        + size_len(index as usize)
+        + nullable_len(key)
+        + nullable_len(value)
+        + size_len(headers.count())
+        + headers.encoded_len()
+}
+
+/// Writes a record at `first`. `body` is what [`body_len`] says of it.
+///
+/// # Safety
+/// The record's length prefix and `body` bytes must be writable from `first` on and overlap nothing that is read, and
+/// every length must fit an i32.
+#[inline(always)]
+unsafe fn write_record(
+    first: *mut u8,
+    body: usize,
+    delta: i64,
+    index: i32,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Headers,
+) {
+    // SAFETY: each write takes what `body_len` counted for it, all of them together what the caller promises.
+    unsafe {
+        let mut at = write_size(first, body);
+        *at = 0;
+        at = write_varlong(at.add(1), delta);
+        at = write_size(at, index as usize);
+        at = write_nullable(at, key);
+        at = write_nullable(at, value);
+        at = write_size(at, headers.count());
+        at = headers.write(at);
+        debug_assert_eq!(at as usize - first as usize, size_len(body) + body);
+    }
+}
+
 impl Timestamps<'_> {
     #[inline(always)]
     fn at(&self, row: usize) -> i64 {
@@ -313,14 +404,7 @@ impl<'a> Tail<'a> {
         } else {
             timestamp.wrapping_sub(self.base_timestamp)
         };
-        // Everything after the record's length: attributes, two deltas, key, value, headers.
-        let body = 1
-            + varlong_len(delta)
-            + size_len(self.count as usize)
-            + nullable_len(key)
-            + nullable_len(value)
-            + size_len(headers.count())
-            + headers.encoded_len();
+        let body = body_len(delta, self.count, key, value, headers);
         let record = size_len(body) + body;
         if self.len + record > self.limit {
             if self.count != 0 {
@@ -333,20 +417,11 @@ impl<'a> Tail<'a> {
         if self.capacity - self.len < record {
             self.grow(record);
         }
-        // SAFETY: `record` bytes are writable from `len` on, and the writes below take exactly as many: each takes
-        // what was counted for it above. All lengths fit an i32, since `record` does. The caller's memory cannot
-        // overlap the pool's buffer, which is borrowed mutably.
+        // SAFETY: `record` bytes are writable from `len` on. All lengths fit an i32, since `record` does. The caller's
+        // memory cannot overlap the pool's buffer, which is borrowed mutably.
         unsafe {
             let first = self.start.add(self.len);
-            let mut at = write_size(first, body);
-            *at = 0;
-            at = write_varlong(at.add(1), delta);
-            at = write_size(at, self.count as usize);
-            at = write_nullable(at, key);
-            at = write_nullable(at, value);
-            at = write_size(at, headers.count());
-            at = headers.write(at);
-            debug_assert_eq!(at as usize - first as usize, record);
+            write_record(first, body, delta, self.count, key, value, headers);
         }
         if self.count == 0 {
             self.base_timestamp = timestamp;

@@ -279,7 +279,7 @@ impl<'a> HeaderBlob<'a> {
 ///
 /// # Safety
 /// [`Headers::write`] must write exactly [`Headers::encoded_len`] bytes, the same however often both are called.
-pub(super) unsafe trait Headers {
+pub(super) unsafe trait Headers: Copy {
     /// How many.
     fn count(&self) -> usize;
     /// Bytes they take, without their count.
