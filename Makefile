@@ -7,7 +7,7 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 PYTHON  ?= python3
 
-.PHONY: help build lib demo test test-quick test-long bench lint install golden
+.PHONY: help build lib demo test test-quick test-long soak bench lint install golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-quick: ## the inner loop: under two minutes, no Java
 
 test-long: ## everything, in the versions that take long
 	@$(PYTHON) tests/run.py --long $(PHASES)
+
+soak: ## random faults on three real brokers; MINUTES=10 SEED=1
+	@$(PYTHON) tests/faults/soak.py $(or $(MINUTES),10) $(SEED)
 
 bench: build ## side by side with other clients on a real Kafka; ROUNDS=3 CASES=produce,consume or all
 	$(PYTHON) benches/run.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES))

@@ -487,6 +487,33 @@ fn a_lost_reply_is_resent_with_the_same_sequence() {
 }
 
 #[test]
+fn a_batch_that_was_there_already_is_told_with_its_own_timestamp() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    let p = producer(&broker, &[("linger.ms", "20")]);
+    send_column(&p, "t", Some(0), 1, 0);
+    p.flush(LIMIT).unwrap();
+    let rule = FaultRule::new(Fault::SwallowReply { close: true }).api(api_key::PRODUCE);
+    broker.add_fault(rule).unwrap();
+    // The broker answers the second attempt with the batch's largest timestamp as if it were the append time.
+    for timestamp in [7, 9] {
+        let record = Record {
+            topic: "t",
+            value: Some(b"x"),
+            timestamp: Some(timestamp),
+            token: 1,
+            ..Default::default()
+        };
+        p.send(&record, Wait::MaxBlock).unwrap();
+    }
+    let done = ends(&p, 2);
+    assert!(p.counts().retries > 0);
+    assert_eq!((done[0].outcome, done[0].timestamp), (Outcome::Written, 7));
+    assert_eq!(done[0].base_offset, 1);
+    p.close(LIMIT).unwrap();
+}
+
+#[test]
 fn an_unanswered_request_times_out_and_is_resent() {
     survives(
         |b| {

@@ -156,7 +156,7 @@ def lint(phase: Phase) -> None:
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
     ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
-    for directory in ("tests", "tests/kafka", "tests/golden", "benches"):
+    for directory in ("tests", "tests/faults", "tests/golden", "tests/kafka", "benches"):
         phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=ours)
     bindings = ROOT / "bindings" / "python"
     if (bindings / "pyproject.toml").exists():
@@ -299,6 +299,12 @@ def cluster(phase: Phase) -> None:
     phase.run(sys.executable, CLUSTER.with_name("test_cluster.py"))
 
 
+def faults(phase: Phase) -> None:
+    """Faults on three brokers of Apache Kafka, each behind a proxy: killed, stopped, restarted, cut off, slowed."""
+    environment = {"OTTLA_TEST_PYTHON": str(PYTHON)}
+    phase.run("cargo", "test", "--quiet", "--test", "faults", "--", "--kafka", env=environment)
+
+
 def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
         beside: list[str | Path] = [sys.executable, CLUSTER, "run", "--version", version, "--"]
@@ -343,6 +349,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("golden", golden, 300, False),
     ("bench", bench, 300, False),
     ("cluster", cluster, 300, False),
+    ("faults", faults, 900, False),
     ("kafka-4.3.1", on_kafka("4.3.1"), 900, False),
     ("kafka-3.9.1", on_kafka("3.9.1"), 900, False),
 ]

@@ -11,6 +11,7 @@ pub struct BrokerOptions {
     pub(crate) ports: Vec<u16>,
     pub(crate) advertised_host: Option<String>,
     pub(crate) advertised_port: Option<u16>,
+    pub(crate) advertised_ports: Vec<u16>,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) memory_bytes: u64,
     pub(crate) auto_create_topics: bool,
@@ -28,6 +29,7 @@ impl Default for BrokerOptions {
             ports: Vec::new(),
             advertised_host: None,
             advertised_port: None,
+            advertised_ports: Vec::new(),
             directory: None,
             memory_bytes: 1 << 30,
             auto_create_topics: false,
@@ -79,6 +81,12 @@ impl BrokerOptions {
     /// The port given out to clients, for all nodes, in place of the one listened on.
     pub fn advertised_port(mut self, port: u16) -> Self {
         self.advertised_port = Some(port);
+        self
+    }
+
+    /// The ports given out to clients, node by node, in place of those listened on: where each node has a proxy of its own.
+    pub fn advertised_ports(mut self, ports: impl Into<Vec<u16>>) -> Self {
+        self.advertised_ports = ports.into();
         self
     }
 

@@ -64,12 +64,16 @@ pub(super) fn start(options: BrokerOptions) -> Result<Started> {
         ));
     }
     let (listeners, listening) = bind_all(&options)?;
-    let advertised = listening.iter().map(|node| Node {
+    let advertised = listening.iter().enumerate().map(|(at, node)| Node {
         host: options
             .advertised_host
             .clone()
             .unwrap_or_else(|| node.host.clone()),
-        port: options.advertised_port.unwrap_or(node.port),
+        port: *options
+            .advertised_ports
+            .get(at)
+            .or(options.advertised_port.as_ref())
+            .unwrap_or(&node.port),
         ..node.clone()
     });
     let core = new_core(&options, advertised.collect()).map_err(|e| {

@@ -12,8 +12,9 @@ As a program (see `--help` of each command):
 
 `run` starts a cluster, runs COMMAND with OTTLA_TEST_BOOTSTRAP and OTTLA_TEST_KAFKA_VERSION set and
 ends with its exit code. `serve` prints one JSON line and then obeys lines on stdin (`kill 1`,
-`pause 1`, `resume 1`, `restart 1`, `create TOPIC PARTITIONS REPLICAS`, `stop`), answering each with
-`ok` or `error: ...`; it stops when stdin closes. As a module:
+`terminate 1`, `pause 1`, `resume 1`, `restart 1`, `advertise 1 LISTENER PORT`, `create TOPIC PARTITIONS
+REPLICAS`, `stop`; the first five take several brokers, too), answering each with `ok` or `error: ...`; it
+stops when stdin closes. As a module:
 
     with Cluster("4.3.1", brokers=3) as cluster:
         cluster.kill(2); cluster.restart(2)
@@ -229,6 +230,8 @@ class Cluster:
 
     `properties` go into every broker's server.properties, `broker_properties[n]` into broker n's.
     `listeners` adds listeners beside PLAINTEXT, name to security protocol, e.g. {"TLS": "SSL"}.
+    `advertised` gives the ports that clients of a listener are told, broker by broker, where they are not those
+    listened on: a proxy's.
     """
 
     def __init__(
@@ -239,6 +242,8 @@ class Cluster:
         broker_properties: Mapping[int, Mapping[str, str]] | None = None,
         listeners: Mapping[str, str] | None = None,
         heap_mb: int = 512,
+        advertised: Mapping[str, Sequence[int]] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         self.version = version
         self.size = brokers
@@ -246,6 +251,10 @@ class Cluster:
         self.broker_properties = {n: dict(p) for n, p in (broker_properties or {}).items()}
         self.listeners = {"PLAINTEXT": "PLAINTEXT", **(listeners or {})}
         self.heap_mb = heap_mb
+        self.java_options = list(java_options)
+        self.advertised = {
+            (node, name): port for name, ports in (advertised or {}).items() for node, port in enumerate(ports, start=1)
+        }
         self.brokers: dict[int, Broker] = {}
         self.directory = Path()
         self._guard: subprocess.Popen[str] | None = None
@@ -304,6 +313,20 @@ class Cluster:
         """kill -9."""
         self._kill(self.brokers[node])
 
+    def terminate(self, node: int) -> None:
+        """SIGTERM: the broker hands its leaderships over before it ends."""
+        broker = self.brokers[node]
+        os.kill(broker.pid, signal.SIGTERM)
+        assert broker.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            broker.process.wait(TOOL_LIMIT_S)
+        self._kill(broker)
+
+    def advertise(self, node: int, listener: str, port: int) -> None:
+        """From its next start a broker tells clients of a listener this port."""
+        self.advertised[node, listener] = port
+        self._write_properties(self.brokers[node])
+
     def pause(self, node: int) -> None:
         """SIGSTOP: the broker's sockets stay open and answer nothing."""
         os.kill(self.brokers[node].pid, signal.SIGSTOP)
@@ -312,12 +335,12 @@ class Cluster:
         """SIGCONT."""
         os.kill(self.brokers[node].pid, signal.SIGCONT)
 
-    def restart(self, node: int) -> None:
-        """Start a broker again (after kill -9 if it still runs), on its old ports and data, and wait for it."""
-        broker = self.brokers[node]
-        if broker.process is not None:
-            self._kill(broker)
-        self._launch(broker)
+    def restart(self, *nodes: int) -> None:
+        """Start brokers again (after kill -9 if they still run), on their old ports and data, and wait for them."""
+        for broker in [self.brokers[node] for node in nodes]:
+            if broker.process is not None:
+                self._kill(broker)
+            self._launch(broker)
         self.wait_ready()
 
     def create_topic(
@@ -390,9 +413,7 @@ class Cluster:
         formats = []
         for broker in self.brokers.values():
             broker.directory.mkdir()
-            lines = [f"{k}={v}\n" for k, v in self._properties(broker).items()]
-            server = broker.directory / "server.properties"
-            server.write_text("".join(lines))
+            server = self._write_properties(broker)
             formats.append(
                 subprocess.Popen(
                     [*self.java(256), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(server)],
@@ -407,10 +428,21 @@ class Cluster:
             if process.returncode != 0:
                 raise KafkaError(f"Kafka's StorageTool ended with {process.returncode}:\n{output}")
 
+    def _write_properties(self, broker: Broker) -> Path:
+        lines = [f"{k}={v}\n" for k, v in self._properties(broker).items()]
+        server = broker.directory / "server.properties"
+        server.write_text("".join(lines))
+        return server
+
     def _properties(self, broker: Broker) -> dict[str, str]:
         replicas = str(min(self.size, 3))
         protocols = {**self.listeners, "CONTROLLER": "PLAINTEXT"}
         addresses = {name: f"{name}://{HOST}:{port}" for name, port in broker.ports.items()}
+        told = [
+            f"{name}://{HOST}:{self.advertised.get((broker.node, name), port)}"
+            for name, port in broker.ports.items()
+            if name != "CONTROLLER"
+        ]
         voters = ",".join(f"{n}@{HOST}:{b.ports['CONTROLLER']}" for n, b in self.brokers.items())
         properties = {
             "process.roles": "broker,controller",
@@ -420,7 +452,7 @@ class Cluster:
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listeners": ",".join(addresses.values()),
-            "advertised.listeners": ",".join(a for n, a in addresses.items() if n != "CONTROLLER"),
+            "advertised.listeners": ",".join(told),
             "listener.security.protocol.map": ",".join(f"{n}:{p}" for n, p in protocols.items()),
             "log.dirs": str(broker.directory / "data"),
             "auto.create.topics.enable": "false",
@@ -446,7 +478,8 @@ class Cluster:
 
     def _launch(self, broker: Broker) -> None:
         assert self._guard is not None and self._guard.stdin is not None
-        command = [*self.java(self.heap_mb), "kafka.Kafka", str(broker.directory / "server.properties")]
+        java, *options = self.java(self.heap_mb)
+        command = [java, *self.java_options, *options, "kafka.Kafka", str(broker.directory / "server.properties")]
         with open(broker.log, "ab") as log:
             broker.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=broker.directory, start_new_session=True
@@ -473,8 +506,13 @@ def _tail(path: Path, size: int = 3000) -> str:
 def _obey(cluster: Cluster, line: str) -> str:
     verb, *words = line.split()
     try:
-        if verb in ("kill", "pause", "resume", "restart"):
-            getattr(cluster, verb)(int(words[0]))
+        if verb in ("kill", "terminate", "pause", "resume"):
+            for word in words:
+                getattr(cluster, verb)(int(word))
+        elif verb == "restart":
+            cluster.restart(*map(int, words))
+        elif verb == "advertise":
+            cluster.advertise(int(words[0]), words[1], int(words[2]))
         elif verb == "create":
             cluster.create_topic(words[0], int(words[1]), int(words[2]))
         else:
@@ -541,6 +579,7 @@ def main() -> int:
         if name != "fetch":
             sub.add_argument("--brokers", type=int, default=1, help="how many brokers (default 1)")
             sub.add_argument("--heap-mb", type=int, default=512, help="heap of each broker (default 512)")
+            sub.add_argument("--java-option", action="append", default=[], metavar="-XX:...", help="for every broker")
             sub.add_argument("--property", action="append", default=[], metavar="K=V", help="for every broker")
             sub.add_argument("--broker-property", action="append", default=[], metavar="N:K=V", help="for broker N")
             sub.add_argument(
@@ -549,6 +588,13 @@ def main() -> int:
                 default=[],
                 metavar="NAME=PROTOCOL",
                 help="one more listener beside PLAINTEXT",
+            )
+            sub.add_argument(
+                "--advertised",
+                action="append",
+                default=[],
+                metavar="NAME=PORT,...",
+                help="the ports a listener's clients are told, broker by broker",
             )
         if name == "run":
             sub.add_argument("argv", nargs="+", metavar="COMMAND", help="after --")
@@ -569,6 +615,8 @@ def main() -> int:
             per_broker,
             dict(_pairs(options.listener, "=")),
             options.heap_mb,
+            {name: [int(p) for p in ports.split(",")] for name, ports in _pairs(options.advertised, "=")},
+            options.java_option,
         )
         return _serve(cluster) if options.command == "serve" else _run(cluster, options.argv)
     except (KafkaError, ValueError, subprocess.TimeoutExpired) as error:

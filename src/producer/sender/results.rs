@@ -224,12 +224,21 @@ impl Sender {
                 } else {
                     -1
                 };
+                // For a batch that it has already, a broker answers with the batch's largest timestamp in the place of the
+                // append time, also where records keep the time they were made.
+                let is_duplicate =
+                    batch.attempts > 1 && result.log_append_time == batch.sealed.max_timestamp();
+                let append_time = if is_duplicate {
+                    -1
+                } else {
+                    result.log_append_time
+                };
                 self.shared.complete(
                     &part.partition,
                     batch,
                     Outcome::Written,
                     offset,
-                    result.log_append_time,
+                    append_time,
                     None,
                 );
             }
