@@ -397,6 +397,8 @@ const char *ottla_version(void);
 #define OTTLA_ERR_UNKNOWN_TOPIC_ID 100
 // Kafka: the topic id does not match.
 #define OTTLA_ERR_INCONSISTENT_TOPIC_ID 103
+// Kafka: the transactional id is not known.
+#define OTTLA_ERR_TRANSACTIONAL_ID_NOT_FOUND 105
 // Kafka: the fetch session refers to an unknown topic id.
 #define OTTLA_ERR_FETCH_SESSION_TOPIC_ID_ERROR 106
 // Kafka: the offset was moved to tiered storage.
@@ -1737,6 +1739,7 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //   memory.bytes         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
 //   auto.create.topics   whether topics are created when asked for: false
 //   default.partitions   partitions of a topic created without a number: 1
+//   transaction.version  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
 // ==================================================================================================================
 
 // A fault: the request is not carried out and answered with the Kafka error code value.
@@ -1759,6 +1762,12 @@ void ottla_cluster_free(ottla_cluster *cluster);
 
 // A fault: the answer carries the throttle time of value milliseconds, and the connection is not read for so long.
 #define OTTLA_FAULT_THROTTLE 6
+
+// What is coordinated: a group, by its id.
+#define OTTLA_COORDINATOR_GROUP 0
+
+// What is coordinated: the transactions of a transactional id.
+#define OTTLA_COORDINATOR_TRANSACTION 1
 
 // Starts a broker and writes its handle, which the caller frees with ottla_broker_free; that stops it. When this
 // returns, its nodes accept connections. options may be NULL.
@@ -1816,6 +1825,20 @@ ottla_status ottla_broker_move_leader(const ottla_broker *broker,
                                       int32_t partition,
                                       int32_t node,
                                       ottla_error **error);
+
+// Makes node the coordinator of a group or transactional id; the others answer NOT_COORDINATOR. For loading_ms
+// milliseconds it answers COORDINATOR_LOAD_IN_PROGRESS, as one that reads what the old one knew.
+//
+// - kind: OTTLA_COORDINATOR_*; key is the group's id or the transactional id.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node does not run.
+OTTLA_MUST_USE
+ottla_status ottla_broker_move_coordinator(const ottla_broker *broker,
+                                           int32_t kind,
+                                           const char *key,
+                                           int32_t node,
+                                           int64_t loading_ms,
+                                           ottla_error **error);
 
 // Writes the first offset of a partition, and the offset after its last record.
 //

@@ -260,6 +260,8 @@ codes! {
     UNKNOWN_TOPIC_ID = 100;
     /// Kafka: the topic id does not match.
     INCONSISTENT_TOPIC_ID = 103;
+    /// Kafka: the transactional id is not known.
+    TRANSACTIONAL_ID_NOT_FOUND = 105;
     /// Kafka: the fetch session refers to an unknown topic id.
     FETCH_SESSION_TOPIC_ID_ERROR = 106;
     /// Kafka: the offset was moved to tiered storage.

@@ -9,7 +9,8 @@ use ottla::broker::{Broker, BrokerOptions};
 
 const USAGE: &str =
     "usage: broker [--nodes N] [--host HOST] [--port PORT] [--directory DIR] [--memory BYTES]
-              [--auto-create] [--partitions N] [--topic NAME:PARTITIONS]...";
+              [--auto-create] [--partitions N] [--topic NAME:PARTITIONS]...
+              [--transaction-version 1|2]";
 
 fn main() -> ExitCode {
     match run() {
@@ -34,6 +35,7 @@ fn run() -> Result<(), String> {
             "--directory" => options.directory(value()?),
             "--memory" => options.memory_bytes(number(&value()?)?),
             "--partitions" => options.default_partitions(number(&value()?)?),
+            "--transaction-version" => options.transaction_version(number(&value()?)?),
             "--auto-create" => options.auto_create_topics(true),
             "--topic" => {
                 let topic = value()?;

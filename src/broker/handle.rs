@@ -149,6 +149,37 @@ impl Broker {
         self.argument(moved, || format!("moving the leader of {topic}-{partition} to node {node}: no such partition, or the node does not run"))
     }
 
+    /// Makes `node` the coordinator of a group or transactional id; the others answer `NOT_COORDINATOR`. Until
+    /// `loading` is over it answers `COORDINATOR_LOAD_IN_PROGRESS`, as one that reads what the old one knew.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the node is stopped or unknown.
+    pub fn move_coordinator(
+        &self,
+        kind: CoordinatorKind,
+        key: &str,
+        node: i32,
+        loading: Duration,
+    ) -> Result<()> {
+        let owned = key.to_owned();
+        let moved = self.call(move |server| {
+            server
+                .act(|core, now, out| core.move_coordinator(now, kind, &owned, node, loading, out))
+        })?;
+        self.argument(moved, || {
+            format!("moving the coordinator of `{key}` to node {node}: the node does not run")
+        })
+    }
+
+    /// The node that coordinates a group or transactional id, or `None` if no node runs.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn coordinator(&self, kind: CoordinatorKind, key: &str) -> Result<Option<i32>> {
+        let key = key.to_owned();
+        self.call(move |server| server.core().coordinator(kind, &key).map(|node| node.id))
+    }
+
     /// The node that leads a partition, or `None` if there is no such partition or all its replicas are stopped.
     ///
     /// # Errors
@@ -229,12 +260,7 @@ impl Broker {
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
     pub fn group_coordinator(&self, group: &str) -> Result<Option<i32>> {
-        let group = group.to_owned();
-        self.call(move |server| {
-            let core = server.core();
-            let node = core.coordinator(CoordinatorKind::Group, &group);
-            node.map(|n| n.id)
-        })
+        self.coordinator(CoordinatorKind::Group, group)
     }
 
     /// Has `node` coordinate a group from now on; its members are told `NOT_COORDINATOR` by the node that did.
@@ -242,15 +268,7 @@ impl Broker {
     /// # Errors
     /// `INVALID_ARGUMENT` if the node is stopped or unknown.
     pub fn move_group_coordinator(&self, group: &str, node: i32) -> Result<()> {
-        let name = group.to_owned();
-        let moved = self.call(move |server| {
-            server.act(|core, now, out| {
-                core.move_coordinator(now, CoordinatorKind::Group, &name, node, out)
-            })
-        })?;
-        self.argument(moved, || {
-            format!("moving the coordinator of group {group} to node {node}: the node does not run")
-        })
+        self.move_coordinator(CoordinatorKind::Group, group, node, Duration::ZERO)
     }
 
     /// The ids of a group's members, in order; none if there is no such group.

@@ -17,6 +17,7 @@ pub struct BrokerOptions {
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) initial_rebalance_delay: Duration,
+    pub(crate) transaction_version: i16,
     pub(crate) seed: Option<u64>,
     pub(crate) timeout: Duration,
 }
@@ -35,6 +36,7 @@ impl Default for BrokerOptions {
             auto_create_topics: false,
             default_partitions: 1,
             initial_rebalance_delay: Duration::ZERO,
+            transaction_version: 2,
             seed: None,
             timeout: Duration::from_secs(10),
         }
@@ -120,6 +122,14 @@ impl BrokerOptions {
     /// (Kafka's `group.initial.rebalance.delay.ms`). Default 0; Kafka's own is 3 s.
     pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
         self.initial_rebalance_delay = delay;
+        self
+    }
+
+    /// The level of Kafka's feature `transaction.version` that clients are told: 2, the default, where the broker adds
+    /// partitions to transactions and every transaction has an epoch of its own (KIP-890), or 1, where clients add
+    /// them and epochs change with the producer only.
+    pub fn transaction_version(mut self, version: i16) -> Self {
+        self.transaction_version = version;
         self
     }
 

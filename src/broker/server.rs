@@ -54,6 +54,15 @@ pub(super) fn address(host: &str, port: u16) -> String {
 
 /// Binds the listeners, reads the directory, starts the thread.
 pub(super) fn start(options: BrokerOptions) -> Result<Started> {
+    if !matches!(options.transaction_version, 1 | 2) {
+        return Err(Error::new(
+            ErrorCode::INVALID_ARGUMENT,
+            format!(
+                "starting an embedded broker: transaction_version = {} must be 1 or 2",
+                options.transaction_version
+            ),
+        ));
+    }
     if !(1..=MAX_NODES).contains(&options.nodes) || options.default_partitions < 1 {
         return Err(Error::new(
             ErrorCode::INVALID_ARGUMENT,
@@ -128,6 +137,7 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
     let core_options = CoreOptions {
         auto_create_topics: options.auto_create_topics,
         memory_bytes: options.memory_bytes,
+        transaction_version: options.transaction_version,
     };
     let mut core = BrokerCore::new(cluster, core_options, storage);
     core.groups.options.initial_rebalance_delay = options.initial_rebalance_delay;

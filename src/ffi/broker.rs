@@ -22,6 +22,7 @@
 //!   `memory.bytes`         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
 //!   `auto.create.topics`   whether topics are created when asked for: false
 //!   `default.partitions`   partitions of a topic created without a number: 1
+//!   `transaction.version`  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
 
 use std::ffi::{CString, c_char};
 use std::str::FromStr;
@@ -31,7 +32,7 @@ use super::basics::ottla_status;
 use super::config::ottla_config;
 use super::error::ottla_error;
 use super::guard::{self, Call, Guarded, Live, c_string, opaque};
-use crate::broker::{Broker, BrokerOptions, Fault, FaultRule};
+use crate::broker::{Broker, BrokerOptions, CoordinatorKind, Fault, FaultRule};
 use crate::config;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -60,7 +61,12 @@ pub const OTTLA_FAULT_CUT_REPLY: i32 = 5;
 /// A fault: the answer carries the throttle time of `value` milliseconds, and the connection is not read for so long.
 pub const OTTLA_FAULT_THROTTLE: i32 = 6;
 
-const OPTIONS: [&str; 9] = [
+/// What is coordinated: a group, by its id.
+pub const OTTLA_COORDINATOR_GROUP: i32 = 0;
+/// What is coordinated: the transactions of a transactional id.
+pub const OTTLA_COORDINATOR_TRANSACTION: i32 = 1;
+
+const OPTIONS: [&str; 10] = [
     "nodes",
     "host",
     "port",
@@ -70,6 +76,7 @@ const OPTIONS: [&str; 9] = [
     "memory.bytes",
     "auto.create.topics",
     "default.partitions",
+    "transaction.version",
 ];
 
 fn number<T: FromStr>(key: &str, value: &str, range: &str) -> Result<T> {
@@ -103,6 +110,7 @@ fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
                 }
             }),
             "default.partitions" => options.default_partitions(number(key, value, "from 1 on")?),
+            "transaction.version" => options.transaction_version(number(key, value, "1 or 2")?),
             _ => {
                 let meant = config::nearest(key, OPTIONS)
                     .map_or_else(|| format!("it has {}", OPTIONS.join(", ")), |near| format!("did you mean `{near}`?"));
@@ -328,6 +336,54 @@ pub unsafe extern "C" fn ottla_broker_move_leader(
                     .broker
                     .get()?
                     .move_leader(call.text("topic", topic)?, partition, node)
+            },
+        )
+    }
+}
+
+/// Makes `node` the coordinator of a group or transactional id; the others answer NOT_COORDINATOR. For `loading_ms`
+/// milliseconds it answers COORDINATOR_LOAD_IN_PROGRESS, as one that reads what the old one knew.
+///
+/// - kind: `OTTLA_COORDINATOR_*`; `key` is the group's id or the transactional id.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node does not run.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_move_coordinator(
+    broker: *const ottla_broker,
+    kind: i32,
+    key: *const c_char,
+    node: i32,
+    loading_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_move_coordinator",
+            broker,
+            error,
+            |call, running| {
+                let kind = match kind {
+                    OTTLA_COORDINATOR_GROUP => CoordinatorKind::Group,
+                    OTTLA_COORDINATOR_TRANSACTION => CoordinatorKind::Transaction,
+                    _ => {
+                        let what = format_args!("is {kind}, which is none of OTTLA_COORDINATOR_*");
+                        return Err(call.wrong("kind", what));
+                    }
+                };
+                let loading = u64::try_from(loading_ms).map_err(|_| {
+                    call.wrong(
+                        "loading_ms",
+                        format_args!("is {loading_ms}; give 0 or more"),
+                    )
+                })?;
+                running.broker.get()?.move_coordinator(
+                    kind,
+                    call.text("key", key)?,
+                    node,
+                    Duration::from_millis(loading),
+                )
             },
         )
     }

@@ -13,8 +13,9 @@ use crate::error::ErrorCode;
 /// Kafka goes on offering version 0 of Produce, though it refuses it: old librdkafka concludes from its absence that
 /// the broker can't do compression.
 const PRODUCE_MIN_OFFERED: i16 = 0;
-/// The feature levels of Kafka 4.3; other features (groups, transactions, share groups) are not there.
+/// The feature levels of Kafka 4.3; other features (groups, share groups) are not there.
 const METADATA_VERSION: (i16, i16) = (7, 30);
+const TRANSACTION_VERSION: (i16, i16) = (0, 2);
 
 fn offered() -> Vec<ApiVersion> {
     let offer = |&(key, min, max): &(i16, i16, i16)| {
@@ -32,7 +33,7 @@ fn offered() -> Vec<ApiVersion> {
 }
 
 pub(super) fn handle(
-    _: &mut BrokerCore,
+    core: &mut BrokerCore,
     cx: &Cx,
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
@@ -46,20 +47,31 @@ pub(super) fn handle(
     {
         return response.with_error_code(wire(ErrorCode::INVALID_REQUEST));
     }
-    let name = StrBytes::from_static_str("metadata.version");
-    let supported = SupportedFeatureKey::default()
-        .with_name(name.clone())
-        .with_min_version(METADATA_VERSION.0)
-        .with_max_version(METADATA_VERSION.1);
-    let finalized = FinalizedFeatureKey::default()
-        .with_name(name)
-        .with_min_version_level(METADATA_VERSION.1)
-        .with_max_version_level(METADATA_VERSION.1);
+    let features = [
+        ("metadata.version", METADATA_VERSION, METADATA_VERSION.1),
+        (
+            "transaction.version",
+            TRANSACTION_VERSION,
+            core.options.transaction_version,
+        ),
+    ];
+    let supported = features.iter().map(|&(name, (min, max), _)| {
+        SupportedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version(min)
+            .with_max_version(max)
+    });
+    let finalized = features.iter().map(|&(name, _, level)| {
+        FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version_level(level)
+            .with_max_version_level(level)
+    });
     response
         .with_api_keys(offered())
         .with_finalized_features_epoch(0)
-        .with_supported_features(vec![supported])
-        .with_finalized_features(vec![finalized])
+        .with_supported_features(supported.collect())
+        .with_finalized_features(finalized.collect())
 }
 
 /// Kafka's rule for the names and versions of client software.

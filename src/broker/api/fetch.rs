@@ -10,7 +10,7 @@ use kafka_protocol::messages::fetch_request::{FetchTopic, ForgottenTopic};
 use super::fetch_response::{PartitionAnswer, Response, write};
 use super::{Cx, Outcome, check_leader, decode, tells_leader};
 use crate::broker::core::BrokerCore;
-use crate::broker::core::cluster::Cluster;
+use crate::broker::core::cluster::{Cluster, Partition};
 use crate::broker::core::fault::Target;
 use crate::broker::core::fetch_session::{Mode, SessionRequest, TopicKey, Wanted};
 use crate::error::ErrorCode;
@@ -20,6 +20,8 @@ use crate::protocol::record::HEADER_LEN;
 const BY_ID: i16 = 13;
 /// Kafka's `fetch.max.bytes`.
 const MAX_BYTES: u64 = 55 * 1024 * 1024;
+/// Kafka looks for aborted transactions up to its next index entry behind the records, which it makes every 4 KiB.
+const INDEX_INTERVAL: u64 = 4096;
 
 /// A fetch that was accepted, answered now or later.
 pub(crate) struct Plan {
@@ -27,7 +29,7 @@ pub(crate) struct Plan {
     wanted: Vec<Wanted>,
     min_bytes: u64,
     max_bytes: u64,
-    /// Kafka sends a list of aborted transactions, empty here, to those who read committed records only.
+    /// Only what is decided is sent, with a list of the aborted transactions in it.
     read_committed: bool,
     /// When it is answered whatever there is.
     pub(crate) deadline: Duration,
@@ -178,13 +180,22 @@ pub(crate) fn is_ready(core: &BrokerCore, cx: &Cx, plan: &Plan) -> bool {
                 let bytes = core
                     .cluster
                     .partition(topic, wanted.partition)
-                    .map_or(0, |p| p.log.bytes_from(wanted.offset));
+                    .map_or(0, |p| p.log.bytes_between(wanted.offset, readable(p, plan)));
                 available += bytes.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
             }
             Ok(Position::Diverged { .. }) | Err(_) => return true,
         }
     }
     available >= plan.min_bytes
+}
+
+/// The offset before which a fetch may read.
+fn readable(partition: &Partition, plan: &Plan) -> i64 {
+    if plan.read_committed {
+        partition.last_stable_offset()
+    } else {
+        partition.log.end_offset()
+    }
 }
 
 /// What there is for a partition.
@@ -293,19 +304,29 @@ fn answer(
         return answer;
     };
     answer.high_watermark = partition.log.end_offset();
-    answer.last_stable = partition.log.end_offset();
+    answer.last_stable = partition.last_stable_offset();
     answer.log_start = partition.log.start_offset();
     answer.with_aborted = plan.read_committed;
     match position {
         Position::Diverged { epoch, end } => answer.diverged = Some((epoch, end)),
         Position::Records { .. } => {
             let max = left.min(u64::try_from(wanted.max_bytes).unwrap_or(0));
-            if partition
-                .log
-                .read(wanted.offset, max, at_least_one, &mut answer.records)
-                .is_err()
-            {
+            let before = readable(partition, plan);
+            let Ok(bytes) = partition.log.read(
+                wanted.offset,
+                before,
+                max,
+                at_least_one,
+                &mut answer.records,
+            ) else {
                 return PartitionAnswer::failed(wanted.partition, ErrorCode::KAFKA_STORAGE_ERROR);
+            };
+            if plan.read_committed {
+                let to = partition
+                    .log
+                    .offset_behind(wanted.offset, bytes + INDEX_INTERVAL);
+                let aborted = partition.producers.aborted(wanted.offset, to);
+                answer.aborted = aborted.map(|a| (a.producer_id, a.first_offset)).collect();
             }
         }
     }

@@ -18,8 +18,10 @@ pub(super) struct PartitionAnswer {
     pub(super) high_watermark: i64,
     pub(super) last_stable: i64,
     pub(super) log_start: i64,
-    /// Whether there is a list of aborted transactions, which is empty, or none.
+    /// Whether there is a list of aborted transactions, or none.
     pub(super) with_aborted: bool,
+    /// Producer id and first offset of each.
+    pub(super) aborted: Vec<(i64, i64)>,
     pub(super) diverged: Option<(i32, i64)>,
     pub(super) leader: Option<(i32, i32)>,
     pub(super) records: Vec<Bytes>,
@@ -34,6 +36,7 @@ impl PartitionAnswer {
             last_stable: -1,
             log_start: -1,
             with_aborted: false,
+            aborted: Vec::new(),
             diverged: None,
             leader: None,
             records: Vec::new(),
@@ -147,7 +150,14 @@ impl Writer {
             self.fields.put_i64(answer.log_start);
         }
         match (answer.with_aborted, self.flexible()) {
-            (true, _) => self.count(0),
+            (true, _) => {
+                self.count(answer.aborted.len());
+                for &(producer_id, first_offset) in &answer.aborted {
+                    self.fields.put_i64(producer_id);
+                    self.fields.put_i64(first_offset);
+                    self.no_tags();
+                }
+            }
             (false, true) => self.fields.put_u8(0),
             (false, false) => self.fields.put_i32(-1),
         }

@@ -1,9 +1,11 @@
-//! InitProducerId for idempotent producers.
+//! InitProducerId for idempotent and transactional producers.
 
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use super::{Cx, wire};
 use crate::broker::core::BrokerCore;
+use crate::broker::core::coordinators::CoordinatorKind;
+use crate::broker::core::transactions::{Identity, NONE};
 use crate::error::ErrorCode;
 
 pub(super) fn handle(
@@ -15,19 +17,44 @@ pub(super) fn handle(
         .with_throttle_time_ms(cx.effects.throttle_ms())
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
-    let error = match &request.transactional_id {
-        Some(id) if id.is_empty() => Some(ErrorCode::INVALID_REQUEST),
-        // Transactions are not offered by ApiVersions either.
-        Some(_) => Some(ErrorCode::UNSUPPORTED_VERSION),
-        None => None,
-    };
-    if let Some(code) = cx.effects.any_error().or(error) {
-        return response.with_error_code(wire(code));
+    match initialize(core, cx, &request) {
+        Ok(identity) => response
+            .with_producer_id(ProducerId(identity.id))
+            .with_producer_epoch(identity.epoch),
+        // What older clients know for the same.
+        Err(ErrorCode::PRODUCER_FENCED) if cx.version < 4 => {
+            response.with_error_code(wire(ErrorCode::INVALID_PRODUCER_EPOCH))
+        }
+        Err(code) => response.with_error_code(wire(code)),
     }
-    let id = core.next_producer_id;
-    core.next_producer_id += 1;
-    core.save_topics();
-    response
-        .with_producer_id(ProducerId(id))
-        .with_producer_epoch(0)
+}
+
+fn initialize(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: &InitProducerIdRequest,
+) -> Result<Identity, ErrorCode> {
+    if let Some(code) = cx.effects.any_error() {
+        return Err(code);
+    }
+    let given = Identity {
+        id: request.producer_id.0,
+        epoch: request.producer_epoch,
+    };
+    let expected = match (given.id, given.epoch) {
+        (NONE, -1) => None,
+        (NONE, _) | (_, -1) => return Err(ErrorCode::INVALID_REQUEST),
+        _ => Some(given),
+    };
+    let Some(id) = &request.transactional_id else {
+        let id = core.next_producer_id;
+        core.next_producer_id += 1;
+        core.save_topics();
+        return Ok(Identity { id, epoch: 0 });
+    };
+    if id.is_empty() {
+        return Err(ErrorCode::INVALID_REQUEST);
+    }
+    core.check_coordinator(cx, CoordinatorKind::Transaction, id)?;
+    core.initialize_transactions(cx.now, id, request.transaction_timeout_ms, expected)
 }

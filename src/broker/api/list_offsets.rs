@@ -53,7 +53,7 @@ pub(super) fn handle(
             let found = if twice {
                 Err(ErrorCode::INVALID_REQUEST)
             } else {
-                find(core, cx, &topic.name, p)
+                find(core, cx, &topic.name, p, request.isolation_level == 1)
             };
             answer(cx, p.partition_index, found)
         });
@@ -72,6 +72,7 @@ fn find(
     cx: &Cx,
     topic: &str,
     wanted: &ListOffsetsPartition,
+    read_committed: bool,
 ) -> Result<TimestampHit, ErrorCode> {
     let index = wanted.partition_index;
     check_leader(core, cx, topic, index, wanted.current_leader_epoch)?;
@@ -98,18 +99,25 @@ fn find(
     if wanted.timestamp < newest_special {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
+    let end = if read_committed {
+        p.last_stable_offset()
+    } else {
+        p.log.end_offset()
+    };
     let hit = match wanted.timestamp {
         LATEST => Ok(Some(TimestampHit {
             leader_epoch: p.leader_epoch,
-            ..at(p.log.end_offset())
+            ..at(end)
         })),
         EARLIEST | EARLIEST_LOCAL => Ok(Some(at(p.log.start_offset()))),
         LATEST_TIERED => Ok(None),
         MAX_TIMESTAMP => p.log.find_max_timestamp(),
         timestamp => p.log.find_timestamp(timestamp),
     };
+    let special = wanted.timestamp < 0 && wanted.timestamp != MAX_TIMESTAMP;
     Ok(hit
         .map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?
+        .filter(|hit| special || hit.offset < end)
         .unwrap_or(none))
 }
 

@@ -1,5 +1,7 @@
 //! One file per kind of request: decoded, answered, encoded.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -8,7 +10,10 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 pub(crate) mod fetch;
 mod fetch_response;
 mod find_coordinator;
@@ -18,6 +23,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -27,6 +33,7 @@ mod produce;
 mod sync_group;
 #[cfg(test)]
 pub(crate) mod tests;
+mod txn_offset_commit;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages;
@@ -62,11 +69,21 @@ pub mod api_key {
     pub const DELETE_TOPICS: i16 = 20;
     pub const INIT_PRODUCER_ID: i16 = 22;
     pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+    pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
+    pub const ADD_OFFSETS_TO_TXN: i16 = 25;
+    pub const END_TXN: i16 = 26;
+    /// Among brokers only: no client sends it, but faults for it meet the markers of ending transactions, on the node
+    /// that leads the marker's partition.
+    pub const WRITE_TXN_MARKERS: i16 = 27;
+    pub const TXN_OFFSET_COMMIT: i16 = 28;
     pub const DESCRIBE_CONFIGS: i16 = 32;
     pub const CREATE_PARTITIONS: i16 = 37;
     pub const DELETE_GROUPS: i16 = 42;
     pub const OFFSET_DELETE: i16 = 47;
     pub const DESCRIBE_CLUSTER: i16 = 60;
+    pub const DESCRIBE_PRODUCERS: i16 = 61;
+    pub const DESCRIBE_TRANSACTIONS: i16 = 65;
+    pub const LIST_TRANSACTIONS: i16 = 66;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 }
 
@@ -90,11 +107,18 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::DELETE_TOPICS, 1, 6),
     (api_key::INIT_PRODUCER_ID, 0, 5),
     (api_key::OFFSET_FOR_LEADER_EPOCH, 2, 4),
+    (api_key::ADD_PARTITIONS_TO_TXN, 0, 5),
+    (api_key::ADD_OFFSETS_TO_TXN, 0, 4),
+    (api_key::END_TXN, 0, 5),
+    (api_key::TXN_OFFSET_COMMIT, 0, 5),
     (api_key::DESCRIBE_CONFIGS, 1, 4),
     (api_key::CREATE_PARTITIONS, 0, 3),
     (api_key::DELETE_GROUPS, 0, 2),
     (api_key::OFFSET_DELETE, 0, 0),
     (api_key::DESCRIBE_CLUSTER, 0, 2),
+    (api_key::DESCRIBE_PRODUCERS, 0, 0),
+    (api_key::DESCRIBE_TRANSACTIONS, 0, 0),
+    (api_key::LIST_TRANSACTIONS, 0, 2),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
 ];
 
@@ -176,6 +200,13 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::DELETE_TOPICS => run(core, cx, body, delete_topics::handle),
         api_key::INIT_PRODUCER_ID => run(core, cx, body, init_producer_id::handle),
         api_key::OFFSET_FOR_LEADER_EPOCH => run(core, cx, body, offset_for_leader_epoch::handle),
+        api_key::ADD_PARTITIONS_TO_TXN => run(core, cx, body, add_partitions_to_txn::handle),
+        api_key::ADD_OFFSETS_TO_TXN => run(core, cx, body, add_offsets_to_txn::handle),
+        api_key::END_TXN => run(core, cx, body, end_txn::handle),
+        api_key::TXN_OFFSET_COMMIT => run(core, cx, body, txn_offset_commit::handle),
+        api_key::DESCRIBE_PRODUCERS => run(core, cx, body, describe_producers::handle),
+        api_key::DESCRIBE_TRANSACTIONS => run(core, cx, body, describe_transactions::handle),
+        api_key::LIST_TRANSACTIONS => run(core, cx, body, list_transactions::handle),
         api_key::DESCRIBE_CONFIGS => run(core, cx, body, describe_configs::handle),
         api_key::CREATE_PARTITIONS => run(core, cx, body, create_partitions::handle),
         api_key::DELETE_GROUPS => run(core, cx, body, delete_groups::handle),
@@ -209,6 +240,15 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         }
         api_key::OFFSET_FOR_LEADER_EPOCH => {
             decode(&body, version).map(|r| offset_for_leader_epoch::targets(&r))
+        }
+        api_key::ADD_PARTITIONS_TO_TXN => {
+            decode(&body, version).map(|r| add_partitions_to_txn::targets(&r))
+        }
+        api_key::TXN_OFFSET_COMMIT => {
+            decode(&body, version).map(|r| txn_offset_commit::targets(&r))
+        }
+        api_key::DESCRIBE_PRODUCERS => {
+            decode(&body, version).map(|r| describe_producers::targets(&r))
         }
         api_key::CREATE_PARTITIONS => {
             decode(&body, version).map(|r| create_partitions::targets(&r))
@@ -247,8 +287,7 @@ fn answer_or_wait(core: &mut BrokerCore, cx: &Cx, ticket: Ticket) -> Outcome {
 fn check_coordinator(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), ErrorCode> {
     match cx.effects.any_error() {
         Some(code) => Err(code),
-        None if core.is_coordinator(cx.node, CoordinatorKind::Group, group) => Ok(()),
-        None => Err(ErrorCode::NOT_COORDINATOR),
+        None => core.check_coordinator(cx, CoordinatorKind::Group, group),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::broker::core::offsets::Committed;
 use crate::error::ErrorCode;
 
 /// Longest metadata Kafka takes by default.
-const MAX_METADATA: usize = 4096;
+pub(super) const MAX_METADATA: usize = 4096;
 
 pub(super) fn targets(request: &OffsetCommitRequest) -> Vec<Target> {
     let each = |t: &OffsetCommitRequestTopic| -> Vec<Target> {
@@ -114,5 +114,7 @@ fn commit(
     };
     core.offsets
         .commit(group, topic, p.partition_index, committed);
+    core.pending_offsets
+        .overtake(group, topic, p.partition_index);
     ErrorCode::NONE
 }

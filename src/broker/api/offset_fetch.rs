@@ -69,16 +69,12 @@ pub(super) fn handle(
     let mut response =
         OffsetFetchResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     for (group, asked) in groups(&request) {
-        let stranger = !core.is_coordinator(cx.node, CoordinatorKind::Group, &group);
-        let code = if stranger {
-            wire(ErrorCode::NOT_COORDINATOR)
-        } else {
-            0
-        };
-        let found = if stranger {
+        let able = core.check_coordinator(cx, CoordinatorKind::Group, &group);
+        let code = able.map_or_else(wire, |()| 0);
+        let found = if able.is_err() {
             BTreeMap::new()
         } else {
-            find(core, cx, &group, asked)
+            find(core, cx, &group, asked, request.require_stable)
         };
         if cx.version >= 8 {
             response.groups.push(
@@ -110,19 +106,13 @@ fn find(
     cx: &Cx,
     group: &str,
     asked: Option<Asked>,
+    stable: bool,
 ) -> BTreeMap<String, Vec<Found>> {
     let mut found: BTreeMap<String, Vec<Found>> = BTreeMap::new();
     match asked {
         None => {
-            for (topic, partition, c) in core.offsets.of_group(group) {
-                let metadata = c.metadata.clone();
-                let one = Found {
-                    partition,
-                    offset: c.offset,
-                    leader_epoch: c.leader_epoch,
-                    metadata,
-                    code: 0,
-                };
+            for (topic, partition, _) in core.offsets.of_group(group) {
+                let one = one(core, cx, group, topic, partition, stable);
                 found.entry(topic.to_owned()).or_default().push(one);
             }
         }
@@ -130,7 +120,7 @@ fn find(
             for (topic, partitions) in asked {
                 let each = partitions
                     .iter()
-                    .map(|&p| one(core, cx, group, &topic, p))
+                    .map(|&p| one(core, cx, group, &topic, p, stable))
                     .collect();
                 found.insert(topic, each);
             }
@@ -139,8 +129,24 @@ fn find(
     found
 }
 
-fn one(core: &BrokerCore, cx: &Cx, group: &str, topic: &str, partition: i32) -> Found {
-    let code = cx.effects.error(topic, Some(partition)).map_or(0, wire);
+/// `stable`: the client does not want a position that may be another when a transaction ends (KIP-447).
+fn one(
+    core: &BrokerCore,
+    cx: &Cx,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    stable: bool,
+) -> Found {
+    let unstable = || {
+        (stable && core.pending_offsets.is_unstable(group, topic, partition))
+            .then_some(ErrorCode::UNSTABLE_OFFSET_COMMIT)
+    };
+    let code = cx
+        .effects
+        .error(topic, Some(partition))
+        .or_else(unstable)
+        .map_or(0, wire);
     match core
         .offsets
         .get(group, topic, partition)

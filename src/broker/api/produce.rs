@@ -14,8 +14,11 @@ use super::{Cx, Outcome, broker_id, check_leader, decode, reply, tells_leader, t
 use crate::broker::core::BrokerCore;
 use crate::broker::core::fault::Target;
 use crate::broker::core::topics::Appended;
+use crate::broker::core::transaction_end::Joining;
+use crate::broker::core::transactions::Identity;
 use crate::broker::log::{ProducedBatch, Refused};
 use crate::error::ErrorCode;
+use crate::protocol::record::BatchHeader;
 
 const ACKS_NONE: i16 = 0;
 const ACKS_LEADER: i16 = 1;
@@ -47,6 +50,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     };
     let share = worth_sharing(&request, body.len());
     drop(body);
+    let transaction = Transaction::of(&request, cx.version);
     let mut response = ProduceResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     let mut failed = false;
     let mut leaders = BTreeSet::new();
@@ -61,7 +65,10 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
             let index = partition.index;
             let result = match &name {
                 None => Err(ErrorCode::UNKNOWN_TOPIC_ID.into()),
-                Some(name) => produce(core, cx, request.acks, name, partition, share),
+                Some(name) => match &transaction {
+                    Err(code) => Err((*code).into()),
+                    Ok(t) => produce(core, cx, request.acks, t.as_ref(), name, partition, share),
+                },
             };
             failed |= result.is_err();
             let mut answer = answer(index, &result, cx.version);
@@ -105,6 +112,56 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     reply(cx, &response)
 }
 
+/// The transaction that a request writes for.
+struct Transaction {
+    id: String,
+    joining: Joining,
+}
+
+impl Transaction {
+    /// The transaction of a request with transactional records, if it has any.
+    ///
+    /// # Errors
+    /// For the whole request: it names no transaction, or holds records of two producers.
+    fn of(request: &ProduceRequest, version: i16) -> Result<Option<Transaction>, ErrorCode> {
+        let batches = request
+            .topic_data
+            .iter()
+            .flat_map(|t| &t.partition_data)
+            .filter_map(|p| p.records.as_ref());
+        let mut found: Option<Identity> = None;
+        for producer in batches.filter_map(|records| Some(transactional(records)?.0)) {
+            if found.is_some_and(|other| other != producer) {
+                return Err(ErrorCode::INVALID_PRODUCER_ID_MAPPING);
+            }
+            found = Some(producer);
+        }
+        match (found, &request.transactional_id) {
+            (None, _) => Ok(None),
+            (Some(_), None) => Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            (Some(_), Some(id)) => Ok(Some(Transaction {
+                id: id.to_string(),
+                joining: match version {
+                    ..=10 => Joining::Old,
+                    11 => Joining::Verify,
+                    _ => Joining::Add,
+                },
+            })),
+        }
+    }
+}
+
+/// Producer and sequence number of a batch of a transaction, as its header has them.
+fn transactional(records: &Bytes) -> Option<(Identity, i32)> {
+    let header = BatchHeader::parse(records).ok()??;
+    let producer = Identity {
+        id: header.producer_id,
+        epoch: header.producer_epoch,
+    };
+    (header.attributes.is_transactional() && producer.id >= 0)
+        .then_some((producer, header.base_sequence))
+}
+
 /// Keeping received bytes keeps the whole frame alive, so it is done where large batches are most of it.
 fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
     let batches = request
@@ -144,6 +201,7 @@ fn produce(
     core: &mut BrokerCore,
     cx: &Cx,
     acks: i16,
+    transaction: Option<&Transaction>,
     topic: &str,
     partition: PartitionProduceData,
     share: bool,
@@ -161,6 +219,10 @@ fn produce(
         return Err(ErrorCode::INVALID_REQUIRED_ACKS.into());
     }
     check_leader(core, cx, topic, index, -1)?;
+    if let (Some(t), Some((producer, sequence))) = (transaction, transactional(&records)) {
+        let place = (topic.to_owned(), index);
+        core.join_transaction(cx, &t.id, producer, place, sequence, t.joining)?;
+    }
     let log_start = core
         .cluster
         .partition(topic, index)
@@ -194,8 +256,8 @@ fn append(
         return Err(Refused::plain(ErrorCode::NOT_ENOUGH_REPLICAS));
     }
     let batch = ProducedBatch::check(records, t.config.max_message_bytes)?;
-    if batch.header.attributes.is_transactional() {
-        return Err(Refused::plain(ErrorCode::INVALID_TXN_STATE));
+    if batch.header.attributes.is_transactional() && batch.header.producer_id < 0 {
+        return Err(Refused::plain(ErrorCode::INVALID_RECORD));
     }
     let share = share && batch.len() >= SHARE_MIN;
     let appended = core.append(cx.now, topic, index, batch, share)?;

@@ -38,6 +38,7 @@ impl Bench {
         let options = CoreOptions {
             auto_create_topics: false,
             memory_bytes: 1 << 20,
+            transaction_version: 2,
         };
         let mut core = BrokerCore::new(cluster, options, Storage::default());
         let conns = (1..=nodes).map(|n| core.connected(n)).collect();

@@ -48,6 +48,15 @@ impl Partition {
         }
     }
 
+    /// Kafka's last stable offset: everything before it is of no transaction that is still under way.
+    pub(crate) fn last_stable_offset(&self) -> i64 {
+        self.producers
+            .first_open()
+            .map_or(self.log.end_offset(), |first| {
+                first.max(self.log.start_offset())
+            })
+    }
+
     fn lead(&mut self, leader: i32) {
         if leader != self.leader {
             self.leader = leader;

@@ -1,15 +1,20 @@
 //! Which node coordinates a group or a transactional id.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::BrokerCore;
 use super::cluster::{Cluster, Node};
+use super::{BrokerCore, Cx};
+use crate::error::ErrorCode;
 use crate::protocol::record::crc::crc32c;
 
 /// What a coordinator keeps, with Kafka's numbers (`key_type` of FindCoordinator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum CoordinatorKind {
+#[non_exhaustive]
+pub enum CoordinatorKind {
+    /// The members and offsets of a group, by its id.
     Group = 0,
+    /// The transactions of a transactional id.
     Transaction = 1,
 }
 
@@ -23,10 +28,17 @@ impl CoordinatorKind {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    node: i32,
+    /// Until then it reads what the old one knew.
+    loading_until: Duration,
+}
+
 /// Coordinators that were moved by hand. All other keys have a home by their hash; while that node is stopped, the
 /// next living one stands in for it.
 #[derive(Debug, Default)]
-pub(crate) struct Coordinators(BTreeMap<(CoordinatorKind, String), i32>);
+pub(crate) struct Coordinators(BTreeMap<(CoordinatorKind, String), Moved>);
 
 impl Coordinators {
     /// The living node that coordinates `key`, the same one from every node's view.
@@ -36,12 +48,9 @@ impl Coordinators {
         kind: CoordinatorKind,
         key: &str,
     ) -> Option<&'a Node> {
-        // A lookup would need an owned key; there are only as many entries as a test made.
         let moved = self
-            .0
-            .iter()
-            .find(|((k, name), _)| *k == kind && name == key)
-            .and_then(|(_, id)| cluster.nodes.get(id))
+            .moved(kind, key)
+            .and_then(|moved| cluster.nodes.get(&moved.node))
             .filter(|node| node.alive);
         moved.or_else(|| {
             let home = crc32c(key.as_bytes()) as usize % cluster.nodes.len().max(1);
@@ -50,8 +59,12 @@ impl Coordinators {
         })
     }
 
-    fn set(&mut self, kind: CoordinatorKind, key: &str, node: i32) {
-        self.0.insert((kind, key.to_owned()), node);
+    fn moved(&self, kind: CoordinatorKind, key: &str) -> Option<&Moved> {
+        // A lookup would need an owned key; there are only as many entries as a test made.
+        self.0
+            .iter()
+            .find(|((k, name), _)| *k == kind && name == key)
+            .map(|(_, moved)| moved)
     }
 }
 
@@ -66,13 +79,52 @@ impl BrokerCore {
         self.coordinator(kind, key).is_some_and(|n| n.id == node)
     }
 
-    /// Has `node` coordinate `key` from now on. False if that node does not run.
-    pub(crate) fn set_coordinator(&mut self, kind: CoordinatorKind, key: &str, node: i32) -> bool {
+    /// Has `node` coordinate `key` from now on; it knows nothing until `loading_until`. False if that node does not
+    /// run.
+    pub(crate) fn set_coordinator(
+        &mut self,
+        kind: CoordinatorKind,
+        key: &str,
+        node: i32,
+        loading_until: Duration,
+    ) -> bool {
         let alive = self.cluster.is_alive(node);
         if alive {
-            self.coordinators.set(kind, key, node);
+            let moved = Moved {
+                node,
+                loading_until,
+            };
+            self.coordinators.0.insert((kind, key.to_owned()), moved);
         }
         alive
+    }
+
+    /// The error for a request to a node that does not coordinate `key`, or not yet.
+    pub(crate) fn check_coordinator(
+        &self,
+        cx: &Cx,
+        kind: CoordinatorKind,
+        key: &str,
+    ) -> Result<(), ErrorCode> {
+        if !self.is_coordinator(cx.node, kind, key) {
+            return Err(ErrorCode::NOT_COORDINATOR);
+        }
+        self.check_loaded(cx.now.mono, kind, key)
+    }
+
+    /// The error while the coordinator of `key`, wherever it is, does not know yet what it must.
+    pub(crate) fn check_loaded(
+        &self,
+        now: Duration,
+        kind: CoordinatorKind,
+        key: &str,
+    ) -> Result<(), ErrorCode> {
+        match self.coordinators.moved(kind, key) {
+            Some(moved) if now < moved.loading_until => {
+                Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -101,9 +153,15 @@ mod tests {
             assert_eq!(now, if *home == Some(2) { Some(3) } else { *home });
         }
         bench.core.set_alive(bench.now, 2, true, &mut Vec::new());
-        assert!(bench.core.set_coordinator(CoordinatorKind::Group, "g0", 2));
+        let group = CoordinatorKind::Group;
+        let set = |bench: &mut Bench, node| {
+            bench
+                .core
+                .set_coordinator(group, "g0", node, Duration::ZERO)
+        };
+        assert!(set(&mut bench, 2));
         assert_eq!(of(&bench, "g0"), Some(2));
-        assert!(!bench.core.set_coordinator(CoordinatorKind::Group, "g0", 9));
+        assert!(!set(&mut bench, 9));
         bench.core.set_alive(bench.now, 2, false, &mut Vec::new());
         assert_ne!(of(&bench, "g0"), Some(2));
     }

@@ -7,6 +7,7 @@ pub(crate) mod fault;
 pub(crate) mod fetch_session;
 pub(crate) mod groups;
 pub(crate) mod offsets;
+pub(crate) mod pending_offsets;
 pub(crate) mod producer_state;
 pub(crate) mod random;
 pub(crate) mod storage;
@@ -14,6 +15,10 @@ pub(crate) mod storage;
 mod tests;
 pub(crate) mod topic_config;
 pub(crate) mod topics;
+pub(crate) mod transaction_end;
+#[cfg(test)]
+mod transaction_tests;
+pub(crate) mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,7 +31,9 @@ use self::fault::{Effects, FaultRule, Faults};
 use self::fetch_session::{FetchSessions, TopicKey};
 use self::groups::{Groups, Ticket};
 use self::offsets::GroupOffsets;
+use self::pending_offsets::PendingOffsets;
 use self::storage::Storage;
+use self::transactions::Transactions;
 use super::api::{self, Outcome, fetch};
 
 /// How long after a delayed request of a paused node is looked at again.
@@ -88,6 +95,10 @@ enum Timer {
     Fetch(u64),
     Delayed(Box<Delayed>),
     Unmute(ConnId),
+    /// A transaction's time is over.
+    Expire(String),
+    /// Markers of a transaction may be written now.
+    Markers(String),
 }
 
 /// What the broker does by default.
@@ -96,6 +107,8 @@ pub(crate) struct CoreOptions {
     pub(crate) auto_create_topics: bool,
     /// Most bytes of batches kept in memory, over all partitions.
     pub(crate) memory_bytes: u64,
+    /// Kafka's feature `transaction.version`: 1 or 2.
+    pub(crate) transaction_version: i16,
 }
 
 /// A whole cluster of brokers.
@@ -106,6 +119,9 @@ pub(crate) struct BrokerCore {
     pub(crate) offsets: GroupOffsets,
     pub(crate) groups: Groups,
     pub(crate) coordinators: Coordinators,
+    pub(crate) pending_offsets: PendingOffsets,
+    pub(crate) transactions: Transactions,
+    delayed_markers: transaction_end::Delayed,
     pub(crate) next_producer_id: i64,
     /// Bytes of batches held, over all partitions.
     pub(crate) held_bytes: u64,
@@ -133,6 +149,9 @@ impl BrokerCore {
             offsets: GroupOffsets::default(),
             groups: Groups::default(),
             coordinators: Coordinators::default(),
+            pending_offsets: PendingOffsets::default(),
+            transactions: Transactions::default(),
+            delayed_markers: Default::default(),
             next_producer_id: 0,
             held_bytes: 0,
             faults: Faults::default(),
@@ -249,6 +268,8 @@ impl BrokerCore {
                     }
                 }
                 Timer::Unmute(conn) => self.pump(now, conn, out),
+                Timer::Expire(id) => self.expire_transaction(now, &id),
+                Timer::Markers(id) => self.write_markers(now, &id),
             }
         }
         let paused = &self.paused;
@@ -345,16 +366,18 @@ impl BrokerCore {
         self.settle(now, out);
     }
 
-    /// Has `node` coordinate a group, or a transactional id, from now on. False if that node does not run.
+    /// Has `node` coordinate a group, or a transactional id, from now on; it knows nothing for the time of `loading`.
+    /// False if that node does not run.
     pub(crate) fn move_coordinator(
         &mut self,
         now: Now,
         kind: CoordinatorKind,
         key: &str,
         node: i32,
+        loading: Duration,
         out: &mut Vec<Action>,
     ) -> bool {
-        let moved = self.set_coordinator(kind, key, node);
+        let moved = self.set_coordinator(kind, key, node, now.mono + loading);
         self.coordinators_changed(now);
         self.settle(now, out);
         moved

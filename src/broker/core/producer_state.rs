@@ -1,6 +1,8 @@
-//! What a partition remembers of the idempotent producers that write to it.
+//! What a partition remembers of the idempotent and transactional producers that write to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::transactions::Identity;
 
 use crate::broker::log::{ProducedBatch, Refused, add_sequence};
 use crate::error::ErrorCode;
@@ -23,6 +25,31 @@ pub(crate) struct Written {
 struct Producer {
     epoch: i16,
     batches: VecDeque<Written>,
+    /// Offset of the first record of its transaction under way.
+    open_since: Option<i64>,
+    /// Of its last batch or marker.
+    timestamp: i64,
+    /// Whether a marker of it was seen; Kafka tells the epoch of the coordinator that wrote it, which is 0 here.
+    has_marker: bool,
+}
+
+/// A transaction that was aborted, as a fetch tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aborted {
+    pub(crate) producer_id: i64,
+    pub(crate) first_offset: i64,
+    /// Where the marker lies.
+    last_offset: i64,
+}
+
+/// One producer as DescribeProducers tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) producer: Identity,
+    pub(crate) last_sequence: i32,
+    pub(crate) last_timestamp: i64,
+    pub(crate) coordinator_epoch: i32,
+    pub(crate) open_since: i64,
 }
 
 /// What to do with a batch whose producer numbers it.
@@ -34,23 +61,41 @@ pub(crate) enum Sequence {
     Duplicate(Written),
 }
 
-/// The producers of one partition, by producer id.
+/// The producers of one partition, by producer id, and their transactions.
 #[derive(Debug, Default)]
-pub(crate) struct ProducerStates(BTreeMap<i64, Producer>);
+pub(crate) struct ProducerStates {
+    producers: BTreeMap<i64, Producer>,
+    /// First offset and producer id of each transaction under way.
+    open: BTreeSet<(i64, i64)>,
+    /// Aborted transactions, by where their markers lie.
+    aborted: VecDeque<Aborted>,
+    /// Producers whose first batch of a transaction the coordinator was asked about, without a batch written yet: the
+    /// smallest sequence number seen. What follows a batch that was refused must not slip in before it.
+    awaited: BTreeMap<i64, (i16, i32)>,
+}
 
 impl ProducerStates {
     /// Judges `batch` by its producer's epoch and sequence number. A producer that is not known may start anywhere.
     ///
     /// # Errors
-    /// `INVALID_PRODUCER_EPOCH` for an epoch older than one seen, `OUT_OF_ORDER_SEQUENCE_NUMBER` for a gap.
+    /// `INVALID_PRODUCER_EPOCH` for an epoch older than one seen, `OUT_OF_ORDER_SEQUENCE_NUMBER` for a gap,
+    /// `INVALID_TXN_STATE` for a batch outside of a transaction while one is under way.
     pub(crate) fn check(&self, batch: &ProducedBatch) -> Result<Sequence, Refused> {
         let header = &batch.header;
-        let Some(known) = self
-            .0
-            .get(&header.producer_id)
-            .filter(|_| header.producer_id >= 0)
-        else {
+        if header.producer_id < 0 {
             return Ok(Sequence::Next);
+        }
+        let too_early = || {
+            self.awaited
+                .get(&header.producer_id)
+                .is_some_and(|&(_, lowest)| header.base_sequence > lowest)
+        };
+        let Some(known) = self.producers.get(&header.producer_id) else {
+            return if too_early() {
+                Err(Refused::plain(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER))
+            } else {
+                Ok(Sequence::Next)
+            };
         };
         let same = |w: &&Written| {
             w.first_sequence == header.base_sequence && w.last_sequence == batch.last_sequence()
@@ -71,10 +116,57 @@ impl ProducerStates {
                 .back()
                 .map_or(0, |last| add_sequence(last.last_sequence, 1))
         };
-        if header.base_sequence != expected {
+        if header.base_sequence != expected || too_early() {
             return Err(Refused::plain(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
         }
+        if known.open_since.is_some() && !header.attributes.is_transactional() {
+            return Err(Refused::plain(ErrorCode::INVALID_TXN_STATE));
+        }
         Ok(Sequence::Next)
+    }
+
+    /// Whether a producer's transaction has records here, so that the coordinator need not be asked about the next.
+    ///
+    /// # Errors
+    /// `INVALID_PRODUCER_EPOCH` for an epoch older than one seen.
+    pub(crate) fn is_in_transaction(&self, producer: Identity) -> Result<bool, Refused> {
+        match self.producers.get(&producer.id) {
+            Some(known) if producer.epoch < known.epoch => {
+                Err(Refused::plain(ErrorCode::INVALID_PRODUCER_EPOCH))
+            }
+            Some(known) => Ok(known.epoch == producer.epoch && known.open_since.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// The coordinator is asked about the first batch of a transaction. With `bumps` (version 2) a transaction begins
+    /// with sequence number 0.
+    ///
+    /// # Errors
+    /// `OUT_OF_ORDER_SEQUENCE_NUMBER` for a later number where nothing is known of the producer.
+    pub(crate) fn awaits(
+        &mut self,
+        producer: Identity,
+        sequence: i32,
+        bumps: bool,
+    ) -> Result<(), Refused> {
+        let (epoch, lowest) = self
+            .awaited
+            .entry(producer.id)
+            .or_insert((producer.epoch, sequence));
+        if producer.epoch > *epoch {
+            (*epoch, *lowest) = (producer.epoch, sequence);
+        } else if producer.epoch == *epoch {
+            *lowest = sequence.min(*lowest);
+        }
+        let nothing_known = self
+            .producers
+            .get(&producer.id)
+            .is_none_or(|known| known.batches.is_empty());
+        if bumps && sequence != 0 && nothing_known {
+            return Err(Refused::plain(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+        }
+        Ok(())
     }
 
     /// Remembers a batch that was written (its header as it lies in the log).
@@ -82,16 +174,14 @@ impl ProducerStates {
         if header.producer_id < 0 {
             return;
         }
-        let producer = self
-            .0
-            .entry(header.producer_id)
-            .or_insert_with(|| Producer {
-                epoch: header.producer_epoch,
-                batches: VecDeque::new(),
-            });
-        if producer.epoch != header.producer_epoch {
-            producer.epoch = header.producer_epoch;
-            producer.batches.clear();
+        let producer = Self::producer(&mut self.producers, header);
+        producer.timestamp = header.max_timestamp;
+        if header.attributes.is_transactional() {
+            self.awaited.remove(&header.producer_id);
+            if producer.open_since.is_none() {
+                producer.open_since = Some(header.base_offset);
+                self.open.insert((header.base_offset, header.producer_id));
+            }
         }
         if producer.batches.len() == REMEMBERED {
             producer.batches.pop_front();
@@ -104,9 +194,72 @@ impl ProducerStates {
         });
     }
 
+    fn producer<'a>(
+        producers: &'a mut BTreeMap<i64, Producer>,
+        header: &BatchHeader,
+    ) -> &'a mut Producer {
+        let producer = producers
+            .entry(header.producer_id)
+            .or_insert_with(|| Producer {
+                epoch: header.producer_epoch,
+                batches: VecDeque::new(),
+                open_since: None,
+                timestamp: -1,
+                has_marker: false,
+            });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        producer
+    }
+
+    /// A transaction's end was written: `header` is the marker's, `log_start` where the log begins.
+    pub(crate) fn ended(&mut self, header: &BatchHeader, committed: bool, log_start: i64) {
+        let producer = Self::producer(&mut self.producers, header);
+        producer.timestamp = header.max_timestamp;
+        producer.has_marker = true;
+        self.awaited.remove(&header.producer_id);
+        let Some(first_offset) = producer.open_since.take() else {
+            return;
+        };
+        self.open.remove(&(first_offset, header.producer_id));
+        if !committed {
+            self.aborted.retain(|a| a.last_offset >= log_start);
+            self.aborted.push_back(Aborted {
+                producer_id: header.producer_id,
+                first_offset,
+                last_offset: header.base_offset,
+            });
+        }
+    }
+
+    /// The offset of the first record of a transaction under way: what lies before it is decided.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        self.open.first().map(|&(offset, _)| offset)
+    }
+
+    /// The aborted transactions that have records or their marker from `from` on and records before `to`.
+    pub(crate) fn aborted(&self, from: i64, to: i64) -> impl Iterator<Item = &Aborted> {
+        self.aborted
+            .iter()
+            .filter(move |a| a.last_offset >= from && a.first_offset < to)
+    }
+
+    /// All producers, by id.
+    pub(crate) fn describe(&self) -> impl Iterator<Item = Described> {
+        self.producers.iter().map(|(&id, p)| Described {
+            producer: Identity { id, epoch: p.epoch },
+            last_sequence: p.batches.back().map_or(-1, |b| b.last_sequence),
+            last_timestamp: p.timestamp,
+            coordinator_epoch: if p.has_marker { 0 } else { -1 },
+            open_since: p.open_since.unwrap_or(-1),
+        })
+    }
+
     /// The largest producer id seen.
     pub(crate) fn max_id(&self) -> Option<i64> {
-        self.0.keys().next_back().copied()
+        self.producers.keys().next_back().copied()
     }
 }
 

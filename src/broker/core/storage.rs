@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use super::cluster::Cluster;
+use super::BrokerCore;
 use super::offsets::{Committed, GroupOffsets};
+use super::pending_offsets::{Pending, PendingOffsets};
+use super::transactions::{Identity, State, Transaction, Transactions};
 use crate::broker::log::{LogFiles, PartitionLog, Recovered};
 
 const STATE: &str = "ottla-broker.state";
@@ -38,6 +40,8 @@ pub(crate) struct Saved {
     pub(crate) next_producer_id: i64,
     pub(crate) topics: Vec<SavedTopic>,
     pub(crate) offsets: GroupOffsets,
+    pub(crate) pending_offsets: PendingOffsets,
+    pub(crate) transactions: Transactions,
 }
 
 impl Storage {
@@ -92,15 +96,11 @@ impl Storage {
     ///
     /// # Errors
     /// The file system's; what was saved before is still there then.
-    pub(crate) fn save(
-        &self,
-        cluster: &Cluster,
-        next_producer_id: i64,
-        offsets: &GroupOffsets,
-    ) -> io::Result<()> {
+    pub(crate) fn save(&self, core: &BrokerCore) -> io::Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
+        let cluster = &core.cluster;
         let mut lines = vec![FORMAT.to_owned(), format!("cluster\t{}", cluster.id)];
-        lines.push(format!("next-producer-id\t{next_producer_id}"));
+        lines.push(format!("next-producer-id\t{}", core.next_producer_id));
         for topic in cluster.topics() {
             lines.push(format!("topic\t{}\t{}", topic.name, topic.id));
             for (name, value) in topic.config.given() {
@@ -115,11 +115,28 @@ impl Storage {
                 ));
             }
         }
-        for (group, topic, partition, c) in offsets.all() {
+        for (group, topic, partition, c) in core.offsets.all() {
             let (group, metadata) = (escape(group), escape(&c.metadata));
             lines.push(format!(
                 "offset\t{group}\t{topic}\t{partition}\t{}\t{}\t{metadata}",
                 c.offset, c.leader_epoch
+            ));
+        }
+        for (id, t) in core.transactions.iter() {
+            lines.push(transaction_line(id, t));
+        }
+        for (producer, p) in core.pending_offsets.all() {
+            lines.push(format!(
+                "pending-offset\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                producer.id,
+                producer.epoch,
+                escape(&p.group),
+                p.topic,
+                p.partition,
+                p.committed.offset,
+                p.committed.leader_epoch,
+                escape(&p.committed.metadata),
+                p.overtaken,
             ));
         }
         lines.push(String::new());
@@ -208,9 +225,108 @@ fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
                 .offsets
                 .commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
         }
+        ["transaction", rest @ ..] => {
+            let (id, transaction) = parse_transaction(rest)?;
+            saved.transactions.restore(id, transaction);
+        }
+        [
+            "pending-offset",
+            id,
+            epoch,
+            group,
+            topic,
+            partition,
+            offset,
+            leader_epoch,
+            metadata,
+            overtaken,
+        ] => {
+            let producer = Identity {
+                id: id.parse().ok()?,
+                epoch: epoch.parse().ok()?,
+            };
+            let pending = Pending {
+                group: unescape(group)?,
+                topic: (*topic).to_owned(),
+                partition: partition.parse().ok()?,
+                committed: Committed {
+                    offset: offset.parse().ok()?,
+                    leader_epoch: leader_epoch.parse().ok()?,
+                    metadata: unescape(metadata)?,
+                },
+                overtaken: overtaken.parse().ok()?,
+            };
+            saved.pending_offsets.add(producer, pending);
+        }
         _ => return None,
     }
     Some(())
+}
+
+fn transaction_line(id: &str, t: &Transaction) -> String {
+    let partitions: Vec<String> = t
+        .partitions
+        .iter()
+        .map(|(topic, partition)| format!("{topic}:{partition}"))
+        .collect();
+    format!(
+        "transaction\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+        escape(id),
+        t.producer.id,
+        t.producer.epoch,
+        t.previous_id,
+        t.next_id,
+        t.last_epoch,
+        t.timeout_ms,
+        t.state.name(),
+        t.started_ms,
+        t.bumps,
+        partitions.join(",")
+    )
+}
+
+fn parse_transaction(fields: &[&str]) -> Option<(String, Transaction)> {
+    let &[
+        id,
+        producer_id,
+        epoch,
+        previous_id,
+        next_id,
+        last_epoch,
+        timeout_ms,
+        state,
+        started_ms,
+        bumps,
+        partitions,
+    ] = fields
+    else {
+        return None;
+    };
+    let place = |text: &str| {
+        let (topic, partition) = text.rsplit_once(':')?;
+        Some((topic.to_owned(), partition.parse().ok()?))
+    };
+    let partitions: Option<_> = partitions
+        .split(',')
+        .filter(|text| !text.is_empty())
+        .map(place)
+        .collect();
+    let transaction = Transaction {
+        producer: Identity {
+            id: producer_id.parse().ok()?,
+            epoch: epoch.parse().ok()?,
+        },
+        previous_id: previous_id.parse().ok()?,
+        next_id: next_id.parse().ok()?,
+        last_epoch: last_epoch.parse().ok()?,
+        timeout_ms: timeout_ms.parse().ok()?,
+        state: State::of_name(state)?,
+        partitions: partitions?,
+        started_ms: started_ms.parse().ok()?,
+        bumps: bumps.parse().ok()?,
+        timer: None,
+    };
+    Some((unescape(id)?, transaction))
 }
 
 /// Control characters and `%` as `%XX`, so that a field holds no tab and no line break.

@@ -105,6 +105,7 @@ impl BrokerCore {
             let _ = partition.log.delete();
         }
         self.offsets.forget_topic(name);
+        self.pending_offsets.forget_topic(name);
         self.save_topics();
         true
     }
@@ -117,6 +118,8 @@ impl BrokerCore {
         self.cluster.id = saved.cluster_id;
         self.next_producer_id = saved.next_producer_id;
         self.offsets = saved.offsets;
+        self.pending_offsets = saved.pending_offsets;
+        self.transactions = saved.transactions;
         for topic in saved.topics {
             let config = TopicConfig::new(topic.config)
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
@@ -128,7 +131,10 @@ impl BrokerCore {
                 self.held_bytes += log.size();
                 let mut partition = Partition::new(self.known_nodes(replicas), epoch, log);
                 for batch in &recovered {
-                    partition.producers.written(&batch.header);
+                    match batch.commit {
+                        Some(commit) => partition.producers.ended(&batch.header, commit, 0),
+                        None => partition.producers.written(&batch.header),
+                    }
                 }
                 let largest = partition.producers.max_id().unwrap_or(-1);
                 self.next_producer_id = self.next_producer_id.max(largest + 1);
@@ -147,6 +153,7 @@ impl BrokerCore {
             let node = node.map_or(NO_NODE, |n| n.id);
             self.groups.ensure(&group, node);
         }
+        self.resume_transactions();
         self.save_topics();
         Ok(())
     }
@@ -163,9 +170,7 @@ impl BrokerCore {
     /// Saves everything but the logs. A failure shows at the next start only: the logs themselves are what matters,
     /// and a client could do nothing about it.
     pub(crate) fn save_topics(&self) {
-        let _ = self
-            .storage
-            .save(&self.cluster, self.next_producer_id, &self.offsets);
+        let _ = self.storage.save(self);
     }
 
     /// Appends a batch to a partition that this node leads. `share` keeps the received bytes.
@@ -225,7 +230,7 @@ impl BrokerCore {
 
     /// Drops the oldest batches of the largest partitions until the memory bound holds again, a sixteenth of a
     /// partition at a time so that it is not done at every append.
-    fn bound_memory(&mut self) {
+    pub(super) fn bound_memory(&mut self) {
         while self.storage.is_memory() && self.held_bytes > self.options.memory_bytes {
             let partitions = self.cluster.topics_mut().flat_map(|t| &mut t.partitions);
             let Some(largest) = partitions.max_by_key(|p| p.log.size()) else {
@@ -241,6 +246,6 @@ impl BrokerCore {
     }
 }
 
-fn storage_error(error: io::Error) -> Refused {
+pub(super) fn storage_error(error: io::Error) -> Refused {
     Refused::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
 }

@@ -6,7 +6,10 @@ use super::records::timestamps;
 use crate::error::ErrorCode;
 use crate::protocol::compress::Codec;
 use crate::protocol::record::header::LOG_OVERHEAD;
-use crate::protocol::record::{BatchHeader, HEADER_LEN, TimestampType, crc, verify_crc};
+use crate::protocol::record::varint::{read_varint, read_varlong};
+use crate::protocol::record::{
+    Attributes, BatchHeader, ControlType, HEADER_LEN, TimestampType, crc, verify_crc,
+};
 
 /// Where the bytes begin that the CRC covers: the attributes.
 const CRC_START: usize = 21;
@@ -134,6 +137,55 @@ impl ProducedBatch {
         })
     }
 
+    /// A transaction's end: one control record, as a coordinator of epoch 0 writes it.
+    pub(crate) fn marker(producer_id: i64, producer_epoch: i16, commit: bool, now_ms: i64) -> Self {
+        // Length, attributes, timestamp and offset deltas, then a key of 4 bytes (version, kind), a value of 6
+        // (version, the coordinator's epoch), no headers; lengths are zigzag.
+        let body = [
+            32,
+            0,
+            0,
+            0,
+            8,
+            0,
+            0,
+            0,
+            u8::from(commit),
+            12,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        let mut header = BatchHeader {
+            base_offset: 0,
+            batch_length: (HEADER_LEN - LOG_OVERHEAD + body.len()) as i32,
+            partition_leader_epoch: -1,
+            magic: 2,
+            crc: 0,
+            attributes: Attributes::produced(Codec::None, true).with_control(),
+            last_offset_delta: 0,
+            base_timestamp: now_ms,
+            max_timestamp: now_ms,
+            producer_id,
+            producer_epoch,
+            base_sequence: -1,
+            record_count: 1,
+        };
+        let mut head = [0; HEADER_LEN];
+        header.write(&mut head);
+        let covered = head.get(CRC_START..).unwrap_or_default();
+        header.crc = crc::extend(crc::crc32c(covered), &body);
+        header.write(&mut head);
+        ProducedBatch {
+            header,
+            bytes: Bytes::from([&head[..], &body].concat()),
+        }
+    }
+
     /// Gives the batch its place in the log. Offset and epoch lie outside the CRC; who stamped it lies inside, so
     /// that an append time costs a CRC over the batch (and so does a producer that claims to be the broker).
     pub(crate) fn place(&mut self, base_offset: i64, leader_epoch: i32, append_time: Option<i64>) {
@@ -225,6 +277,23 @@ pub(crate) fn add_sequence(sequence: i32, n: i32) -> i32 {
     sequence
         .checked_add(n)
         .unwrap_or_else(|| n - (i32::MAX - sequence) - 1)
+}
+
+/// Whether a whole control batch says that its transaction was committed; `None` of what says neither.
+pub(crate) fn is_commit(batch: &[u8]) -> Option<bool> {
+    let body = batch.get(HEADER_LEN..)?;
+    let mut at = 0;
+    // Length, attributes, timestamp and offset deltas stand before the key's length.
+    read_varint(body, &mut at)?;
+    at += 1;
+    read_varlong(body, &mut at)?;
+    read_varint(body, &mut at)?;
+    read_varint(body, &mut at)?;
+    match ControlType::parse(body.get(at..)?)? {
+        ControlType::Commit => Some(true),
+        ControlType::Abort => Some(false),
+        ControlType::Other(_) => None,
+    }
 }
 
 /// A whole batch at the start of `bytes` whose CRC is right; `None` if it is cut off or damaged. Used when a log is
@@ -346,6 +415,27 @@ pub(crate) mod tests {
         assert_eq!((header.base_offset, header.partition_leader_epoch), (42, 7));
         assert_eq!((header.base_timestamp, header.max_timestamp), (5, 1234));
         assert_eq!(placed.append_time(), Some(1234));
+    }
+
+    #[test]
+    fn a_marker_is_a_good_batch_that_says_how_it_ended() {
+        for commit in [false, true] {
+            let mut marker = ProducedBatch::marker(7, 3, commit, 99);
+            marker.place(5, 1, None);
+            let stored = [marker.head().as_slice(), marker.body()].concat();
+            let header = intact(&stored).expect("right CRC");
+            assert_eq!(
+                (
+                    header.producer_id,
+                    header.producer_epoch,
+                    header.base_offset
+                ),
+                (7, 3, 5)
+            );
+            assert!(header.attributes.is_control() && header.attributes.is_transactional());
+            assert_eq!(is_commit(&stored), Some(commit));
+            assert_eq!(timestamps(&stored), [(0, 99)]);
+        }
     }
 
     #[test]

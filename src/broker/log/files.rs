@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::batch::intact;
+use super::batch::{intact, is_commit};
 use crate::protocol::record::BatchHeader;
 
 /// A batch found when a log was opened, and the position of its first byte.
 pub(crate) struct Recovered {
     pub(crate) header: BatchHeader,
     pub(crate) pos: u64,
+    /// Of a transaction's end, whether it was committed.
+    pub(crate) commit: Option<bool>,
 }
 
 struct Segment {
@@ -202,9 +204,15 @@ fn recover(
         if header.base_offset != next {
             break;
         }
+        let commit = header
+            .attributes
+            .is_control()
+            .then(|| bytes.get(at..).and_then(is_commit))
+            .flatten();
         found.push(Recovered {
             header,
             pos: pos + at as u64,
+            commit,
         });
         next = header.last_offset() + 1;
         at += header.total_len();

@@ -152,33 +152,60 @@ impl PartitionLog {
         self.entries.partition_point(|e| e.last_offset < offset)
     }
 
-    /// Bytes a fetch from `offset` could get, without a limit.
-    pub(crate) fn bytes_from(&self, offset: i64) -> u64 {
+    /// Where the batches before `offset`, the first of a batch, end.
+    fn pos_before(&self, offset: i64) -> u64 {
         self.entries
             .get(self.locate(offset))
-            .map_or(0, |e| self.end_pos() - e.pos)
+            .map_or(self.end_pos(), |e| e.pos)
     }
 
-    /// Reads from the batch that holds `offset`, at most `max_bytes`, cutting the last batch wherever that ends (as
-    /// Kafka does). If the first batch does not fit, it comes whole with `at_least_one`, and nothing without.
+    /// Bytes a fetch from `offset` could get of what lies before `before`, without a limit.
+    pub(crate) fn bytes_between(&self, offset: i64, before: i64) -> u64 {
+        self.entries
+            .get(self.locate(offset))
+            .map_or(0, |e| self.pos_before(before).saturating_sub(e.pos))
+    }
+
+    /// The first offset of the batch `bytes` bytes behind the one that holds `offset`, or the log's end.
+    pub(crate) fn offset_behind(&self, offset: i64, bytes: u64) -> i64 {
+        let Some(first) = self.entries.get(self.locate(offset)) else {
+            return self.end_offset;
+        };
+        let to = first.pos.saturating_add(bytes);
+        let next = self.entries.partition_point(|e| e.pos < to);
+        self.entries
+            .get(next)
+            .map_or(self.end_offset, |e| e.base_offset)
+    }
+
+    /// Reads from the batch that holds `offset` what lies before `before` (the first offset of a batch), at most
+    /// `max_bytes`, cutting the last batch wherever that ends (as Kafka does). If the first batch does not fit, it
+    /// comes whole with `at_least_one`, and nothing without.
     ///
     /// # Errors
     /// The file system's.
     pub(crate) fn read(
         &self,
         offset: i64,
+        before: i64,
         max_bytes: u64,
         at_least_one: bool,
         out: &mut Vec<Bytes>,
     ) -> io::Result<u64> {
-        let Some(first) = self.entries.get(self.locate(offset)) else {
+        let Some(first) = self
+            .entries
+            .get(self.locate(offset))
+            .filter(|e| e.base_offset < before)
+        else {
             return Ok(0);
         };
         let first_len = u64::from(first.len);
         if first_len > max_bytes && !at_least_one {
             return Ok(0);
         }
-        let to = self.end_pos().min(first.pos + max_bytes.max(first_len));
+        let to = self
+            .pos_before(before)
+            .min(first.pos + max_bytes.max(first_len));
         match &self.store {
             Store::Memory(rope) => rope.slice(first.pos, to, out),
             Store::Files(files) => files.read(first.pos, to, out)?,

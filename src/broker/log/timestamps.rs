@@ -40,7 +40,7 @@ impl PartitionLog {
 
     fn first_at(&self, entry: &Entry, timestamp: i64) -> io::Result<Option<TimestampHit>> {
         let mut parts = Vec::new();
-        self.read(entry.base_offset, 0, true, &mut parts)?;
+        self.read(entry.base_offset, self.end_offset, 0, true, &mut parts)?;
         let found = timestamps(&parts.concat())
             .into_iter()
             .find(|&(_, time)| time >= timestamp);

@@ -73,7 +73,7 @@ public:
     using Handle = detail::Handle<ottla_broker, ottla_broker_free>;
 
     /// Starts it. Options: `nodes`, `host`, `port`, `advertised.host`, `advertised.port`, `directory`,
-    /// `memory.bytes`, `auto.create.topics`, `default.partitions`.
+    /// `memory.bytes`, `auto.create.topics`, `default.partitions`, `transaction.version`.
     explicit Broker(const Config &options = {}) : Broker(start(options).value()) {}
     /// The same without exceptions.
     static Result<Broker> start(const Config &options = {}) {
@@ -121,6 +121,21 @@ public:
     }
     void move_leader(const Text &topic, std::int32_t partition, std::int32_t node) const {
         try_move_leader(topic, partition, node).value();
+    }
+
+    /// Makes a node the coordinator of a group or transactional id (`OTTLA_COORDINATOR_*`); it knows nothing for the
+    /// time of `loading`.
+    Result<void> try_move_coordinator(std::int32_t kind, const Text &key, std::int32_t node,
+                                      Timeout loading = std::chrono::milliseconds{0}) const {
+        return detail::with_text(key, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_broker_move_coordinator(get(), kind, name, node, loading.ms(), error);
+            });
+        });
+    }
+    void move_coordinator(std::int32_t kind, const Text &key, std::int32_t node,
+                          Timeout loading = std::chrono::milliseconds{0}) const {
+        try_move_coordinator(kind, key, node, loading).value();
     }
 
     /// The first offset of a partition and the one behind its last record.

@@ -128,6 +128,7 @@ OTTLA_ERR_THROTTLING_QUOTA_EXCEEDED = 89
 OTTLA_ERR_PRODUCER_FENCED = 90
 OTTLA_ERR_UNKNOWN_TOPIC_ID = 100
 OTTLA_ERR_INCONSISTENT_TOPIC_ID = 103
+OTTLA_ERR_TRANSACTIONAL_ID_NOT_FOUND = 105
 OTTLA_ERR_FETCH_SESSION_TOPIC_ID_ERROR = 106
 OTTLA_ERR_OFFSET_MOVED_TO_TIERED_STORAGE = 109
 OTTLA_ERR_FENCED_MEMBER_EPOCH = 110
@@ -172,6 +173,8 @@ OTTLA_FAULT_SWALLOW_REPLY = 3
 OTTLA_FAULT_CORRUPT_BATCH = 4
 OTTLA_FAULT_CUT_REPLY = 5
 OTTLA_FAULT_THROTTLE = 6
+OTTLA_COORDINATOR_GROUP = 0
+OTTLA_COORDINATOR_TRANSACTION = 1
 
 
 class ottla_bytes(Structure):
@@ -806,6 +809,16 @@ class Functions:
             c_char_p,
             c_int32,
             c_int32,
+            c_void_p,
+        )
+        self.broker_move_coordinator = d(
+            releasing.ottla_broker_move_coordinator,
+            c_int32,
+            c_void_p,
+            c_int32,
+            c_char_p,
+            c_int32,
+            c_int64,
             c_void_p,
         )
         self.broker_offsets = d(

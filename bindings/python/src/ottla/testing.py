@@ -13,7 +13,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from . import _arguments, _bindings, errors
 from . import config as _config
@@ -36,12 +36,26 @@ APIS = {
     "DeleteTopics": 20,
     "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23,
+    "AddPartitionsToTxn": 24,
+    "AddOffsetsToTxn": 25,
+    "EndTxn": 26,
+    "WriteTxnMarkers": 27,
+    "TxnOffsetCommit": 28,
     "DescribeConfigs": 32,
     "CreatePartitions": 37,
     "DescribeCluster": 60,
+    "DescribeProducers": 61,
+    "DescribeTransactions": 65,
+    "ListTransactions": 66,
     "DescribeTopicPartitions": 75,
 }
-"""Kinds of requests by Kafka's names for them."""
+"""Kinds of requests by Kafka's names for them. WriteTxnMarkers is sent among brokers only: faults for it delay or hold
+up the markers that end a transaction, by topic and partition."""
+
+_COORDINATORS = {
+    "group": _bindings.OTTLA_COORDINATOR_GROUP,
+    "transaction": _bindings.OTTLA_COORDINATOR_TRANSACTION,
+}
 
 
 class Broker(Client):
@@ -53,7 +67,7 @@ class Broker(Client):
 
     `directory` keeps topics and records there; otherwise they are in memory, at most `memory_bytes`. `port` is the
     first node's, the others' follow; 0 takes free ones. `host` other than 127.0.0.1 opens it to the network, without
-    a password.
+    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890).
     """
 
     def __init__(
@@ -68,6 +82,7 @@ class Broker(Client):
         memory_bytes: int | str | None = None,
         auto_create_topics: bool | None = None,
         default_partitions: int | None = None,
+        transaction_version: int | None = None,
     ) -> None:
         options: dict[str, ConfigValue] = {
             "nodes": nodes,
@@ -79,6 +94,7 @@ class Broker(Client):
             "memory.bytes": memory_bytes,
             "auto.create.topics": auto_create_topics,
             "default.partitions": default_partitions,
+            "transaction.version": transaction_version,
         }
         written = {key: _config.text(key, value) for key, value in options.items()}
         handle, error = ctypes.c_void_p(), ctypes.c_void_p()
@@ -216,6 +232,18 @@ class Broker(Client):
         >>> broker.move_leader("numbers", 0, node=2)
         """
         self._call(lib.broker_move_leader, _arguments.text("topic", topic), partition, node)
+
+    def move_coordinator(
+        self, key: str, node: int, kind: Literal["group", "transaction"] = "transaction", loading: Timeout = 0
+    ) -> None:
+        """Makes a node the coordinator of a transactional id or a group; for `loading` seconds it knows nothing.
+
+        >>> broker.move_coordinator("orders-1", node=2, loading=0.5)
+        """
+        if kind not in _COORDINATORS:
+            raise ValueError(f"kind is {kind!r}; give one of {', '.join(_COORDINATORS)}")
+        name = _arguments.text("key", key)
+        self._call(lib.broker_move_coordinator, _COORDINATORS[kind], name, node, as_ms(loading))
 
     def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """The first offset of a partition, and the one behind its last record.
