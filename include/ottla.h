@@ -891,6 +891,111 @@ ottla_status ottla_producer_purge(const ottla_producer *producer,
                                   ottla_error **error);
 
 // ==================================================================================================================
+// Transactions
+//
+// With transactional.id a producer writes records of many partitions, and a group's offsets, that become visible together
+// or not at all (KIP-98, 447, 890). Consumers with isolation.level=read_committed see what was committed, and nothing else.
+//
+//     status = ottla_producer_init_transactions(producer, 30000, &error);     // once
+//     status = ottla_producer_begin_transaction(producer, &error);
+//     status = ottla_producer_send(producer, "out", -1, none, value, NULL, 0, -1, 0, -1, &error);
+//     ottla_offset_to_commit next = {"in", 0, 42, -1, NULL};                  // of what was read to make it
+//     ottla_group_metadata group = {"my-group", -1, NULL, NULL};
+//     status = ottla_producer_send_offsets(producer, &next, 1, &group, 30000, &error);
+//     status = ottla_producer_commit_transaction(producer, 30000, &error);
+//
+// An error tells what to do about it, and is exactly one of these, or none, which is a mistake in how the functions were
+// called (OTTLA_ERR_INVALID_TXN_STATE, told at once):
+//
+//   ottla_error_is_retriable  call the same function again; where the time was over, what it began goes on, and may succeed
+//   ottla_error_needs_abort   call ottla_producer_abort_transaction; the producer is as good as new then
+//   ottla_error_is_fatal      another producer has taken the transactional id over (it is fenced: nothing that it still
+//                               sends gets written), or it may not be used: close the producer
+//
+// After a record, or offsets, of a transaction failed, its commit is refused with that error, whether or not the program
+// looked at the failed call or its completion. Records of an aborted transaction that were not sent end as not written.
+// ==================================================================================================================
+
+// An offset for a group to commit.
+typedef struct ottla_offset_to_commit {
+    // The topic.
+    const char *topic;
+    // The partition.
+    int32_t partition;
+    // The offset of the next record to read: one more than that of the last one that was worked on.
+    int64_t offset;
+    // Leader epoch of the last record that was read (KIP-320); -1 if it isn't known.
+    int32_t leader_epoch;
+    // Anything to keep with it, or NULL.
+    const char *metadata;
+} ottla_offset_to_commit;
+
+// A consumer's place in its group, by which the group's coordinator refuses one that has lost its partitions (KIP-447).
+typedef struct ottla_group_metadata {
+    // group.id
+    const char *group_id;
+    // The generation, or the member's epoch; -1 outside of a membership.
+    int32_t generation;
+    // The member's id; NULL outside of a membership.
+    const char *member_id;
+    // group.instance.id of a static member; NULL of others.
+    const char *instance_id;
+} ottla_group_metadata;
+
+// Readies a producer with transactional.id for transactions: what an earlier run of the program left open under the same
+// id is aborted, and a producer that still uses it is fenced. Called once, first of all.
+//
+// Errors: OTTLA_ERR_TIMED_OUT: call it again. Fatal ones: what the coordinator refused, for example
+// OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT. OTTLA_ERR_INVALID_TXN_STATE without transactional.id.
+OTTLA_MUST_USE
+ottla_status ottla_producer_init_transactions(const ottla_producer *producer,
+                                              int64_t timeout_ms,
+                                              ottla_error **error);
+
+// Begins a transaction: all that is sent from now on belongs to it until it is committed or aborted. Nothing goes over the
+// network.
+//
+// Errors: OTTLA_ERR_INVALID_TXN_STATE before ottla_producer_init_transactions and while a transaction is open; one that
+// needs an abort where the transaction before failed; a fatal one of a fenced producer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_begin_transaction(const ottla_producer *producer,
+                                              ottla_error **error);
+
+// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
+//
+// Errors: OTTLA_ERR_TIMED_OUT: it goes on, and the commit waits for it. One that needs an abort, for example
+// OTTLA_ERR_ILLEGAL_GENERATION where the consumer is not in the group any more. OTTLA_ERR_INVALID_TXN_STATE outside of a
+// transaction.
+OTTLA_MUST_USE
+ottla_status ottla_producer_send_offsets(const ottla_producer *producer,
+                                         const ottla_offset_to_commit *offsets,
+                                         size_t count,
+                                         const ottla_group_metadata *group,
+                                         int64_t timeout_ms,
+                                         ottla_error **error);
+
+// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed. Readers
+// get all of it in a moment.
+//
+// Errors: OTTLA_ERR_TIMED_OUT: the commit goes on and may succeed; call it again to learn its end. One that needs an abort
+// where anything of the transaction failed: nothing of it is committed, and the message says what failed and why. A fatal
+// one of a fenced producer. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open.
+OTTLA_MUST_USE
+ottla_status ottla_producer_commit_transaction(const ottla_producer *producer,
+                                               int64_t timeout_ms,
+                                               ottla_error **error);
+
+// Aborts the open transaction: gives up what was not sent (it ends as not written), waits for what was, then has it
+// aborted. The way on after an error that needs an abort.
+//
+// Errors: OTTLA_ERR_TIMED_OUT: the abort goes on; call it again. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open,
+// or when its commit was asked for and may have been carried out. A fatal one of a fenced producer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_abort_transaction(const ottla_producer *producer,
+                                              int64_t timeout_ms,
+                                              ottla_error **error);
+
+// ==================================================================================================================
 // Completions
 //
 // What became of records, told in runs: records of one call that ended together in one partition. A call that

@@ -362,17 +362,79 @@ pub struct Error {
 
 struct Inner {
     code: ErrorCode,
+    /// What the caller can do, where the code alone doesn't tell.
+    remedy: Option<Remedy>,
     message: String,
+}
+
+/// What the caller can do about an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    Retry,
+    Abort,
+    Nothing,
 }
 
 impl Error {
     /// An error with this code and message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::made(code, None, message.into())
+    }
+
+    fn made(code: ErrorCode, remedy: Option<Remedy>, message: String) -> Self {
         Error {
             inner: Arc::new(Inner {
                 code,
-                message: message.into(),
+                remedy,
+                message,
             }),
+        }
+    }
+
+    fn with_remedy(&self, remedy: Remedy) -> Self {
+        if self.inner.remedy == Some(remedy) {
+            return self.clone();
+        }
+        Self::made(self.code(), Some(remedy), self.message().to_owned())
+    }
+
+    /// The same error, cured by aborting the transaction and by nothing else.
+    pub(crate) fn abortable(&self) -> Self {
+        self.with_remedy(Remedy::Abort)
+    }
+
+    /// The same error, which nothing cures: the client cannot go on.
+    pub(crate) fn fatal(&self) -> Self {
+        self.with_remedy(Remedy::Nothing)
+    }
+
+    /// The same error, where the same call can be made again.
+    pub(crate) fn retriable(&self) -> Self {
+        self.with_remedy(Remedy::Retry)
+    }
+
+    /// True where trying the same again later can succeed. At most one of this, [`Error::is_fatal`] and
+    /// [`Error::needs_abort`] is true.
+    pub fn is_retriable(&self) -> bool {
+        match self.inner.remedy {
+            Some(remedy) => remedy == Remedy::Retry,
+            None => self.code().is_retriable(),
+        }
+    }
+
+    /// True where the client cannot go on at all: close it and make another.
+    pub fn is_fatal(&self) -> bool {
+        match self.inner.remedy {
+            Some(remedy) => remedy == Remedy::Nothing,
+            None => self.code().is_fatal(),
+        }
+    }
+
+    /// True where the ongoing transaction must be aborted; the producer can go on after that.
+    pub fn needs_abort(&self) -> bool {
+        match self.inner.remedy {
+            Some(remedy) => remedy == Remedy::Abort,
+            None => self.code().needs_abort(),
         }
     }
 
@@ -403,12 +465,14 @@ impl Error {
 
     /// The same error with `context` in front: `context: message`.
     pub fn context(&self, context: impl fmt::Display) -> Self {
-        Self::new(self.code(), format!("{context}: {}", self.message()))
+        let message = format!("{context}: {}", self.message());
+        Self::made(self.code(), self.inner.remedy, message)
     }
 
     /// The same error with `advice` behind: the message, then `advice` as it is.
     pub fn and(&self, advice: impl fmt::Display) -> Self {
-        Self::new(self.code(), format!("{}{advice}", self.message()))
+        let message = format!("{}{advice}", self.message());
+        Self::made(self.code(), self.inner.remedy, message)
     }
 }
 

@@ -17,13 +17,14 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "basics",
     "error",
     "config",
     "log",
     "producer",
     "producer_setup",
+    "transaction",
     "completion",
     "consumer",
     "batch",

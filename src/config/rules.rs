@@ -31,6 +31,7 @@ pub(super) fn admin(s: &mut Settings) -> Result<()> {
 }
 
 pub(super) fn producer(s: &mut Settings) -> Result<()> {
+    transactions(s)?;
     idempotence(s)?;
     delivery_timeout(s)?;
     size_not_above(s, "max.request.size", "buffer.memory")?;
@@ -128,6 +129,30 @@ fn idempotence(s: &mut Settings) -> Result<()> {
         format!("`{KEY}` is off, because {given} is set and it {needs}"),
     );
     Ok(())
+}
+
+/// Java's rule: transactions need idempotence, so what turns it off contradicts them.
+fn transactions(s: &mut Settings) -> Result<()> {
+    const KEY: &str = "transactional.id";
+    if s.text(KEY)?.is_none() {
+        return Ok(());
+    }
+    let acks = s.choice::<Acks>("acks")? != Acks::All;
+    let retries = s.int::<i64>("retries")? == 0;
+    let (low, needs) = if !s.bool("enable.idempotence")? {
+        ("enable.idempotence", "needs idempotence")
+    } else if acks {
+        ("acks", "needs acks=all")
+    } else if retries {
+        ("retries", "needs at least one retry")
+    } else {
+        return Ok(());
+    };
+    Err(Error::config(format!(
+        "{} {needs}, but {} is set: change one of them",
+        s.describe(KEY),
+        s.describe(low)
+    )))
 }
 
 /// Java's rule: `delivery.timeout.ms` leaves time for lingering and for one request.

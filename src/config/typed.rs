@@ -67,6 +67,10 @@ pub struct ProducerConfig {
     pub acks: Acks,
     /// `enable.idempotence`, after the rules about `acks`, `retries` and requests in flight.
     pub enable_idempotence: bool,
+    /// `transactional.id`; `None` when not set or empty. Where set, `enable_idempotence` is.
+    pub transactional_id: Option<String>,
+    /// `transaction.timeout.ms`
+    pub transaction_timeout: Duration,
     /// `linger.ms`
     pub linger: Duration,
     /// `batch.size`; at most `max_request_size` and `buffer_memory`.
@@ -219,6 +223,8 @@ impl ProducerConfig {
             common: CommonConfig::read(&s)?,
             acks: s.choice("acks")?,
             enable_idempotence: s.bool("enable.idempotence")?,
+            transactional_id: s.text("transactional.id")?,
+            transaction_timeout: s.duration("transaction.timeout.ms")?,
             linger: s.duration("linger.ms")?,
             batch_size: s.size("batch.size")?,
             max_request_size: s.size("max.request.size")?,

@@ -79,21 +79,21 @@ pub unsafe extern "C" fn ottla_error_message(error: *const ottla_error) -> *cons
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_error_is_retriable(error: *const ottla_error) -> bool {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(error, false, |e| e.error.code().is_retriable()) }
+    unsafe { guard::read(error, false, |e| e.error.is_retriable()) }
 }
 
 /// True where the client cannot go on at all: close it, free it, make another.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_error_is_fatal(error: *const ottla_error) -> bool {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(error, false, |e| e.error.code().is_fatal()) }
+    unsafe { guard::read(error, false, |e| e.error.is_fatal()) }
 }
 
 /// True where the ongoing transaction has to be aborted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_error_needs_abort(error: *const ottla_error) -> bool {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(error, false, |e| e.error.code().needs_abort()) }
+    unsafe { guard::read(error, false, |e| e.error.needs_abort()) }
 }
 
 /// A copy of its own, to be freed by the caller; for keeping an error longer than the completion, event or result it

@@ -75,3 +75,4 @@ mod guard;
 mod log;
 mod producer;
 mod producer_setup;
+mod transaction;

@@ -118,13 +118,11 @@ impl Shared {
         linger: Duration,
         capacity: usize,
         charged: usize,
-        heir_of: Option<u64>,
+        id: u64,
     ) -> OpenBatch {
         let created = self.clock.now();
         OpenBatch {
-            id: heir_of
-                .inspect(|id| self.begin_batch_as(*id))
-                .unwrap_or_else(|| self.begin_batch()),
+            id,
             builder: BatchBuilder::new(self.config.batch_size, capacity),
             tokens: self.spare_tokens.take(),
             created,
@@ -164,8 +162,15 @@ impl Shared {
                     }
                 }
                 *paid = (*paid).max(capacity);
+                let id = match heir_of {
+                    Some(id) => {
+                        self.begin_batch_as(id);
+                        id
+                    }
+                    None => self.begin_batch().ok_or_else(|| self.no_transaction())?,
+                };
                 let paid = std::mem::take(paid);
-                let open = self.open_batch(partition.settings.linger, capacity, paid, heir_of);
+                let open = self.open_batch(partition.settings.linger, capacity, paid, id);
                 let open = queue.open.insert(open);
                 *opened = Some(open.due);
                 open
@@ -354,6 +359,8 @@ impl Shared {
                     error: Some(&error),
                 };
                 self.complete_tokens(rest.id, &rest.tokens, rest.charged, count, &end);
+                // The I/O thread may wait for this end.
+                self.waker.wake();
             }
         }
     }
@@ -435,32 +442,59 @@ impl Shared {
                 rows[*at as usize] = (from + i) as u32;
                 *at += 1;
             }
-            let mut start = 0;
-            for (index, end) in ends.iter().enumerate() {
-                let list = &rows[start..*end as usize];
-                start = *end as usize;
-                if !list.is_empty()
-                    && let Err(e) = self.append_forced(
-                        topic,
-                        partitions,
-                        index,
-                        Many {
-                            records,
-                            rows: Rows::List(list),
-                        },
-                        token,
-                        None,
-                        &mut admitted,
-                    )
-                {
+            let hold = match self.hold_transaction() {
+                Ok(hold) => hold,
+                Err(e) => {
                     self.dismiss(admitted);
                     return (from - begin, Err(e));
                 }
+            };
+            let mut start = 0;
+            let mut result = Ok(());
+            for (index, end) in ends.iter().enumerate() {
+                let list = &rows[start..*end as usize];
+                start = *end as usize;
+                if list.is_empty() {
+                    continue;
+                }
+                let source = Many {
+                    records,
+                    rows: Rows::List(list),
+                };
+                result = self.append_forced(
+                    topic,
+                    partitions,
+                    index,
+                    source,
+                    token,
+                    hold,
+                    &mut admitted,
+                );
+                if result.is_err() {
+                    break;
+                }
+            }
+            if let Some(hold) = hold {
+                self.end_batch(hold);
+                self.waker.wake();
             }
             self.dismiss(admitted);
+            if result.is_err() {
+                return (from - begin, result);
+            }
             from = to;
         }
         (from - begin, Ok(()))
+    }
+
+    /// Keeps the open transaction from ending while a slice goes in, which it does wholly or not at all: an id that
+    /// counts as a living batch, and that the batches the slice opens take over. `None` without `transactional.id`.
+    fn hold_transaction(&self) -> Result<Option<u64>> {
+        if self.transactions.is_none() {
+            return Ok(None);
+        }
+        let hold = self.begin_batch().ok_or_else(|| self.no_transaction())?;
+        Ok(Some(hold))
     }
 
     /// Appends everything whether there is room or not; the caller bounds how much that is. Takes what it appends off
@@ -489,7 +523,7 @@ impl Shared {
                 paid = self.first_capacity(queue.last_size, source.next_size());
                 self.memory.force_charge(paid);
             }
-            let n = match self.append_once(
+            let appended = self.append_once(
                 partition,
                 &mut queue,
                 source,
@@ -497,9 +531,14 @@ impl Shared {
                 &mut paid,
                 &mut opened,
                 heir_of,
-            )? {
-                Appended::Rows(n) => n,
-                Appended::NoRoom(_) => 0,
+            );
+            let n = match appended {
+                Ok(Appended::Rows(n)) => n,
+                Ok(Appended::NoRoom(_)) => 0,
+                Err(e) => {
+                    self.release(paid);
+                    return Err(e);
+                }
             };
             *admitted -= n;
             let done = n == source.len();

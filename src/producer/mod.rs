@@ -17,6 +17,7 @@ mod settings;
 mod shared;
 mod source;
 mod topic;
+mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -308,7 +309,7 @@ impl Producer {
         self.shared.log.drain(max, out)
     }
 
-    /// Takes no more records, flushes for up to `timeout`, then gives up what is left (as NotWritten where it was
+    /// Takes no more records, flushes for up to `timeout` (an open transaction is aborted), then gives up what is left (as NotWritten where it was
     /// never sent, PossiblyWritten where it was) and ends. Completions can still be drained afterwards. Wakes all
     /// waiters. Calling it again does nothing.
     ///
@@ -321,11 +322,13 @@ impl Producer {
             return Ok(());
         }
         shared.stop_taking();
-        let flushed = self.flush(timeout);
+        let begun = Instant::now();
+        let ended = self.close_transaction(timeout);
+        let flushed = self.flush(timeout.saturating_sub(begun.elapsed()));
         shared.give_up();
         // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
         shared.wait_ended(Duration::from_secs(5));
-        flushed
+        ended.and(flushed)
     }
 }
 

@@ -71,8 +71,11 @@ impl Shared {
                     continue;
                 }
                 paid = paid.max(capacity);
+                let Some(id) = self.begin_batch() else {
+                    break PendingEnd::Taken(taken, Err(self.no_transaction()));
+                };
                 let linger = topic.settings.linger;
-                let open = self.open_batch(linger, capacity, std::mem::take(&mut paid), None);
+                let open = self.open_batch(linger, capacity, std::mem::take(&mut paid), id);
                 pending.batches.push_back(PendingBatch {
                     partition: wish,
                     open,

@@ -63,6 +63,8 @@ impl Producer {
     /// # Errors
     /// RECORD_TOO_LARGE, AGAIN or BUFFER_FULL (no room in `buffer.memory` in time), CLOSED, CONNECT (no broker was
     /// ever reached), UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or the partition is not one of it).
+    /// With `transactional.id`: INVALID_TXN_STATE while no transaction is open; and every error but AGAIN and
+    /// BUFFER_FULL, after which the record can be sent again, fails the transaction.
     pub fn send(&self, record: &Record<'_>, wait: Wait) -> Result<()> {
         let topic = record.topic;
         self.send_to(topic.as_bytes(), || Ok(topic), record, wait)
@@ -72,6 +74,18 @@ impl Producer {
     /// isn't the thread's last.
     #[inline]
     pub(crate) fn send_to<'n>(
+        &self,
+        name: &[u8],
+        text: impl FnOnce() -> Result<&'n str>,
+        record: &Record<'_>,
+        wait: Wait,
+    ) -> Result<()> {
+        self.try_send_to(name, text, record, wait)
+            .map_err(|e| self.shared.not_taken(e))
+    }
+
+    #[inline(always)]
+    fn try_send_to<'n>(
         &self,
         name: &[u8],
         text: impl FnOnce() -> Result<&'n str>,
@@ -161,10 +175,10 @@ impl Producer {
         token: u64,
         wait: Wait,
     ) -> (usize, Result<()>) {
-        match self.try_send_batch(topic, partition, records, token, wait) {
-            Ok(done) => done,
-            Err(e) => (0, Err(e)),
-        }
+        let (accepted, result) = self
+            .try_send_batch(topic, partition, records, token, wait)
+            .unwrap_or_else(|e| (0, Err(e)));
+        (accepted, result.map_err(|e| self.shared.not_taken(e)))
     }
 
     fn try_send_batch(
@@ -261,18 +275,29 @@ impl Shared {
         taken
     }
 
+    /// A call that sends was refused: in a transaction it counts as failed, unless room was all that was missing.
+    #[cold]
+    fn not_taken(&self, error: Error) -> Error {
+        const HARMLESS: [ErrorCode; 5] = [
+            ErrorCode::AGAIN,
+            ErrorCode::BUFFER_FULL,
+            ErrorCode::CLOSED,
+            ErrorCode::FORKED,
+            ErrorCode::INVALID_TXN_STATE,
+        ];
+        if self.transactions.is_none() || HARMLESS.contains(&error.code()) {
+            return error;
+        }
+        self.fail_transaction(&error)
+    }
+
     #[inline]
     pub(super) fn check_open(&self) -> Result<()> {
         crate::net::io_thread::check_generation(self.generation)?;
         if self.closing.load(Ordering::Relaxed) {
             return Err(closed());
         }
-        if self.is_unreachable.load(Ordering::Relaxed)
-            && let Some(e) = &*lock(&self.unreachable)
-        {
-            return Err(e.clone());
-        }
-        Ok(())
+        self.check_obstacles()
     }
 
     /// The topic of this name; at the first time the I/O thread asks for its partitions.

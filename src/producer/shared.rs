@@ -1,7 +1,7 @@
 //! What a producer's callers and the I/O thread share.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,12 @@ use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
 use super::purge::PurgeCalls;
 use super::settings::{TopicSettings, TopicSetup};
 use super::topic::Topic;
+use super::transaction::Transactions;
 use crate::clock::Clock;
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::Waker;
 use crate::config::ProducerConfig;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::log::LogRing;
 use crate::queue::Queue;
 
@@ -36,6 +37,20 @@ pub(crate) struct News {
 pub(crate) struct Silent {
     pub(crate) first: Option<Error>,
     pub(crate) failed: u64,
+}
+
+/// Bits of [`Shared::obstacles`]: no broker was ever reached.
+const UNREACHABLE: u8 = 1;
+/// The producer is transactional and no transaction is open.
+const NO_TRANSACTION: u8 = 2;
+
+/// Batches that have not ended.
+#[derive(Default)]
+struct Live {
+    /// Their ids, with how many bear each: parts of a batch keep its id.
+    batches: BTreeMap<u64, u32>,
+    /// None begins: the producer is transactional and no transaction is open.
+    shut: bool,
 }
 
 pub(crate) struct Shared {
@@ -65,10 +80,12 @@ pub(crate) struct Shared {
     pub(crate) flush_to: AtomicU64,
     /// Why nothing can be sent: no broker was ever reached.
     pub(crate) unreachable: Mutex<Option<Error>>,
-    pub(crate) is_unreachable: AtomicBool,
+    /// What stands in the way of every call that sends; one load tells that nothing does.
+    obstacles: AtomicU8,
+    /// With `transactional.id` only.
+    pub(super) transactions: Option<Transactions>,
     next_batch: AtomicU64,
-    /// Ids of batches that have not ended, with how many bear each: parts of a batch keep its id.
-    live: Mutex<BTreeMap<u64, u32>>,
+    live: Mutex<Live>,
     ended_one: Condvar,
     /// Callers inside flush.
     flushers: AtomicUsize,
@@ -101,6 +118,7 @@ impl Shared {
         waker: Waker,
     ) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let transactional = config.transactional_id.is_some();
         Shared {
             setup: Mutex::new(TopicSetup::new(&config)),
             memory: BufferMemory::new(config.buffer_memory, config.buffer_records),
@@ -120,9 +138,13 @@ impl Shared {
             ended: AtomicBool::new(false),
             flush_to: AtomicU64::new(0),
             unreachable: Mutex::new(None),
-            is_unreachable: AtomicBool::new(false),
+            obstacles: AtomicU8::new(if transactional { NO_TRANSACTION } else { 0 }),
+            transactions: config.transactional_id.as_deref().map(Transactions::new),
             next_batch: AtomicU64::new(1),
-            live: Mutex::new(BTreeMap::new()),
+            live: Mutex::new(Live {
+                batches: BTreeMap::new(),
+                shut: transactional,
+            }),
             ended_one: Condvar::new(),
             flushers: AtomicUsize::new(0),
             epoch: clock.now(),
@@ -133,25 +155,77 @@ impl Shared {
         }
     }
 
-    /// Numbers a new batch and counts it as living.
-    pub(crate) fn begin_batch(&self) -> u64 {
+    /// Numbers a new batch and counts it as living; `None` where no transaction is open that it would belong to.
+    pub(crate) fn begin_batch(&self) -> Option<u64> {
         let mut live = lock(&self.live);
+        if live.shut {
+            return None;
+        }
         let id = self.next_batch.fetch_add(1, Ordering::AcqRel);
-        live.insert(id, 1);
-        id
+        live.batches.insert(id, 1);
+        Some(id)
+    }
+
+    /// Lets batches begin, or not. A batch begins before the gate shuts or not at all, so that whoever shuts it knows
+    /// them all: the end of a transaction waits for each of its batches.
+    pub(super) fn open_gate(&self, open: bool) {
+        let mut live = lock(&self.live);
+        live.shut = !open;
+        self.set_obstacle(NO_TRANSACTION, !open);
+    }
+
+    fn set_obstacle(&self, bit: u8, on: bool) {
+        if on {
+            self.obstacles.fetch_or(bit, Ordering::Release);
+        } else {
+            self.obstacles.fetch_and(!bit, Ordering::Release);
+        }
+    }
+
+    /// Notes why nothing can be sent, or that something can again.
+    pub(crate) fn set_unreachable(&self, error: Option<Error>) {
+        self.set_obstacle(UNREACHABLE, error.is_some());
+        *lock(&self.unreachable) = error;
+    }
+
+    /// Why no record is taken, if none is.
+    #[inline]
+    pub(super) fn check_obstacles(&self) -> Result<()> {
+        match self.obstacles.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            obstacles => self.describe_obstacles(obstacles),
+        }
+    }
+
+    #[cold]
+    fn describe_obstacles(&self, obstacles: u8) -> Result<()> {
+        if obstacles & NO_TRANSACTION != 0 {
+            return Err(self.no_transaction());
+        }
+        match &*lock(&self.unreachable) {
+            Some(e) => Err(e.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The error of a record that belongs to no transaction.
+    #[cold]
+    pub(super) fn no_transaction(&self) -> Error {
+        self.transaction(|machine| machine.refusal("send"))
+            .unwrap_or_else(super::send::closed)
     }
 
     /// Counts a batch that takes over records of batch `id`, so that a flush waits for it too.
     pub(crate) fn begin_batch_as(&self, id: u64) {
-        *lock(&self.live).entry(id).or_insert(0) += 1;
+        *lock(&self.live).batches.entry(id).or_insert(0) += 1;
     }
 
-    fn end_batch(&self, id: u64) {
+    pub(super) fn end_batch(&self, id: u64) {
         let mut live = lock(&self.live);
-        if let Some(bearers) = live.get_mut(&id) {
+        if let Some(bearers) = live.batches.get_mut(&id) {
             *bearers -= 1;
             if *bearers == 0 {
-                live.remove(&id);
+                live.batches.remove(&id);
             }
         }
         drop(live);
@@ -191,19 +265,20 @@ impl Shared {
         let live = lock(&self.live);
         self.ended.store(true, Ordering::Release);
         drop(live);
+        self.end_transactions();
         self.ended_one.notify_all();
     }
 
     /// Waits until the I/O side has ended.
     pub(crate) fn wait_ended(&self, timeout: Duration) {
         let live = lock(&self.live);
-        let ended = |_: &mut BTreeMap<u64, u32>| !self.ended.load(Ordering::Acquire);
+        let ended = |_: &mut Live| !self.ended.load(Ordering::Acquire);
         drop(self.ended_one.wait_timeout_while(live, timeout, ended));
     }
 
     /// Batches that have not ended.
     pub(crate) fn live_batches(&self) -> usize {
-        lock(&self.live).len()
+        lock(&self.live).batches.len()
     }
 
     /// Sends off everything accepted so far without lingering, and waits until all of it has ended; false if the
@@ -397,12 +472,20 @@ impl Shared {
             &self.counters.failed
         };
         counter.fetch_add(count, Ordering::Relaxed);
+        // Before the batch counts as ended: the end of its transaction waits for that.
+        let failed = match end.error {
+            Some(error) if self.transactions.is_some() && count > 0 => {
+                Some(self.fail_transaction(error))
+            }
+            _ => None,
+        };
+        let error = failed.as_ref().or(end.error);
         let mut offset = end.base_offset;
         let mut cost = 0;
         let mut out = Vec::new();
         tokens.for_each(|token, first, count, indices| {
             if token == 0 {
-                if let Some(error) = end.error {
+                if let Some(error) = error {
                     let mut silent = lock(&self.silent);
                     silent.first.get_or_insert_with(|| error.clone());
                     silent.failed += u64::from(count);
@@ -418,7 +501,7 @@ impl Shared {
                     base_offset: offset,
                     timestamp: end.timestamp,
                     outcome: end.outcome,
-                    error: end.error.cloned(),
+                    error: error.cloned(),
                 };
                 cost += completion.cost();
                 out.push(completion);
@@ -442,8 +525,9 @@ impl Shared {
 }
 
 /// True if a batch up to `upto` lives.
-fn any_upto(live: &BTreeMap<u64, u32>, upto: u64) -> bool {
-    live.first_key_value()
+fn any_upto(live: &Live, upto: u64) -> bool {
+    live.batches
+        .first_key_value()
         .is_some_and(|(first, _)| *first <= upto)
 }
 

@@ -41,6 +41,7 @@
 #include "ottla/error.hpp"
 #include "ottla/producer.hpp"
 #include "ottla/testing.hpp"
+#include "ottla/transaction.hpp"
 #include "ottla/types.hpp"
 
 #endif

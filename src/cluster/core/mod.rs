@@ -10,7 +10,6 @@ use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::{Message, Request, StrBytes};
 
 use self::coordinators::Coordinators;
-#[allow(unused_imports)] // Until the first role asks.
 pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
 use self::refresh::Refresh;
 use super::metadata::Topics;
@@ -26,7 +25,6 @@ use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
 mod choose;
-#[allow(dead_code)] // Until the first role asks.
 mod coordinators;
 mod failures;
 mod refresh;
@@ -111,6 +109,8 @@ pub(crate) struct Core<T> {
     next_conn: ConnId,
     refresh: Refresh,
     coordinators: Coordinators,
+    /// The cluster's finalized features (KIP-584) by name, as of an epoch.
+    features: (i64, BTreeMap<String, i16>),
     started: Instant,
     /// Metadata has come at least once.
     contacted: bool,
@@ -146,6 +146,7 @@ impl<T: Clone> Core<T> {
             next_conn: 1,
             refresh: Refresh::default(),
             coordinators: Coordinators::default(),
+            features: (-1, BTreeMap::new()),
             started: now,
             contacted: false,
             reported_unreachable: false,
@@ -169,6 +170,11 @@ impl<T: Clone> Core<T> {
             self.config.connection_setup_timeout,
             " (socket.connection.setup.timeout.ms)",
         )
+    }
+
+    /// The level of one of the cluster's features, 0 where it doesn't have it.
+    pub(crate) fn feature(&self, name: &str) -> i16 {
+        self.features.1.get(name).copied().unwrap_or(0)
     }
 
     /// True once metadata has come.
@@ -526,6 +532,12 @@ impl<T: Clone> Core<T> {
                 ),
             );
             return self.fail_conn(now, id, e);
+        }
+        // Brokers learn of features one after the other; the newest word counts.
+        if response.finalized_features_epoch >= self.features.0 {
+            let features = response.finalized_features.iter();
+            let levels = features.map(|f| (f.name.to_string(), f.max_version_level));
+            self.features = (response.finalized_features_epoch, levels.collect());
         }
         if let Some(slot) = self.conns.get_mut(&id) {
             slot.conn.versions = rpc::Versions::from_response(&response);

@@ -20,16 +20,6 @@ const fn secret(name: &'static str, clients: Clients, doc: &'static str) -> Key 
 
 pub(super) static KEYS: &[Key] = &[
     key(
-        "transactional.id",
-        PRODUCER,
-        "Names the producer for transactions.",
-    ),
-    key(
-        "transaction.timeout.ms",
-        PRODUCER,
-        "How long a transaction may stay open.",
-    ),
-    key(
         "transaction.two.phase.commit.enable",
         PRODUCER,
         "Transactions that outlive their producer.",

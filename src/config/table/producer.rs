@@ -7,6 +7,7 @@ use crate::config::choice;
 
 const PRODUCER: Clients = Clients::PRODUCER;
 const DELIVERY: &str = "Producer: delivery";
+const TRANSACTIONS: &str = "Producer: transactions";
 const BATCHES: &str = "Producer: batches and memory";
 const PARTITIONS: &str = "Producer: partitions";
 
@@ -30,6 +31,12 @@ pub(super) static KEYS: &[Key] = &[
         .aliases(&[same("max.in.flight")]),
     Key::new(DELIVERY, "max.block.ms", PRODUCER, millis_or_infinite(0, LONG), "1min",
         "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic."),
+    Key::new(TRANSACTIONS, "transactional.id", PRODUCER, Kind::Text, "",
+        "Names the producer to the brokers, so that it can use transactions, and its successor under the same name fences it. One \
+         process at a time uses a name. Needs `enable.idempotence`. Empty: no transactions."),
+    Key::new(TRANSACTIONS, "transaction.timeout.ms", PRODUCER, millis(1, INT), "1min",
+        "How long a transaction may stay open: after that the broker aborts it. The broker's own limit is \
+         `transaction.max.timeout.ms`, 15 minutes."),
     Key::new(BATCHES, "linger.ms", PRODUCER, millis(0, LONG), "5",
         "How long a batch that is not full waits for more records before it is sent.")
         .aliases(&[same("queue.buffering.max.ms")])

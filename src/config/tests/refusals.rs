@@ -231,8 +231,8 @@ fn unknown_choice() {
 #[test]
 fn not_there_yet() {
     assert_eq!(
-        producer(&[("transactional.id", "t")]),
-        "`transactional.id` is known, but not there yet in this version: remove it"
+        producer(&[("transaction.two.phase.commit.enable", "true")]),
+        "`transaction.two.phase.commit.enable` is known, but not there yet in this version: remove it"
     );
     assert_eq!(
         producer(&[("security.protocol", "SASL_SSL")]),
@@ -359,4 +359,23 @@ fn long_and_odd_values_are_shortened() {
 
 fn message_of_key(key: &str) -> String {
     message(ProducerConfig::from_pairs([B, (key, "1")]))
+}
+
+#[test]
+fn transactions_need_what_idempotence_needs() {
+    let with = |key, value| producer(&[("transactional.id", "t"), (key, value)]);
+    assert_eq!(
+        with("enable.idempotence", "false"),
+        "`transactional.id` (t) needs idempotence, but `enable.idempotence` (false) is set: change one of them"
+    );
+    assert_eq!(
+        with("acks", "1"),
+        "`transactional.id` (t) needs acks=all, but `acks` (1) is set: change one of them"
+    );
+    assert_eq!(
+        with("retries", "0"),
+        "`transactional.id` (t) needs at least one retry, but `retries` (0) is set: change one of them"
+    );
+    assert!(with("max.in.flight", "6").contains("at most 5 requests in flight"));
+    assert!(with("transaction.timeout.ms", "0").contains("`transaction.timeout.ms`"));
 }

@@ -16,6 +16,10 @@ use crate::net::rpc;
 impl Sender {
     /// Asks for a producer id; where the present epoch is being left, raises it once nothing is in flight.
     pub(super) fn check_identity(&mut self, core: &mut Core<Tag>, now: Instant) {
+        if self.transaction.is_some() {
+            // Its id comes with the transactional one.
+            return;
+        }
         if let Identity::Draining(old) = self.identity {
             if self.parts.iter().any(|p| !p.inflight.is_empty()) {
                 return;

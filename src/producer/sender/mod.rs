@@ -10,6 +10,7 @@ mod endings;
 mod identity;
 mod results;
 mod topics;
+mod transaction;
 mod transmit;
 
 use std::cmp::Reverse;
@@ -23,9 +24,11 @@ use super::partition::{Batch, Partition};
 use super::sequence::{Identity, ProducerId};
 use super::shared::{News, Shared, lock};
 use super::topic::Topic;
+use super::transaction::state::Ask;
 use crate::cluster::core::{Core, Event};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
+use transaction::View;
 
 /// Batches of one partition on their way at once: what brokers remember of an idempotent producer.
 const MAX_INFLIGHT_BATCHES: usize = 5;
@@ -37,6 +40,8 @@ const REQUEST_OVERHEAD: usize = 512;
 pub(crate) enum Tag {
     Produce(u64),
     InitProducerId,
+    /// A request to a coordinator for a transaction.
+    Transaction,
 }
 
 /// A batch sent and not answered.
@@ -55,6 +60,8 @@ struct Part {
     not_before: Option<Instant>,
     next_ordinal: u64,
     next_sequence: i32,
+    /// The transaction that its coordinator knows the partition to be part of.
+    in_transaction: u64,
     /// Under which id and epoch a batch was last acknowledged.
     acknowledged: Option<ProducerId>,
     /// The broker in whose queue it stands.
@@ -123,6 +130,10 @@ pub(crate) struct Sender {
     finished: bool,
     /// Brokers that have had something waiting for them since then without taking anything.
     stalled: BTreeMap<i32, Stalled>,
+    /// With `transactional.id` only: how far transactions are, as last seen.
+    transaction: Option<View>,
+    /// The request to a coordinator that is under way.
+    asking: Option<Ask>,
     /// Empty lists to exchange for those that callers filled.
     news: News,
 }
@@ -130,8 +141,11 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let identity = Identity::new(shared.config.enable_idempotence);
+        let transaction = shared.transaction(View::of);
         Sender {
             shared,
+            transaction,
+            asking: None,
             parts: Vec::new(),
             unresolved: Vec::new(),
             resolved: Vec::new(),
@@ -279,6 +293,12 @@ impl Role for Sender {
                 body,
                 ..
             } => self.on_identity(core, now, version, body),
+            Event::Response {
+                node,
+                tag: Tag::Transaction,
+                version,
+                body,
+            } => self.on_transaction_answer(core, now, node, version, body),
             Event::Failed {
                 tag: Tag::Produce(number),
                 error,
@@ -293,6 +313,11 @@ impl Role for Sender {
                 error,
                 ..
             } => self.identity_failed(core, now, &error),
+            Event::Failed {
+                tag: Tag::Transaction,
+                error,
+                ..
+            } => self.transaction_unanswered(core, now, &error),
             Event::Metadata => self.on_metadata(core, now),
             Event::Unreachable(error) => self.on_unreachable(&error),
             // Who the coordinator is, is asked for in every poll.
@@ -319,11 +344,17 @@ impl Role for Sender {
             self.run_timers(core, now);
             self.check_unresolved(core, now);
             self.check_identity(core, now);
+            self.poll_transaction(core, now);
             self.drain(core, now);
+            // What was drained may want the coordinator told of its partitions.
+            let coordinated = self.poll_transaction(core, now);
             let stall = self.check_stalled(core, now);
             let connect = self.shared.connect_calls.poll(core, now);
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-            let mut deadline = [timer, connect, stall].into_iter().flatten().min();
+            let mut deadline = [timer, connect, stall, coordinated]
+                .into_iter()
+                .flatten()
+                .min();
             if !self.unresolved.is_empty() {
                 let soon = now + Duration::from_millis(250);
                 deadline = Some(deadline.map_or(soon, |d| d.min(soon)));

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::super::completion::Outcome;
 use super::super::partition::Batch;
 use super::super::sequence::advance;
+use super::transaction::TRANSACTION_BACKOFF;
 use super::{Request, Sender, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
@@ -45,16 +46,16 @@ impl Sender {
         outcome: Outcome,
         error: &Error,
     ) {
+        // Its sequences were used, or skipped: those behind it would be out of order for ever.
+        if batch.sequence.is_some() {
+            self.leave_epoch();
+        }
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
         // The wait was for this batch; those behind it have not failed.
         if part.again.is_empty() {
             part.not_before = None;
-        }
-        // Its sequences were used, or skipped: those behind it would be out of order for ever.
-        if batch.sequence.is_some() {
-            self.identity.leave();
         }
         let outcome = if batch.unanswered && outcome == Outcome::NotWritten {
             Outcome::PossiblyWritten
@@ -95,7 +96,11 @@ impl Sender {
             );
         }
         batch.last_error = Some(error.clone());
-        let backoff = self.backoff().after(batch.attempts, &mut core.rng);
+        let mut backoff = self.backoff();
+        if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
+            backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
+        }
+        let backoff = backoff.after(batch.attempts, &mut core.rng);
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
@@ -266,6 +271,9 @@ impl Sender {
                 if earlier.min().is_some_and(|o| o < batch.ordinal) {
                     // An earlier batch failed and is on its way again; this one follows it.
                     self.send_again(core, now, slot, batch, &error, false);
+                } else if self.transaction.is_some() {
+                    // A part of the transaction is missing there, so all of it is to be aborted.
+                    self.give_up(slot, batch, Outcome::NotWritten, &error);
                 } else {
                     // The broker has lost what came before: a new epoch begins anew. This batch itself was refused,
                     // so it may go again, unless an earlier attempt of it has an unknown end.
@@ -276,6 +284,15 @@ impl Sender {
                         self.send_again(core, now, slot, batch, &error, true);
                     }
                 }
+            }
+            ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED
+                if self.transaction.is_some() =>
+            {
+                let error = told(
+                    "; the transaction outlived transaction.timeout.ms, or another producer has taken the \
+                     transactional.id over: abort_transaction tells which",
+                );
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
             }
             ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => {
                 let error = told("");
@@ -289,7 +306,10 @@ impl Sender {
                     batch.unanswered = true;
                 }
                 let error = told("");
-                core.refresh_metadata();
+                // A leader that waits for the end of the transaction before is the right one.
+                if code != ErrorCode::CONCURRENT_TRANSACTIONS {
+                    core.refresh_metadata();
+                }
                 self.send_again(
                     core,
                     now,

@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::partition::Partition;
-use super::super::shared::lock;
 use super::super::topic::Topic;
 use super::{Part, Sender, Tag};
 use crate::cluster::core::Core;
@@ -15,8 +13,7 @@ use crate::error::{Error, ErrorCode};
 
 impl Sender {
     pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, now: Instant) {
-        *lock(&self.shared.unreachable) = None;
-        self.shared.is_unreachable.store(false, Ordering::Release);
+        self.shared.set_unreachable(None);
         for topic in std::mem::take(&mut self.unresolved) {
             match core.topics.get(&topic.name) {
                 Some(TopicState::Known(meta)) if !meta.partitions.is_empty() => {
@@ -73,6 +70,7 @@ impl Sender {
                 not_before: None,
                 next_ordinal: 0,
                 next_sequence: 0,
+                in_transaction: 0,
                 acknowledged: None,
                 queued_at: None,
                 expiry: None,
@@ -137,8 +135,7 @@ impl Sender {
     }
 
     pub(super) fn on_unreachable(&mut self, error: &Error) {
-        *lock(&self.shared.unreachable) = Some(error.clone());
-        self.shared.is_unreachable.store(true, Ordering::Release);
+        self.shared.set_unreachable(Some(error.clone()));
         for topic in &self.unresolved {
             let mut pending = topic.pending();
             self.shared

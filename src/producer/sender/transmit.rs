@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::completion::Outcome;
 use super::super::partition::{Batch, ORDINAL_STEP, Place};
 use super::super::sequence::{ProducerId, advance};
+use super::transaction::may_send;
 use super::{REQUEST_OVERHEAD, Request, Sender, Sent, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
@@ -61,6 +62,10 @@ impl Sender {
         if part.not_before.is_some_and(|at| at > now)
             || part.inflight.len() >= part.inflight_limit(self.identity)
         {
+            return None;
+        }
+        let begun = part.again.front().is_some_and(|b| b.sequence.is_some());
+        if !may_send(&self.shared, &self.transaction, part, begun) {
             return None;
         }
         if let Some(batch) = part.again.front() {
@@ -168,6 +173,10 @@ impl Sender {
                 part.queued_at = None;
                 self.timers.push(Reverse((at, slot)));
             }
+            // Its coordinator is told of it first; the answer brings it back. Or it is given up.
+            None if self.transaction.is_some_and(|t| t.holds_back(part)) => {
+                part.queued_at = None;
+            }
             // In flight to the full: an answer brings it back. Being sealed: its thread announces it.
             None if part.inflight.len() >= part.inflight_limit(self.identity) => {
                 part.queued_at = None;
@@ -217,7 +226,7 @@ impl Sender {
                     producer_id: id,
                     producer_epoch: epoch,
                     base_sequence,
-                    transactional: false,
+                    transactional: self.transaction.is_some(),
                 },
                 _ => Attempt::PLAIN,
             };
@@ -270,6 +279,11 @@ impl Sender {
                 batches: std::mem::take(&mut t.batches),
             })
             .collect();
+        // Leaders take the partition into the transaction by themselves from version 12 on (KIP-890).
+        let version = match &self.transaction {
+            Some(view) if !view.v2 => version.min(produce::IMPLICIT_TRANSACTION_VERSION - 1),
+            _ => version,
+        };
         // Ids are only for topics that have one.
         let version = if topics.iter().any(|t| t.id == [0; 16]) {
             version.min(produce::TOPIC_ID_VERSION - 1)
@@ -281,7 +295,15 @@ impl Sender {
             Err(e) => return self.fail_request(core, now, request, slots, &e),
         };
         let timeout_ms = i32::try_from(request_timeout.as_millis()).unwrap_or(i32::MAX);
-        produce::write_request(&mut call.frame, version, None, acks, timeout_ms, topics);
+        let transactional_id = config.transactional_id.as_deref();
+        produce::write_request(
+            &mut call.frame,
+            version,
+            transactional_id,
+            acks,
+            timeout_ms,
+            topics,
+        );
         call.frame.finish();
         shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         self.requests.insert(

@@ -142,6 +142,28 @@ private:
     std::size_t size_ = 0;
 };
 
+/// An offset for a group to commit: that of the next record to read.
+struct OffsetToCommit {
+    Text topic;
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    /// Leader epoch of the last record that was read; -1 if it isn't known.
+    std::int32_t leader_epoch = -1;
+    /// Anything to keep with it.
+    Text metadata = "";
+};
+
+/// A consumer's place in its group, by which a member that has lost its partitions is refused; for partitions that are
+/// assigned and not subscribed, the group's name alone.
+struct GroupMetadata {
+    Text group_id;
+    /// The generation, or the member's epoch; -1 outside of a membership.
+    std::int32_t generation = -1;
+    Text member_id = "";
+    /// `group.instance.id` of a static member.
+    std::optional<Text> instance_id = std::nullopt;
+};
+
 /// Sends records. All of its functions may be called from many threads at once; move and destroy it once those
 /// calls have returned. A moved-from producer answers every call with an error.
 ///
@@ -250,6 +272,66 @@ public:
         return detail::call([&](ottla_error **error) { return ottla_producer_flush(get(), timeout.ms(), error); });
     }
     void flush(Timeout timeout) const { try_flush(timeout).value(); }
+
+    /// Readies a producer with `transactional.id` for transactions; once, first of all. What an earlier run of the program
+    /// left open under the same id is aborted, and a producer that still uses it is fenced.
+    Result<void> try_init_transactions(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_producer_init_transactions(get(), timeout.ms(), error); });
+    }
+    void init_transactions(Timeout timeout) const { try_init_transactions(timeout).value(); }
+
+    /// Begins a transaction: all that is sent from now on belongs to it. `Transaction` and `transact` do this and the
+    /// rest.
+    Result<void> try_begin_transaction() const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_begin_transaction(get(), error); });
+    }
+    void begin_transaction() const { try_begin_transaction().value(); }
+
+    /// Adds a group's offsets to the open transaction: they are committed with it, or not at all.
+    Result<void> try_send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group,
+                                  Timeout timeout) const {
+        std::vector<std::string> texts;
+        texts.reserve(2 * offsets.size() + 3);
+        const auto text = [&](const Text &from) {
+            texts.push_back(from.str());
+            return texts.back().c_str();
+        };
+        std::vector<ottla_offset_to_commit> rows;
+        rows.reserve(offsets.size());
+        for (const OffsetToCommit &own : offsets) {
+            rows.push_back({text(own.topic), own.partition, own.offset, own.leader_epoch, text(own.metadata)});
+        }
+        const ottla_group_metadata raw{text(group.group_id), group.generation, text(group.member_id),
+                                       group.instance_id ? text(*group.instance_id) : nullptr};
+        for (const std::string &own : texts) {
+            // A NUL inside would silently end the string on the other side.
+            if (own.find('\0') != std::string::npos) {
+                return Error(OTTLA_ERR_INVALID_ARGUMENT, "sending offsets: \"" + own + "\" holds a NUL character");
+            }
+        }
+        return detail::call([&](ottla_error **error) {
+            return ottla_producer_send_offsets(get(), rows.data(), rows.size(), &raw, timeout.ms(), error);
+        });
+    }
+    void send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group, Timeout timeout) const {
+        try_send_offsets(offsets, group, timeout).value();
+    }
+
+    /// Commits the open transaction: waits until all of it is written, then has it committed. An error with
+    /// `needs_abort()`: a part of it failed, and nothing is committed. `retriable()`: the commit goes on; call it again.
+    Result<void> try_commit_transaction(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_producer_commit_transaction(get(), timeout.ms(), error); });
+    }
+    void commit_transaction(Timeout timeout) const { try_commit_transaction(timeout).value(); }
+
+    /// Aborts the open transaction: what was not sent is given up, and readers of what is committed see nothing of it.
+    Result<void> try_abort_transaction(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_producer_abort_transaction(get(), timeout.ms(), error); });
+    }
+    void abort_transaction(Timeout timeout) const { try_abort_transaction(timeout).value(); }
 
     /// Takes no more records, waits for those on their way, gives up what is left then, and wakes whoever waits.
     Result<void> try_close(Timeout timeout) const {

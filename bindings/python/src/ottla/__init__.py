@@ -28,6 +28,7 @@ from .delivery import Deliveries, Delivery
 from .errors import *  # noqa: F403
 from .events import Event
 from .producer import Producer, ProducerCounts
+from .transactions import GroupMetadata, OffsetAndMetadata
 
 if TYPE_CHECKING:
     from . import testing
@@ -55,7 +56,9 @@ __all__ = [
     "Deliveries",
     "Delivery",
     "Event",
+    "GroupMetadata",
     "NewTopic",
+    "OffsetAndMetadata",
     "PartitionDescription",
     "Producer",
     "ProducerCounts",

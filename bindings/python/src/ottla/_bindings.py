@@ -278,6 +278,34 @@ class ottla_producer_counts(Structure):
     )
 
 
+class ottla_offset_to_commit(Structure):
+    topic: bytes | None
+    partition: int
+    offset: int
+    leader_epoch: int
+    metadata: bytes | None
+    _fields_: ClassVar[Any] = (
+        ("topic", c_char_p),
+        ("partition", c_int32),
+        ("offset", c_int64),
+        ("leader_epoch", c_int32),
+        ("metadata", c_char_p),
+    )
+
+
+class ottla_group_metadata(Structure):
+    group_id: bytes | None
+    generation: int
+    member_id: bytes | None
+    instance_id: bytes | None
+    _fields_: ClassVar[Any] = (
+        ("group_id", c_char_p),
+        ("generation", c_int32),
+        ("member_id", c_char_p),
+        ("instance_id", c_char_p),
+    )
+
+
 class ottla_completion(Structure):
     token: int
     topic: bytes | None
@@ -561,6 +589,38 @@ class Functions:
             c_void_p,
         )
         self.producer_purge = d(releasing.ottla_producer_purge, c_int32, c_void_p, c_int32, c_void_p)
+        self.producer_init_transactions = d(
+            releasing.ottla_producer_init_transactions,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
+        self.producer_begin_transaction = d(releasing.ottla_producer_begin_transaction, c_int32, c_void_p, c_void_p)
+        self.producer_send_offsets = d(
+            releasing.ottla_producer_send_offsets,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
+        self.producer_commit_transaction = d(
+            releasing.ottla_producer_commit_transaction,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
+        self.producer_abort_transaction = d(
+            releasing.ottla_producer_abort_transaction,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
         self.completions_count = d(quick.ottla_completions_count, c_size_t, c_void_p)
         self.completions_data = d(quick.ottla_completions_data, c_void_p, c_void_p)
         self.completions_free = d(quick.ottla_completions_free, None, c_void_p)

@@ -25,6 +25,7 @@ __all__ = [
     "ConnectError",
     "CorruptBatch",
     "DnsError",
+    "FencedError",
     "ForkedError",
     "InUseError",
     "InvalidArgument",
@@ -41,6 +42,7 @@ __all__ = [
     "SystemCallError",
     "TlsError",
     "TopicExistsError",
+    "TransactionStateError",
     "UnknownTopicError",
     "UnsupportedError",
     "WouldBlock",
@@ -65,6 +67,8 @@ class OttlaError(Exception):
     """Whether trying the same again later can succeed."""
     fatal: bool = False
     """Whether the client can't go on: close it, make another."""
+    needs_abort: bool = False
+    """Whether the open transaction has to be aborted; the producer can go on after that."""
     possibly_written: bool = False
     """Of a record: whether it was sent and no answer tells if it was written. Otherwise it surely was not."""
     results: Any = None
@@ -181,6 +185,14 @@ class AuthorizationError(KafkaError):
     """The credentials are good but not allowed to do this."""
 
 
+class FencedError(KafkaError):
+    """Another producer has taken the `transactional.id` over; this one writes nothing any more."""
+
+
+class TransactionStateError(KafkaError):
+    """The call does not fit the state of the producer's transaction: none is open, or one is."""
+
+
 class MessageTooLarge(KafkaError, RecordTooLarge):
     """The broker takes no record batch as large as this (`message.max.bytes`)."""
 
@@ -219,20 +231,24 @@ _CLASSES: dict[int, type[OttlaError]] = {
     _b.OTTLA_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: AuthorizationError,
     _b.OTTLA_ERR_SASL_AUTHENTICATION_FAILED: AuthenticationError,
     _b.OTTLA_ERR_UNKNOWN_TOPIC_ID: UnknownTopicError,
+    _b.OTTLA_ERR_PRODUCER_FENCED: FencedError,
+    _b.OTTLA_ERR_INVALID_TXN_STATE: TransactionStateError,
 }
 
 
-def make(code: int, message: str, retriable: bool = False, fatal: bool = False) -> OttlaError:
+def make(
+    code: int, message: str, retriable: bool = False, fatal: bool = False, needs_abort: bool = False
+) -> OttlaError:
     """The exception for a code."""
     error = _CLASSES.get(code, OttlaError if code <= -100 else KafkaError)(message)
-    error.code, error.retriable, error.fatal = code, retriable, fatal
+    error.code, error.retriable, error.fatal, error.needs_abort = code, retriable, fatal, needs_abort
     error.name = lib.status_name(code).decode()
     return error
 
 
 def again(error: OttlaError) -> OttlaError:
     """A copy to raise: one error may end many records, and each raise adds to its object's traceback."""
-    copy = make(error.code, str(error), error.retriable, error.fatal)
+    copy = make(error.code, str(error), error.retriable, error.fatal, error.needs_abort)
     copy.possibly_written = error.possibly_written
     return copy
 
@@ -245,6 +261,7 @@ def borrowed(address: int) -> OttlaError:
         message.decode("utf-8", "replace"),
         lib.error_is_retriable(address),
         lib.error_is_fatal(address),
+        lib.error_needs_abort(address),
     )
 
 

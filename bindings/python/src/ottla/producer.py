@@ -16,10 +16,11 @@ from typing import Any, ClassVar, NamedTuple
 from . import _arguments, _bindings, errors
 from . import config as _config
 from ._arguments import Headers, Timestamp
-from ._client import EXIT_S, SLICE_S, Client, Deadline, Timeout, as_ms, as_seconds
+from ._client import EXIT_S, SLICE_S, Deadline, Timeout, as_ms, as_seconds
 from ._library import lib, quick, releasing
 from .config import ConfigValue
 from .delivery import Deliveries, Delivery, Run
+from .transactions import Transactional
 
 _COMPLETION = struct.Struct("@QPqqPPiIIi")
 if _COMPLETION.size != ctypes.sizeof(_bindings.ottla_completion):
@@ -120,7 +121,7 @@ class _Part:
         self.left = left
 
 
-class Producer(Client):
+class Producer(Transactional):
     """Writes records to Kafka. One producer serves a whole program; its methods may be called from many threads.
 
     Making one connects to nothing yet. Keyword arguments are Kafka's configuration keys with underscores; `config`
@@ -387,17 +388,25 @@ class Producer(Client):
 
         >>> producer.close(timeout=10)
 
-        Raises as `flush` does; the producer is closed all the same. Closing twice does nothing.
+        Raises as `flush` does; the producer is closed all the same, and a transaction that is open is aborted. Closing
+        twice does nothing.
         """
         if self._closed:
             return
+        deadline = Deadline(timeout)
+        left: float | None = 0.0
         try:
             self.flush(timeout)
+            left = deadline.left()
         except errors.ClosedError:
             pass
+        except errors.OttlaError:
+            left = deadline.left()
+            raise
         finally:
             self._closed = True
-            lib.producer_close(self._address, 0, None)
+            # All has ended; only the abort of an open transaction may take a moment.
+            lib.producer_close(self._address, as_ms(EXIT_S if left is None else min(left, EXIT_S)), None)
             self._drain_all()
             self._drain_logs()
 

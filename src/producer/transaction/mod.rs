@@ -1,0 +1,314 @@
+//! Transactions (KIP-98, 447, 588, 890): records of many partitions and a group's offsets become visible together, or
+//! not at all.
+//!
+//! [`state`] decides, [`answers`] knows what brokers' error codes mean; the sender asks the coordinators
+//! (`producer/sender/transaction.rs`). This file is the callers' side.
+
+pub(super) mod answers;
+pub(super) mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Producer;
+use super::shared::{Shared, lock};
+use crate::config::FOREVER;
+use crate::consumer::{GroupMetadata, OffsetAndMetadata};
+use crate::error::{Error, ErrorCode, Result};
+use crate::net::io_thread;
+use state::{Machine, Phase, end_call};
+
+/// A partition and the offset that a group commits of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitOffset {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) offset: OffsetAndMetadata,
+}
+
+/// A transactional producer's state, shared by callers and the I/O thread.
+pub(crate) struct Transactions {
+    machine: Mutex<Machine>,
+    changed: Condvar,
+}
+
+impl Transactions {
+    pub(super) fn new(id: &str) -> Self {
+        Transactions {
+            machine: Mutex::new(Machine::new(id)),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+/// How a wait ended.
+enum Waited<T> {
+    Done(T),
+    TimedOut(Option<Error>),
+}
+
+impl Shared {
+    /// Works on the state of transactions; `None` without `transactional.id`. Whether records are taken follows the
+    /// state before anybody else sees it. Never called with the lock of live batches held.
+    pub(super) fn transact<R>(&self, work: impl FnOnce(&mut Machine) -> R) -> Option<R> {
+        let transactions = self.transactions.as_ref()?;
+        let mut machine = lock(&transactions.machine);
+        let before = machine.accepts();
+        let result = work(&mut machine);
+        if machine.accepts() != before {
+            self.open_gate(!before);
+        }
+        drop(machine);
+        transactions.changed.notify_all();
+        Some(result)
+    }
+
+    /// A look at the state of transactions, which changes nothing.
+    pub(super) fn transaction<R>(&self, look: impl FnOnce(&Machine) -> R) -> Option<R> {
+        let transactions = self.transactions.as_ref()?;
+        Some(look(&lock(&transactions.machine)))
+    }
+
+    /// Records ended unwritten, or were refused: the transaction they belong to can't be committed. Answers the error
+    /// as the program shall see it.
+    #[cold]
+    pub(super) fn fail_transaction(&self, error: &Error) -> Error {
+        let failed = self.transact(|machine| {
+            let fatal = matches!(
+                error.code(),
+                ErrorCode::PRODUCER_FENCED
+                    | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                    | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+                    | ErrorCode::UNSUPPORTED_VERSION
+            );
+            if fatal {
+                machine.fail_for_good(error);
+                return error.fatal();
+            }
+            machine.fail(error);
+            match machine.phase() {
+                Phase::Failed(_) => error.abortable(),
+                _ => error.clone(),
+            }
+        });
+        failed.unwrap_or_else(|| error.clone())
+    }
+
+    fn wait_transaction<T>(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut(&mut Machine) -> Option<T>,
+    ) -> Waited<T> {
+        let Some(transactions) = &self.transactions else {
+            return Waited::TimedOut(None);
+        };
+        let deadline = Instant::now() + timeout.min(FOREVER);
+        let mut machine = lock(&transactions.machine);
+        loop {
+            if let Some(found) = look(&mut machine) {
+                return Waited::Done(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.ended.load(Ordering::Acquire) {
+                return Waited::TimedOut(machine.last_error().cloned());
+            }
+            machine = transactions
+                .changed
+                .wait_timeout(machine, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Ends the waits of callers; the I/O side has ended.
+    pub(super) fn end_transactions(&self) {
+        if let Some(transactions) = &self.transactions {
+            // Under the lock, so that nobody who has looked before is about to wait.
+            drop(lock(&transactions.machine));
+            transactions.changed.notify_all();
+        }
+    }
+}
+
+impl Producer {
+    fn transact<R>(&self, call: &str, work: impl FnOnce(&mut Machine) -> Result<R>) -> Result<R> {
+        io_thread::check_generation(self.shared.generation)?;
+        if self.shared.closing.load(Ordering::Acquire) {
+            return Err(super::send::closed().context(call));
+        }
+        self.shared.transact(work).unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::INVALID_TXN_STATE,
+                format!("{call}: this producer has no transactions; configure transactional.id"),
+            ))
+        })
+    }
+
+    fn timed_out(&self, call: &str, timeout: Duration, why: Option<Error>, next: &str) -> Error {
+        if self.shared.ended.load(Ordering::Acquire) {
+            return super::send::closed().context(call);
+        }
+        let left = self.shared.live_batches();
+        let waits = match why.or_else(|| lock(&self.shared.unreachable).clone()) {
+            Some(why) => why.message().to_owned(),
+            None if left > 0 => format!("{left} batches have not ended"),
+            None => "the coordinator has not answered".to_owned(),
+        };
+        Error::new(
+            ErrorCode::TIMED_OUT,
+            format!("{call}: not done within {timeout:?}: {waits}; {next}"),
+        )
+        .retriable()
+    }
+
+    /// Readies a producer with `transactional.id` for transactions: what another producer (an earlier run of this
+    /// program) left open under the same id is aborted, and that producer is fenced: it can write nothing any more
+    /// (InitProducerId, KIP-98). Called once, first of all.
+    ///
+    /// # Errors
+    /// TIMED_OUT: call it again. INVALID_TXN_STATE without `transactional.id`, and when it was called before. Fatal:
+    /// what the coordinator refused, for example INVALID_TRANSACTION_TIMEOUT.
+    pub fn init_transactions(&self, timeout: Duration) -> Result<()> {
+        const CALL: &str = "init_transactions";
+        self.transact(CALL, Machine::init)?;
+        self.shared.waker.wake();
+        match self.shared.wait_transaction(timeout, |m| m.init_result()) {
+            Waited::Done(result) => result,
+            Waited::TimedOut(why) => {
+                Err(self.timed_out(CALL, timeout, why, "it goes on: call it again"))
+            }
+        }
+    }
+
+    /// Begins a transaction: all that is sent from now on belongs to it, until it is committed or aborted. Nothing goes
+    /// over the network.
+    ///
+    /// # Errors
+    /// INVALID_TXN_STATE before [`Producer::init_transactions`] and while a transaction is open. An error that needs an
+    /// abort where the one before failed; a fatal one when this producer was fenced.
+    pub fn begin_transaction(&self) -> Result<()> {
+        self.transact("begin_transaction", Machine::begin)
+    }
+
+    /// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted
+    /// (KIP-447). An offset is that of the next record to read. `group` is [`Consumer::group_metadata`] of the
+    /// consumer, by which the group's coordinator refuses a member that has lost its partitions.
+    ///
+    /// # Errors
+    /// TIMED_OUT: it goes on, and the commit waits for it. An error that needs an abort, for example
+    /// ILLEGAL_GENERATION where the consumer is not in the group any more. INVALID_TXN_STATE outside of a transaction.
+    ///
+    /// [`Consumer::group_metadata`]: crate::consumer::Consumer
+    pub fn send_offsets(
+        &self,
+        offsets: &[(&str, i32, OffsetAndMetadata)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<()> {
+        const CALL: &str = "send_offsets";
+        if group.group_id.is_empty() {
+            return Err(Error::argument(format!("{CALL}: the group id is empty")));
+        }
+        let wrong = offsets
+            .iter()
+            .find(|(topic, partition, o)| topic.is_empty() || *partition < 0 || o.offset < 0);
+        if let Some((topic, partition, offset)) = wrong {
+            let text = format!(
+                "{CALL}: offset {} of {topic}-{partition}: a topic, a partition and an offset of 0 or more are needed",
+                offset.offset
+            );
+            return Err(Error::argument(text));
+        }
+        let offsets: Arc<[CommitOffset]> = offsets
+            .iter()
+            .map(|(topic, partition, offset)| CommitOffset {
+                topic: (*topic).into(),
+                partition: *partition,
+                offset: offset.clone(),
+            })
+            .collect();
+        let empty = offsets.is_empty();
+        let (transaction, number) = self.transact(CALL, |machine| {
+            if empty && machine.accepts() {
+                return Ok((machine.number(), 0));
+            }
+            let number = machine.add_offsets(group.clone(), offsets)?;
+            Ok((machine.number(), number))
+        })?;
+        self.shared.waker.wake();
+        let look = |m: &mut Machine| m.offsets_end(transaction, number);
+        match self.shared.wait_transaction(timeout, look) {
+            Waited::Done(result) => result,
+            Waited::TimedOut(why) => Err(self.timed_out(
+                CALL,
+                timeout,
+                why,
+                "it goes on, and the commit waits for it",
+            )),
+        }
+    }
+
+    /// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed
+    /// (EndTxn). When this returns, readers with `isolation.level=read_committed` get all of it, in a moment.
+    ///
+    /// # Errors
+    /// TIMED_OUT: the commit goes on and may succeed; call it again to learn its end. An error that needs an abort where
+    /// anything of the transaction failed (a record was not written, offsets were refused, it outlived
+    /// `transaction.timeout.ms`): nothing of it is committed. A fatal one when this producer was fenced. INVALID_TXN_STATE
+    /// when no transaction is open.
+    pub fn commit_transaction(&self, timeout: Duration) -> Result<()> {
+        self.end_transaction(true, timeout)
+    }
+
+    /// Aborts the open transaction: drops what was not sent, waits for what was, then has it aborted (EndTxn). Records
+    /// dropped end as not written. After an error that needs an abort this is the way on.
+    ///
+    /// # Errors
+    /// TIMED_OUT: the abort goes on; call it again. INVALID_TXN_STATE when no transaction is open, or when its commit
+    /// was asked for and may have been carried out. A fatal one when this producer was fenced.
+    pub fn abort_transaction(&self, timeout: Duration) -> Result<()> {
+        self.end_transaction(false, timeout)
+    }
+
+    fn end_transaction(&self, commit: bool, timeout: Duration) -> Result<()> {
+        let call = end_call(commit);
+        let number = self.transact(call, |machine| machine.end(commit))?;
+        self.finish_transaction(number, commit, timeout)
+    }
+
+    fn finish_transaction(&self, number: u64, commit: bool, timeout: Duration) -> Result<()> {
+        let call = end_call(commit);
+        // No batch is begun any more, so this is all there is; open ones leave without lingering.
+        self.shared.begin_flush();
+        self.shared.waker.wake();
+        let look = |m: &mut Machine| m.end_result(number, commit);
+        match self.shared.wait_transaction(timeout, look) {
+            Waited::Done(result) => result,
+            Waited::TimedOut(why) => {
+                let next = if commit {
+                    "the commit goes on: call commit_transaction again to learn its end"
+                } else {
+                    "the abort goes on: call abort_transaction again"
+                };
+                Err(self.timed_out(call, timeout, why, next))
+            }
+        }
+    }
+
+    /// What `close` does about a transaction that is open: it is aborted, so that readers need not wait for its
+    /// time-out; a commit that is under way is waited for.
+    pub(super) fn close_transaction(&self, timeout: Duration) -> Result<()> {
+        let wanted = self.shared.transact(|machine| match machine.phase() {
+            Phase::Open | Phase::Failed(_) => machine.end(false).ok().map(|number| (number, false)),
+            Phase::Ending { commit, .. } => Some((machine.number(), *commit)),
+            _ => None,
+        });
+        match wanted.flatten() {
+            Some((number, commit)) => self.finish_transaction(number, commit, timeout),
+            None => Ok(()),
+        }
+    }
+}
