@@ -18,6 +18,9 @@ pub struct BrokerOptions {
     pub(crate) default_partitions: i32,
     pub(crate) initial_rebalance_delay: Duration,
     pub(crate) transaction_version: i16,
+    pub(crate) new_group_protocol: bool,
+    pub(crate) consumer_session_timeout: Duration,
+    pub(crate) consumer_heartbeat_interval: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) timeout: Duration,
 }
@@ -37,6 +40,9 @@ impl Default for BrokerOptions {
             default_partitions: 1,
             initial_rebalance_delay: Duration::ZERO,
             transaction_version: 2,
+            new_group_protocol: true,
+            consumer_session_timeout: Duration::from_secs(45),
+            consumer_heartbeat_interval: Duration::from_secs(1),
             seed: None,
             timeout: Duration::from_secs(10),
         }
@@ -130,6 +136,27 @@ impl BrokerOptions {
     /// them and epochs change with the producer only.
     pub fn transaction_version(mut self, version: i16) -> Self {
         self.transaction_version = version;
+        self
+    }
+
+    /// Whether there is the new group protocol (KIP-848). Without it the broker is, for consumers, one of before Kafka
+    /// 3.7. Default true.
+    pub fn new_group_protocol(mut self, there: bool) -> Self {
+        self.new_group_protocol = there;
+        self
+    }
+
+    /// How long a member of a group of the new protocol may stay silent (`group.consumer.session.timeout.ms`).
+    /// Default 45 s. Members of the classic protocol name their own.
+    pub fn consumer_session_timeout(mut self, timeout: Duration) -> Self {
+        self.consumer_session_timeout = timeout;
+        self
+    }
+
+    /// How often members of groups of the new protocol are told to send heartbeats
+    /// (`group.consumer.heartbeat.interval.ms`); rebalances take a few of them. Default 1 s; Kafka's own is 5 s.
+    pub fn consumer_heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.consumer_heartbeat_interval = interval;
         self
     }
 

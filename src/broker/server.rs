@@ -138,9 +138,12 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
         auto_create_topics: options.auto_create_topics,
         memory_bytes: options.memory_bytes,
         transaction_version: options.transaction_version,
+        new_group_protocol: options.new_group_protocol,
     };
     let mut core = BrokerCore::new(cluster, core_options, storage);
     core.groups.options.initial_rebalance_delay = options.initial_rebalance_delay;
+    core.groups.options.modern.session_timeout = options.consumer_session_timeout;
+    core.groups.options.modern.heartbeat_interval = options.consumer_heartbeat_interval;
     if let Some(saved) = saved {
         core.restore(saved)?;
     }

@@ -6,18 +6,34 @@ use kafka_protocol::messages::api_versions_response::{
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Cx, Outcome, SUPPORTED, api_key, reply, wire};
+use super::{Cx, OF_THE_NEW_GROUP_PROTOCOL, Outcome, SUPPORTED, api_key, reply, wire};
 use crate::broker::core::BrokerCore;
 use crate::error::ErrorCode;
 
 /// Kafka goes on offering version 0 of Produce, though it refuses it: old librdkafka concludes from its absence that
 /// the broker can't do compression.
 const PRODUCE_MIN_OFFERED: i16 = 0;
-/// The feature levels of Kafka 4.3; other features (groups, share groups) are not there.
-const METADATA_VERSION: (i16, i16) = (7, 30);
-const TRANSACTION_VERSION: (i16, i16) = (0, 2);
+/// A feature: its name, the range of levels the broker can have, and the level it has; a level of 0 is not shown.
+type Feature = (&'static str, (i16, i16), i16);
 
-fn offered() -> Vec<ApiVersion> {
+/// The features of Kafka 4.3, as far as they are there.
+fn features(core: &BrokerCore) -> Vec<Feature> {
+    vec![
+        ("metadata.version", (7, 30), 30),
+        (
+            "group.version",
+            (0, 1),
+            i16::from(core.options.new_group_protocol),
+        ),
+        (
+            "transaction.version",
+            (0, 2),
+            core.options.transaction_version,
+        ),
+    ]
+}
+
+fn offered(core: &BrokerCore) -> Vec<ApiVersion> {
     let offer = |&(key, min, max): &(i16, i16, i16)| {
         let min = if key == api_key::PRODUCE {
             PRODUCE_MIN_OFFERED
@@ -29,7 +45,10 @@ fn offered() -> Vec<ApiVersion> {
             .with_min_version(min)
             .with_max_version(max)
     };
-    SUPPORTED.iter().map(offer).collect()
+    let there = |&(key, ..): &&(i16, i16, i16)| {
+        core.options.new_group_protocol || !OF_THE_NEW_GROUP_PROTOCOL.contains(key)
+    };
+    SUPPORTED.iter().filter(there).map(offer).collect()
 }
 
 pub(super) fn handle(
@@ -47,28 +66,22 @@ pub(super) fn handle(
     {
         return response.with_error_code(wire(ErrorCode::INVALID_REQUEST));
     }
-    let features = [
-        ("metadata.version", METADATA_VERSION, METADATA_VERSION.1),
-        (
-            "transaction.version",
-            TRANSACTION_VERSION,
-            core.options.transaction_version,
-        ),
-    ];
+    let features = features(core);
     let supported = features.iter().map(|&(name, (min, max), _)| {
         SupportedFeatureKey::default()
             .with_name(StrBytes::from_static_str(name))
             .with_min_version(min)
             .with_max_version(max)
     });
-    let finalized = features.iter().map(|&(name, _, level)| {
+    let finalized = features.iter().filter(|&&(.., level)| level > 0);
+    let finalized = finalized.map(|&(name, _, level)| {
         FinalizedFeatureKey::default()
             .with_name(StrBytes::from_static_str(name))
             .with_min_version_level(level)
             .with_max_version_level(level)
     });
     response
-        .with_api_keys(offered())
+        .with_api_keys(offered(core))
         .with_finalized_features_epoch(0)
         .with_supported_features(supported.collect())
         .with_finalized_features(finalized.collect())
@@ -82,11 +95,11 @@ fn is_software(name: &str) -> bool {
 }
 
 /// The answer to a version that is too new: in version 0, so that every client can read it.
-pub(super) fn unsupported(cx: &Cx) -> Outcome {
+pub(super) fn unsupported(core: &BrokerCore, cx: &Cx) -> Outcome {
     let response = ApiVersionsResponse::default()
         .with_error_code(wire(ErrorCode::UNSUPPORTED_VERSION))
         .with_api_keys(
-            offered()
+            offered(core)
                 .into_iter()
                 .filter(|v| v.api_key == api_key::API_VERSIONS)
                 .collect(),

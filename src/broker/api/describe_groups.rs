@@ -36,6 +36,10 @@ fn describe(core: &BrokerCore, cx: &Cx, name: GroupId) -> DescribedGroup {
     }
     match core.groups.get(&name) {
         Some(Group::Classic(group)) => of_classic(cx, described, group),
+        Some(Group::Modern(_)) => {
+            let words = format!("Group {} is not a classic group.", name.as_str());
+            missing(cx, described, words)
+        }
         None => missing(cx, described, format!("Group {} not found.", name.as_str())),
     }
 }

@@ -3,6 +3,8 @@
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -84,6 +86,8 @@ pub mod api_key {
     pub const DESCRIBE_PRODUCERS: i16 = 61;
     pub const DESCRIBE_TRANSACTIONS: i16 = 65;
     pub const LIST_TRANSACTIONS: i16 = 66;
+    pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
+    pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 }
 
@@ -119,7 +123,15 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::DESCRIBE_PRODUCERS, 0, 0),
     (api_key::DESCRIBE_TRANSACTIONS, 0, 0),
     (api_key::LIST_TRANSACTIONS, 0, 2),
+    (api_key::CONSUMER_GROUP_HEARTBEAT, 0, 1),
+    (api_key::CONSUMER_GROUP_DESCRIBE, 0, 1),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
+];
+
+/// Those of the new group protocol, which an older Kafka does not have.
+const OF_THE_NEW_GROUP_PROTOCOL: &[i16] = &[
+    api_key::CONSUMER_GROUP_HEARTBEAT,
+    api_key::CONSUMER_GROUP_DESCRIBE,
 ];
 
 /// What comes of a request.
@@ -174,9 +186,11 @@ impl Header {
 
 /// Carries out a request.
 pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Bytes) -> Outcome {
-    if !header.is_supported() {
+    let hidden =
+        !core.options.new_group_protocol && OF_THE_NEW_GROUP_PROTOCOL.contains(&header.api_key);
+    if hidden || !header.is_supported() {
         return match header.api_key {
-            api_key::API_VERSIONS => api_versions::unsupported(cx),
+            api_key::API_VERSIONS => api_versions::unsupported(core, cx),
             _ => Outcome::Close,
         };
     }
@@ -212,6 +226,13 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::DELETE_GROUPS => run(core, cx, body, delete_groups::handle),
         api_key::OFFSET_DELETE => run(core, cx, body, offset_delete::handle),
         api_key::DESCRIBE_CLUSTER => run(core, cx, body, describe_cluster::handle),
+        api_key::CONSUMER_GROUP_HEARTBEAT => {
+            let client_id = client_id(&frame);
+            run(core, cx, body, |core, cx, request| {
+                consumer_group_heartbeat::handle(core, cx, client_id, request)
+            })
+        }
+        api_key::CONSUMER_GROUP_DESCRIBE => run(core, cx, body, consumer_group_describe::handle),
         api_key::DESCRIBE_TOPIC_PARTITIONS => {
             run(core, cx, body, describe_topic_partitions::handle)
         }

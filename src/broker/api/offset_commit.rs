@@ -7,6 +7,7 @@ use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use uuid::Uuid;
 
 use super::{Cx, check_coordinator, wire};
 use crate::broker::core::BrokerCore;
@@ -33,14 +34,19 @@ pub(super) fn handle(
     cx: &Cx,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let refused = check(core, cx, &request).err();
+    let checked = check(core, cx, &request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for p in &topic.partitions {
-            let code = match refused {
-                Some(code) => code,
-                None => commit(core, cx, &request.group_id, &topic.name, p),
+            let code = match checked {
+                Err(code) => code,
+                Ok(since)
+                    if since.is_some_and(|epoch| !held(core, &request, epoch, &topic.name, p)) =>
+                {
+                    ErrorCode::STALE_MEMBER_EPOCH
+                }
+                Ok(_) => commit(core, cx, &request.group_id, &topic.name, p),
             };
             partitions.push(
                 OffsetCommitResponsePartition::default()
@@ -60,7 +66,11 @@ pub(super) fn handle(
         .with_topics(topics)
 }
 
-fn check(core: &mut BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+fn check(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: &OffsetCommitRequest,
+) -> Result<Option<i32>, ErrorCode> {
     // A fault is for the partitions it names, below.
     check_coordinator(
         core,
@@ -75,10 +85,24 @@ fn check(core: &mut BrokerCore, cx: &Cx, request: &OffsetCommitRequest) -> Resul
         instance: request.group_instance_id.as_deref(),
         generation: request.generation_id_or_member_epoch,
         in_transaction: false,
-        tells_group_missing: cx.version >= 9,
+        knows_epochs: cx.version >= 9,
     };
     core.groups
         .check_commit(cx.now.mono, cx.node, &request.group_id, &who)
+}
+
+/// Whether the member has held a partition since an earlier epoch.
+fn held(
+    core: &BrokerCore,
+    request: &OffsetCommitRequest,
+    epoch: i32,
+    topic: &str,
+    p: &OffsetCommitRequestPartition,
+) -> bool {
+    let id = core.cluster.topic(topic).map_or(Uuid::nil(), |t| t.id);
+    let (group, member) = (&request.group_id, &request.member_id);
+    core.groups
+        .may_commit(group, member, epoch, id, p.partition_index)
 }
 
 fn commit(

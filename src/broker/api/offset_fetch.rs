@@ -69,12 +69,13 @@ pub(super) fn handle(
     let mut response =
         OffsetFetchResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
     for (group, asked) in groups(&request) {
-        let able = core.check_coordinator(cx, CoordinatorKind::Group, &group);
-        let code = able.map_or_else(wire, |()| 0);
-        let found = if able.is_err() {
-            BTreeMap::new()
-        } else {
-            find(core, cx, &group, asked, request.require_stable)
+        let checked = check(core, cx, &group, &request);
+        let code = checked.err().map_or(0, wire);
+        let found = match checked {
+            Ok(()) => find(core, cx, &group, asked, request.require_stable),
+            // What is too old to say it once is told of every partition.
+            Err(code) if cx.version < 2 => refuse(code, asked),
+            Err(_) => BTreeMap::new(),
         };
         if cx.version >= 8 {
             response.groups.push(
@@ -99,6 +100,40 @@ pub(super) fn handle(
         }
     }
     response
+}
+
+fn check(
+    core: &BrokerCore,
+    cx: &Cx,
+    group: &str,
+    request: &OffsetFetchRequest,
+) -> Result<(), ErrorCode> {
+    if let Some(code) = cx.effects.whole_error() {
+        return Err(code);
+    }
+    core.check_coordinator(cx, CoordinatorKind::Group, group)?;
+    let asked = request.groups.iter().find(|g| g.group_id.as_str() == group);
+    match asked.filter(|_| cx.version >= 9) {
+        Some(asked) => {
+            let (id, epoch) = (asked.member_id.as_deref(), asked.member_epoch);
+            core.groups.check_fetch(group, id, epoch)
+        }
+        None => Ok(()),
+    }
+}
+
+fn refuse(code: ErrorCode, asked: Option<Asked>) -> BTreeMap<String, Vec<Found>> {
+    let refused = |partition| Found {
+        partition,
+        offset: -1,
+        leader_epoch: -1,
+        metadata: String::new(),
+        code: wire(code),
+    };
+    let topics = asked.into_iter().flatten();
+    topics
+        .map(|(topic, partitions)| (topic, partitions.into_iter().map(refused).collect()))
+        .collect()
 }
 
 fn find(

@@ -39,6 +39,7 @@ impl Bench {
             auto_create_topics: false,
             memory_bytes: 1 << 20,
             transaction_version: 2,
+            new_group_protocol: true,
         };
         let mut core = BrokerCore::new(cluster, options, Storage::default());
         let conns = (1..=nodes).map(|n| core.connected(n)).collect();
@@ -504,6 +505,55 @@ fn a_group_of_one_lives_in_every_version() {
             .with_group_id(GroupId(text("g")))
             .with_topics(vec![topic]);
         assert_eq!(bench.ask(1, 0, &offsets).error_code, 69);
+    }
+}
+
+#[test]
+fn a_group_of_the_new_protocol_in_every_version() {
+    for version in versions(api_key::CONSUMER_GROUP_HEARTBEAT) {
+        let mut bench = Bench::new(1);
+        let id = bench.topic("t", 2);
+        let join = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text("g")))
+            .with_member_id(text("m"))
+            .with_rebalance_timeout_ms(10_000)
+            .with_subscribed_topic_names(Some(vec![t()]))
+            .with_topic_partitions(Some(vec![]));
+        let joined = bench.ask(1, version, &join);
+        assert_eq!((joined.error_code, joined.member_epoch), (0, 1));
+        let assigned = joined.assignment.unwrap().topic_partitions;
+        assert_eq!(
+            (assigned[0].topic_id, assigned[0].partitions.len()),
+            (id, 2)
+        );
+        for version in versions(api_key::CONSUMER_GROUP_DESCRIBE) {
+            let describe = ConsumerGroupDescribeRequest::default()
+                .with_group_ids(vec![GroupId(text("g")), GroupId(text("none"))]);
+            let described = bench.ask(1, version, &describe);
+            assert_eq!(described.groups[0].group_state.as_str(), "Stable");
+            let member = &described.groups[0].members[0];
+            assert_eq!(member.assignment.topic_partitions[0].partitions, [0, 1]);
+            assert_eq!(described.groups[1].error_code, 69);
+        }
+        let fetch = |member: &str, epoch| {
+            let group = offset_fetch_request::OffsetFetchRequestGroup::default()
+                .with_group_id(GroupId(text("g")))
+                .with_member_id(Some(text(member.to_owned())))
+                .with_member_epoch(epoch)
+                .with_topics(None);
+            OffsetFetchRequest::default().with_groups(vec![group])
+        };
+        for (member, epoch, code) in [("m", 1, 0), ("m", 2, 113), ("x", 1, 25)] {
+            let fetched = bench.ask(1, 9, &fetch(member, epoch));
+            assert_eq!(fetched.groups[0].error_code, code);
+        }
+        let leave = join.clone().with_member_epoch(-1);
+        assert_eq!(bench.ask(1, version, &leave).member_epoch, -1);
+        bench.core.options.new_group_protocol = false;
+        let mut out = Vec::new();
+        let frame = frame(version, &join);
+        bench.core.frame(bench.now, bench.conns[0], frame, &mut out);
+        assert!(matches!(out[..], [Action::Close { .. }]));
     }
 }
 

@@ -7,6 +7,7 @@ use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use uuid::Uuid;
 
 use super::offset_commit::MAX_METADATA;
 use super::{Cx, wire};
@@ -55,7 +56,16 @@ pub(super) fn handle(
     let joined = if any_known {
         join(core, cx, &request)
     } else {
-        Ok(())
+        Ok(None)
+    };
+    let too_early = |core: &BrokerCore, topic: &str, p: &TxnOffsetCommitRequestPartition| {
+        let epoch = joined.ok().flatten()?;
+        let id = core.cluster.topic(topic).map_or(Uuid::nil(), |t| t.id);
+        let (group, member) = (&request.group_id, &request.member_id);
+        let may = core
+            .groups
+            .may_commit(group, member, epoch, id, p.partition_index);
+        (!may).then_some(ErrorCode::ILLEGAL_GENERATION)
     };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
@@ -63,6 +73,7 @@ pub(super) fn handle(
         for p in &topic.partitions {
             let code = unknown(core, &topic.name, p)
                 .or(joined.err())
+                .or_else(|| too_early(core, &topic.name, p))
                 .unwrap_or_else(|| commit(core, cx, &request, &topic.name, p));
             partitions.push(
                 TxnOffsetCommitResponsePartition::default()
@@ -87,7 +98,12 @@ fn producer(request: &TxnOffsetCommitRequest) -> Identity {
     }
 }
 
-fn join(core: &mut BrokerCore, cx: &Cx, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+/// `Some` epoch if only partitions may be committed that the member has held since then.
+fn join(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: &TxnOffsetCommitRequest,
+) -> Result<Option<i32>, ErrorCode> {
     let group = request.group_id.as_str();
     if group.is_empty() {
         return Err(ErrorCode::INVALID_GROUP_ID);
@@ -117,7 +133,7 @@ fn join(core: &mut BrokerCore, cx: &Cx, request: &TxnOffsetCommitRequest) -> Res
         instance: request.group_instance_id.as_deref(),
         generation: request.generation_id,
         in_transaction: true,
-        tells_group_missing: false,
+        knows_epochs: false,
     };
     core.groups.check_commit(cx.now.mono, cx.node, group, &who)
 }

@@ -93,6 +93,7 @@ pub(crate) struct Cluster {
     pub(crate) default_partitions: i32,
     topics: BTreeMap<String, Topic>,
     names: BTreeMap<Uuid, String>,
+    topics_version: u64,
 }
 
 impl Cluster {
@@ -109,7 +110,13 @@ impl Cluster {
             default_partitions,
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
+            topics_version: 0,
         }
+    }
+
+    /// Another number whenever topics or partitions have come or gone.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.topics_version
     }
 
     /// The living nodes in the order of their ids.
@@ -308,6 +315,7 @@ impl Cluster {
         for partition in &mut topic.partitions {
             elect(&self.nodes, partition);
         }
+        self.topics_version += 1;
         self.names.insert(topic.id, topic.name.clone());
         self.topics.insert(topic.name.clone(), topic);
     }
@@ -315,6 +323,7 @@ impl Cluster {
     /// Takes a topic out.
     pub(crate) fn remove(&mut self, name: &str) -> Option<Topic> {
         let topic = self.topics.remove(name)?;
+        self.topics_version += 1;
         self.names.remove(&topic.id);
         Some(topic)
     }
@@ -375,6 +384,7 @@ impl Cluster {
         for partition in &mut partitions {
             elect(&self.nodes, partition);
         }
+        self.topics_version += 1;
         if let Some(topic) = self.topics.get_mut(name) {
             topic.partitions.append(&mut partitions);
         }

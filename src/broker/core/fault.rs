@@ -164,6 +164,12 @@ impl Effects {
         self.errors.first().and_then(error_of)
     }
 
+    /// The error for a request as a whole, from a rule that names no topic and no partition.
+    pub(crate) fn whole_error(&self) -> Option<ErrorCode> {
+        let whole = self.errors.iter().find(|rule| !rule.is_narrow());
+        whole.and_then(error_of)
+    }
+
     /// The throttle time as the wire has it.
     pub(crate) fn throttle_ms(&self) -> i32 {
         i32::try_from(self.throttle.as_millis()).unwrap_or(i32::MAX)

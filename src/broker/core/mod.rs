@@ -109,6 +109,8 @@ pub(crate) struct CoreOptions {
     pub(crate) memory_bytes: u64,
     /// Kafka's feature `transaction.version`: 1 or 2.
     pub(crate) transaction_version: i16,
+    /// Whether there is the new group protocol (KIP-848).
+    pub(crate) new_group_protocol: bool,
 }
 
 /// A whole cluster of brokers.

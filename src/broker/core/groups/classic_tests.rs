@@ -285,7 +285,7 @@ fn a_static_member_is_replaced_without_a_rebalance_and_its_predecessor_fenced() 
         instance: Some("i"),
         generation: 1,
         in_transaction: false,
-        tells_group_missing: false,
+        knows_epochs: false,
     };
     assert_eq!(
         rig.groups.check_commit(secs(0), 1, "g", &who),
@@ -321,7 +321,7 @@ fn commits_are_for_members_of_this_generation() {
             instance: None,
             generation,
             in_transaction: false,
-            tells_group_missing: true,
+            knows_epochs: true,
         };
         rig.groups.check_commit(secs(0), 1, "g", &who).err()
     };

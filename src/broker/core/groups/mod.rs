@@ -4,18 +4,29 @@
 //! [`Groups::answers`] later, under the ticket the request was given. One file per kind of group and concept.
 
 pub(crate) mod answer;
+pub(crate) mod assignors;
 pub(crate) mod classic;
 pub(crate) mod classic_member;
 mod classic_session;
 #[cfg(test)]
 mod classic_tests;
+pub(crate) mod modern;
+pub(crate) mod modern_member;
+#[cfg(test)]
+mod modern_tests;
+mod regex;
 mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use self::answer::{Answers, Joined, Synced};
 use self::classic::{ClassicGroup, ClassicState, Join, Sync};
+use self::modern::{Beaten, Heartbeat, LEAVE, ModernGroup, ModernOptions};
+use super::cluster::Cluster;
+use crate::broker::log::Refused;
 use crate::error::ErrorCode;
 
 /// Names a request that waits for its answer.
@@ -26,12 +37,19 @@ pub(crate) type Ticket = u64;
 pub(crate) struct GroupOptions {
     /// `group.initial.rebalance.delay.ms`.
     pub(crate) initial_rebalance_delay: Duration,
+    /// Those of the new protocol.
+    pub(crate) modern: ModernOptions,
 }
 
 impl Default for GroupOptions {
     fn default() -> Self {
         GroupOptions {
             initial_rebalance_delay: Duration::ZERO,
+            modern: ModernOptions {
+                session_timeout: Duration::from_secs(45),
+                heartbeat_interval: Duration::from_secs(5),
+                assignment_interval: Duration::ZERO,
+            },
         }
     }
 }
@@ -40,6 +58,7 @@ impl Default for GroupOptions {
 #[derive(Clone, Debug)]
 pub(crate) enum Group {
     Classic(ClassicGroup),
+    Modern(ModernGroup),
 }
 
 impl Group {
@@ -47,6 +66,7 @@ impl Group {
     pub(crate) fn state_name(&self) -> &'static str {
         match self {
             Group::Classic(group) => group.state.name(),
+            Group::Modern(group) => group.state_name(),
         }
     }
 
@@ -54,30 +74,35 @@ impl Group {
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Group::Classic(_) => "classic",
+            Group::Modern(_) => "consumer",
         }
     }
 
     pub(crate) fn protocol_type(&self) -> &str {
         match self {
             Group::Classic(group) => group.protocol_type.as_deref().unwrap_or_default(),
+            Group::Modern(_) => classic::CONSUMER,
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Group::Classic(group) => group.state == ClassicState::Empty,
+            Group::Modern(group) => group.members.is_empty(),
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
         match self {
             Group::Classic(group) => group.deadline(),
+            Group::Modern(group) => group.deadline(),
         }
     }
 
     fn tick(&mut self, now: Duration, out: &mut Answers) {
         match self {
             Group::Classic(group) => group.tick(now, out),
+            Group::Modern(group) => group.tick(now),
         }
     }
 }
@@ -90,8 +115,8 @@ pub(crate) struct Committer<'a> {
     /// The generation, or the member epoch in a group of the new protocol; negative if there is no membership.
     pub(crate) generation: i32,
     pub(crate) in_transaction: bool,
-    /// OffsetCommit 9 and later: a group that is not there is named as such.
-    pub(crate) tells_group_missing: bool,
+    /// OffsetCommit 9 and later: the client knows of the new protocol.
+    pub(crate) knows_epochs: bool,
 }
 
 struct Entry {
@@ -209,12 +234,22 @@ impl Groups {
         join: Join,
         ticket: Ticket,
     ) {
+        // An empty group is of the protocol of whoever comes first.
+        if let Some(Group::Modern(group)) = self.get(name)
+            && group.members.is_empty()
+        {
+            self.remove(name);
+        }
         if join.member_id.is_empty() {
             self.ensure(name, node);
         }
         let id = join.member_id.clone();
         let done = self.change(name, |group, out| match group {
             Group::Classic(group) => group.join(now, join, ticket, out),
+            Group::Modern(_) => out.join(
+                ticket,
+                Joined::failed(&id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
+            ),
         });
         if done.is_none() {
             let failed = Joined::failed(&id, ErrorCode::UNKNOWN_MEMBER_ID);
@@ -226,6 +261,9 @@ impl Groups {
     pub(crate) fn sync(&mut self, now: Duration, name: &str, sync: Sync, ticket: Ticket) {
         let done = self.change(name, |group, out| match group {
             Group::Classic(group) => group.sync(now, sync, ticket, out),
+            Group::Modern(_) => {
+                out.sync(ticket, Synced::failed(ErrorCode::UNKNOWN_MEMBER_ID));
+            }
         });
         if done.is_none() {
             let failed = Synced::failed(ErrorCode::UNKNOWN_MEMBER_ID);
@@ -244,6 +282,7 @@ impl Groups {
     ) -> ErrorCode {
         self.change(name, |group, _| match group {
             Group::Classic(group) => group.heartbeat(now, id, instance, generation),
+            Group::Modern(_) => ErrorCode::UNKNOWN_MEMBER_ID,
         })
         .unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID)
     }
@@ -260,12 +299,66 @@ impl Groups {
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         self.change(name, |group, out| match group {
             Group::Classic(group) => group.leave(now, leaving, out),
+            Group::Modern(_) => vec![ErrorCode::UNKNOWN_MEMBER_ID; leaving.len()],
         })
         .ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
     }
 
+    /// A ConsumerGroupHeartbeat of a member that joins or stays.
+    ///
+    /// # Errors
+    /// Kafka's codes and words.
+    pub(crate) fn beat(
+        &mut self,
+        now: Duration,
+        node: i32,
+        name: &str,
+        cluster: &Cluster,
+        beat: Heartbeat,
+    ) -> Result<Beaten, Refused> {
+        let joins = beat.epoch == 0;
+        match self.get(name) {
+            Some(Group::Modern(_)) => {}
+            Some(Group::Classic(group)) if joins && group.state == ClassicState::Empty => {
+                self.remove(name);
+            }
+            None if joins => {}
+            None => return Err(not_found(format!("Consumer group {name} not found."))),
+            Some(Group::Classic(_)) => return Err(not_a_consumer_group(name)),
+        }
+        let options = self.options.modern.clone();
+        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
+            group: Group::Modern(ModernGroup::new(name, options)),
+            node,
+            due: None,
+        });
+        let beaten = self.change(name, |group, _| match group {
+            Group::Modern(group) => group.heartbeat(now, cluster, beat),
+            Group::Classic(_) => Err(not_a_consumer_group(name)),
+        });
+        beaten.unwrap_or_else(|| Err(not_a_consumer_group(name)))
+    }
+
+    /// A ConsumerGroupHeartbeat of a member that leaves.
+    ///
+    /// # Errors
+    /// Kafka's codes and words.
+    pub(crate) fn leave_modern(
+        &mut self,
+        name: &str,
+        id: &str,
+        instance: Option<&str>,
+        epoch: i32,
+    ) -> Result<Beaten, Refused> {
+        let left = self.change(name, |group, _| match group {
+            Group::Modern(group) => group.leave(id, instance, epoch.min(LEAVE)),
+            Group::Classic(_) => Err(not_a_consumer_group(name)),
+        });
+        left.unwrap_or_else(|| Err(not_found(format!("Group {name} not found."))))
+    }
+
     /// Whether offsets of a group may be committed; a group that is not there is made if nobody claims to be its
-    /// member.
+    /// member. `Some` epoch if only for some partitions, see [`may_commit`](Self::may_commit).
     ///
     /// # Errors
     /// Kafka's codes.
@@ -275,10 +368,10 @@ impl Groups {
         node: i32,
         name: &str,
         who: &Committer<'_>,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<Option<i32>, ErrorCode> {
         if !self.groups.contains_key(name) {
             if who.generation >= 0 {
-                return Err(if who.tells_group_missing {
+                return Err(if who.knows_epochs {
                     ErrorCode::GROUP_ID_NOT_FOUND
                 } else {
                     ErrorCode::ILLEGAL_GENERATION
@@ -286,21 +379,59 @@ impl Groups {
             }
             self.ensure(name, node);
         }
-        self.change(name, |group, _| match group {
+        let (id, transaction) = (who.member_id, who.in_transaction);
+        let checked = self.change(name, |group, _| match group {
             Group::Classic(group) => {
-                group.check_commit(
-                    who.member_id,
-                    who.instance,
-                    who.generation,
-                    who.in_transaction,
-                )?;
-                if !who.in_transaction {
-                    group.renew(now, who.member_id);
+                group.check_commit(id, who.instance, who.generation, transaction)?;
+                if !transaction {
+                    group.renew(now, id);
                 }
-                Ok(())
+                Ok(None)
             }
-        })
-        .unwrap_or(Ok(()))
+            Group::Modern(group) => {
+                let since = group.check_commit(id, who.generation)?;
+                if !transaction && !who.knows_epochs && !group.members.is_empty() {
+                    return Err(ErrorCode::UNSUPPORTED_VERSION);
+                }
+                Ok(since)
+            }
+        });
+        match checked.unwrap_or(Ok(None)) {
+            // TxnOffsetCommit knows generations only.
+            Err(ErrorCode::STALE_MEMBER_EPOCH) if transaction => Err(ErrorCode::ILLEGAL_GENERATION),
+            other => other,
+        }
+    }
+
+    /// Whether a member that commits with an earlier epoch has held this partition since.
+    pub(crate) fn may_commit(
+        &self,
+        name: &str,
+        id: &str,
+        epoch: i32,
+        topic: Uuid,
+        partition: i32,
+    ) -> bool {
+        match self.get(name) {
+            Some(Group::Modern(group)) => group.held_then(id, epoch, topic, partition),
+            _ => true,
+        }
+    }
+
+    /// Whether offsets of a group may be fetched under this name and epoch.
+    ///
+    /// # Errors
+    /// Kafka's codes.
+    pub(crate) fn check_fetch(
+        &self,
+        name: &str,
+        id: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        match self.get(name) {
+            Some(Group::Modern(group)) => group.check_fetch(id, epoch),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a group could be deleted.
@@ -332,6 +463,7 @@ impl Groups {
                     Err(ErrorCode::NON_EMPTY_GROUP)
                 }
             }
+            Some(Group::Modern(_)) => Ok(()),
         }
     }
 
@@ -339,6 +471,7 @@ impl Groups {
     pub(crate) fn is_subscribed(&self, name: &str, topic: &str) -> bool {
         match self.get(name) {
             Some(Group::Classic(group)) => group.is_subscribed(topic),
+            Some(Group::Modern(group)) => group.is_subscribed(topic),
             None => false,
         }
     }
@@ -359,6 +492,7 @@ impl Groups {
             }
             self.change(&name, |group, out| match group {
                 Group::Classic(group) => group.unload(now, ErrorCode::NOT_COORDINATOR, out),
+                Group::Modern(group) => group.unload(now),
             });
         }
     }
@@ -367,6 +501,7 @@ impl Groups {
     pub(crate) fn force_rebalance(&mut self, now: Duration, name: &str) -> bool {
         self.change(name, |group, out| match group {
             Group::Classic(group) => group.force_rebalance(now, out),
+            Group::Modern(group) => group.force_rebalance(),
         })
         .unwrap_or(false)
     }
@@ -381,6 +516,11 @@ impl Groups {
                 }
                 known
             }
+            Group::Modern(group) => {
+                let known = group.members.contains_key(id);
+                group.fence(id);
+                known
+            }
         })
         .unwrap_or(false)
     }
@@ -389,7 +529,16 @@ impl Groups {
     pub(crate) fn members(&self, name: &str) -> Vec<String> {
         match self.get(name) {
             Some(Group::Classic(group)) => group.members.keys().cloned().collect(),
+            Some(Group::Modern(group)) => group.members.keys().cloned().collect(),
             None => Vec::new(),
         }
     }
+}
+
+fn not_found(words: String) -> Refused {
+    Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, words)
+}
+
+fn not_a_consumer_group(name: &str) -> Refused {
+    not_found(format!("Group {name} is not a consumer group."))
 }
