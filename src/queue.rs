@@ -189,15 +189,6 @@ impl<T> Queue<T> {
         self.change(|inner| inner.closed = true);
     }
 
-    /// Moves up to `max` items into `out`, waiting up to `timeout` for the first.
-    pub(crate) fn drain(&self, max: usize, timeout: Duration, out: &mut Vec<T>) -> Drained {
-        self.take_with(timeout, |items| {
-            let n = items.len().min(max);
-            out.extend(items.drain(..n));
-            n
-        })
-    }
-
     /// Waits up to `timeout` until there are items, then lets `take` have what it wants of them. `take` answers
     /// how many it took; taking none of what is there counts as waiting on.
     pub(crate) fn take_with(
@@ -267,6 +258,17 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    impl<T> Queue<T> {
+        /// Moves up to `max` items into `out`, waiting up to `timeout` for the first.
+        fn drain(&self, max: usize, timeout: Duration, out: &mut Vec<T>) -> Drained {
+            self.take_with(timeout, |items| {
+                let n = items.len().min(max);
+                out.extend(items.drain(..n));
+                n
+            })
+        }
+    }
 
     #[test]
     fn drains_in_order_and_wakes() {

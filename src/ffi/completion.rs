@@ -26,7 +26,7 @@ use libc::size_t;
 
 use super::error::ottla_error;
 use super::guard::{self, Guarded, c_string, opaque};
-use crate::producer::{Completion, Outcome};
+use crate::producer::{Ended, Outcome};
 
 /// The broker acknowledged the records (with `acks=0`: they were handed to the connection).
 pub const OTTLA_WRITTEN: i32 = 0;
@@ -80,7 +80,7 @@ pub struct ottla_completion {
 pub(super) struct Completions {
     views: Vec<ottla_completion>,
     /// What the views point to.
-    _own: Vec<Completion>,
+    _own: Vec<Ended>,
     _topics: Vec<(Arc<str>, CString)>,
     _errors: Vec<Box<ottla_error>>,
 }
@@ -90,41 +90,55 @@ unsafe impl Send for Completions {}
 // SAFETY: the same.
 unsafe impl Sync for Completions {}
 
-/// New completions for a caller.
-pub(super) fn completions(own: Vec<Completion>) -> *mut ottla_completions {
+/// New completions for a caller. What nothing points to afterwards is given to `recycle`.
+pub(super) fn completions(
+    ended: Vec<Ended>,
+    mut recycle: impl FnMut(Ended),
+) -> *mut ottla_completions {
     let mut topics: Vec<(Arc<str>, CString)> = Vec::new();
     let mut errors = Vec::new();
+    let mut own = Vec::new();
     // One error often ends many runs; it is then the same object.
     let mut last_error: *const str = "";
-    let mut views = Vec::with_capacity(own.len());
-    for c in &own {
-        // Runs of one topic mostly follow each other; the search is for those who write to many.
-        let known = topics.iter().rposition(|(t, _)| Arc::ptr_eq(t, &c.topic));
+    let mut views = Vec::with_capacity(ended.iter().map(Ended::completions).sum());
+    for batch in ended {
+        // Batches of one topic mostly follow each other; the search is for those who write to many.
+        let known = topics
+            .iter()
+            .rposition(|(t, _)| Arc::ptr_eq(t, &batch.topic));
         let topic = known.unwrap_or_else(|| {
-            topics.push((c.topic.clone(), c_string(&c.topic)));
+            topics.push((batch.topic.clone(), c_string(&batch.topic)));
             topics.len() - 1
         });
-        let error = c.error.as_ref().map_or(std::ptr::null(), |error| {
+        let topic = topics
+            .get(topic)
+            .map_or(std::ptr::null(), |(_, name)| name.as_ptr());
+        let error = batch.error.as_ref().map_or(std::ptr::null(), |error| {
             if !std::ptr::addr_eq(last_error, error.message()) {
                 last_error = error.message();
                 errors.push(ottla_error::part(error));
             }
             errors.last().map_or(std::ptr::null(), |e| &raw const **e)
         });
-        views.push(ottla_completion {
-            token: c.token,
-            topic: topics
-                .get(topic)
-                .map_or(std::ptr::null(), |(_, name)| name.as_ptr()),
-            base_offset: c.base_offset,
-            timestamp: c.timestamp,
-            indices: c.indices.as_ref().map_or(std::ptr::null(), |i| i.as_ptr()),
-            error,
-            partition: c.partition,
-            first: c.first,
-            count: c.count,
-            outcome: c.outcome as i32,
+        batch.for_each(|run| {
+            views.push(ottla_completion {
+                token: run.token,
+                topic,
+                base_offset: run.base_offset,
+                timestamp: batch.timestamp,
+                indices: run.indices.map_or(std::ptr::null(), <[u32]>::as_ptr),
+                error,
+                partition: batch.partition,
+                first: run.first,
+                count: run.count,
+                outcome: batch.outcome as i32,
+            });
         });
+        if batch.has_indices() {
+            own.push(batch);
+        } else {
+            recycle(batch);
+        }
     }
     guard::handle(Completions {
         views,

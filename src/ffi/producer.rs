@@ -381,13 +381,12 @@ pub unsafe extern "C" fn ottla_producer_poll(
         guard::on("ottla_producer_poll", producer, error, |call, live| {
             call.out("completions", completions)?;
             let max = if max == 0 { usize::MAX } else { max };
-            let mut own = Vec::new();
-            live.get()?
-                .completions(max, call.timeout(timeout_ms)?, &mut own)?;
+            let producer = live.get()?;
+            let own = producer.drain_ended(max, call.timeout(timeout_ms)?)?;
             let found = if own.is_empty() {
                 std::ptr::null_mut()
             } else {
-                completions_handle(own)
+                completions_handle(own, |done| producer.recycle(done))
             };
             guard::write(completions, found);
             Ok(())

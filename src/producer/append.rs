@@ -358,7 +358,7 @@ impl Shared {
                     timestamp: -1,
                     error: Some(&error),
                 };
-                self.complete_tokens(rest.id, &rest.tokens, rest.charged, count, &end);
+                self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
                 // The I/O thread may wait for this end.
                 self.waker.wake();
             }

@@ -43,28 +43,21 @@ pub struct Completion {
     pub error: Option<Error>,
 }
 
-impl Completion {
-    /// What a completion costs while it waits to be drained.
-    pub(crate) fn cost(&self) -> usize {
-        size_of::<Completion>() + self.indices.as_ref().map_or(0, |i| i.len() * 4)
-    }
-}
-
 /// Which calls the records of a batch came from, in the order of the batch. Records of token 0 are only counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    runs: Vec<TokenRun>,
+    pub(super) runs: Vec<TokenRun>,
     /// Call indices of the scattered runs, one after the other.
-    indices: Vec<u32>,
+    pub(super) indices: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct TokenRun {
-    token: u64,
-    first: u32,
-    count: u32,
+pub(super) struct TokenRun {
+    pub(super) token: u64,
+    pub(super) first: u32,
+    pub(super) count: u32,
     /// The run's indices are the next `count` of `Tokens::indices`.
-    scattered: bool,
+    pub(super) scattered: bool,
 }
 
 impl Tokens {

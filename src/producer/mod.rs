@@ -6,6 +6,7 @@
 mod append;
 mod buffer;
 mod completion;
+mod ended;
 mod partition;
 pub mod partitioner;
 mod pending;
@@ -24,6 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub use completion::{Completion, Outcome};
+pub(crate) use ended::Ended;
 pub use purge::Purge;
 pub use send::{Record, Wait};
 pub use settings::UserPartitioner;
@@ -204,14 +206,26 @@ impl Producer {
         timeout: Duration,
         out: &mut Vec<Completion>,
     ) -> Result<usize> {
-        io_thread::check_generation(self.shared.generation)?;
+        let ended = self.drain_ended(max, timeout)?;
         let before = out.len();
-        let drained = self.shared.completions.drain(max, timeout, out);
-        let cost: usize = out[before..].iter().map(Completion::cost).sum();
-        self.shared.release(cost);
+        for ended in ended {
+            ended.completions_into(out);
+            self.recycle(ended);
+        }
+        Ok(out.len() - before)
+    }
+
+    /// As [`Producer::completions`], a batch's together; to be given back by [`Producer::recycle`].
+    pub(crate) fn drain_ended(&self, max: usize, timeout: Duration) -> Result<Vec<Ended>> {
+        io_thread::check_generation(self.shared.generation)?;
+        let mut out = Vec::new();
+        let drained = self
+            .shared
+            .completions
+            .take_with(timeout, |items| ended::drain(items, max, &mut out));
+        self.shared.release(out.iter().map(|e| e.cost).sum());
         match drained {
-            Drained::Items(n) => Ok(n),
-            Drained::TimedOut => Ok(0),
+            Drained::Items(_) | Drained::TimedOut => Ok(out),
             Drained::Woken => Err(Error::new(
                 ErrorCode::WOKEN,
                 "waiting for completions was ended by wake()",
@@ -221,6 +235,11 @@ impl Producer {
                 "the producer is closed and has no more completions",
             )),
         }
+    }
+
+    /// Gives memory back for other batches' tokens.
+    pub(crate) fn recycle(&self, ended: Ended) {
+        self.shared.spare_tokens.give(ended.into_tokens());
     }
 
     /// Ends one wait of [`Producer::completions`], present or next. From any thread.

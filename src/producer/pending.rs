@@ -175,7 +175,7 @@ impl Shared {
                 timestamp: -1,
                 error: failed.as_ref(),
             };
-            self.complete_tokens(id, &lost, charged, lost_count, &end);
+            self.complete_tokens(id, lost, charged, lost_count, &end);
         }
         topic.set_partitions(partitions);
         drop(pending);
@@ -211,7 +211,7 @@ impl Shared {
             let open = batch.open;
             self.complete_tokens(
                 open.id,
-                &open.tokens,
+                open.tokens,
                 open.charged,
                 open.builder.count() as u64,
                 &end,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::buffer::BufferMemory;
-use super::completion::{Completion, Outcome, SpareTokens, Tokens};
+use super::completion::{Outcome, SpareTokens, Tokens};
+use super::ended::Ended;
 use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
 use super::purge::PurgeCalls;
 use super::settings::{TopicSettings, TopicSetup};
@@ -62,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) news: Mutex<News>,
     pub(crate) waker: Waker,
     pub(crate) connect_calls: ConnectCalls,
-    pub(crate) completions: Queue<Completion>,
+    pub(crate) completions: Queue<Ended>,
     pub(crate) spare_tokens: SpareTokens,
     pub(crate) silent: Mutex<Silent>,
     pub(crate) log: Arc<LogRing>,
@@ -453,15 +454,14 @@ impl Shared {
             timestamp,
             error,
         };
-        self.complete_tokens(id, &tokens, charged, count, &end);
-        self.spare_tokens.give(tokens);
+        self.complete_tokens(id, tokens, charged, count, &end);
     }
 
     /// Ends records by their tokens.
     pub(crate) fn complete_tokens(
         &self,
         id: u64,
-        tokens: &Tokens,
+        tokens: Tokens,
         charged: usize,
         count: u64,
         end: &End<'_>,
@@ -479,42 +479,25 @@ impl Shared {
             }
             _ => None,
         };
-        let error = failed.as_ref().or(end.error);
-        let mut offset = end.base_offset;
-        let mut cost = 0;
-        let mut out = Vec::new();
-        tokens.for_each(|token, first, count, indices| {
-            if token == 0 {
-                if let Some(error) = error {
+        let end = &End {
+            error: failed.as_ref().or(end.error),
+            ..*end
+        };
+        if let Some(error) = end.error {
+            tokens.for_each(|token, _, count, _| {
+                if token == 0 {
                     let mut silent = lock(&self.silent);
                     silent.first.get_or_insert_with(|| error.clone());
                     silent.failed += u64::from(count);
                 }
-            } else {
-                let completion = Completion {
-                    token,
-                    topic: end.partition.0.clone(),
-                    partition: end.partition.1,
-                    first,
-                    count,
-                    indices: indices.map(Into::into),
-                    base_offset: offset,
-                    timestamp: end.timestamp,
-                    outcome: end.outcome,
-                    error: error.cloned(),
-                };
-                cost += completion.cost();
-                out.push(completion);
-            }
-            if offset >= 0 {
-                offset += i64::from(count);
-            }
-        });
-        if cost > 0 {
-            self.memory.force_charge(cost);
+            });
         }
-        if !out.is_empty() {
-            self.completions.extend(out);
+        match Ended::new(tokens, end) {
+            Ok(ended) => {
+                self.memory.force_charge(ended.cost);
+                self.completions.extend([ended]);
+            }
+            Err(tokens) => self.spare_tokens.give(tokens),
         }
         if self.memory.dismiss(count as usize) {
             self.completions.poke();
