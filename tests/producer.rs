@@ -683,6 +683,45 @@ fn what_was_sent_without_an_answer_is_possibly_written() {
 }
 
 #[test]
+fn one_partitions_doubt_is_nothing_to_the_others() {
+    let broker = broker(1);
+    for topic in ["short", "long"] {
+        broker.create_topic(topic, 1, &[]).unwrap();
+    }
+    let p = producer(&broker, &[("linger.ms", "0"), ("retry.backoff.ms", "10")]);
+    let short = [
+        ("delivery.timeout.ms", "600"),
+        ("request.timeout.ms", "500"),
+    ];
+    p.set_topic_config("short", short).unwrap();
+    for topic in ["short", "long"] {
+        send_column(&p, topic, Some(0), 2, 0);
+    }
+    p.flush(LIMIT).unwrap();
+    // Both are appended, and no reply comes: whether they were is unknown.
+    let swallow = Fault::SwallowReply { close: true };
+    let rule = FaultRule::new(swallow).api(api_key::PRODUCE).forever();
+    broker.add_fault(rule).unwrap();
+    send_column(&p, "long", Some(0), 3, 1);
+    send_column(&p, "short", Some(0), 3, 2);
+    let done = ends(&p, 3);
+    assert_eq!(done[0].token, 2);
+    assert_eq!(done[0].outcome, Outcome::PossiblyWritten);
+    // The one whose time is over begins another epoch; the other is sent again as it was, and found to be there.
+    send_column(&p, "short", Some(0), 5, 3);
+    std::thread::sleep(Duration::from_millis(100));
+    broker.clear_faults().unwrap();
+    let mut done = ends(&p, 8);
+    done.sort_by_key(|c| c.token);
+    for c in &done {
+        assert_eq!(c.outcome, Outcome::Written, "{:?}", c.error);
+    }
+    assert_eq!((done[0].token, done[0].base_offset), (1, 2));
+    assert_eq!(broker.offsets("long", 0).unwrap().unwrap().1, 5);
+    p.close(LIMIT).unwrap();
+}
+
+#[test]
 fn a_delivery_time_that_ends_while_a_request_is_unanswered() {
     let broker = broker(1);
     broker.create_topic("t", 1, &[]).unwrap();

@@ -20,9 +20,6 @@ pub(crate) enum Identity {
     },
     Asking,
     Have(ProducerId),
-    /// A sequence range has an unknown end. Nothing new is sent until everything in flight has ended; then the epoch
-    /// is raised and sequences begin at 0 again.
-    Draining(ProducerId),
 }
 
 impl Identity {
@@ -41,16 +38,17 @@ impl Identity {
 
     pub(crate) fn current(&self) -> Option<ProducerId> {
         match self {
-            Identity::Have(id) | Identity::Draining(id) => Some(*id),
+            Identity::Have(id) => Some(*id),
             _ => None,
         }
     }
+}
 
-    /// Begins to leave the present epoch.
-    pub(crate) fn leave(&mut self) {
-        if let Identity::Have(id) = *self {
-            *self = Identity::Draining(id);
-        }
+impl ProducerId {
+    /// The epoch after this one (KIP-360: an idempotent producer raises it by itself); `None` where they are used up.
+    pub(crate) fn raised(self) -> Option<ProducerId> {
+        let epoch = self.epoch.checked_add(1).filter(|e| *e < i16::MAX)?;
+        Some(ProducerId { epoch, ..self })
     }
 }
 
@@ -62,6 +60,13 @@ pub(crate) fn advance(sequence: i32, by: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn epochs_end() {
+        let id = |epoch| ProducerId { id: 7, epoch };
+        assert_eq!(id(0).raised(), Some(id(1)));
+        assert_eq!(id(i16::MAX - 1).raised(), None);
+    }
 
     #[test]
     fn sequences_wrap_to_zero() {

@@ -1,7 +1,7 @@
 //! A producer at a steady rate, and the oracle: every value has a number; what became of each is written down and held
 //! against what lies in the topic.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -83,6 +83,8 @@ struct Ledger {
     /// The number of the first record of each call, by its token.
     first_of: HashMap<u64, u64>,
     errors: Vec<Error>,
+    /// The first failure of each partition.
+    failures: BTreeMap<i32, Error>,
 }
 
 struct Shared {
@@ -163,6 +165,17 @@ impl Load {
 
     pub(crate) fn counts(&self) -> ProducerCounts {
         self.shared.producer.counts()
+    }
+
+    /// Records taken so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.ledger.lock().unwrap().ends.len()
+    }
+
+    /// Flushes without a limit, in a thread of its own.
+    pub(crate) fn flush_aside(&self) -> JoinHandle<ottla::Result<()>> {
+        let shared = self.shared.clone();
+        std::thread::spawn(move || shared.producer.flush(LIMIT))
     }
 
     /// True where the delivery time is longer than any fault.
@@ -424,10 +437,12 @@ fn note(shared: &Shared, ledger: &mut Ledger, completion: &Completion) {
         return waiting.unwrap().send(completion.clone()).unwrap();
     }
     let first = ledger.first_of[&completion.token];
-    if let Some(error) = &completion.error
-        && ledger.errors.len() < 100
-    {
-        ledger.errors.push(error.clone());
+    if let Some(error) = &completion.error {
+        let failures = ledger.failures.entry(completion.partition);
+        failures.or_insert_with(|| error.clone());
+        if ledger.errors.len() < 100 {
+            ledger.errors.push(error.clone());
+        }
     }
     for k in 0..completion.count {
         let row = completion
@@ -486,6 +501,19 @@ impl Verdict {
 impl Finished {
     pub(crate) fn errors(&self) -> &[Error] {
         &self.ledger.errors
+    }
+
+    /// Every record for these partitions was acknowledged.
+    pub(crate) fn ended_written(&self, partitions: &[i32]) {
+        let mut ends = self.ledger.ends.iter().flatten();
+        let failed =
+            ends.find(|e| partitions.contains(&e.partition) && e.outcome != Outcome::Written);
+        let why = self
+            .ledger
+            .failures
+            .iter()
+            .find(|(p, _)| partitions.contains(p));
+        assert!(failed.is_none(), "{failed:?}: {why:?}");
     }
 
     /// Reads the topic back and holds it against what the producer said.

@@ -160,6 +160,56 @@ pub(crate) fn half_open(ground: &mut Ground) {
     assert!(finished.counts.retries > 0);
 }
 
+/// Row 5 for longer than the delivery time: records for the half-open broker end without an answer, time and again, and
+/// the others' partitions still go on at their rate.
+pub(crate) fn half_open_for_long(ground: &mut Ground) {
+    let topic = ground.topic("half-open-long", PARTITIONS, &[]);
+    let (broker, dead) = ground.some_leader(&topic);
+    let others: Vec<i32> = (0..PARTITIONS).filter(|p| !dead.contains(p)).collect();
+    let plan = Plan::new(&topic, PARTITIONS)
+        .rate(1500)
+        .set("request.timeout.ms", 2500)
+        .set("delivery.timeout.ms", 2600);
+    let load = Load::start(ground, &plan);
+    load.progress(100);
+    let nowhere = Way {
+        swallow: true,
+        ..Way::default()
+    };
+    ground.proxy(broker).set(Network {
+        to_broker: nowhere.clone(),
+        to_client: nowhere,
+        api: Some(PRODUCE),
+    });
+    let share = load.share(&others, Duration::from_secs(6));
+    assert!(
+        share >= 0.9,
+        "{share:.2} of what was for the other brokers was written beside a half-open one"
+    );
+    // Requests to the others are lost, too, and sent again: that some of the half-open one's end in doubt is nothing to
+    // them.
+    let slow = Network {
+        to_client: Way {
+            delay: Duration::from_millis(100),
+            ..Way::default()
+        },
+        ..Network::default()
+    };
+    for _ in 0..9 {
+        for other in (1..=3).filter(|n| *n != broker) {
+            ground.proxy(other).set(slow.clone());
+            ground.proxy(other).reset();
+        }
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    ground.heal();
+    load.progress(100);
+    let finished = load.finish(LIMIT);
+    let verdict = finished.judge(ground);
+    assert!(verdict.possibly_written > 0, "{verdict:?}");
+    finished.ended_written(&others);
+}
+
 /// Row 6: one broker is reached over a line far too slow for its share. Memory stays within buffer.memory, and the
 /// others go on at their rate.
 pub(crate) fn one_slow_broker(ground: &mut Ground) {
@@ -303,4 +353,48 @@ pub(crate) fn buffer_full(ground: &mut Ground) {
         load.progress(50);
         load.finish(LIMIT).all_written(ground);
     }
+}
+
+/// Row 27: closed from another thread amid a call that waits for room, a flush and a wait for completions, with nobody
+/// to send anything to: all of them end, and so does every record taken.
+pub(crate) fn closed_amid_waits(ground: &mut Ground) {
+    let topic = ground.topic("closed", PARTITIONS, &[]);
+    let plan = Plan::new(&topic, PARTITIONS)
+        .rate(20_000)
+        .value_len(1000)
+        .set("buffer.memory", 1_000_000)
+        .set("max.block.ms", 100_000);
+    let load = Load::start(ground, &plan);
+    load.progress(20);
+    for proxy in &ground.proxies {
+        proxy.set(Network {
+            to_client: Way {
+                swallow: true,
+                ..Way::default()
+            },
+            api: Some(PRODUCE),
+            ..Network::default()
+        });
+    }
+    // The sending thread waits for room once what is acknowledged and what is accepted stand still.
+    ground.until("a call waits for room", |_| {
+        let before = (load.accepted(), load.all_written());
+        std::thread::sleep(Duration::from_millis(300));
+        before == (load.accepted(), load.all_written())
+    });
+    let flush = load.flush_aside();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!flush.is_finished());
+    // Waits for the sending thread and the one that drains completions, too.
+    let finished = load.finish(Duration::from_secs(1));
+    // Everything has ended then, which is what it waits for; how, the completions tell.
+    flush.join().unwrap().unwrap();
+    ground.heal();
+    ground.proxies.iter().for_each(super::proxy::Proxy::reset);
+    let verdict = finished.judge(ground);
+    assert!(!finished.closed);
+    assert!(
+        verdict.possibly_written > 0 && verdict.not_written > 0 && verdict.written > 0,
+        "{verdict:?}"
+    );
 }

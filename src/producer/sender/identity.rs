@@ -1,4 +1,4 @@
-//! Getting a producer id, and raising its epoch.
+//! Getting a producer id, and raising its epoch, partition by partition.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -14,20 +14,11 @@ use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 
 impl Sender {
-    /// Asks for a producer id; where the present epoch is being left, raises it once nothing is in flight.
+    /// Asks for a producer id where one is wanted.
     pub(super) fn check_identity(&mut self, core: &mut Core<Tag>, now: Instant) {
         if self.transaction.is_some() {
             // Its id comes with the transactional one.
             return;
-        }
-        if let Identity::Draining(old) = self.identity {
-            if self.parts.iter().any(|p| !p.inflight.is_empty()) {
-                return;
-            }
-            self.begin_epoch(old);
-            for slot in 0..self.parts.len() {
-                self.look_at(core, now, slot);
-            }
         }
         let Identity::Wanted { not_before } = self.identity else {
             return;
@@ -50,40 +41,46 @@ impl Sender {
         }
     }
 
-    /// All is quiet: every partition's sequences begin anew. Batches with an unknown end can't be sent under a new
-    /// epoch, where the broker would not recognise them as duplicates.
-    pub(super) fn begin_epoch(&mut self, old: ProducerId) {
-        for slot in 0..self.parts.len() {
-            let part = &mut self.parts[slot];
-            part.next_sequence = 0;
-            let (unknown, again): (VecDeque<_>, VecDeque<_>) = part
-                .again
-                .drain(..)
-                .partition(|b| b.unanswered && b.sequence.is_some());
-            part.again = again;
-            for batch in &mut part.again {
-                batch.sequence = None;
-            }
-            for mut batch in unknown {
-                batch.sequence = None;
-                let cause = batch
-                    .last_error
-                    .clone()
-                    .map_or_else(String::new, |e| format!(": {}", e.message()));
-                let error = Error::new(
-                    ErrorCode::NETWORK_EXCEPTION,
-                    format!(
-                        "no answer told whether the records were written, and they can't be sent again safely{cause}"
-                    ),
-                );
-                self.give_up(slot, batch, Outcome::PossiblyWritten, &error);
-            }
-        }
-        // An idempotent producer raises its epoch by itself (KIP-360); a used-up epoch needs a new id.
-        self.identity = match old.epoch.checked_add(1) {
-            Some(epoch) if epoch < i16::MAX => Identity::Have(ProducerId { id: old.id, epoch }),
-            _ => Identity::Wanted { not_before: None },
+    /// Begins another epoch of a partition of which nothing is under way: its sequences start at 0 again. Batches with
+    /// an unknown end can't be sent under it, where the broker would not recognise them as duplicates. False while no
+    /// id can be had for it.
+    pub(super) fn begin_epoch(&mut self, slot: usize) -> bool {
+        let (Some(given), Some(part)) = (self.identity.current(), self.parts.get_mut(slot)) else {
+            return false;
         };
+        let next = match part.id {
+            Some(old) if old.id == given.id => old.raised(),
+            // Another id was given since: its epochs begin anew.
+            _ => Some(given),
+        };
+        let Some(next) = next else {
+            self.identity = Identity::Wanted { not_before: None };
+            return false;
+        };
+        part.id = Some(next);
+        part.leaving = false;
+        part.next_sequence = 0;
+        let (unknown, again): (VecDeque<_>, VecDeque<_>) =
+            part.again.drain(..).partition(|b| b.unanswered);
+        part.again = again;
+        for batch in &mut part.again {
+            batch.sequence = None;
+        }
+        for mut batch in unknown {
+            batch.sequence = None;
+            let cause = batch
+                .last_error
+                .clone()
+                .map_or_else(String::new, |e| format!(": {}", e.message()));
+            let error = Error::new(
+                ErrorCode::NETWORK_EXCEPTION,
+                format!(
+                    "no answer told whether the records were written, and they can't be sent again safely{cause}"
+                ),
+            );
+            self.give_up(slot, batch, Outcome::PossiblyWritten, &error);
+        }
+        true
     }
 
     pub(super) fn identity_failed(&mut self, core: &mut Core<Tag>, now: Instant, error: &Error) {

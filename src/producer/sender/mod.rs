@@ -3,7 +3,8 @@
 //!
 //! Invariants: a partition's batches are sent in the order they were closed. A batch that must be sent again goes
 //! before all that were closed after it. A sequence range, once sent, is only ever used for the same records; where
-//! that can't be kept (a batch with an unknown end was given up) the epoch is raised before anything else is sent.
+//! that can't be kept (a batch with an unknown end was given up) the partition begins another epoch before anything else
+//! of it is sent.
 
 mod available;
 mod endings;
@@ -62,6 +63,11 @@ struct Part {
     next_sequence: i32,
     /// The transaction that its coordinator knows the partition to be part of.
     in_transaction: u64,
+    /// The id and epoch its sequences run under: brokers keep them by partition. None before the first batch.
+    id: Option<ProducerId>,
+    /// A range of its sequences has no known end: nothing more is sent until all that is under way has ended, then it
+    /// begins another epoch. Other partitions go on.
+    leaving: bool,
     /// Under which id and epoch a batch was last acknowledged.
     acknowledged: Option<ProducerId>,
     /// The broker in whose queue it stands.
@@ -82,14 +88,21 @@ impl Part {
 
     /// How many batches may be on their way at once. Brokers take any sequence of a producer they don't know yet, so
     /// that a second batch sent with the first could be written though the first is refused; hence one until one is
-    /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn.
+    /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn. None before
+    /// another epoch begins.
     fn inflight_limit(&self, identity: Identity) -> usize {
-        let careful = match identity.current() {
-            _ if !self.partition.settings.idempotent => false,
-            Some(id) => self.acknowledged != Some(id) || !self.again.is_empty(),
-            None => false,
-        };
-        if careful { 1 } else { MAX_INFLIGHT_BATCHES }
+        if identity == Identity::Unneeded || !self.partition.settings.idempotent {
+            return MAX_INFLIGHT_BATCHES;
+        }
+        if self.leaving && !self.inflight.is_empty() {
+            return 0;
+        }
+        let known = self.id.is_some() && self.acknowledged == self.id;
+        if known && self.again.is_empty() {
+            MAX_INFLIGHT_BATCHES
+        } else {
+            1
+        }
     }
 
     /// True if there is something that could be sent now.

@@ -48,7 +48,7 @@ impl Sender {
     ) {
         // Its sequences were used, or skipped: those behind it would be out of order for ever.
         if batch.sequence.is_some() {
-            self.leave_epoch();
+            self.leave_epoch(slot);
         }
         let Some(part) = self.parts.get_mut(slot) else {
             return;
@@ -223,7 +223,7 @@ impl Sender {
             // A duplicate is a batch whose earlier attempt was written.
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 part.not_before = None;
-                part.acknowledged = self.identity.current();
+                part.acknowledged = part.id;
                 let offset = if code == ErrorCode::NONE {
                     result.base_offset
                 } else {
@@ -277,7 +277,7 @@ impl Sender {
                 } else {
                     // The broker has lost what came before: a new epoch begins anew. This batch itself was refused,
                     // so it may go again, unless an earlier attempt of it has an unknown end.
-                    self.identity.leave();
+                    part.leaving = true;
                     if batch.unanswered {
                         self.give_up(slot, batch, Outcome::PossiblyWritten, &error);
                     } else {
@@ -296,7 +296,7 @@ impl Sender {
             }
             ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => {
                 let error = told("");
-                self.identity.leave();
+                part.leaving = true;
                 self.send_again(core, now, slot, batch, &error, true);
             }
             _ if code.is_retriable() => {

@@ -71,6 +71,8 @@ impl Sender {
                 next_ordinal: 0,
                 next_sequence: 0,
                 in_transaction: 0,
+                id: None,
+                leaving: false,
                 acknowledged: None,
                 queued_at: None,
                 expiry: None,

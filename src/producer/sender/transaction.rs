@@ -129,11 +129,11 @@ impl Answer {
 
 impl Sender {
     /// Sequence numbers were used up for records that have no acknowledgement: what comes next needs another epoch.
-    pub(super) fn leave_epoch(&mut self) {
+    pub(super) fn leave_epoch(&mut self, slot: usize) {
         if self.transaction.is_some() {
             self.shared.transact(Machine::sequence_lost);
-        } else {
-            self.identity.leave();
+        } else if let Some(part) = self.parts.get_mut(slot) {
+            part.leaving = true;
         }
     }
 
@@ -394,7 +394,10 @@ impl Sender {
         if let Some(producer) = producer {
             // Nothing is under way: an id comes before the first transaction or after the end of one.
             self.identity = Identity::Have(producer);
-            self.parts.iter_mut().for_each(|p| p.next_sequence = 0);
+            for part in &mut self.parts {
+                part.next_sequence = 0;
+                part.id = None;
+            }
         }
         let number = self.shared.transact(|machine| {
             machine.done(ask, producer);

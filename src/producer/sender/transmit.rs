@@ -64,6 +64,10 @@ impl Sender {
         {
             return None;
         }
+        if part.leaving && !self.begin_epoch(slot) {
+            return None;
+        }
+        let part = self.parts.get_mut(slot)?;
         let begun = part.again.front().is_some_and(|b| b.sequence.is_some());
         if !may_send(&self.shared, &self.transaction, part, begun) {
             return None;
@@ -217,6 +221,7 @@ impl Sender {
                 continue;
             };
             let identity = identity.filter(|_| part.partition.settings.idempotent);
+            let identity = identity.map(|given| *part.id.get_or_insert(given));
             if identity.is_some() && batch.sequence.is_none() {
                 batch.sequence = Some(part.next_sequence);
                 part.next_sequence = advance(part.next_sequence, batch.sealed.count());
