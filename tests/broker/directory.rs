@@ -6,12 +6,16 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::*;
 use ottla::ErrorCode;
 use ottla::broker::{Broker, BrokerOptions};
+use ottla::protocol::record::Attributes;
 
-use crate::talk::{text, topic};
-use crate::{batches, client, good, produce, records, send, start};
+use crate::talk::{Talk, text, topic};
+use crate::{batches, client, fetch, good, produce, records, send, start};
 
 /// An empty directory that is removed at the end.
 struct Scratch(PathBuf);
@@ -188,4 +192,101 @@ fn a_file_that_makes_no_sense_is_named() {
     let error = Broker::start(BrokerOptions::new().directory(&scratch.0)).expect_err("nonsense");
     assert_eq!(error.code(), ErrorCode::IO);
     assert!(error.message().contains("line 2"), "{error}");
+}
+
+#[test]
+fn transactions_go_on_after_a_restart() {
+    let scratch = Scratch::new("transactions");
+    let id = TransactionalId(text("tx"));
+    let initialize = |talk: &mut Talk| {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(id.clone()))
+            .with_transaction_timeout_ms(60_000)
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1);
+        let answer = talk.quietly(4, &request);
+        assert_eq!(answer.error_code, 0);
+        (answer.producer_id.0, answer.producer_epoch)
+    };
+    let write = |talk: &mut Talk, (producer, epoch): (i64, i16)| {
+        let records = batches::batch(&["one", "two"], 5)
+            .producer(producer, epoch, 0)
+            .change(|h| h.attributes = Attributes(0x10))
+            .seal();
+        let request = produce("t", 0, records).with_transactional_id(Some(id.clone()));
+        let answer = talk.quietly(12, &request);
+        assert_eq!(
+            answer.responses[0].partition_responses[0].error_code, 0,
+            "{answer:?}"
+        );
+    };
+    let end = |talk: &mut Talk, (producer, epoch): (i64, i16), commit| {
+        let request = EndTxnRequest::default()
+            .with_transactional_id(id.clone())
+            .with_producer_id(ProducerId(producer))
+            .with_producer_epoch(epoch)
+            .with_committed(commit);
+        let answer = talk.quietly(5, &request);
+        assert_eq!(answer.error_code, 0);
+        (answer.producer_id.0, answer.producer_epoch)
+    };
+    let offset = TxnOffsetCommitRequestTopic::default()
+        .with_name(topic("t"))
+        .with_partitions(vec![
+            TxnOffsetCommitRequestPartition::default().with_committed_offset(7),
+        ]);
+    // Last stable offset, bytes to be read, first offsets of what was aborted.
+    let committed = |talk: &mut Talk| {
+        let request = fetch("t", 0, 0).with_isolation_level(1);
+        let answer = talk.quietly(11, &request);
+        let p = answer.responses[0].partitions[0].clone();
+        let aborted = p.aborted_transactions.unwrap_or_default();
+        let aborted: Vec<i64> = aborted.iter().map(|a| a.first_offset).collect();
+        (
+            p.last_stable_offset,
+            p.records.unwrap_or_default().len(),
+            aborted,
+        )
+    };
+    let position = |talk: &mut Talk| {
+        let asked = OffsetFetchRequestTopic::default()
+            .with_name(topic("t"))
+            .with_partition_indexes(vec![0]);
+        let request = OffsetFetchRequest::default()
+            .with_group_id(GroupId(text("group")))
+            .with_topics(Some(vec![asked]))
+            .with_require_stable(true);
+        let p = talk.quietly(7, &request).topics[0].partitions[0].clone();
+        (p.committed_offset, p.error_code)
+    };
+    let (producer, before) = {
+        let broker = scratch.broker();
+        broker.create_topic("t", 1, &[]).expect("a topic");
+        let mut talk = client(&broker, 1);
+        let mut producer = initialize(&mut talk);
+        write(&mut talk, producer);
+        producer = end(&mut talk, producer, false);
+        write(&mut talk, producer);
+        let request = TxnOffsetCommitRequest::default()
+            .with_transactional_id(id.clone())
+            .with_group_id(GroupId(text("group")))
+            .with_producer_id(ProducerId(producer.0))
+            .with_producer_epoch(producer.1)
+            .with_topics(vec![offset]);
+        let answer = talk.quietly(5, &request);
+        assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+        (producer, committed(&mut talk))
+    };
+    assert_eq!((before.0, &before.2), (3, &vec![0]));
+    let broker = scratch.broker();
+    let mut talk = client(&broker, 1);
+    assert_eq!(committed(&mut talk), before);
+    assert_eq!(position(&mut talk), (-1, 88));
+    let producer = end(&mut talk, producer, true);
+    assert_eq!(committed(&mut talk).0, 6);
+    assert_eq!(position(&mut talk), (7, 0));
+    write(&mut talk, producer);
+    end(&mut talk, producer, true);
+    assert_eq!(committed(&mut talk).0, 9);
+    assert!(initialize(&mut talk).1 > producer.1);
 }

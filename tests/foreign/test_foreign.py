@@ -228,3 +228,119 @@ def test_an_unknown_topic_is_told(bootstrap: str, name: str) -> None:
     producer.produce(name, b"lost", on_delivery=lambda error, _: failed.append(error))
     producer.flush(LIMIT_S)
     assert [error.code() for error in failed] == [confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART]
+
+
+# Transactions ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def isolated(bootstrap: str, isolation: str) -> Iterator[confluent_kafka.Consumer]:
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "foreign-isolated",
+            "isolation.level": isolation,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def read_all(bootstrap: str, name: str, isolation: str) -> list[bytes]:
+    """The values of all partitions up to their ends, sorted."""
+    with isolated(bootstrap, isolation) as consumer:
+        consumer.assign([confluent_kafka.TopicPartition(name, p, 0) for p in range(PARTITIONS)])
+        found, ended = [], set()
+        deadline = time.monotonic() + LIMIT_S
+        while len(ended) < PARTITIONS and time.monotonic() < deadline:
+            message = consumer.poll(0.5)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                found.append(message.value())
+            else:
+                assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF, error
+                ended.add(message.partition())
+        assert len(ended) == PARTITIONS, "the ends were not reached"
+        return sorted(found)
+
+
+def transactional(bootstrap: str, name: str) -> confluent_kafka.Producer:
+    config = {"bootstrap.servers": bootstrap, "transactional.id": name, "transaction.timeout.ms": 60_000}
+    producer = confluent_kafka.Producer(config)
+    producer.init_transactions(LIMIT_S)
+    return producer
+
+
+def transaction(producer: confluent_kafka.Producer, name: str, values: list[bytes]) -> None:
+    producer.begin_transaction()
+    for i, value in enumerate(values):
+        producer.produce(name, value, partition=i % PARTITIONS)
+    assert producer.flush(LIMIT_S) == 0
+
+
+def test_confluent_transactions_are_seen_whole_or_not_at_all(bootstrap: str, name: str) -> None:
+    confluent_create(bootstrap, name)
+    producer = transactional(bootstrap, name)
+    first, second, third = ([b"%s %d" % (kind, i) for i in range(50)] for kind in (b"first", b"second", b"third"))
+    transaction(producer, name, first)
+    producer.commit_transaction(LIMIT_S)
+    transaction(producer, name, second)
+    producer.abort_transaction(LIMIT_S)
+    transaction(producer, name, third)
+    assert read_all(bootstrap, name, "read_committed") == sorted(first)
+    producer.commit_transaction(LIMIT_S)
+    assert read_all(bootstrap, name, "read_committed") == sorted(first + third)
+    assert read_all(bootstrap, name, "read_uncommitted") == sorted(first + second + third)
+
+
+def test_a_confluent_producer_is_fenced_by_its_heir(bootstrap: str, name: str) -> None:
+    confluent_create(bootstrap, name)
+    old = transactional(bootstrap, name)
+    transaction(old, name, [b"old"])
+    new = transactional(bootstrap, name)
+    with pytest.raises(confluent_kafka.KafkaException) as caught:
+        old.commit_transaction(LIMIT_S)
+    assert caught.value.args[0].fatal()
+    transaction(new, name, [b"new"])
+    new.commit_transaction(LIMIT_S)
+    assert read_all(bootstrap, name, "read_committed") == [b"new"]
+
+
+def test_confluent_offsets_count_with_their_transaction(bootstrap: str, name: str) -> None:
+    confluent_create(bootstrap, name)
+    confluent_produce(bootstrap, name, "none")
+    producer = transactional(bootstrap, name)
+    wanted = [confluent_kafka.TopicPartition(name, 0)]
+    with confluent_consumer(bootstrap) as consumer:
+        for offset, commit in [(10, True), (20, False), (30, True)]:
+            transaction(producer, name, [b"%d" % offset])
+            position = [confluent_kafka.TopicPartition(name, 0, offset)]
+            producer.send_offsets_to_transaction(position, consumer.consumer_group_metadata(), LIMIT_S)
+            if commit:
+                producer.commit_transaction(LIMIT_S)
+            else:
+                producer.abort_transaction(LIMIT_S)
+            assert consumer.committed(wanted, LIMIT_S)[0].offset == (offset if commit else 10)
+
+
+async def aio_transactions(bootstrap: str, name: str) -> None:
+    async with aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=name) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(name, b"kept", partition=0)
+        with contextlib.suppress(ZeroDivisionError):
+            async with producer.transaction():
+                await producer.send_and_wait(name, b"dropped", partition=0)
+                raise ZeroDivisionError
+
+
+def test_aiokafka_transactions(bootstrap: str, name: str) -> None:
+    confluent_create(bootstrap, name)
+    asyncio.run(asyncio.wait_for(aio_transactions(bootstrap, name), LIMIT_S))
+    assert read_all(bootstrap, name, "read_committed") == [b"kept"]
+    assert read_all(bootstrap, name, "read_uncommitted") == [b"dropped", b"kept"]
