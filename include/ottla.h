@@ -413,6 +413,14 @@ const char *ottla_version(void);
 #define OTTLA_ERR_STALE_MEMBER_EPOCH 113
 // Kafka: the transaction must be aborted.
 #define OTTLA_ERR_TRANSACTION_ABORTABLE 120
+// Kafka: a record is not in the state that the acknowledgement needs.
+#define OTTLA_ERR_INVALID_RECORD_STATE 121
+// Kafka: the share session was not found.
+#define OTTLA_ERR_SHARE_SESSION_NOT_FOUND 122
+// Kafka: the share session's epoch is wrong.
+#define OTTLA_ERR_INVALID_SHARE_SESSION_EPOCH 123
+// Kafka: the share group's state has a newer epoch.
+#define OTTLA_ERR_FENCED_STATE_EPOCH 124
 // Kafka: a regular expression is not valid.
 #define OTTLA_ERR_INVALID_REGULAR_EXPRESSION 128
 // Kafka: the cluster asks its clients to bootstrap again.
@@ -1845,6 +1853,9 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //   auto.create.topics   whether topics are created when asked for: false
 //   default.partitions   partitions of a topic created without a number: 1
 //   transaction.version  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
+//   share.record.lock.duration.ms  how long a member of a share group has a record to itself: 30000
+//   share.delivery.count.limit     how often a share group is delivered a record at most: 5
+//   share.auto.offset.reset        where a share group begins, earliest or latest: latest
 // ==================================================================================================================
 
 // A fault: the request is not carried out and answered with the Kafka error code value.

@@ -276,6 +276,14 @@ codes! {
     STALE_MEMBER_EPOCH = 113;
     /// Kafka: the transaction must be aborted.
     TRANSACTION_ABORTABLE = 120;
+    /// Kafka: a record is not in the state that the acknowledgement needs.
+    INVALID_RECORD_STATE = 121;
+    /// Kafka: the share session was not found.
+    SHARE_SESSION_NOT_FOUND = 122;
+    /// Kafka: the share session's epoch is wrong.
+    INVALID_SHARE_SESSION_EPOCH = 123;
+    /// Kafka: the share group's state has a newer epoch.
+    FENCED_STATE_EPOCH = 124;
     /// Kafka: a regular expression is not valid.
     INVALID_REGULAR_EXPRESSION = 128;
     /// Kafka: the cluster asks its clients to bootstrap again.

@@ -21,6 +21,9 @@ pub struct BrokerOptions {
     pub(crate) new_group_protocol: bool,
     pub(crate) consumer_session_timeout: Duration,
     pub(crate) consumer_heartbeat_interval: Duration,
+    pub(crate) share_lock: Duration,
+    pub(crate) share_deliveries: i16,
+    pub(crate) share_from_earliest: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) timeout: Duration,
 }
@@ -43,6 +46,9 @@ impl Default for BrokerOptions {
             new_group_protocol: true,
             consumer_session_timeout: Duration::from_secs(45),
             consumer_heartbeat_interval: Duration::from_secs(1),
+            share_lock: Duration::from_secs(30),
+            share_deliveries: 5,
+            share_from_earliest: false,
             seed: None,
             timeout: Duration::from_secs(10),
         }
@@ -157,6 +163,26 @@ impl BrokerOptions {
     /// (`group.consumer.heartbeat.interval.ms`); rebalances take a few of them. Default 1 s; Kafka's own is 5 s.
     pub fn consumer_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.consumer_heartbeat_interval = interval;
+        self
+    }
+
+    /// How long a member of a share group has a record to itself (Kafka's `share.record.lock.duration.ms`). Default
+    /// 30 s.
+    pub fn share_lock(mut self, duration: Duration) -> Self {
+        self.share_lock = duration;
+        self
+    }
+
+    /// How often a record is delivered to a share group at most (Kafka's `share.delivery.count.limit`). Default 5.
+    pub fn share_deliveries(mut self, limit: i16) -> Self {
+        self.share_deliveries = limit;
+        self
+    }
+
+    /// Whether a share group begins with the oldest records (Kafka's `share.auto.offset.reset`). Default false: with
+    /// those that come after its first fetch.
+    pub fn share_from_earliest(mut self, earliest: bool) -> Self {
+        self.share_from_earliest = earliest;
         self
     }
 

@@ -54,6 +54,15 @@ pub(super) fn address(host: &str, port: u16) -> String {
 
 /// Binds the listeners, reads the directory, starts the thread.
 pub(super) fn start(options: BrokerOptions) -> Result<Started> {
+    if options.share_deliveries < 1 {
+        return Err(Error::new(
+            ErrorCode::INVALID_ARGUMENT,
+            format!(
+                "starting an embedded broker: share_deliveries = {} must be at least 1",
+                options.share_deliveries
+            ),
+        ));
+    }
     if !matches!(options.transaction_version, 1 | 2) {
         return Err(Error::new(
             ErrorCode::INVALID_ARGUMENT,
@@ -141,6 +150,9 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
         new_group_protocol: options.new_group_protocol,
     };
     let mut core = BrokerCore::new(cluster, core_options, storage);
+    core.share.options.lock = options.share_lock;
+    core.share.options.max_deliveries = options.share_deliveries;
+    core.share.options.earliest = options.share_from_earliest;
     core.groups.options.initial_rebalance_delay = options.initial_rebalance_delay;
     core.groups.options.modern.session_timeout = options.consumer_session_timeout;
     core.groups.options.modern.heartbeat_interval = options.consumer_heartbeat_interval;

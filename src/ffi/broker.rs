@@ -23,6 +23,9 @@
 //!   `auto.create.topics`   whether topics are created when asked for: false
 //!   `default.partitions`   partitions of a topic created without a number: 1
 //!   `transaction.version`  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
+//!   `share.record.lock.duration.ms`  how long a member of a share group has a record to itself: 30000
+//!   `share.delivery.count.limit`     how often a share group is delivered a record at most: 5
+//!   `share.auto.offset.reset`        where a share group begins, `earliest` or `latest`: latest
 
 use std::ffi::{CString, c_char};
 use std::str::FromStr;
@@ -66,7 +69,7 @@ pub const OTTLA_COORDINATOR_GROUP: i32 = 0;
 /// What is coordinated: the transactions of a transactional id.
 pub const OTTLA_COORDINATOR_TRANSACTION: i32 = 1;
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 13] = [
     "nodes",
     "host",
     "port",
@@ -77,6 +80,9 @@ const OPTIONS: [&str; 10] = [
     "auto.create.topics",
     "default.partitions",
     "transaction.version",
+    "share.record.lock.duration.ms",
+    "share.delivery.count.limit",
+    "share.auto.offset.reset",
 ];
 
 fn number<T: FromStr>(key: &str, value: &str, range: &str) -> Result<T> {
@@ -111,6 +117,23 @@ fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
             }),
             "default.partitions" => options.default_partitions(number(key, value, "from 1 on")?),
             "transaction.version" => options.transaction_version(number(key, value, "1 or 2")?),
+            "share.record.lock.duration.ms" => options.share_lock(Duration::from_millis(number(
+                key,
+                value,
+                "of milliseconds",
+            )?)),
+            "share.delivery.count.limit" => {
+                options.share_deliveries(number(key, value, "from 1 to 32767")?)
+            }
+            "share.auto.offset.reset" => options.share_from_earliest(match value.trim() {
+                "earliest" => true,
+                "latest" => false,
+                _ => {
+                    return Err(Error::config(format!(
+                        "`{key}` is set to `{value}`; give `earliest` or `latest`"
+                    )));
+                }
+            }),
             _ => {
                 let meant = config::nearest(key, OPTIONS)
                     .map_or_else(|| format!("it has {}", OPTIONS.join(", ")), |near| format!("did you mean `{near}`?"));

@@ -20,6 +20,7 @@ type Feature = (&'static str, (i16, i16), i16);
 fn features(core: &BrokerCore) -> Vec<Feature> {
     vec![
         ("metadata.version", (7, 30), 30),
+        ("share.version", (0, 1), 1),
         (
             "group.version",
             (0, 1),

@@ -38,21 +38,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Has appends to its partitions wake it.
-    pub(crate) fn watch(&self, cluster: &mut Cluster, id: u64) {
-        self.each_watchers(cluster, |watchers| {
-            watchers.insert(id);
-        });
-    }
-
-    /// Takes that back.
-    pub(crate) fn unwatch(&self, cluster: &mut Cluster, id: u64) {
-        self.each_watchers(cluster, |watchers| {
-            watchers.remove(&id);
-        });
-    }
-
-    fn each_watchers(&self, cluster: &mut Cluster, act: impl Fn(&mut BTreeSet<u64>)) {
+    /// Has appends to its partitions wake it, or no more.
+    pub(super) fn each_watchers(&self, cluster: &mut Cluster, act: impl Fn(&mut BTreeSet<u64>)) {
         for wanted in &self.wanted {
             if let Some(name) = name_of(cluster, &wanted.topic).map(str::to_owned)
                 && let Some(partition) = cluster.partition_mut(&name, wanted.partition)
@@ -166,7 +153,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
         timer: Default::default(),
     };
     if plan.deadline > cx.now.mono && !plan.wanted.is_empty() && !is_ready(core, cx, &plan) {
-        return Outcome::Park(plan);
+        return Outcome::Park(super::Plan::Fetch(Box::new(plan)));
     }
     Outcome::Reply(respond(core, cx, plan))
 }

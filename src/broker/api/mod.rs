@@ -32,15 +32,23 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod share_acknowledge;
+mod share_fetch;
+mod share_groups;
+mod share_offsets;
 mod sync_group;
 #[cfg(test)]
 pub(crate) mod tests;
 mod txn_offset_commit;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request, StrBytes};
 
+use super::core::cluster::Cluster;
 use super::core::coordinators::CoordinatorKind;
 use super::core::fault::Target;
 use super::core::groups::Ticket;
@@ -89,6 +97,13 @@ pub mod api_key {
     pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
     pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
+    pub const SHARE_GROUP_HEARTBEAT: i16 = 76;
+    pub const SHARE_GROUP_DESCRIBE: i16 = 77;
+    pub const SHARE_FETCH: i16 = 78;
+    pub const SHARE_ACKNOWLEDGE: i16 = 79;
+    pub const DESCRIBE_SHARE_GROUP_OFFSETS: i16 = 90;
+    pub const ALTER_SHARE_GROUP_OFFSETS: i16 = 91;
+    pub const DELETE_SHARE_GROUP_OFFSETS: i16 = 92;
 }
 
 /// Kinds of request and the versions handled: what Kafka 4.3 has, as far as the decoders know it.
@@ -126,6 +141,13 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::CONSUMER_GROUP_HEARTBEAT, 0, 1),
     (api_key::CONSUMER_GROUP_DESCRIBE, 0, 1),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
+    (api_key::SHARE_GROUP_HEARTBEAT, 1, 1),
+    (api_key::SHARE_GROUP_DESCRIBE, 1, 1),
+    (api_key::SHARE_FETCH, 1, share_acknowledge::RENEWS),
+    (api_key::SHARE_ACKNOWLEDGE, 1, share_acknowledge::RENEWS),
+    (api_key::DESCRIBE_SHARE_GROUP_OFFSETS, 0, 0),
+    (api_key::ALTER_SHARE_GROUP_OFFSETS, 0, 0),
+    (api_key::DELETE_SHARE_GROUP_OFFSETS, 0, 0),
 ];
 
 /// Those of the new group protocol, which an older Kafka does not have.
@@ -143,9 +165,70 @@ pub(crate) enum Outcome {
     /// The bytes make no sense, or the protocol says so.
     Close,
     /// A fetch waits for data.
-    Park(fetch::Plan),
+    Park(Plan),
     /// Other members of the group have to do something first.
     Wait(Ticket),
+}
+
+/// What waits for data.
+pub(crate) enum Plan {
+    Fetch(Box<fetch::Plan>),
+    Share(Box<share_fetch::Plan>),
+}
+
+impl Plan {
+    /// When it is answered whatever there is.
+    pub(crate) fn deadline(&self) -> Duration {
+        match self {
+            Plan::Fetch(plan) => plan.deadline,
+            Plan::Share(plan) => plan.deadline,
+        }
+    }
+
+    /// Where the core keeps its timer.
+    pub(crate) fn timer(&mut self) -> &mut (Duration, u64) {
+        match self {
+            Plan::Fetch(plan) => &mut plan.timer,
+            Plan::Share(plan) => &mut plan.timer,
+        }
+    }
+
+    /// Has appends to its partitions wake it.
+    pub(crate) fn watch(&self, cluster: &mut Cluster, id: u64) {
+        self.each_watchers(cluster, |watchers| {
+            watchers.insert(id);
+        });
+    }
+
+    /// Takes that back.
+    pub(crate) fn unwatch(&self, cluster: &mut Cluster, id: u64) {
+        self.each_watchers(cluster, |watchers| {
+            watchers.remove(&id);
+        });
+    }
+
+    fn each_watchers(&self, cluster: &mut Cluster, act: impl Fn(&mut BTreeSet<u64>)) {
+        match self {
+            Plan::Fetch(plan) => plan.each_watchers(cluster, act),
+            Plan::Share(plan) => plan.each_watchers(cluster, act),
+        }
+    }
+
+    /// Whether it is to be answered at once.
+    pub(crate) fn is_ready(&self, core: &BrokerCore, cx: &Cx) -> bool {
+        match self {
+            Plan::Fetch(plan) => fetch::is_ready(core, cx, plan),
+            Plan::Share(plan) => share_fetch::is_ready(core, cx, plan),
+        }
+    }
+
+    /// The answer as things are.
+    pub(crate) fn respond(self, core: &mut BrokerCore, cx: &Cx) -> Vec<Bytes> {
+        match self {
+            Plan::Fetch(plan) => fetch::respond(core, cx, *plan),
+            Plan::Share(plan) => share_fetch::respond(core, cx, *plan),
+        }
+    }
 }
 
 /// The header of a request.
@@ -233,6 +316,18 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
             })
         }
         api_key::CONSUMER_GROUP_DESCRIBE => run(core, cx, body, consumer_group_describe::handle),
+        api_key::SHARE_GROUP_HEARTBEAT => {
+            let client_id = client_id(&frame);
+            run(core, cx, body, |core, cx, request| {
+                share_groups::heartbeat(core, cx, client_id, request)
+            })
+        }
+        api_key::SHARE_GROUP_DESCRIBE => run(core, cx, body, share_groups::describe),
+        api_key::SHARE_FETCH => share_fetch::handle(core, cx, body),
+        api_key::SHARE_ACKNOWLEDGE => share_acknowledge::handle(core, cx, body),
+        api_key::DESCRIBE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::describe),
+        api_key::ALTER_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::alter),
+        api_key::DELETE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::delete),
         api_key::DESCRIBE_TOPIC_PARTITIONS => {
             run(core, cx, body, describe_topic_partitions::handle)
         }
@@ -265,6 +360,8 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::ADD_PARTITIONS_TO_TXN => {
             decode(&body, version).map(|r| add_partitions_to_txn::targets(&r))
         }
+        api_key::SHARE_FETCH => Some(share_fetch::targets(core, node, version, &body)),
+        api_key::SHARE_ACKNOWLEDGE => Some(share_acknowledge::targets(core, version, &body)),
         api_key::TXN_OFFSET_COMMIT => {
             decode(&body, version).map(|r| txn_offset_commit::targets(&r))
         }

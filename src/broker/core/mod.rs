@@ -10,6 +10,9 @@ pub(crate) mod offsets;
 pub(crate) mod pending_offsets;
 pub(crate) mod producer_state;
 pub(crate) mod random;
+pub(crate) mod share;
+#[cfg(test)]
+mod share_tests;
 pub(crate) mod storage;
 #[cfg(test)]
 mod tests;
@@ -24,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use self::cluster::Cluster;
 use self::coordinators::{CoordinatorKind, Coordinators};
@@ -32,9 +36,10 @@ use self::fetch_session::{FetchSessions, TopicKey};
 use self::groups::{Groups, Ticket};
 use self::offsets::GroupOffsets;
 use self::pending_offsets::PendingOffsets;
+use self::share::ShareGroups;
 use self::storage::Storage;
 use self::transactions::Transactions;
-use super::api::{self, Outcome, fetch};
+use super::api::{self, Outcome, Plan};
 
 /// How long after a delayed request of a paused node is looked at again.
 const PAUSED_RETRY: Duration = Duration::from_millis(20);
@@ -120,6 +125,7 @@ pub(crate) struct BrokerCore {
     pub(crate) storage: Storage,
     pub(crate) offsets: GroupOffsets,
     pub(crate) groups: Groups,
+    pub(crate) share: ShareGroups,
     pub(crate) coordinators: Coordinators,
     pub(crate) pending_offsets: PendingOffsets,
     pub(crate) transactions: Transactions,
@@ -133,7 +139,7 @@ pub(crate) struct BrokerCore {
     paused: BTreeSet<i32>,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: ConnId,
-    parked: BTreeMap<u64, (Cx, fetch::Plan)>,
+    parked: BTreeMap<u64, (Cx, Plan)>,
     /// Requests whose answer depends on other members of their group.
     waiting: BTreeMap<Ticket, Cx>,
     timers: BTreeMap<(Duration, u64), Timer>,
@@ -150,6 +156,7 @@ impl BrokerCore {
             storage,
             offsets: GroupOffsets::default(),
             groups: Groups::default(),
+            share: ShareGroups::default(),
             coordinators: Coordinators::default(),
             pending_offsets: PendingOffsets::default(),
             transactions: Transactions::default(),
@@ -215,6 +222,8 @@ impl BrokerCore {
             }
             // Its group goes on without knowing, as Kafka's does; the answer is sent to nobody.
             self.waiting.retain(|_, cx| cx.conn != conn);
+            let freed = self.share.disconnected(conn);
+            self.wake(&freed);
         }
     }
 
@@ -235,7 +244,12 @@ impl BrokerCore {
     /// When [`tick`](Self::tick) wants to be called next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let timer = self.timers.keys().next().map(|&(at, _)| at);
-        timer.into_iter().chain(self.groups.deadline()).min()
+        let groups = self.groups.deadline();
+        timer
+            .into_iter()
+            .chain(groups)
+            .chain(self.share.deadline())
+            .min()
     }
 
     /// Does what has become due.
@@ -277,7 +291,19 @@ impl BrokerCore {
         let paused = &self.paused;
         self.groups
             .tick(now.mono, PAUSED_RETRY, |node| paused.contains(&node));
+        let freed = self.share.tick(now.mono);
+        self.wake(&freed);
         self.settle(now, out);
+    }
+
+    /// Records of these partitions can be had by members of share groups: those that wait look again.
+    pub(crate) fn wake(&mut self, partitions: &[(Uuid, i32)]) {
+        for &(topic, index) in partitions {
+            let name = self.cluster.name_of(topic).map(str::to_owned);
+            if let Some(p) = name.and_then(|name| self.cluster.partition(&name, index)) {
+                self.woken.extend(&p.watchers);
+            }
+        }
     }
 
     fn is_paused(&self, conn: ConnId) -> bool {
@@ -548,21 +574,22 @@ impl BrokerCore {
         self.next_id
     }
 
-    fn park(&mut self, cx: Cx, mut plan: fetch::Plan) {
+    fn park(&mut self, cx: Cx, mut plan: Plan) {
         let Some(c) = self.conns.get_mut(&cx.conn) else {
             return;
         };
         c.busy = true;
         // The timer has the number of the fetch it is for.
         let id = self.next_id + 1;
-        plan.timer = (plan.deadline, self.timer(plan.deadline, Timer::Fetch(id)));
+        let deadline = plan.deadline();
+        *plan.timer() = (deadline, self.timer(deadline, Timer::Fetch(id)));
         plan.watch(&mut self.cluster, id);
         self.parked.insert(id, (cx, plan));
     }
 
-    fn unpark(&mut self, id: u64) -> Option<(Cx, fetch::Plan)> {
-        let (cx, plan) = self.parked.remove(&id)?;
-        self.timers.remove(&plan.timer);
+    fn unpark(&mut self, id: u64) -> Option<(Cx, Plan)> {
+        let (cx, mut plan) = self.parked.remove(&id)?;
+        self.timers.remove(plan.timer());
         plan.unwatch(&mut self.cluster, id);
         Some((cx, plan))
     }
@@ -572,7 +599,7 @@ impl BrokerCore {
             return;
         };
         cx.now = now;
-        let parts = fetch::respond(self, &cx, plan);
+        let parts = plan.respond(self, &cx);
         if let Some(c) = self.conns.get_mut(&cx.conn) {
             c.busy = false;
         }
@@ -605,7 +632,7 @@ impl BrokerCore {
             let ready = woken.filter(|id| {
                 self.parked.get(id).is_some_and(|(cx, plan)| {
                     !self.paused.contains(&cx.node)
-                        && (plan.deadline <= now.mono || fetch::is_ready(self, cx, plan))
+                        && (plan.deadline() <= now.mono || plan.is_ready(self, cx))
                 })
             });
             if let Some(id) = ready {

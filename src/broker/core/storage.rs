@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::BrokerCore;
 use super::offsets::{Committed, GroupOffsets};
 use super::pending_offsets::{Pending, PendingOffsets};
+use super::share;
 use super::transactions::{Identity, State, Transaction, Transactions};
 use crate::broker::log::{LogFiles, PartitionLog, Recovered};
 
@@ -42,6 +43,8 @@ pub(crate) struct Saved {
     pub(crate) offsets: GroupOffsets,
     pub(crate) pending_offsets: PendingOffsets,
     pub(crate) transactions: Transactions,
+    /// Where each share group's part of a partition begins.
+    pub(crate) share_offsets: Vec<(share::Key, i64)>,
 }
 
 impl Storage {
@@ -139,6 +142,13 @@ impl Storage {
                 p.overtaken,
             ));
         }
+        for ((group, topic, partition), p) in &core.share.partitions {
+            lines.push(format!(
+                "share-offset\t{}\t{topic}\t{partition}\t{}",
+                escape(group),
+                p.start()
+            ));
+        }
         lines.push(String::new());
         fs::create_dir_all(dir)?;
         let new = dir.join(format!("{STATE}.new"));
@@ -224,6 +234,14 @@ fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
             saved
                 .offsets
                 .commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
+        }
+        ["share-offset", group, topic, partition, start] => {
+            let key = (
+                unescape(group)?,
+                topic.parse().ok()?,
+                partition.parse().ok()?,
+            );
+            saved.share_offsets.push((key, start.parse().ok()?));
         }
         ["transaction", rest @ ..] => {
             let (id, transaction) = parse_transaction(rest)?;

@@ -104,6 +104,7 @@ impl BrokerCore {
             // Files that can't be deleted now are removed before a later topic of this name uses their place.
             let _ = partition.log.delete();
         }
+        self.share.forget_topic(topic.id);
         self.offsets.forget_topic(name);
         self.pending_offsets.forget_topic(name);
         self.save_topics();
@@ -120,6 +121,7 @@ impl BrokerCore {
         self.offsets = saved.offsets;
         self.pending_offsets = saved.pending_offsets;
         self.transactions = saved.transactions;
+        self.share.restore(saved.share_offsets);
         for topic in saved.topics {
             let config = TopicConfig::new(topic.config)
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
@@ -171,6 +173,13 @@ impl BrokerCore {
     /// and a client could do nothing about it.
     pub(crate) fn save_topics(&self) {
         let _ = self.storage.save(self);
+    }
+
+    /// Where share groups are is worth saving where it is kept beyond the broker's life only.
+    pub(crate) fn save_share_offsets(&self) {
+        if !self.storage.is_memory() {
+            self.save_topics();
+        }
     }
 
     /// Appends a batch to a partition that this node leads. `share` keeps the received bytes.

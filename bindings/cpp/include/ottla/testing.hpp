@@ -73,7 +73,8 @@ public:
     using Handle = detail::Handle<ottla_broker, ottla_broker_free>;
 
     /// Starts it. Options: `nodes`, `host`, `port`, `advertised.host`, `advertised.port`, `directory`,
-    /// `memory.bytes`, `auto.create.topics`, `default.partitions`, `transaction.version`.
+    /// `memory.bytes`, `auto.create.topics`, `default.partitions`, `transaction.version`,
+    /// `share.record.lock.duration.ms`, `share.delivery.count.limit`, `share.auto.offset.reset`.
     explicit Broker(const Config &options = {}) : Broker(start(options).value()) {}
     /// The same without exceptions.
     static Result<Broker> start(const Config &options = {}) {

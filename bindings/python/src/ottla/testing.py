@@ -48,6 +48,13 @@ APIS = {
     "DescribeTransactions": 65,
     "ListTransactions": 66,
     "DescribeTopicPartitions": 75,
+    "ShareGroupHeartbeat": 76,
+    "ShareGroupDescribe": 77,
+    "ShareFetch": 78,
+    "ShareAcknowledge": 79,
+    "DescribeShareGroupOffsets": 90,
+    "AlterShareGroupOffsets": 91,
+    "DeleteShareGroupOffsets": 92,
 }
 """Kinds of requests by Kafka's names for them. WriteTxnMarkers is sent among brokers only: faults for it delay or hold
 up the markers that end a transaction, by topic and partition."""
@@ -67,7 +74,8 @@ class Broker(Client):
 
     `directory` keeps topics and records there; otherwise they are in memory, at most `memory_bytes`. `port` is the
     first node's, the others' follow; 0 takes free ones. `host` other than 127.0.0.1 opens it to the network, without
-    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890).
+    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890). What begins with `share_`
+    is of share groups and named as Kafka's settings of groups are.
     """
 
     def __init__(
@@ -83,6 +91,9 @@ class Broker(Client):
         auto_create_topics: bool | None = None,
         default_partitions: int | None = None,
         transaction_version: int | None = None,
+        share_record_lock_duration_ms: int | None = None,
+        share_delivery_count_limit: int | None = None,
+        share_auto_offset_reset: Literal["earliest", "latest"] | None = None,
     ) -> None:
         options: dict[str, ConfigValue] = {
             "nodes": nodes,
@@ -95,6 +106,9 @@ class Broker(Client):
             "auto.create.topics": auto_create_topics,
             "default.partitions": default_partitions,
             "transaction.version": transaction_version,
+            "share.record.lock.duration.ms": share_record_lock_duration_ms,
+            "share.delivery.count.limit": share_delivery_count_limit,
+            "share.auto.offset.reset": share_auto_offset_reset,
         }
         written = {key: _config.text(key, value) for key, value in options.items()}
         handle, error = ctypes.c_void_p(), ctypes.c_void_p()

@@ -1,0 +1,186 @@
+//! Where share groups begin to read: DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::alter_share_group_offsets_response::{
+    AlterShareGroupOffsetsResponsePartition, AlterShareGroupOffsetsResponseTopic,
+};
+use kafka_protocol::messages::delete_share_group_offsets_response::DeleteShareGroupOffsetsResponseTopic;
+use kafka_protocol::messages::describe_share_group_offsets_response::{
+    DescribeShareGroupOffsetsResponseGroup, DescribeShareGroupOffsetsResponsePartition,
+    DescribeShareGroupOffsetsResponseTopic,
+};
+use kafka_protocol::messages::{
+    AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, DeleteShareGroupOffsetsRequest,
+    DeleteShareGroupOffsetsResponse, DescribeShareGroupOffsetsRequest,
+    DescribeShareGroupOffsetsResponse,
+};
+use uuid::Uuid;
+
+use super::{Cx, check_group, text, topic_name, wire};
+use crate::broker::core::BrokerCore;
+use crate::broker::core::share::partition::SharePartition;
+use crate::broker::log::Refused;
+use crate::error::ErrorCode;
+
+pub(super) fn describe(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: DescribeShareGroupOffsetsRequest,
+) -> DescribeShareGroupOffsetsResponse {
+    let groups = request.groups.iter().map(|wanted| {
+        let name = wanted.group_id.as_str();
+        let answer = DescribeShareGroupOffsetsResponseGroup::default()
+            .with_group_id(wanted.group_id.clone());
+        if let Err(refused) = known(core, cx, name) {
+            return answer
+                .with_error_code(wire(refused.code))
+                .with_error_message(refused.message.map(text));
+        }
+        let asked: Vec<(String, Vec<i32>)> = match &wanted.topics {
+            Some(topics) => topics
+                .iter()
+                .map(|t| (t.topic_name.to_string(), t.partitions.clone()))
+                .collect(),
+            None => all_of(core, name),
+        };
+        let topics = asked.into_iter().map(|(topic, partitions)| {
+            let id = core.cluster.topic(&topic).map_or(Uuid::nil(), |t| t.id);
+            let partitions = partitions.into_iter().map(|index| {
+                let answer = DescribeShareGroupOffsetsResponsePartition::default()
+                    .with_partition_index(index);
+                if core.cluster.partition(&topic, index).is_none() {
+                    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                    return answer.with_start_offset(-1).with_error_code(wire(code));
+                }
+                let key = (name.to_owned(), id, index);
+                let start = core
+                    .share
+                    .partitions
+                    .get(&key)
+                    .map_or(-1, SharePartition::start);
+                answer.with_start_offset(start)
+            });
+            DescribeShareGroupOffsetsResponseTopic::default()
+                .with_topic_name(topic_name(&topic))
+                .with_topic_id(id)
+                .with_partitions(partitions.collect())
+        });
+        answer.with_topics(topics.collect())
+    });
+    DescribeShareGroupOffsetsResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_groups(groups.collect())
+}
+
+fn all_of(core: &BrokerCore, group: &str) -> Vec<(String, Vec<i32>)> {
+    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (of, topic, index) in core.share.partitions.keys() {
+        if of == group
+            && let Some(name) = core.cluster.name_of(*topic)
+        {
+            topics.entry(name.to_owned()).or_default().push(*index);
+        }
+    }
+    topics.into_iter().collect()
+}
+
+fn known(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), Refused> {
+    check_group(core, cx, group).map_err(Refused::plain)?;
+    if core.share.groups.contains_key(group) {
+        return Ok(());
+    }
+    let words = format!("Group {group} not found.");
+    Err(Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, words))
+}
+
+/// The group, if nobody is in it: offsets are changed only then.
+fn unused(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), Refused> {
+    known(core, cx, group)?;
+    match core.share.groups.get(group) {
+        Some(g) if !g.members.is_empty() => Err(Refused::plain(ErrorCode::NON_EMPTY_GROUP)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn alter(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: AlterShareGroupOffsetsRequest,
+) -> AlterShareGroupOffsetsResponse {
+    let response =
+        AlterShareGroupOffsetsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+    let group = request.group_id.to_string();
+    if let Err(refused) = unused(core, cx, &group) {
+        return response
+            .with_error_code(wire(refused.code))
+            .with_error_message(refused.message.map(text));
+    }
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let id = core.cluster.topic(&topic.topic_name).map(|t| t.id);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for p in &topic.partitions {
+            let there = core.cluster.partition(&topic.topic_name, p.partition_index);
+            let code = match (id, there) {
+                (Some(id), Some(_)) => {
+                    let key = (group.clone(), id, p.partition_index);
+                    let begun = SharePartition::new(p.start_offset);
+                    core.share.partitions.insert(key, begun);
+                    ErrorCode::NONE
+                }
+                _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            };
+            partitions.push(
+                AlterShareGroupOffsetsResponsePartition::default()
+                    .with_partition_index(p.partition_index)
+                    .with_error_code(wire(code)),
+            );
+        }
+        topics.push(
+            AlterShareGroupOffsetsResponseTopic::default()
+                .with_topic_name(topic.topic_name.clone())
+                .with_topic_id(id.unwrap_or_default())
+                .with_partitions(partitions),
+        );
+    }
+    core.save_share_offsets();
+    response.with_responses(topics)
+}
+
+pub(super) fn delete(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: DeleteShareGroupOffsetsRequest,
+) -> DeleteShareGroupOffsetsResponse {
+    let response =
+        DeleteShareGroupOffsetsResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
+    let group = request.group_id.to_string();
+    if let Err(refused) = unused(core, cx, &group) {
+        return response
+            .with_error_code(wire(refused.code))
+            .with_error_message(refused.message.map(text));
+    }
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let id = core.cluster.topic(&topic.topic_name).map(|t| t.id);
+        if let Some(id) = id {
+            core.share
+                .partitions
+                .retain(|(of, t, _), _| (of, *t) != (&group, id));
+        }
+        let code = if id.is_some() {
+            ErrorCode::NONE
+        } else {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        };
+        topics.push(
+            DeleteShareGroupOffsetsResponseTopic::default()
+                .with_topic_name(topic.topic_name.clone())
+                .with_topic_id(id.unwrap_or_default())
+                .with_error_code(wire(code)),
+        );
+    }
+    core.save_share_offsets();
+    response.with_responses(topics)
+}
