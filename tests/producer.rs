@@ -558,6 +558,57 @@ fn retriable_refusals_keep_the_order() {
 }
 
 #[test]
+fn a_refused_sequence_begins_another_epoch() {
+    for code in [
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ErrorCode::UNKNOWN_PRODUCER_ID,
+    ] {
+        survives(
+            |b| {
+                let rule = FaultRule::new(Fault::Error { code })
+                    .api(api_key::PRODUCE)
+                    .times(2);
+                b.add_fault(rule).unwrap();
+            },
+            1,
+        );
+    }
+}
+
+#[test]
+fn a_throttled_connection_rests() {
+    const REST: Duration = Duration::from_millis(1200);
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    broker.create_topic("later", 1, &[]).unwrap();
+    let p = producer(&broker, &[("linger.ms", "0")]);
+    send_column(&p, "t", Some(0), 1, 0);
+    p.flush(LIMIT).unwrap();
+    let rule = FaultRule::new(Fault::Throttle(REST)).api(api_key::PRODUCE);
+    broker.add_fault(rule).unwrap();
+    // Its reply tells of the throttling, and is written all the same.
+    send_column(&p, "t", Some(0), 1, 1);
+    ends(&p, 1);
+    let begun = Instant::now();
+    let seen = broker.requests_seen(None, api_key::PRODUCE).unwrap();
+    let asked = broker.requests_seen(None, api_key::METADATA).unwrap();
+    send_column(&p, "t", Some(0), 5, 2);
+    // Other requests are not held up: the partitions of a topic not seen before are asked for.
+    send_column(&p, "later", Some(0), 5, 3);
+    while broker.requests_seen(None, api_key::METADATA).unwrap() == asked {
+        assert!(begun.elapsed() < REST, "metadata waits, too");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let now = broker.requests_seen(None, api_key::PRODUCE).unwrap();
+    assert!(now == seen || begun.elapsed() >= REST, "nothing is sent");
+    let done = ends(&p, 10);
+    assert!(done.iter().all(|c| c.outcome == Outcome::Written));
+    assert!(begun.elapsed() > REST * 8 / 10, "{:?}", begun.elapsed());
+    assert_eq!(p.counts().retries, 0);
+    p.close(LIMIT).unwrap();
+}
+
+#[test]
 fn a_leader_that_moves_is_followed_in_order() {
     survives(
         |b| {

@@ -44,7 +44,16 @@ def mistakes(readme: str, write: bool) -> list[str]:
         found += [f"{name}: no {link}" for link in LINK.findall(text) if not (ROOT / link).exists()]
         commands = re.findall(r"(?:^    .*?|`)\bmake ([a-z-]+)", text, re.M)
         found += [f"{name}: make {target} does not exist" for target in commands if target not in targets]
-    return found
+    return found + unknown_tests((ROOT / "docs" / "faults.md").read_text())
+
+
+def unknown_tests(text: str) -> list[str]:
+    """Tests that the table of faults names and that are not there (any more)."""
+    kinds = ("*.rs", "*.c", "*.py")
+    sources = "".join(p.read_text() for place in ("src", "tests") for kind in kinds for p in (ROOT / place).rglob(kind))
+    functions = set(re.findall(r"\b(?:fn|void|def) (\w+)\(", sources))
+    named = sorted(set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", text)))
+    return [f"docs/faults.md: no test {name}" for name in named if name not in functions]
 
 
 def main() -> int:

@@ -41,6 +41,8 @@ mod runner;
 mod soak;
 #[cfg(target_os = "linux")]
 mod talk;
+#[cfg(target_os = "linux")]
+mod transactions;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

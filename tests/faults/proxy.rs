@@ -118,6 +118,12 @@ struct Inner {
     stop: AtomicBool,
 }
 
+impl Inner {
+    fn forget_ended(&self) {
+        lock(&self.links).retain(|l| !l.ended.load(Ordering::Acquire));
+    }
+}
+
 /// A proxy before one broker. Ends its connections when dropped.
 pub(crate) struct Proxy {
     inner: Arc<Inner>,
@@ -263,10 +269,8 @@ fn connect(inner: &Arc<Inner>, client: TcpStream) {
         apis: AtomicU64::new(0),
         unanswered: AtomicI64::new(0),
     });
-    let mut links = lock(&inner.links);
-    links.retain(|l| !l.ended.load(Ordering::Acquire));
-    links.push(link.clone());
-    drop(links);
+    inner.forget_ended();
+    lock(&inner.links).push(link.clone());
     for to_broker in [true, false] {
         let (give, take) = sync_channel(64);
         let (a, b, shared) = (link.clone(), link.clone(), inner.clone());
@@ -397,7 +401,9 @@ fn write(inner: &Inner, link: &Link, to_broker: bool, take: &Receiver<Piece>) {
         {
             forward(link, to_broker, &bytes[..at], None);
             inner.counts.cuts.fetch_add(1, Ordering::Relaxed);
-            return link.end(true);
+            link.end(true);
+            // The socket closes, and RST goes out, with the last who holds it.
+            return inner.forget_ended();
         }
         let sent = if way.dribble {
             inner

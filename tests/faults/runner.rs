@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::ground::Ground;
 use super::random::Random;
-use super::{brokers, network, soak};
+use super::{brokers, network, soak, transactions};
 
 struct Scenario {
     name: &'static str,
@@ -46,6 +46,7 @@ const SCENARIOS: &[Scenario] = &[
     both("half_open_for_long", network::half_open_for_long),
     both("one_slow_broker", network::one_slow_broker),
     both("late_replies", network::late_replies),
+    both("transactions", transactions::transactions),
     embedded("all_refuse", network::all_refuse),
     both("delivery_time_ends", network::delivery_time_ends),
     embedded("buffer_full", network::buffer_full),
