@@ -1,12 +1,15 @@
 /*
  * What every benchmark program in C and C++ shares: the command line, the payload, the checksum, the report.
  *
- *   PROG produce|consume --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
+ *   PROG produce|consume|paced|transact --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
  *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--set KEY=VALUE ...]
  *
  * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
  * number as KEY_SIZE decimal digits. --headers adds H headers per record. --warm has the first record written before the
  * others are sent. A program prints one JSON line.
+ *
+ * `paced` (in the programs *_steady) sends --rate records a second to the partitions in turn and tells how long they took from
+ * the call to the completion; `transact` sends transactions of TRANSACTION records.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -18,11 +21,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { KEY_SIZE = 16, MAX_SETTINGS = 32 };
+enum { KEY_SIZE = 16, MAX_SETTINGS = 32, TRANSACTION = 1000 };
 
 #define HEADER_VALUE "0123456789abcdef"
 
 typedef struct {
+    const char *verb;
     int produce; /* else consume */
     const char *bootstrap;
     const char *topic;
@@ -31,6 +35,7 @@ typedef struct {
     uint64_t n;
     size_t size;
     int partitions;
+    uint64_t rate;
     int keyed;
     int headers;
     int threads;
@@ -57,10 +62,12 @@ static inline bench_options bench_parse(int argc, char **argv) {
     o.codec = "none";
     o.partitions = 1;
     o.threads = 1;
-    if (argc < 2 || (strcmp(argv[1], "produce") != 0 && strcmp(argv[1], "consume") != 0)) {
-        bench_fail("usage", "PROG produce|consume --bootstrap B --topic T --n N --size S --payload FILE ...");
+    o.rate = 1000;
+    if (argc < 2) {
+        bench_fail("usage", "PROG produce|consume|... --bootstrap B --topic T --n N --size S --payload FILE ...");
     }
-    o.produce = strcmp(argv[1], "produce") == 0;
+    o.verb = argv[1];
+    o.produce = strcmp(argv[1], "consume") != 0;
     for (int i = 2; i < argc; i++) {
         const char *name = argv[i];
         if (strcmp(name, "--keyed") == 0) {
@@ -93,6 +100,8 @@ static inline bench_options bench_parse(int argc, char **argv) {
             o.size = (size_t)strtoull(value, NULL, 10);
         } else if (strcmp(name, "--partitions") == 0) {
             o.partitions = atoi(value);
+        } else if (strcmp(name, "--rate") == 0) {
+            o.rate = strtoull(value, NULL, 10);
         } else if (strcmp(name, "--headers") == 0) {
             o.headers = atoi(value);
         } else if (strcmp(name, "--threads") == 0) {
@@ -103,7 +112,8 @@ static inline bench_options bench_parse(int argc, char **argv) {
             bench_fail(name, "unknown option");
         }
     }
-    if (!o.bootstrap || !o.topic || !o.n || !o.size || !o.payload || o.threads < 1 || o.partitions < 1) {
+    if (!o.bootstrap || !o.topic || !o.n || !o.size || !o.payload || o.threads < 1 || o.partitions < 1 ||
+        !o.rate) {
         bench_fail("usage", "--bootstrap, --topic, --n, --size and --payload are needed");
     }
     return o;
@@ -170,13 +180,15 @@ static inline double bench_peak_mb(void) {
     return (double)kib * 1024e-6;
 }
 
-static inline void bench_report(uint64_t n, double wall_s, uint64_t checksum) {
+static inline double bench_cpu(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    double cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+static inline void bench_report(uint64_t n, double wall_s, uint64_t checksum) {
     printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %llu}\n",
-           (unsigned long long)n, wall_s, cpu_s, bench_peak_mb(), (unsigned long long)checksum);
+           (unsigned long long)n, wall_s, bench_cpu(), bench_peak_mb(), (unsigned long long)checksum);
 }
 
 #endif

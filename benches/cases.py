@@ -8,6 +8,9 @@ from typing import Any
 
 Result = dict[str, Any]
 
+# Records of a transaction, as in bench.h.
+TRANSACTION = 1000
+
 
 @dataclass(frozen=True)
 class Client:
@@ -38,13 +41,20 @@ class Case:
     partitions: int = 1
     options: tuple[str, ...] = ()
     default: bool = True
+    # One topic for all runs, where making one takes long.
+    keep_topic: bool = False
 
     def count(self, client: Client) -> int:
         return self.n // client.scale
 
     def what(self, client: Client) -> str:
-        words = [self.verb, client.mode, *(o for o in self.options if o.startswith("--"))]
+        flags = (o for o in self.options if o.startswith("--") and o not in ("--set", "--rate"))
+        words = [self.verb, client.mode, *flags]
         return " ".join(w.strip("-") for w in words if w)
+
+    def written(self, n: int) -> int:
+        """How far the topic's end offsets move by n records: each transaction's end is a record too."""
+        return n + -(-n // TRANSACTION) if self.verb == "transact" else n
 
     def as_produce(self) -> Case:
         return replace(self, verb="produce")
@@ -61,11 +71,14 @@ LARGE_QUEUES = (
 EIGHT = ("--threads", "8")
 
 RDKAFKA = Client("librdkafka", "C", "rdkafka")
+RDKAFKA_IDEMPOTENT = Client("librdkafka", "C", "rdkafka", ("--set", "enable.idempotence=true"), mode="idempotent")
 RDKAFKA_8 = Client("librdkafka", "C", "rdkafka", EIGHT, mode="8 threads")
 OTTLA_C = Client("ottla", "C", "ottla_c")
 OTTLA_C_SINGLE = Client("ottla", "C", "ottla_c", ("--single",), mode="single")
 OTTLA_C_8 = Client("ottla", "C", "ottla_c", EIGHT, mode="8 threads")
 OTTLA_CPP = Client("ottla", "C++", "ottla_cpp")
+OTTLA_STEADY = Client("ottla", "C", "ottla_steady")
+RDKAFKA_STEADY = Client("librdkafka", "C", "rdkafka_steady")
 SOCKET = Client("raw socket", "C", "socket")
 RAW_KAFKA = Client("raw requests", "C", "raw_kafka")
 
@@ -89,7 +102,7 @@ NATIVE = (RDKAFKA, OTTLA_C, OTTLA_CPP)
 KEYED = ("--keyed", "--headers", "2")
 
 CASES = [
-    Case("produce-100", "produce", 100, 3_000_000, (*NATIVE, OTTLA_C_SINGLE, OTTLA_C_8, RDKAFKA_8)),
+    Case("produce-100", "produce", 100, 3_000_000, (*NATIVE, OTTLA_C_SINGLE, OTTLA_C_8, RDKAFKA_8, RDKAFKA_IDEMPOTENT)),
     Case("consume-100", "consume", 100, 4_000_000, (*NATIVE, OTTLA_C_SINGLE)),
     Case("produce-1k", "produce", 1024, 600_000, NATIVE),
     Case("consume-1k", "consume", 1024, 600_000, NATIVE),
@@ -103,6 +116,32 @@ CASES = [
     Case("consume-lz4", "consume", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="lz4"),
     Case("produce-zstd", "produce", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="zstd"),
     Case("consume-zstd", "consume", 1024, 400_000, (RDKAFKA, OTTLA_C), codec="zstd"),
+    Case(
+        "latency",
+        "paced",
+        100,
+        5_000,
+        (RDKAFKA_STEADY, OTTLA_STEADY),
+        options=("--rate", "1000", "--set", "linger.ms=0"),
+    ),
+    Case(
+        "trickle",
+        "paced",
+        100,
+        30_000,
+        (RDKAFKA_STEADY, OTTLA_STEADY),
+        partitions=10_000,
+        options=("--rate", "5000", "--set", "linger.ms=100"),
+        keep_topic=True,
+    ),
+    Case(
+        "transactions",
+        "transact",
+        100,
+        100_000,
+        (RDKAFKA_STEADY, OTTLA_STEADY),
+        options=("--set", "transactional.id=bench"),
+    ),
     Case(
         "python-produce",
         "produce",
@@ -140,6 +179,10 @@ def cpu(result: Result) -> float:
 
 def rate(result: Result) -> float:
     return float(result["mb_s"])
+
+
+def field(name: str) -> By:
+    return lambda result: float(result[name])
 
 
 @dataclass(frozen=True)
@@ -187,6 +230,49 @@ TARGETS = [
         for case in ("produce-lz4", "consume-lz4", "produce-zstd", "consume-zstd")
     ),
     *(_native(case, 1, "all") for case in ("produce-lz4", "consume-lz4", "produce-zstd", "consume-zstd")),
+    Target(
+        "produce-100, C, record by record: CPU at most 1/4 of librdkafka's",
+        "produce-100",
+        OTTLA_C_SINGLE,
+        (RDKAFKA,),
+        1 / 4,
+    ),
+    *(
+        Target(
+            f"produce-100, {what}: CPU at most 1/4 of librdkafka's with idempotence",
+            "produce-100",
+            ours,
+            (RDKAFKA_IDEMPOTENT,),
+            1 / 4,
+        )
+        for ours, what in ((OTTLA_C, "C"), (OTTLA_C_SINGLE, "C, record by record"))
+    ),
+    *(
+        Target(
+            f"latency: {name} not above librdkafka's", "latency", OTTLA_STEADY, (RDKAFKA_STEADY,), 1, field=field(name)
+        )
+        for name in ("p50_us", "p99_us")
+    ),
+    *(
+        Target(
+            f"10,000 partitions with a trickle each: {what} at most half of librdkafka's",
+            "trickle",
+            OTTLA_STEADY,
+            (RDKAFKA_STEADY,),
+            1 / 2,
+            field=field(name),
+        )
+        for name, what in (("cpu_s", "CPU"), ("peak_mb", "memory"))
+    ),
+    Target(
+        "transactions of 1,000 records: as many a second as librdkafka's",
+        "transactions",
+        OTTLA_STEADY,
+        (RDKAFKA_STEADY,),
+        1,
+        field=field("msg_s"),
+        floor=True,
+    ),
     Target("produce-100: eight threads at most 1.5 times one's CPU", "produce-100", OTTLA_C_8, (OTTLA_C,), 1.5),
     *(
         Target(f"{case}: C++ at most 5 ns over C", case, OTTLA_CPP, (OTTLA_C,), 1, 5)

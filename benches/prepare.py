@@ -116,12 +116,14 @@ class Setup:
     def rdkafka(self) -> None:
         """librdkafka as released: the one inside confluent-kafka's wheel."""
         (library,) = VENV.glob("lib/python3*/site-packages/confluent_kafka.libs/librdkafka*.so*")
-        self.compile("rdkafka", "cc", PEERS / "rdkafka.c", str(library), f"-Wl,-rpath,{library.parent}")
+        for name in ("rdkafka", "rdkafka_steady"):
+            self.compile(name, "cc", PEERS / f"{name}.c", str(library), f"-Wl,-rpath,{library.parent}")
 
     def ottla(self) -> None:
         link = [f"-I{ROOT / 'include'}", f"-L{RELEASE}", f"-Wl,-rpath,{RELEASE}", "-lottla"]
         if (BENCHES / "ottla_bench.c").exists():
             self.compile("ottla_c", "cc", BENCHES / "ottla_bench.c", *link)
+            self.compile("ottla_steady", "cc", BENCHES / "ottla_steady.c", *link)
         if (BENCHES / "ottla_bench.cpp").exists():
             self.compile("ottla_cpp", "c++", BENCHES / "ottla_bench.cpp", f"-I{ROOT / 'bindings/cpp/include'}", *link)
         if (BENCHES / "ottla_bench.py").exists():

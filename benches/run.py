@@ -48,6 +48,9 @@ FIELDS = (
     "peak_mb",
 )
 
+# What only some programs tell: the time from the call to the completion.
+MORE_FIELDS = ("p50_us", "p99_us")
+
 Result = dict[str, Any]
 
 
@@ -78,13 +81,18 @@ class Driver:
             if client.command != "raw_kafka":
                 self.check_checksum(case, result)
             return result
-        topic = f"{case.name}-{next(self.number)}"
-        self.admin("prepare", topic, str(case.partitions))
+        topic = case.name if case.keep_topic else f"{case.name}-{next(self.number)}"
+        if not case.keep_topic or topic not in self.filled:
+            self.admin("prepare", topic, str(case.partitions))
+        before = int(self.filled.get(topic, 0))
         result = self.measure(case, client, topic, n)
-        written = int(self.admin("ends", topic, str(case.partitions)))
-        if written != n:
+        written = int(self.admin("ends", topic, str(case.partitions))) - before
+        if written != case.written(n):
             raise BenchError(f"{client.label} reported {n} records written, the broker has {written}")
-        self.admin("delete", topic)
+        if case.keep_topic:
+            self.filled[topic] = str(before + written)
+        else:
+            self.admin("delete", topic)
         return result
 
     def measure(self, case: Case, client: Client, topic: str, n: int) -> Result:
@@ -138,6 +146,7 @@ class Driver:
             "mb_s": round(n * case.size / wall_s / 1e6, 1),
             "peak_mb": round(told["peak_mb"], 1),
             "checksum": told["checksum"],
+            **{name: told[name] for name in MORE_FIELDS if name in told},
         }
 
     def fill(self, case: Case) -> str:
@@ -180,14 +189,15 @@ def wait(process: subprocess.Popen[bytes]) -> tuple[int, Any]:
 def median(results: list[Result]) -> Result:
     """One line for a client and case: the medians of its rounds."""
     merged = {field: results[0][field] for field in FIELDS}
-    for field in ("wall_s", "cpu_s", "cpu_ns_msg", "msg_s", "mb_s", "peak_mb"):
+    measured = ("wall_s", "cpu_s", "cpu_ns_msg", "msg_s", "mb_s", "peak_mb", *MORE_FIELDS)
+    for field in (name for name in measured if name in results[0]):
         merged[field] = statistics.median(r[field] for r in results)
     return merged
 
 
 def table(medians: dict[str, dict[str, Result]]) -> None:
     """The medians; `ratio` is CPU against the case's first client."""
-    heads = ("CPU ns/msg", "ratio", "M msg/s", "MB/s", "peak MB", "n")
+    heads = ("CPU ns/msg", "ratio", "M msg/s", "MB/s", "peak MB", "n", "p50 us", "p99 us")
     print(f"\n{'case':18} {'client':34}" + "".join(f"{head:>11}" for head in heads))
     for name, clients in medians.items():
         base = next(iter(clients.values()))["cpu_ns_msg"]
@@ -199,6 +209,7 @@ def table(medians: dict[str, dict[str, Result]]) -> None:
                 f"{r['mb_s']:.1f}",
                 f"{r['peak_mb']:.1f}",
                 str(r["n"]),
+                *(f"{r[name]:.0f}" for name in MORE_FIELDS if name in r),
             )
             print(f"{name:18} {label:34}" + "".join(f"{cell:>11}" for cell in cells))
             name = ""

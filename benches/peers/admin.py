@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import sys
 
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 LIMIT_S = 30
 
 
 def main(bootstrap: str, command: str, topic: str, partitions: str = "1") -> None:
-    if command == "ends":
-        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-admin"})
-        ends = (
-            consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=LIMIT_S) for p in range(int(partitions))
-        )
-        print(sum(high for _, high in ends))
-        consumer.close()
-        return
     admin = AdminClient({"bootstrap.servers": bootstrap})
+    if command == "ends":
+        latest = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(int(partitions))}
+        futures = admin.list_offsets(latest, request_timeout=LIMIT_S)
+        print(sum(future.result(LIMIT_S).offset for future in futures.values()))
+        return
     if command == "prepare":
         futures = admin.create_topics([NewTopic(topic, int(partitions), 1)])
     elif command == "delete":

@@ -1,4 +1,4 @@
-/* The part of librdkafka's stable C API that rdkafka.c calls, declared here so that no system header is needed. */
+/* The part of librdkafka's stable C API that rdkafka.c and rdkafka_steady.c call, declared here so that no system header is needed. */
 #ifndef RDKAFKA_API_H
 #define RDKAFKA_API_H
 
@@ -11,6 +11,7 @@ typedef struct rd_kafka_conf_s rd_kafka_conf_t;
 typedef struct rd_kafka_topic_s rd_kafka_topic_t;
 typedef struct rd_kafka_queue_s rd_kafka_queue_t;
 typedef struct rd_kafka_op_s rd_kafka_event_t;
+typedef struct rd_kafka_error_s rd_kafka_error_t;
 typedef struct rd_kafka_topic_partition_list_s rd_kafka_topic_partition_list_t;
 
 typedef struct {
@@ -54,6 +55,12 @@ void rd_kafka_topic_destroy(rd_kafka_topic_t *rkt);
 int rd_kafka_produce(rd_kafka_topic_t *rkt, int32_t partition, int flags, void *payload, size_t len, const void *key,
                      size_t key_len, void *opaque);
 int rd_kafka_producev(rd_kafka_t *rk, ...);
+int rd_kafka_poll(rd_kafka_t *rk, int timeout_ms);
+
+rd_kafka_error_t *rd_kafka_init_transactions(rd_kafka_t *rk, int timeout_ms);
+rd_kafka_error_t *rd_kafka_begin_transaction(rd_kafka_t *rk);
+rd_kafka_error_t *rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout_ms);
+const char *rd_kafka_error_string(const rd_kafka_error_t *error);
 
 rd_kafka_queue_t *rd_kafka_queue_get_main(rd_kafka_t *rk);
 rd_kafka_queue_t *rd_kafka_queue_get_consumer(rd_kafka_t *rk);

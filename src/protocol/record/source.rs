@@ -1,6 +1,6 @@
 //! Records as they come in: columns over the caller's memory, checked once, then read without further checks.
 
-use super::varint::{size_len, varint_len, write_size, write_varlong};
+use super::varint::{MAX_VARINT_LEN, size_len, varint_len, write_size, write_varlong};
 use crate::error::{Error, Result};
 
 /// Byte strings, some of them null, one for each row of a call.
@@ -297,8 +297,44 @@ pub(super) unsafe trait Headers: Copy {
 pub(super) unsafe fn write_bytes(at: *mut u8, bytes: &[u8]) -> *mut u8 {
     // SAFETY: the same condition.
     unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
-        at.add(bytes.len())
+        let (from, len) = (bytes.as_ptr(), bytes.len());
+        // Keys and headers are mostly short, and a call of memcpy costs more than copying that.
+        if len <= 2 * size_of::<u64>() {
+            copy_short(from, at, len);
+        } else {
+            std::ptr::copy_nonoverlapping(from, at, len);
+        }
+        at.add(len)
+    }
+}
+
+/// Copies up to 16 bytes: two words, which overlap where the length asks for it.
+///
+/// # Safety
+/// `len` bytes must be readable from `from` and writable from `to` on, apart from each other; `len` is at most 16.
+#[inline(always)]
+unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: every access lies within the first `len` bytes on both sides.
+    unsafe {
+        if len >= 8 {
+            let ends = (
+                from.cast::<u64>().read_unaligned(),
+                from.add(len - 8).cast::<u64>().read_unaligned(),
+            );
+            to.cast::<u64>().write_unaligned(ends.0);
+            to.add(len - 8).cast::<u64>().write_unaligned(ends.1);
+        } else if len >= 4 {
+            let ends = (
+                from.cast::<u32>().read_unaligned(),
+                from.add(len - 4).cast::<u32>().read_unaligned(),
+            );
+            to.cast::<u32>().write_unaligned(ends.0);
+            to.add(len - 4).cast::<u32>().write_unaligned(ends.1);
+        } else if len > 0 {
+            *to = *from;
+            *to.add(len / 2) = *from.add(len / 2);
+            *to.add(len - 1) = *from.add(len - 1);
+        }
     }
 }
 
@@ -510,11 +546,31 @@ impl<'a> Records<'a> {
         const OVERHEAD: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
         let headers = self.headers.map_or(0, |headers| {
             // SAFETY: all columns have `rows` rows.
-            unsafe { headers.get(row) }.encoded_len()
+            let run = unsafe { headers.get(row) };
+            // Asked for every row, so no prefix is looked at: each is taken for the longest.
+            run.blob.len() + MAX_VARINT_LEN * run.lengths.len()
         });
         OVERHEAD
             + self.keys.get(row).map_or(0, <[u8]>::len)
             + self.values.get(row).map_or(0, <[u8]>::len)
             + headers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_every_short_length_are_copied_whole_and_nothing_beside() {
+        let from: Vec<u8> = (1..=40).collect();
+        for len in 0..=from.len() {
+            let mut to = [0u8; 64];
+            // SAFETY: 64 bytes are there.
+            let end = unsafe { write_bytes(to.as_mut_ptr(), &from[..len]) };
+            assert_eq!(end as usize - to.as_ptr() as usize, len);
+            assert_eq!(to[..len], from[..len]);
+            assert!(to[len..].iter().all(|byte| *byte == 0));
+        }
     }
 }

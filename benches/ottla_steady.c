@@ -1,0 +1,111 @@
+/* Ottla at a steady rate, and in transactions; see bench.h for the command line. */
+#include "steady.h"
+
+#include <ottla.h>
+
+enum { LIMIT_MS = 60000 };
+
+static void check(const char *what, ottla_status status, const ottla_error *error) {
+    if (status != OTTLA_OK) {
+        bench_fail(what, ottla_error_message(error));
+    }
+}
+
+static ottla_producer *producer_of(const bench_options *o) {
+    ottla_error *error = NULL;
+    ottla_producer *producer = NULL;
+    ottla_config *config = ottla_config_new();
+    check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), error);
+    for (int i = 0; i < o->setting_count; i++) {
+        char key[128];
+        const char *equals = strchr(o->settings[i], '=');
+        snprintf(key, sizeof key, "%.*s", (int)(equals - o->settings[i]), o->settings[i]);
+        check("config", ottla_config_set(config, key, equals + 1, &error), error);
+    }
+    check("producer", ottla_producer_new(config, &producer, &error), error);
+    ottla_config_free(config);
+    return producer;
+}
+
+typedef struct {
+    const ottla_producer *producer;
+    steady_times *times;
+} receiver;
+
+/* A record's token is its number and one. */
+static void *receive(void *argument) {
+    receiver *r = (receiver *)argument;
+    const double limit = bench_now() + STEADY_LIMIT_S;
+    while (r->times->ended < r->times->n && bench_now() < limit) {
+        ottla_error *error = NULL;
+        ottla_completions *completions = NULL;
+        check("poll", ottla_producer_poll(r->producer, 0, STEADY_POLL_MS, &completions, &error), error);
+        const double now = bench_now();
+        const ottla_completion *c = ottla_completions_data(completions);
+        for (size_t i = 0; i < ottla_completions_count(completions); i++) {
+            if (c[i].outcome != OTTLA_WRITTEN) {
+                bench_fail("delivery", ottla_error_message(c[i].error));
+            }
+            steady_ended(r->times, c[i].token - 1, now);
+        }
+        ottla_completions_free(completions);
+    }
+    return NULL;
+}
+
+static void send(const bench_options *o, const bench_payload *p, const ottla_producer *producer, uint64_t i,
+                 int32_t partition, uint64_t token) {
+    ottla_error *error = NULL;
+    const ottla_bytes none = {NULL, 0};
+    const ottla_bytes value = {(const uint8_t *)p->values + i % p->rows * o->size, o->size};
+    check("send", ottla_producer_send(producer, o->topic, partition, none, value, NULL, 0, -1, token, -1, &error), error);
+}
+
+static void paced(const bench_options *o, const bench_payload *p) {
+    ottla_producer *producer = producer_of(o);
+    steady_times times = steady_new(o->n);
+    receiver r = {producer, &times};
+    pthread_t thread;
+    const double begun = bench_now();
+    if (pthread_create(&thread, NULL, receive, &r) != 0) {
+        bench_fail("pthread_create", "failed");
+    }
+    for (uint64_t i = 0; i < o->n; i++) {
+        steady_pace(begun, i, o->rate);
+        times.sent[i] = bench_now();
+        send(o, p, producer, i, (int32_t)(i % (uint64_t)o->partitions), i + 1);
+    }
+    pthread_join(thread, NULL);
+    const double wall_s = bench_now() - begun;
+    ottla_producer_free(producer);
+    if (times.ended != o->n) {
+        bench_fail("paced", "not everything was delivered");
+    }
+    steady_report(&times, wall_s);
+}
+
+static void transact(const bench_options *o, const bench_payload *p) {
+    ottla_error *error = NULL;
+    ottla_producer *producer = producer_of(o);
+    check("init", ottla_producer_init_transactions(producer, LIMIT_MS, &error), error);
+    const double begun = bench_now();
+    for (uint64_t i = 0; i < o->n;) {
+        check("begin", ottla_producer_begin_transaction(producer, &error), error);
+        for (const uint64_t end = i + TRANSACTION < o->n ? i + TRANSACTION : o->n; i < end; i++) {
+            send(o, p, producer, i, -1, 0);
+        }
+        check("commit", ottla_producer_commit_transaction(producer, LIMIT_MS, &error), error);
+    }
+    const double wall_s = bench_now() - begun;
+    ottla_producer_free(producer);
+    bench_report(o->n, wall_s, 0);
+}
+
+int main(int argc, char **argv) {
+    bench_options o = bench_parse(argc, argv);
+    bench_payload p = bench_load(&o);
+    strcmp(o.verb, "paced") == 0 ? paced(&o, &p) : transact(&o, &p);
+    free(p.values);
+    free(p.keys);
+    return 0;
+}
