@@ -14,7 +14,8 @@ use super::cluster::Cluster;
 use super::proxy::{Network, Proxy};
 use super::talk;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// Longest wait for anything: a broker that starts again takes a minute where the machine is busy.
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) enum Brokers {
     Embedded(Broker),

@@ -103,10 +103,21 @@ struct Shared {
     drained: AtomicBool,
 }
 
+/// Ends a load whose scenario failed.
+struct Abandon(Arc<Shared>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Release);
+        let _ = self.0.producer.close(Duration::ZERO);
+    }
+}
+
 /// A load under way.
 pub(crate) struct Load {
     plan: Plan,
     shared: Arc<Shared>,
+    _abandon: Abandon,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -119,7 +130,7 @@ impl Load {
             ("reconnect.backoff.max.ms", "250"),
             ("batch.size", "16384"),
             ("request.timeout.ms", "3000"),
-            ("delivery.timeout.ms", "110000"),
+            ("delivery.timeout.ms", "300000"),
         ]
         .iter()
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -147,6 +158,7 @@ impl Load {
         ];
         Load {
             plan: plan.clone(),
+            _abandon: Abandon(shared.clone()),
             shared,
             threads,
         }

@@ -43,7 +43,7 @@ const SCENARIOS: &[Scenario] = &[
     both("leaders_move", network::leaders_move),
     both("cut_and_dribbled", network::cut_and_dribbled),
     both("half_open", network::half_open),
-    both("half_open_for_long", network::half_open_for_long),
+    embedded("half_open_for_long", network::half_open_for_long),
     both("one_slow_broker", network::one_slow_broker),
     both("late_replies", network::late_replies),
     both("transactions", transactions::transactions),

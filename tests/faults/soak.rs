@@ -138,7 +138,9 @@ fn round(ground: &mut Ground, random: &mut Random, until: Instant, progress: &Mu
         let name = strike(ground, random, &plans, &mut broken);
         {
             let mut p = progress.lock().unwrap();
-            *p.faults.entry(name).or_default() += 1;
+            if let Some(name) = name {
+                *p.faults.entry(name).or_default() += 1;
+            }
             p.written = loads.iter().map(Load::all_written).sum();
         }
         rest(Duration::from_millis(500 + random.below(3500) as u64));
@@ -187,13 +189,13 @@ fn plan(ground: &mut Ground, random: &mut Random, which: usize) -> Plan {
     plan
 }
 
-/// One random fault; at most one broker is down or still at a time, so that two replicas are in sync.
+/// One random fault, if any; now and then what is wrong is made well instead. At most one broker is down or still at a time, so that two replicas are in sync.
 fn strike(
     ground: &mut Ground,
     random: &mut Random,
     plans: &[Plan],
     broken: &mut Option<(i32, &'static str)>,
-) -> &'static str {
+) -> Option<&'static str> {
     let broker = 1 + random.below(3) as i32;
     let ms = |n: usize| Duration::from_millis(n as u64);
     let api = (random.below(2) == 0).then_some(0);
@@ -202,7 +204,7 @@ fn strike(
         0..=2 => {
             if broken.is_some() {
                 mend(ground, broken);
-                return "mended";
+                return None;
             }
             let (order, mending) = [
                 ("kill", "restart"),
@@ -211,29 +213,29 @@ fn strike(
             ][random.below(3)];
             ground.order(&format!("{order} {broker}"));
             *broken = Some((broker, mending));
-            return order;
+            return Some(order);
         }
         3 => {
             let plan = &plans[random.below(plans.len())];
             if broken.is_some() {
-                return "nothing";
+                return None;
             }
             ground.move_leaders(&plan.topic, random.below(2) as i32);
-            return "leaders moved";
+            return Some("leaders moved");
         }
         4 => {
             ground.proxy(broker).reset();
-            return "reset";
+            return Some("reset");
         }
         5 => {
             ground.proxy(broker).refuse(true);
             rest(ms(random.below(2000)));
             ground.proxy(broker).refuse(false);
-            return "refused";
+            return Some("refused");
         }
         6 | 7 => {
             ground.heal();
-            return "healed";
+            return None;
         }
         8 => {
             way.delay = ms(random.below(3000));
@@ -266,7 +268,7 @@ fn strike(
         to_client,
         api,
     });
-    name
+    Some(name)
 }
 
 /// Brings back the broker that is down or still.

@@ -69,7 +69,7 @@ pub(crate) fn transactions(ground: &mut Ground) {
     let topic = ground.topic("transactions", PARTITIONS, &[]);
     let producer = producer(ground, &topic);
     let mut expected: Vec<u64> = Vec::new();
-    let mut number = 0;
+    let (mut number, mut killed) = (0, None);
     let on_kafka = matches!(ground.brokers, Brokers::Kafka(_));
     for part in 0..2 {
         let stop = AtomicBool::new(false);
@@ -113,14 +113,15 @@ pub(crate) fn transactions(ground: &mut Ground) {
             // The coordinator or a leader, or both.
             let (broker, _) = ground.some_leader(&topic);
             ground.order(&format!("kill {broker}"));
+            killed = Some(broker);
         }
     }
     // It tells of the records that were aborted before they were sent.
     if let Err(e) = producer.close(LIMIT) {
         assert_eq!(e.code(), ottla::ErrorCode::PURGED, "{e}");
     }
-    if on_kafka {
-        ground.order("restart 1 2 3");
+    if let Some(broker) = killed {
+        ground.order(&format!("restart {broker}"));
     }
     assert!(
         expected.len() as u64 > 10 * RECORDS,
