@@ -109,6 +109,9 @@ typedef struct ottla_batch ottla_batch;
 // as long as the event.
 typedef struct ottla_event ottla_event;
 
+// The figures of a client at one moment. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_stats ottla_stats;
+
 // A client for administration. All its functions but _free may be called from many threads at once.
 typedef struct ottla_admin ottla_admin;
 
@@ -411,6 +414,10 @@ const char *ottla_version(void);
 #define OTTLA_ERR_UNSUPPORTED_ASSIGNOR 112
 // Kafka: the member epoch is stale.
 #define OTTLA_ERR_STALE_MEMBER_EPOCH 113
+// Kafka: the subscription to a client's metrics has changed.
+#define OTTLA_ERR_UNKNOWN_SUBSCRIPTION_ID 117
+// Kafka: a client's metrics take too much room.
+#define OTTLA_ERR_TELEMETRY_TOO_LARGE 118
 // Kafka: the transaction must be aborted.
 #define OTTLA_ERR_TRANSACTION_ABORTABLE 120
 // Kafka: a record is not in the state that the acknowledgement needs.
@@ -1542,6 +1549,167 @@ const char *ottla_event_message(const ottla_event *event);
 
 // Frees an event.
 void ottla_event_free(ottla_event *event);
+
+// ==================================================================================================================
+// Statistics
+//
+// What a producer or consumer can tell of itself: figures of the client as a whole, of each broker, and of each partition
+// that it writes or reads. They are there on request, and every statistics.interval.ms if that is set: then the
+// descriptor becomes readable and a poll that waits ends, and ottla_producer_next_stats gives them.
+//
+//     ottla_stats *stats = NULL;
+//     status = ottla_producer_stats(producer, 1000, &stats, &error);
+//     for (size_t i = 0; i < ottla_stats_count(stats); i++) {
+//         ottla_stats_scope scope;
+//         ottla_histogram latency;
+//         status = ottla_stats_get(stats, i, &scope, &error);
+//         if (scope.kind == OTTLA_STATS_BROKER &&
+//             ottla_stats_histogram(stats, i, "produce_latency_us", &latency, &error) == OTTLA_OK) {
+//             printf("%s: 99 %% within %llu us\n", scope.address, (unsigned long long)latency.p99);
+//         }
+//     }
+//     puts(ottla_stats_json(stats));
+//     ottla_stats_free(stats);
+//
+// Figures have names, which end with their unit: _bytes, _ms, _us (microseconds); others count things. docs/statistics.md
+// lists them. Later versions may have more.
+// ==================================================================================================================
+
+// The figures are the client's own.
+#define OTTLA_STATS_CLIENT 0
+
+// The figures are a broker's.
+#define OTTLA_STATS_BROKER 1
+
+// The figures are a partition's.
+#define OTTLA_STATS_PARTITION 2
+
+// What figures are about. Its strings live as long as the statistics.
+typedef struct ottla_stats_scope {
+    // The topic; NULL unless it is a partition.
+    const char *topic;
+    // A broker's host and port; NULL unless it is one.
+    const char *address;
+    // A broker's connections: "up", "connecting", "failing" (waiting to try again) or "idle" (none, and no reason for
+    // one); NULL unless it is a broker.
+    const char *state;
+    // OTTLA_STATS_CLIENT, OTTLA_STATS_BROKER or OTTLA_STATS_PARTITION.
+    int32_t kind;
+    // The broker's id, or that of the partition's leader; -1 for an entry of bootstrap.servers, or if there is none.
+    int32_t broker;
+    // The partition; -1 if it is none.
+    int32_t partition;
+} ottla_stats_scope;
+
+// What there is to say of many values. Percentiles are at most a sixteenth too high.
+typedef struct ottla_histogram {
+    // Number of values.
+    uint64_t count;
+    // Their sum.
+    uint64_t sum;
+    // The smallest; 0 of none.
+    uint64_t min;
+    // The largest; 0 of none.
+    uint64_t max;
+    // Half of them are at most this.
+    uint64_t p50;
+    // 90 % of them.
+    uint64_t p90;
+    // 99 % of them.
+    uint64_t p99;
+    // 99.9 % of them.
+    uint64_t p999;
+} ottla_histogram;
+
+// How often an error was met.
+typedef struct ottla_error_count {
+    // How often.
+    uint64_t count;
+    // Its code; ottla_status_name tells its name.
+    ottla_status code;
+} ottla_error_count;
+
+// Writes a producer's figures as they are now, which the caller frees. Histograms cover all the time since the
+// producer was made.
+//
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+OTTLA_MUST_USE
+ottla_status ottla_producer_stats(const ottla_producer *producer,
+                                  int64_t timeout_ms,
+                                  ottla_stats **stats,
+                                  ottla_error **error);
+
+// Writes the oldest figures that the timer (statistics.interval.ms) has made and that were not taken yet, which the
+// caller frees; NULL if there are none. The last eight are kept. Their histograms cover the time since those before.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_producer_next_stats(const ottla_producer *producer,
+                                       ottla_stats **stats,
+                                       ottla_error **error);
+
+// Writes a consumer's figures, as ottla_producer_stats does a producer's.
+//
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_stats(const ottla_consumer *consumer,
+                                  int64_t timeout_ms,
+                                  ottla_stats **stats,
+                                  ottla_error **error);
+
+// Writes the next of a consumer's figures that the timer has made, as ottla_producer_next_stats does a producer's.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_next_stats(const ottla_consumer *consumer,
+                                       ottla_stats **stats,
+                                       ottla_error **error);
+
+// How many scopes there are: the client, then brokers by id, then partitions by topic and number; 0 of NULL.
+size_t ottla_stats_count(const ottla_stats *stats);
+
+// Writes what the figures of scope i, counted from 0, are about.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_stats_get(const ottla_stats *stats,
+                             size_t i,
+                             ottla_stats_scope *scope,
+                             ottla_error **error);
+
+// Writes the number of this name in scope i.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+OTTLA_MUST_USE
+ottla_status ottla_stats_value(const ottla_stats *stats,
+                               size_t i,
+                               const char *name,
+                               int64_t *value,
+                               ottla_error **error);
+
+// Writes the histogram of this name in scope i. Those of a broker are there once they have a value.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+OTTLA_MUST_USE
+ottla_status ottla_stats_histogram(const ottla_stats *stats,
+                                   size_t i,
+                                   const char *name,
+                                   ottla_histogram *histogram,
+                                   ottla_error **error);
+
+// How many kinds of errors were met in scope i; 0 if there is no such scope, and of NULL.
+size_t ottla_stats_error_count(const ottla_stats *stats, size_t i);
+
+// The errors met in scope i, one after another in memory, by code; NULL if there is no such scope, and of NULL.
+const ottla_error_count *ottla_stats_errors(const ottla_stats *stats,
+                                                   size_t i);
+
+// All of it as one JSON object: the client's figures, then brokers, an array, then topics, an object with their
+// partitions by number. "" of NULL.
+const char *ottla_stats_json(const ottla_stats *stats);
+
+// Frees statistics, and with them all they point to.
+void ottla_stats_free(ottla_stats *stats);
 
 // ==================================================================================================================
 // Topics

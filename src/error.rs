@@ -274,6 +274,10 @@ codes! {
     UNSUPPORTED_ASSIGNOR = 112;
     /// Kafka: the member epoch is stale.
     STALE_MEMBER_EPOCH = 113;
+    /// Kafka: the subscription to a client's metrics has changed.
+    UNKNOWN_SUBSCRIPTION_ID = 117;
+    /// Kafka: a client's metrics take too much room.
+    TELEMETRY_TOO_LARGE = 118;
     /// Kafka: the transaction must be aborted.
     TRANSACTION_ABORTABLE = 120;
     /// Kafka: a record is not in the state that the acknowledgement needs.

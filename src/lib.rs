@@ -1,7 +1,7 @@
 //! Ottla: an Apache Kafka client that keeps record batches whole, from the socket to the user and back.
 //!
 //! The layers, each knowing only those above it in this list:
-//! [`error`], [`log`], [`memory`], [`config`], [`protocol`], `net`, `cluster`, [`producer`], [`consumer`],
+//! [`error`], [`log`], [`memory`], [`config`], [`protocol`], [`stats`], `net`, `cluster`, [`producer`], [`consumer`],
 //! [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
 
 pub mod admin;
@@ -14,6 +14,7 @@ pub mod log;
 pub mod memory;
 pub mod producer;
 pub mod protocol;
+pub mod stats;
 
 mod clock;
 mod cluster;

@@ -161,6 +161,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Items waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     pub(crate) fn extend(&self, items: impl IntoIterator<Item = T>) {
         self.change(|inner| inner.items.extend(items));
     }

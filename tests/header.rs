@@ -29,6 +29,7 @@ const SECTIONS: [&str; 14] = [
     "consumer",
     "batch",
     "event",
+    "stats",
     "admin",
     "admin_results",
     "broker",

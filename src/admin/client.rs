@@ -219,6 +219,7 @@ impl Admin {
         self.shared.close(by);
         self.waker.wake();
         if self.shared.wait_ended(by + SLACK) {
+            self.waker.wait_ended();
             return Ok(());
         }
         Err(Error::new(

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::api::telemetry::{PushedMetrics, TelemetrySubscription};
 use super::core::cluster::{Node, Placement};
 use super::core::coordinators::CoordinatorKind;
 use super::core::fault::FaultRule;
@@ -308,6 +309,23 @@ impl Broker {
                 "ending the session of member {member} of group {group}: there is no such member"
             )
         })
+    }
+
+    /// Asks clients for metrics of themselves (KIP-714), or no longer. Clients that connected before are not told that
+    /// they can be asked; those that were subscribed learn of the change at their next push.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn subscribe_telemetry(&self, subscription: Option<TelemetrySubscription>) -> Result<()> {
+        self.call(move |server| server.core().telemetry.subscribe(subscription))
+    }
+
+    /// The metrics that clients have pushed since the last call, in the order they came.
+    ///
+    /// # Errors
+    /// As [`delete_topic`](Self::delete_topic).
+    pub fn take_telemetry(&self) -> Result<Vec<PushedMetrics>> {
+        self.call(|server| std::mem::take(&mut server.core().telemetry.pushed))
     }
 
     /// How many requests of a kind (see [`api_key`](super::api_key)) came to a node, or to all.

@@ -15,6 +15,7 @@ mod options;
 mod server;
 
 pub use self::api::api_key;
+pub use self::api::telemetry::{PushedMetrics, TelemetrySubscription};
 pub use self::core::coordinators::CoordinatorKind;
 pub use self::core::fault::{Fault, FaultRule};
 pub use self::handle::Broker;

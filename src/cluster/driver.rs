@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -16,13 +16,36 @@ use crate::net::frame::Arrival;
 use crate::net::io_thread::IoThread;
 use crate::net::socket::{self, ConnIo, Listener, SocketOptions};
 
-/// Wakes a client's engine from any thread.
+/// Wakes a client's engine from any thread, and tells when it has ended.
 #[derive(Clone, Default)]
-pub(crate) struct Waker(Arc<Notify>);
+pub(crate) struct Waker(Arc<Wake>);
+
+#[derive(Default)]
+struct Wake {
+    notify: Notify,
+    ended: Mutex<bool>,
+    told: Condvar,
+}
 
 impl Waker {
     pub(crate) fn wake(&self) {
-        self.0.notify_one();
+        self.0.notify.notify_one();
+    }
+
+    fn end(&self) {
+        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.told.notify_all();
+    }
+
+    /// Waits until the client has said its last words to the brokers, for a moment.
+    pub(crate) fn wait_ended(&self) {
+        const LIMIT: Duration = Duration::from_secs(1);
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(
+            self.0
+                .told
+                .wait_timeout_while(ended, LIMIT, |ended| !*ended),
+        );
     }
 }
 
@@ -56,10 +79,11 @@ pub(crate) fn spawn<R: Role>(
 async fn run<R: Role>(running: Rc<Running<R>>, waker: Waker) {
     loop {
         running.drive(|engine, now| engine.turn(now));
-        if running.engine.borrow().role.finished() {
+        if running.engine.borrow().finished(Instant::now()) {
             for io in running.conns.borrow_mut().drain() {
                 io.1.close();
             }
+            waker.end();
             return;
         }
         let deadline = *running.armed.borrow();
@@ -71,7 +95,7 @@ async fn run<R: Role>(running: Rc<Running<R>>, waker: Waker) {
         };
         tokio::select! {
             biased;
-            () = waker.0.notified() => {}
+            () = waker.0.notify.notified() => {}
             () = running.rearm.notified() => {}
             () = sleep => {}
         }
@@ -89,7 +113,9 @@ impl<R: Role> Running<R> {
             self.obey(action);
         }
         let mut armed = self.armed.borrow_mut();
-        if deadline.is_some_and(|new| armed.is_none_or(|old| new < old)) {
+        let sooner = deadline.is_some_and(|new| armed.is_none_or(|old| new < old));
+        // Not before it is quite finished: `run` would find that over and over, and let nobody else work.
+        if sooner || self.engine.borrow().finished(Instant::now()) {
             self.rearm.notify_one();
         }
         *armed = deadline;

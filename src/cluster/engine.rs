@@ -1,11 +1,15 @@
 //! A client's state machine as a whole: the cluster's core and what the client is for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::core::{Action, Core, Event};
 use crate::error::Error;
 use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
+use crate::stats::{Stats, StatsHub, StatsTimer};
+
+/// How long a broker's answer to a client's last metrics is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What a client is for: producing, consuming, administration.
 pub(crate) trait Role: 'static {
@@ -20,12 +24,28 @@ pub(crate) trait Role: 'static {
 
     /// True when the client is closed and nothing is left to do.
     fn finished(&self) -> bool;
+
+    /// Where statistics are asked for, of a client that has some.
+    fn stats_hub(&self) -> Option<&StatsHub> {
+        None
+    }
+
+    /// The client's figures.
+    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats {
+        core.plain_stats("admin.client", now)
+    }
+
+    /// The timer made statistics: whoever waits for the client's queue shall look.
+    fn stats_made(&self) {}
 }
 
 /// One client, without clock or sockets.
 pub(crate) struct Engine<R: Role> {
     pub(crate) core: Core<R::Tag>,
     pub(crate) role: R,
+    timer: StatsTimer,
+    /// The role has finished; what is left to do has time until then.
+    ending: Option<Instant>,
     deadline: Option<Instant>,
 }
 
@@ -34,6 +54,8 @@ impl<R: Role> Engine<R> {
         Engine {
             core,
             role,
+            timer: StatsTimer::default(),
+            ending: None,
             deadline: None,
         }
     }
@@ -70,10 +92,48 @@ impl<R: Role> Engine<R> {
                 None => break deadline,
             }
         };
-        self.deadline = [role_deadline, self.core.deadline(now)]
-            .into_iter()
-            .flatten()
-            .min();
+        let stats_deadline = self.poll_stats(now);
+        self.push_metrics(now);
+        self.deadline = [
+            role_deadline,
+            stats_deadline,
+            self.ending,
+            self.core.deadline(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+    }
+
+    fn poll_stats(&mut self, now: Instant) -> Option<Instant> {
+        let Engine {
+            core, role, timer, ..
+        } = self;
+        let hub = role.stats_hub()?;
+        let interval = core.config.statistics_interval;
+        let (made, next) = timer.poll(hub, now, interval, || role.stats(core, now));
+        if made {
+            role.stats_made();
+        }
+        next
+    }
+
+    /// Tells the brokers of the client what they asked for, in time and when it ends.
+    fn push_metrics(&mut self, now: Instant) {
+        let ends = self.role.finished() && self.ending.is_none();
+        if ends {
+            self.ending = Some(now + LAST_WORDS);
+        }
+        if (ends && self.core.telemetry_subscribed()) || self.core.telemetry_due(now) {
+            let stats = self.role.stats(&self.core, now);
+            self.core.push_telemetry(now, stats, ends);
+        }
+    }
+
+    /// True when the client is closed and nothing is left to do.
+    pub(crate) fn finished(&self, now: Instant) -> bool {
+        let over = |by: Instant| by <= now || !self.core.telemetry_ending();
+        self.role.finished() && self.ending.is_some_and(over)
     }
 
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {

@@ -50,6 +50,10 @@ pub struct CommonConfig {
     pub receive_buffer_bytes: Option<usize>,
     /// `receive.message.max.bytes`: the largest response frame that is accepted.
     pub receive_message_max_bytes: usize,
+    /// `enable.metrics.push`
+    pub enable_metrics_push: bool,
+    /// `statistics.interval.ms`; zero means never, as for an admin client.
+    pub statistics_interval: Duration,
     /// `allow.auto.create.topics`; an admin client never asks for it.
     pub allow_auto_create_topics: bool,
     /// `log.level`; `None` is off.
@@ -189,6 +193,13 @@ impl CommonConfig {
             send_buffer_bytes: Some(s.size("send.buffer.bytes")?).filter(|n| *n > 0),
             receive_buffer_bytes: Some(s.size("receive.buffer.bytes")?).filter(|n| *n > 0),
             receive_message_max_bytes: s.size("receive.message.max.bytes")?,
+            enable_metrics_push: s.bool("enable.metrics.push")?,
+            statistics_interval: match s.client() {
+                ClientKind::Admin => Duration::ZERO,
+                ClientKind::Producer | ClientKind::Consumer => {
+                    s.duration("statistics.interval.ms")?
+                }
+            },
             allow_auto_create_topics,
             log_level: s.choice("log.level")?,
             notes: s.notes().to_vec(),

@@ -17,6 +17,7 @@ use crate::config::{ConsumerConfig, IsolationLevel};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogRing;
 use crate::queue::Queue;
+use crate::stats::StatsHub;
 
 /// What a poll finds; all events lie before all chunks.
 #[derive(Debug)]
@@ -143,6 +144,11 @@ pub(super) struct Shared {
     pub(super) config: ConsumerConfig,
     pub(super) log: Arc<LogRing>,
     pub(super) memory: FetchMemory,
+    pub(super) stats: StatsHub,
+    /// Time spent in polls.
+    pub(super) poll_us: AtomicU64,
+    /// Records that polls have given.
+    pub(super) delivered: AtomicU64,
     pub(super) items: Queue<Item>,
     pub(super) waker: Waker,
     pub(super) connect_calls: ConnectCalls,
@@ -168,6 +174,9 @@ impl Shared {
     pub(super) fn new(config: ConsumerConfig, log: Arc<LogRing>) -> Self {
         Shared {
             memory: FetchMemory::new(config.fetch_memory_bytes),
+            stats: StatsHub::default(),
+            poll_us: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
             config,
             log,
             items: Queue::default(),

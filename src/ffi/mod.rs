@@ -75,4 +75,5 @@ mod guard;
 mod log;
 mod producer;
 mod producer_setup;
+mod stats;
 mod transaction;

@@ -42,6 +42,7 @@ use crate::memory::Budget;
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
 use crate::queue::Drained;
+use crate::stats::Stats;
 use sender::Sender;
 use settings::TopicSettings;
 use shared::{Shared, lock};
@@ -323,6 +324,23 @@ impl Producer {
         }
     }
 
+    /// The producer's figures: of itself, of each broker, of each partition it has written to.
+    ///
+    /// # Errors
+    /// CLOSED after a close; TIMED_OUT if the I/O thread does not answer in time.
+    pub fn stats(&self, timeout: Duration) -> Result<Stats> {
+        let shared = &self.shared;
+        io_thread::check_generation(shared.generation)?;
+        shared.stats.ask(|| shared.waker.wake(), timeout)
+    }
+
+    /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last
+    /// eight are kept. Their histograms cover the time since the ones before. When new ones are there the descriptor
+    /// is readable, and a wait in [`Producer::completions`] ends.
+    pub fn next_stats(&self) -> Option<Stats> {
+        self.shared.stats.next()
+    }
+
     /// Moves up to `max` log lines into `out`; answers how many are left.
     pub fn log_lines(&self, max: usize, out: &mut Vec<LogLine>) -> usize {
         self.shared.log.drain(max, out)
@@ -347,6 +365,7 @@ impl Producer {
         shared.give_up();
         // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
         shared.wait_ended(Duration::from_secs(5));
+        shared.waker.wait_ended();
         ended.and(flushed)
     }
 }

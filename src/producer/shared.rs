@@ -20,6 +20,7 @@ use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::log::LogRing;
 use crate::queue::Queue;
+use crate::stats::StatsHub;
 
 /// No deadline is armed.
 const NEVER: u64 = u64::MAX;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     /// What is left shall be given up.
     pub(crate) purge: AtomicBool,
     pub(crate) purges: PurgeCalls,
+    pub(crate) stats: StatsHub,
     /// The I/O side has ended.
     pub(crate) ended: AtomicBool,
     /// Batches opened up to this id leave without lingering.
@@ -136,6 +138,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             purge: AtomicBool::new(false),
             purges: PurgeCalls::default(),
+            stats: StatsHub::default(),
             ended: AtomicBool::new(false),
             flush_to: AtomicU64::new(0),
             unreachable: Mutex::new(None),
@@ -263,6 +266,7 @@ impl Shared {
         self.completions.close();
         self.connect_calls.close();
         self.purges.close();
+        self.stats.close();
         let live = lock(&self.live);
         self.ended.store(true, Ordering::Release);
         drop(live);

@@ -47,7 +47,12 @@ fn offered(core: &BrokerCore) -> Vec<ApiVersion> {
             .with_max_version(max)
     };
     let there = |&(key, ..): &&(i16, i16, i16)| {
-        core.options.new_group_protocol || !OF_THE_NEW_GROUP_PROTOCOL.contains(key)
+        let of_telemetry = matches!(
+            *key,
+            api_key::GET_TELEMETRY_SUBSCRIPTIONS | api_key::PUSH_TELEMETRY
+        );
+        (core.options.new_group_protocol || !OF_THE_NEW_GROUP_PROTOCOL.contains(key))
+            && (core.telemetry.is_offered() || !of_telemetry)
     };
     SUPPORTED.iter().filter(there).map(offer).collect()
 }

@@ -37,6 +37,7 @@ mod share_fetch;
 mod share_groups;
 mod share_offsets;
 mod sync_group;
+pub(crate) mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
 mod txn_offset_commit;
@@ -96,6 +97,8 @@ pub mod api_key {
     pub const LIST_TRANSACTIONS: i16 = 66;
     pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
     pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
+    pub const GET_TELEMETRY_SUBSCRIPTIONS: i16 = 71;
+    pub const PUSH_TELEMETRY: i16 = 72;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
     pub const SHARE_GROUP_HEARTBEAT: i16 = 76;
     pub const SHARE_GROUP_DESCRIBE: i16 = 77;
@@ -140,6 +143,8 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::LIST_TRANSACTIONS, 0, 2),
     (api_key::CONSUMER_GROUP_HEARTBEAT, 0, 1),
     (api_key::CONSUMER_GROUP_DESCRIBE, 0, 1),
+    (api_key::GET_TELEMETRY_SUBSCRIPTIONS, 0, 0),
+    (api_key::PUSH_TELEMETRY, 0, 0),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
     (api_key::SHARE_GROUP_HEARTBEAT, 1, 1),
     (api_key::SHARE_GROUP_DESCRIBE, 1, 1),
@@ -328,6 +333,8 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::DESCRIBE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::describe),
         api_key::ALTER_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::alter),
         api_key::DELETE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::delete),
+        api_key::GET_TELEMETRY_SUBSCRIPTIONS => run(core, cx, body, telemetry::get),
+        api_key::PUSH_TELEMETRY => run(core, cx, body, telemetry::push),
         api_key::DESCRIBE_TOPIC_PARTITIONS => {
             run(core, cx, body, describe_topic_partitions::handle)
         }

@@ -40,6 +40,8 @@ use self::share::ShareGroups;
 use self::storage::Storage;
 use self::transactions::Transactions;
 use super::api::{self, Outcome, Plan};
+use super::api::telemetry::Telemetry;
+use super::api::{self, Outcome, fetch};
 
 /// How long after a delayed request of a paused node is looked at again.
 const PAUSED_RETRY: Duration = Duration::from_millis(20);
@@ -131,6 +133,7 @@ pub(crate) struct BrokerCore {
     pub(crate) transactions: Transactions,
     delayed_markers: transaction_end::Delayed,
     pub(crate) next_producer_id: i64,
+    pub(crate) telemetry: Telemetry,
     /// Bytes of batches held, over all partitions.
     pub(crate) held_bytes: u64,
     faults: Faults,
@@ -162,6 +165,7 @@ impl BrokerCore {
             transactions: Transactions::default(),
             delayed_markers: Default::default(),
             next_producer_id: 0,
+            telemetry: Telemetry::default(),
             held_bytes: 0,
             faults: Faults::default(),
             sessions: BTreeMap::new(),

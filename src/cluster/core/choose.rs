@@ -84,7 +84,11 @@ impl<T: Clone> Core<T> {
     }
 
     /// The ready control connection with the least to do; brokers by id come before bootstrap entries.
-    fn ready_conn(&self, now: Instant, wanted: impl Fn(Node) -> bool) -> Option<(Node, ConnId)> {
+    pub(super) fn ready_conn(
+        &self,
+        now: Instant,
+        wanted: impl Fn(Node) -> bool,
+    ) -> Option<(Node, ConnId)> {
         let ready = self.conns.iter().filter(|(_, s)| {
             s.purpose == Purpose::Control
                 && s.conn.stage == Stage::Ready

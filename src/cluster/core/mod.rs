@@ -12,6 +12,8 @@ use kafka_protocol::protocol::{Message, Request, StrBytes};
 use self::coordinators::Coordinators;
 pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
 use self::refresh::Refresh;
+use self::stats::NodeStats;
+use self::telemetry::Telemetry;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
 use crate::clock::Clock;
@@ -28,6 +30,8 @@ mod choose;
 mod coordinators;
 mod failures;
 mod refresh;
+mod stats;
+mod telemetry;
 
 /// What a connection is for. Each purpose has a connection of its own to a broker, opened when first needed, so
 /// that a parked fetch never delays anything else.
@@ -82,6 +86,8 @@ pub(crate) enum Event<T> {
 #[derive(Debug, Clone)]
 enum Tag<T> {
     Versions(i16),
+    /// The API key.
+    Telemetry(i16),
     Metadata,
     Coordinator(coordinators::Key),
     Role(T),
@@ -102,6 +108,8 @@ pub(crate) struct Core<T> {
     /// For log lines' wall time; the monotonic time comes with each call.
     pub(crate) clock: Clock,
     nodes: BTreeMap<Node, NodeState>,
+    stats: BTreeMap<Node, NodeStats>,
+    telemetry: Telemetry,
     pub(crate) controller: i32,
     pub(crate) cluster_id: Option<String>,
     conns: BTreeMap<ConnId, Slot<T>>,
@@ -132,6 +140,7 @@ impl<T: Clone> Core<T> {
             .enumerate()
             .map(|(i, address)| (Node::Bootstrap(i), NodeState::new(address.clone(), None)))
             .collect();
+        let telemetry = Telemetry::new(config.enable_metrics_push, now);
         Core {
             config,
             topics: Topics::default(),
@@ -139,6 +148,8 @@ impl<T: Clone> Core<T> {
             rng: clock.rng(),
             clock,
             nodes,
+            stats: BTreeMap::new(),
+            telemetry,
             controller: -1,
             cluster_id: None,
             conns: BTreeMap::new(),
@@ -325,6 +336,9 @@ impl<T: Clone> Core<T> {
     ) {
         if let Some(slot) = self.conns.get_mut(&conn) {
             let (frame, expect) = slot.conn.send(now, call, timeout, tag, answered);
+            let stats = self.stats.entry(slot.node).or_default();
+            stats.requests += 1;
+            stats.bytes_out += frame.len() as u64;
             self.actions.push(Action::Write {
                 conn,
                 frame,
@@ -335,6 +349,9 @@ impl<T: Clone> Core<T> {
 
     /// Lets a connection rest for as long as its broker asked (KIP-219).
     pub(crate) fn throttle(&mut self, now: Instant, node: Node, purpose: Purpose, ms: i32) {
+        if ms > 0 {
+            self.node_stats(node).throttled(ms);
+        }
         if ms > 0
             && let Some(slot) = self
                 .by_purpose
@@ -403,6 +420,11 @@ impl<T: Clone> Core<T> {
             },
             (Stage::Ready | Stage::Connecting, _) => error,
         };
+        let stats = self.stats.entry(node).or_default();
+        match stage {
+            Stage::Ready => stats.disconnects += 1,
+            _ => stats.connect_failures += 1,
+        }
         let backoff = Backoff {
             first: self.config.reconnect_backoff,
             last: self.config.reconnect_backoff_max,
@@ -426,11 +448,15 @@ impl<T: Clone> Core<T> {
             return;
         };
         self.by_purpose.remove(&(slot.node, slot.purpose));
+        if !slot.conn.inflight.is_empty() {
+            self.node_stats(slot.node).unanswered += slot.conn.inflight.len() as u64;
+        }
         for request in slot.conn.inflight {
             match request.tag {
                 Tag::Metadata => self.refresh.inflight = false,
                 Tag::Coordinator(key) => self.coordinator_unanswered(&key, error),
                 Tag::Versions(_) => {}
+                Tag::Telemetry(_) => self.telemetry.unanswered(),
                 Tag::Role(tag) => {
                     let error = error.context(crate::protocol::schema::api_name(request.key));
                     self.events.push_back(Event::Failed {
@@ -454,12 +480,19 @@ impl<T: Clone> Core<T> {
                 let Some(request) = slot.conn.answered(now, correlation) else {
                     return;
                 };
+                let latency = now.saturating_duration_since(request.sent);
+                let stats = self.stats.entry(node).or_default();
+                stats.bytes_in += body.len() as u64;
+                stats.answered(request.key, latency);
                 if !matches!(request.tag, Tag::Versions(_)) {
                     self.healthy(now, node);
                 }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
                     Tag::Metadata => self.on_metadata(now, id, request.version, body),
+                    Tag::Telemetry(key) => {
+                        self.on_telemetry(now, key, request.version, body);
+                    }
                     Tag::Coordinator(key) => {
                         self.on_coordinator(now, id, node, request.version, key, body);
                     }
@@ -478,6 +511,16 @@ impl<T: Clone> Core<T> {
                 let Some(request) = slot.conn.oldest(correlation) else {
                     return;
                 };
+                let stats = self.stats.entry(node).or_default();
+                match &part {
+                    FetchPart::Partition(p) => {
+                        stats.bytes_in += p.records.as_ref().map_or(0, |r| r.len()) as u64;
+                    }
+                    FetchPart::End(_) => {
+                        stats.answered(request.key, now.saturating_duration_since(request.sent));
+                    }
+                    FetchPart::Head(_) => {}
+                }
                 if let Tag::Role(_) = &request.tag {
                     self.events.push_back(Event::FetchPart { node, part });
                 }
@@ -543,6 +586,7 @@ impl<T: Clone> Core<T> {
             slot.conn.versions = rpc::Versions::from_response(&response);
             slot.conn.stage = Stage::Ready;
         }
+        self.node_stats(node).connects += 1;
         if let Some(state) = self.nodes.get_mut(&node) {
             state.contacted = true;
         }
@@ -561,6 +605,7 @@ impl<T: Clone> Core<T> {
             self.events.push_back(Event::Unreachable(error));
         }
         self.poll_metadata(now);
+        self.poll_telemetry(now);
         self.poll_coordinators(now);
     }
 
@@ -579,6 +624,7 @@ impl<T: Clone> Core<T> {
                 continue;
             };
             let waited = now.saturating_duration_since(request.sent);
+            self.stats.entry(slot.node).or_default().timed_out += 1;
             let text = format!(
                 "no answer to {} within {waited:.1?}; the connection is closed",
                 crate::protocol::schema::api_name(request.key)
@@ -629,6 +675,7 @@ impl<T: Clone> Core<T> {
             .chain(idle)
             .chain(unreachable)
             .chain(refresh)
+            .chain(self.telemetry_deadline(now))
             .chain(self.coordinators_deadline(now))
             .min()
     }

@@ -26,8 +26,10 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(CLIENT, "metadata.max.age.ms", ALL, millis_or_infinite(0, LONG), "5min",
         "Topics' metadata is asked for again after this time even if nothing seems to have changed.")
         .aliases(&[same("topic.metadata.refresh.interval.ms")]),
-    Key::new(CLIENT, "enable.metrics.push", ALL, Kind::Choice(choice::ONLY_FALSE), "false",
-        "Sends the client's metrics to the brokers (KIP-714). Kafka's default is `true`; this version sends none."),
+    Key::new(CLIENT, "statistics.interval.ms", Clients::PRODUCER.and(Clients::CONSUMER), millis(0, 86_400_000), "0",
+        "How often the client makes statistics of itself for the program to take; 0 means never. It can ask for them at any time."),
+    Key::new(CLIENT, "enable.metrics.push", ALL, Kind::Bool, "true",
+        "Sends metrics of the client to the brokers, if these ask for them (KIP-714); Kafka asks only with a plugin for it."),
     Key::new(CONNECTIONS, "security.protocol", ALL, Kind::Choice(choice::SECURITY_PROTOCOL), "PLAINTEXT",
         "How to talk to brokers: in the open or over TLS, with or without SASL."),
     Key::new(CONNECTIONS, "client.dns.lookup", ALL, Kind::Choice(choice::DNS_LOOKUP), "use_all_dns_ips",

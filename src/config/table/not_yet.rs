@@ -110,11 +110,6 @@ pub(super) static KEYS: &[Key] = &[
         "Which metrics are recorded.",
     ),
     key(
-        "statistics.interval.ms",
-        ALL,
-        "librdkafka's: how often statistics are made.",
-    ),
-    key(
         "sasl.mechanism",
         ALL,
         "How to log in: PLAIN, SCRAM, GSSAPI or OAUTHBEARER.",

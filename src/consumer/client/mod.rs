@@ -3,6 +3,7 @@
 mod committing;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
+use crate::stats::Stats;
 
 /// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
 const GRACE: Duration = Duration::from_secs(2);
@@ -274,7 +276,27 @@ impl Consumer {
         } else {
             max_records
         };
-        reader.poll(shared, max_records, timeout)
+        let begun = Instant::now();
+        let polled = reader.poll(shared, max_records, timeout);
+        let spent = begun.elapsed().as_micros() as u64;
+        shared.poll_us.fetch_add(spent, Ordering::Relaxed);
+        polled
+    }
+
+    /// The consumer's figures: of itself, of each broker, of each assigned partition.
+    ///
+    /// # Errors
+    /// `CLOSED`; `TIMED_OUT` if the I/O thread does not answer in time.
+    pub fn stats(&self, timeout: Duration) -> Result<Stats> {
+        let shared = self.shared()?;
+        shared.stats.ask(|| shared.waker.wake(), timeout)
+    }
+
+    /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last
+    /// eight are kept. Their histograms cover the time since the ones before. When new ones are there the descriptor
+    /// is readable, and a poll that waits answers that there is nothing.
+    pub fn next_stats(&self) -> Option<Stats> {
+        self.shared.as_ref()?.stats.next()
     }
 
     /// Ends the wait of the poll that is under way, or of the next one that has to wait.
@@ -430,7 +452,11 @@ impl Consumer {
         shared.command(Command::Close {
             reply: reply.clone(),
         });
-        reply.wait(timeout).unwrap_or_else(|| {
+        let closed = reply.wait(timeout);
+        if closed.is_some() {
+            shared.waker.wait_ended();
+        }
+        closed.unwrap_or_else(|| {
             Err(Error::new(
                 ErrorCode::TIMED_OUT,
                 format!("closing the consumer: not done within {timeout:.1?}"),

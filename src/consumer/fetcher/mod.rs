@@ -11,6 +11,7 @@ mod queries;
 mod reset;
 mod response;
 mod session;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -34,6 +35,7 @@ use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
 use crate::error::ErrorCode;
 use crate::protocol::wire::TopicId;
+use crate::stats::{Stats, StatsHub};
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ struct Part {
     failures: u32,
     /// The trouble that was told last.
     told: Option<ErrorCode>,
+    stats: stats::PartStats,
 }
 
 /// A fetch on its way.
@@ -123,6 +126,7 @@ pub(super) struct Fetcher {
     /// On their way to the polling thread.
     events: Vec<Event>,
     chunks: Vec<Chunk>,
+    stats: stats::FetcherStats,
     closed: bool,
 }
 
@@ -151,6 +155,7 @@ impl Fetcher {
             turns: 0,
             events: Vec::new(),
             chunks: Vec::new(),
+            stats: stats::FetcherStats::default(),
             closed: false,
         }
     }
@@ -228,6 +233,7 @@ impl Fetcher {
             group.close(&error);
         }
         self.shared.connect_calls.close();
+        self.shared.stats.close();
         self.shared.items.with(std::collections::VecDeque::clear);
         reply.give(Ok(()));
     }
@@ -341,5 +347,17 @@ impl Role for Fetcher {
 
     fn finished(&self) -> bool {
         self.closed
+    }
+
+    fn stats_hub(&self) -> Option<&StatsHub> {
+        Some(&self.shared.stats)
+    }
+
+    fn stats(&self, core: &Core<Tag>, now: Instant) -> Stats {
+        self.make_stats(core, now)
+    }
+
+    fn stats_made(&self) {
+        self.shared.items.poke();
     }
 }

@@ -47,6 +47,7 @@ impl Fetcher {
                 not_before: None,
                 failures: 0,
                 told: None,
+                stats: Default::default(),
             }
         });
         part.partition = partition;

@@ -138,7 +138,11 @@ impl Fetcher {
             inflight.hints.push((key.clone(), leader));
         }
         let code = ErrorCode(i32::from(got.error_code));
+        part.stats.fetches += 1;
         if code != ErrorCode::NONE {
+            part.stats.errors.add(code);
+            self.stats.errors.add(code);
+            core.node_stats(Node::Id(id)).errors.add(code);
             return self.on_refused(core, now, id, &key, code, sent);
         }
         part.failures = 0;
@@ -159,6 +163,8 @@ impl Fetcher {
         let Some(mut records) = got.records else {
             return;
         };
+        part.stats.bytes += records.len() as u64;
+        self.stats.fetched.record(records.len() as u64);
         let scan = scan(&records);
         if let Some(next) = scan.next.filter(|next| *next > sent.offset) {
             part.step = Step::Fetch { next };

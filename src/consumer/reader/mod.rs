@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::consumer::batch::{Batch, Segment};
@@ -117,7 +118,11 @@ impl Reader {
             match self.fill(shared, max_records) {
                 // What was passed over needs nobody to have read it.
                 batch if batch.is_empty() => self.advance(),
-                batch => return Ok(Polled::Batch(batch)),
+                batch => {
+                    let records = batch.len() as u64;
+                    shared.delivered.fetch_add(records, Ordering::Relaxed);
+                    return Ok(Polled::Batch(batch));
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ mod available;
 mod endings;
 mod identity;
 mod results;
+mod stats;
 mod topics;
 mod transaction;
 mod transmit;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use self::available::Stalled;
+use self::stats::{PartStats, SenderStats};
 use super::partition::{Batch, Partition};
 use super::sequence::{Identity, ProducerId};
 use super::shared::{News, Shared, lock};
@@ -29,6 +31,7 @@ use super::transaction::state::Ask;
 use crate::cluster::core::{Core, Event};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
+use crate::stats::{Stats, StatsHub};
 use transaction::View;
 
 /// Batches of one partition on their way at once: what brokers remember of an idempotent producer.
@@ -74,6 +77,7 @@ struct Part {
     queued_at: Option<i32>,
     /// When the oldest of its batches is given up, if a timer is set for it.
     expiry: Option<Instant>,
+    stats: PartStats,
 }
 
 impl Part {
@@ -147,6 +151,7 @@ pub(crate) struct Sender {
     transaction: Option<View>,
     /// The request to a coordinator that is under way.
     asking: Option<Ask>,
+    stats: SenderStats,
     /// Empty lists to exchange for those that callers filled.
     news: News,
 }
@@ -172,6 +177,7 @@ impl Sender {
             flushed_to: 0,
             finished: false,
             stalled: BTreeMap::new(),
+            stats: SenderStats::default(),
             news: News::default(),
         }
     }
@@ -400,5 +406,17 @@ impl Role for Sender {
 
     fn finished(&self) -> bool {
         self.finished
+    }
+
+    fn stats_hub(&self) -> Option<&StatsHub> {
+        Some(&self.shared.stats)
+    }
+
+    fn stats(&self, core: &Core<Tag>, now: Instant) -> Stats {
+        self.make_stats(core, now)
+    }
+
+    fn stats_made(&self) {
+        self.shared.completions.poke();
     }
 }

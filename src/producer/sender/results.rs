@@ -62,8 +62,10 @@ impl Sender {
         } else {
             outcome
         };
+        let partition = part.partition.clone();
+        self.note_ended(None, slot, &batch, outcome, Some(error));
         self.shared
-            .complete(&part.partition, batch, outcome, -1, -1, Some(error));
+            .complete(&partition, batch, outcome, -1, -1, Some(error));
     }
 
     /// Puts a batch back in line, in its old place.
@@ -199,6 +201,13 @@ impl Sender {
         node: Node,
         result: &PartitionResult,
     ) {
+        let refused = ErrorCode(i32::from(result.error_code));
+        if refused == ErrorCode::NONE || refused == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
+            self.note_ended(Some(now), slot, &batch, Outcome::Written, None);
+        } else {
+            self.note_refused(slot, refused);
+            core.node_stats(node).errors.add(refused);
+        }
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };

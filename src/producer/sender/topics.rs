@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::partition::Partition;
 use super::super::topic::Topic;
+use super::stats::PartStats;
 use super::{Part, Sender, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::metadata::TopicState;
@@ -76,6 +77,7 @@ impl Sender {
                 acknowledged: None,
                 queued_at: None,
                 expiry: None,
+                stats: PartStats::default(),
             });
             partitions.push(partition);
         }

@@ -217,6 +217,7 @@ impl Sender {
         let mut slots = Vec::with_capacity(taken.len());
         let mut unacknowledged = Vec::new();
         for (slot, mut batch) in taken {
+            self.note_sent(now, slot, &batch);
             let Some(part) = self.parts.get_mut(slot) else {
                 continue;
             };
@@ -331,6 +332,7 @@ impl Sender {
         if !answered {
             self.requests.remove(&request);
             for (slot, batch) in unacknowledged {
+                self.note_ended(Some(now), slot, &batch, Outcome::Written, None);
                 let Some(part) = self.parts.get(slot) else {
                     continue;
                 };

@@ -135,6 +135,8 @@ OTTLA_ERR_FENCED_MEMBER_EPOCH = 110
 OTTLA_ERR_UNRELEASED_INSTANCE_ID = 111
 OTTLA_ERR_UNSUPPORTED_ASSIGNOR = 112
 OTTLA_ERR_STALE_MEMBER_EPOCH = 113
+OTTLA_ERR_UNKNOWN_SUBSCRIPTION_ID = 117
+OTTLA_ERR_TELEMETRY_TOO_LARGE = 118
 OTTLA_ERR_TRANSACTION_ABORTABLE = 120
 OTTLA_ERR_INVALID_RECORD_STATE = 121
 OTTLA_ERR_SHARE_SESSION_NOT_FOUND = 122
@@ -170,6 +172,9 @@ OTTLA_EVENT_TOPIC_FAILING = 4
 OTTLA_EVENT_TOPIC_RECREATED = 5
 OTTLA_EVENT_PARTITIONS_ADDED = 6
 OTTLA_EVENT_BROKER_UNREACHABLE = 7
+OTTLA_STATS_CLIENT = 0
+OTTLA_STATS_BROKER = 1
+OTTLA_STATS_PARTITION = 2
 OTTLA_FAULT_ERROR = 0
 OTTLA_FAULT_DELAY = 1
 OTTLA_FAULT_DROP = 2
@@ -408,6 +413,53 @@ class ottla_record(Structure):
         ("partition", c_int32),
         ("header_count", c_int32),
         ("timestamp_type", c_int32),
+    )
+
+
+class ottla_stats_scope(Structure):
+    topic: bytes | None
+    address: bytes | None
+    state: bytes | None
+    kind: int
+    broker: int
+    partition: int
+    _fields_: ClassVar[Any] = (
+        ("topic", c_char_p),
+        ("address", c_char_p),
+        ("state", c_char_p),
+        ("kind", c_int32),
+        ("broker", c_int32),
+        ("partition", c_int32),
+    )
+
+
+class ottla_histogram(Structure):
+    count: int
+    sum: int
+    min: int
+    max: int
+    p50: int
+    p90: int
+    p99: int
+    p999: int
+    _fields_: ClassVar[Any] = (
+        ("count", c_uint64),
+        ("sum", c_uint64),
+        ("min", c_uint64),
+        ("max", c_uint64),
+        ("p50", c_uint64),
+        ("p90", c_uint64),
+        ("p99", c_uint64),
+        ("p999", c_uint64),
+    )
+
+
+class ottla_error_count(Structure):
+    count: int
+    code: int
+    _fields_: ClassVar[Any] = (
+        ("count", c_uint64),
+        ("code", c_int32),
     )
 
 
@@ -749,6 +801,26 @@ class Functions:
         self.event_error = d(quick.ottla_event_error, c_void_p, c_void_p)
         self.event_message = d(quick.ottla_event_message, c_char_p, c_void_p)
         self.event_free = d(quick.ottla_event_free, None, c_void_p)
+        self.producer_stats = d(releasing.ottla_producer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
+        self.producer_next_stats = d(releasing.ottla_producer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
+        self.consumer_stats = d(releasing.ottla_consumer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
+        self.consumer_next_stats = d(releasing.ottla_consumer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
+        self.stats_count = d(releasing.ottla_stats_count, c_size_t, c_void_p)
+        self.stats_get = d(releasing.ottla_stats_get, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
+        self.stats_value = d(releasing.ottla_stats_value, c_int32, c_void_p, c_size_t, c_char_p, c_void_p, c_void_p)
+        self.stats_histogram = d(
+            releasing.ottla_stats_histogram,
+            c_int32,
+            c_void_p,
+            c_size_t,
+            c_char_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.stats_error_count = d(releasing.ottla_stats_error_count, c_size_t, c_void_p, c_size_t)
+        self.stats_errors = d(releasing.ottla_stats_errors, c_void_p, c_void_p, c_size_t)
+        self.stats_json = d(releasing.ottla_stats_json, c_char_p, c_void_p)
+        self.stats_free = d(releasing.ottla_stats_free, None, c_void_p)
         self.admin_new = d(releasing.ottla_admin_new, c_int32, c_void_p, c_void_p, c_void_p)
         self.admin_connect = d(releasing.ottla_admin_connect, c_int32, c_void_p, c_int64, c_void_p)
         self.admin_create_topics = d(
