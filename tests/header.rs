@@ -17,7 +17,7 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "basics",
     "error",
     "config",

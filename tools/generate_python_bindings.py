@@ -4,7 +4,8 @@
     tools/generate_python_bindings.py [--check] [HEADER]
 
 Standard library only. The header is plain C99 written by cbindgen: opaque handles, structs of scalars and pointers,
-`#define` constants, function pointer types, functions. Anything else is an error, so that nothing is left out without a word. `--check`
+`#define` constants, types of function pointers, functions. Anything else is an error, so that nothing is left out
+without a word. `--check`
 compares instead of writing and ends with 1 if the file is stale.
 """
 
@@ -44,10 +45,11 @@ QUICK = re.compile(
     r"ottla_(?:"
     r"abi_version|version|status_name"
     r"|(?:error|event|completions|partitions|keys|log_lines|topic_results|topic_list|topic_descriptions|cluster)_\w+"
+    r"|stats_\w+"
     r"|config_(?:new|set|free)"
     r"|batch_(?:rows|segment|segment_count|record|headers|held_bytes|free)"
-    r"|producer_(?:wake|descriptor|get_counts|logs)"
-    r"|consumer_(?:wake|descriptor|logs|held_bytes|buffered_bytes|position|lag|assignment|pause|resume|seek|assign"
+    r"|producer_(?:wake|descriptor|get_counts|logs|next_stats)"
+    r"|consumer_(?:wake|descriptor|logs|next_stats|held_bytes|buffered_bytes|position|lag|assignment|pause|resume|seek|assign"
     r"|assign_topic|unassign)"
     r"|admin_logs"
     r"|broker_bootstrap_servers"

@@ -123,14 +123,14 @@ impl<R: Role> Running<R> {
 
     fn obey(self: &Rc<Self>, action: Action) {
         match action {
-            Action::Connect { conn, address } => {
+            Action::Connect { conn, peer } => {
                 let io = ConnIo::new(self.options.max_frame);
                 self.conns.borrow_mut().insert(conn, io.clone());
                 let ear = Ear {
                     running: self.clone(),
                     conn,
                 };
-                tokio::task::spawn_local(socket::run(address, self.options.clone(), io, ear));
+                tokio::task::spawn_local(socket::run(peer, self.options.clone(), io, ear));
             }
             Action::Write {
                 conn,

@@ -122,7 +122,8 @@ impl<R: Role> Rig<R> {
             }
             for action in actions {
                 match action {
-                    Action::Connect { conn, address } => {
+                    Action::Connect { conn, peer } => {
+                        let address = peer.address;
                         let node = address
                             .host
                             .strip_prefix("broker")

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::frame::{Arrival, Expect, FrameReader};
 use super::write::{MAX_SLICES, WriteQueue};
-use crate::config::{CommonConfig, HostPort};
+use crate::config::{AddressFamily, CommonConfig, DnsLookup, HostPort};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
 
@@ -21,7 +22,9 @@ const READS_PER_TURN: usize = 16;
 /// What a socket needs to know of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct SocketOptions {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) family: AddressFamily,
+    /// Bootstrap addresses are replaced by their canonical names.
+    pub(crate) canonical: bool,
     pub(crate) max_frame: usize,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) receive_buffer: Option<usize>,
@@ -30,7 +33,8 @@ pub(crate) struct SocketOptions {
 impl SocketOptions {
     pub(crate) fn of(config: &CommonConfig) -> Self {
         SocketOptions {
-            connect_timeout: config.connection_setup_timeout,
+            family: config.broker_address_family,
+            canonical: config.client_dns_lookup == DnsLookup::ResolveCanonicalBootstrapServersOnly,
             max_frame: config.receive_message_max_bytes,
             send_buffer: config.send_buffer_bytes,
             receive_buffer: config.receive_buffer_bytes,
@@ -80,9 +84,19 @@ pub(crate) trait Listener {
     fn ended(&self, error: Error);
 }
 
+/// Where to connect.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: HostPort,
+    /// It comes from `bootstrap.servers`.
+    pub(crate) bootstrap: bool,
+    /// How long each step may take: look-up, connecting to each of the addresses found.
+    pub(crate) limit: Duration,
+}
+
 /// Runs one connection from look-up to its end.
 pub(crate) async fn run(
-    address: HostPort,
+    peer: Peer,
     options: SocketOptions,
     io: Rc<ConnIo>,
     listener: impl Listener,
@@ -90,7 +104,7 @@ pub(crate) async fn run(
     let end = tokio::select! {
         biased;
         () = until_closed(&io) => return,
-        stream = connect(&address, &options) => match stream {
+        stream = connect(&peer, &options) => match stream {
             Ok(stream) => {
                 listener.connected();
                 transfer(&stream, &io, &listener).await
@@ -112,21 +126,78 @@ async fn until_closed(io: &ConnIo) {
     }
 }
 
-async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStream> {
-    let limit = options.connect_timeout;
-    let name = &address.host;
+/// The addresses of a host, of the families wanted.
+async fn look_up(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>> {
     let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
-    let resolved = tokio::time::timeout(
-        limit,
-        tokio::net::lookup_host((name.as_str(), address.port)),
-    )
-    .await
-    .map_err(|_| {
-        dns(format!(
-            "took longer than {limit:?} (socket.connection.setup.timeout.ms)"
-        ))
-    })?;
-    let addresses: Vec<_> = resolved.map_err(|e| dns(format!("failed: {e}")))?.collect();
+    let found = tokio::net::lookup_host((name, port)).await;
+    let all: Vec<SocketAddr> = found.map_err(|e| dns(format!("failed: {e}")))?.collect();
+    let wanted = |a: &SocketAddr| match family {
+        AddressFamily::Any => true,
+        AddressFamily::V4 => a.is_ipv4(),
+        AddressFamily::V6 => a.is_ipv6(),
+    };
+    let some: Vec<SocketAddr> = all.iter().copied().filter(wanted).collect();
+    if some.is_empty() {
+        let others: Vec<String> = all.iter().map(|a| a.ip().to_string()).collect();
+        return Err(dns(match others.is_empty() {
+            true => "found no address".to_owned(),
+            false => format!(
+                "found {} alone, and broker.address.family={} leaves nothing of that",
+                others.join(", "),
+                family.name()
+            ),
+        }));
+    }
+    Ok(some)
+}
+
+/// The canonical names of a host, one for each of its addresses; an address that has none stands for itself.
+async fn canonical(name: &str, port: u16, family: AddressFamily) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for address in look_up(name, port, family).await? {
+        let ip = address.ip();
+        // The system's resolver blocks.
+        let asked = tokio::task::spawn_blocking(move || dns_lookup::lookup_addr(&ip)).await;
+        let found = asked.ok().and_then(std::result::Result::ok);
+        let own = found.unwrap_or_else(|| ip.to_string());
+        if !names.contains(&own) {
+            names.push(own);
+        }
+    }
+    Ok(names)
+}
+
+/// The addresses to try, in turn.
+async fn addresses(peer: &Peer, options: &SocketOptions) -> Result<Vec<SocketAddr>> {
+    let HostPort { host, port } = &peer.address;
+    if !(peer.bootstrap && options.canonical) {
+        return look_up(host, *port, options.family).await;
+    }
+    let mut all = Vec::new();
+    let mut failed = None;
+    for name in canonical(host, *port, options.family).await? {
+        match look_up(&name, *port, options.family).await {
+            Ok(found) => all.extend(found),
+            Err(e) => failed = Some(e.context(format_args!("the canonical name of '{host}'"))),
+        }
+    }
+    match failed {
+        Some(e) if all.is_empty() => Err(e),
+        _ => Ok(all),
+    }
+}
+
+async fn connect(peer: &Peer, options: &SocketOptions) -> Result<TcpStream> {
+    let limit = peer.limit;
+    let name = &peer.address.host;
+    let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
+    let addresses = tokio::time::timeout(limit, addresses(peer, options))
+        .await
+        .map_err(|_| {
+            dns(format!(
+                "took longer than {limit:.1?} (socket.connection.setup.timeout.ms)"
+            ))
+        })??;
     let mut last = dns("found no address".to_owned());
     for ip in addresses {
         let attempt = async {
@@ -154,7 +225,7 @@ async fn connect(address: &HostPort, options: &SocketOptions) -> Result<TcpStrea
             }
             Err(_) => {
                 let text = format!(
-                    "TCP connect to {ip} took longer than {limit:?} (socket.connection.setup.timeout.ms)"
+                    "TCP connect to {ip} took longer than {limit:.1?} (socket.connection.setup.timeout.ms)"
                 );
                 last = Error::new(ErrorCode::CONNECT, text);
             }
@@ -241,4 +312,68 @@ fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Re
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future)
+    }
+
+    #[test]
+    fn only_addresses_of_the_family_are_used() {
+        let find = |host: &str, family| block_on(look_up(host, 9, family));
+        for (host, own, other) in [
+            ("127.0.0.1", AddressFamily::V4, AddressFamily::V6),
+            ("::1", AddressFamily::V6, AddressFamily::V4),
+        ] {
+            for family in [AddressFamily::Any, own] {
+                let found = find(host, family).unwrap();
+                assert_eq!(found[0].ip().to_string(), host);
+            }
+            let e = find(host, other).unwrap_err();
+            assert_eq!(e.code(), ErrorCode::DNS);
+            let told = format!(
+                "found {host} alone, and broker.address.family={}",
+                other.name()
+            );
+            assert!(e.message().contains(&told), "{e}");
+        }
+    }
+
+    #[test]
+    fn bootstrap_addresses_give_way_to_canonical_names() {
+        let names = block_on(canonical("127.0.0.1", 9, AddressFamily::Any)).unwrap();
+        assert_eq!(names.len(), 1);
+        // Whatever the system calls it, it leads back there.
+        let config = [
+            ("bootstrap.servers", "127.0.0.1:9"),
+            (
+                "client.dns.lookup",
+                "resolve_canonical_bootstrap_servers_only",
+            ),
+            ("broker.address.family", "v4"),
+        ];
+        let config = crate::config::ProducerConfig::from_pairs(config).unwrap();
+        let options = SocketOptions::of(&config.common);
+        assert!(options.canonical);
+        for bootstrap in [true, false] {
+            let peer = Peer {
+                address: config.common.bootstrap_servers[0].clone(),
+                bootstrap,
+                limit: Duration::from_secs(10),
+            };
+            let found = block_on(addresses(&peer, &options)).unwrap();
+            assert!(
+                found.iter().all(|a| a.ip().is_loopback() && a.port() == 9),
+                "{found:?}"
+            );
+            assert!(!found.is_empty());
+        }
+    }
 }

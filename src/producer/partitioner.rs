@@ -122,4 +122,66 @@ mod tests {
         assert_eq!(murmur2(b"abc") as i32, 479470107);
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
+
+    /// The keys of `tests/golden`: bytes of a linear congruential generator, lengths 0 to 40 going round.
+    fn keys() -> Vec<Vec<u8>> {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+            (state >> 16) as u8
+        };
+        (0..10_000)
+            .map(|i| (0..i % 41).map(|_| next()).collect())
+            .collect()
+    }
+
+    /// What librdkafka's own functions chose (tests/golden/librdkafka.py).
+    #[test]
+    fn keys_go_where_librdkafka_sends_them() {
+        use Partitioner as P;
+        let golden = include_bytes!("../../tests/golden/librdkafka-partitions.bin");
+        let variants = [
+            (P::Consistent, P::ConsistentRandom),
+            (P::Murmur2, P::Murmur2Random),
+            (P::Fnv1a, P::Fnv1aRandom),
+        ];
+        let (of_keys, of_null) = golden.split_at(30_000);
+        for (i, key) in keys().iter().enumerate() {
+            let n = [1, 2, 3, 7, 12, 100, 127][i % 7];
+            for (v, (plain, random)) in variants.iter().enumerate() {
+                let want = Choice::Fixed(i32::from(of_keys[3 * i + v]));
+                assert_eq!(
+                    choose(*plain, false, Some(key), n),
+                    want,
+                    "{plain:?} {key:?}"
+                );
+                let decides = !key.is_empty() || *plain != P::Consistent;
+                let want = if decides { want } else { Choice::Sticky };
+                assert_eq!(
+                    choose(*random, false, Some(key), n),
+                    want,
+                    "{random:?} {key:?}"
+                );
+            }
+        }
+        for ((plain, random), null) in variants.iter().zip(of_null) {
+            let want = Choice::Fixed(i32::from(*null));
+            assert_eq!(choose(*plain, false, None, 127), want, "{plain:?}");
+            assert_eq!(choose(*random, false, None, 127), Choice::Sticky);
+        }
+    }
+
+    /// What Java's own classes chose (tests/golden/java/Golden.java).
+    #[test]
+    fn keys_go_where_java_sends_them() {
+        let golden = include_bytes!("../../tests/golden/partitions.bin");
+        for (i, key) in keys().iter().enumerate() {
+            let n = [1, 2, 3, 7, 12, 100, 127][i % 7];
+            let want = Choice::Fixed(i32::from(golden[i]));
+            assert_eq!(choose(Partitioner::Default, false, Some(key), n), want);
+            let ignoring = choose(Partitioner::Default, true, Some(key), n);
+            assert_eq!(ignoring, Choice::Sticky);
+        }
+        assert_eq!(choose(Partitioner::Default, false, None, 7), Choice::Sticky);
+    }
 }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiokafka
@@ -17,6 +20,7 @@ import kafka.admin
 import kafka.errors
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PARTITIONS = 3
 COUNT = 600
@@ -123,8 +127,7 @@ async def aio_produce(bootstrap: str, name: str, codec: str) -> None:
         bootstrap_servers=bootstrap, compression_type=None if codec == "none" else codec, enable_idempotence=True
     ) as producer:
         futures = [
-            await producer.send(name, value, key(i), partition=i % PARTITIONS)
-            for i, value in enumerate(values(codec))
+            await producer.send(name, value, key(i), partition=i % PARTITIONS) for i, value in enumerate(values(codec))
         ]
         await asyncio.wait_for(asyncio.gather(*futures), LIMIT_S)
 
@@ -344,3 +347,6 @@ def test_aiokafka_transactions(bootstrap: str, name: str) -> None:
     asyncio.run(asyncio.wait_for(aio_transactions(bootstrap, name), LIMIT_S))
     assert read_all(bootstrap, name, "read_committed") == [b"kept"]
     assert read_all(bootstrap, name, "read_uncommitted") == [b"dropped", b"kept"]
+def test_keys_still_go_where_librdkafka_sends_them() -> None:
+    """The golden file that Ottla's partitioners are held to is what the installed librdkafka chooses."""
+    subprocess.run([sys.executable, ROOT / "tests" / "golden" / "librdkafka.py", "--check"], check=True)

@@ -17,6 +17,8 @@ sys.path.insert(0, str(HERE.parent / "kafka"))
 from cluster import TARGET, Cluster, fetch  # noqa: E402
 
 CLASSES = TARGET / "golden"
+VENV_PYTHON = TARGET / "venv" / "bin" / "python"
+NO_BATCHES = ("murmur2.bin", "partitions.bin", "librdkafka-partitions.bin")
 CONSOLE = "org.apache.kafka.tools.ConsoleProducer"
 PERF = "org.apache.kafka.tools.ProducerPerformance"
 
@@ -63,9 +65,10 @@ def main() -> None:
     classpath = compile_java()
     for old in HERE.glob("*.bin"):
         old.unlink()
+    subprocess.run([VENV_PYTHON, HERE / "librdkafka.py"], check=True)
     java(classpath, "Golden", str(HERE))
     segments(classpath)
-    batches = sorted(str(p) for p in HERE.glob("*.bin") if p.name not in ("murmur2.bin", "partitions.bin"))
+    batches = sorted(str(p) for p in HERE.glob("*.bin") if p.name not in NO_BATCHES)
     (HERE / "manifest.jsonl").write_text(java(classpath, "Describe", *batches))
 
 

@@ -28,8 +28,8 @@
 // Segment) is a view, valid as long as the batch is; batches, completions, events and errors outlive their client.
 //
 // Threads. A `const` function may be called from many threads at once, also beside a non-const one; the one non-const
-// function, Consumer::poll, is for one thread at a time. No code of yours ever runs on Ottla's thread: there are no
-// callbacks. Timeouts are any std::chrono duration, or ottla::no_limit.
+// function, Consumer::poll, is for one thread at a time. No code of yours ever runs on Ottla's thread; a
+// partitioner, the one callback, runs inside your own sending calls. Timeouts are any std::chrono duration, or ottla::no_limit.
 #ifndef OTTLA_HPP
 #define OTTLA_HPP
 
@@ -39,7 +39,9 @@
 #include "ottla/config.hpp"
 #include "ottla/consumer.hpp"
 #include "ottla/error.hpp"
+#include "ottla/partitioner.hpp"
 #include "ottla/producer.hpp"
+#include "ottla/stats.hpp"
 #include "ottla/testing.hpp"
 #include "ottla/transaction.hpp"
 #include "ottla/types.hpp"

@@ -92,7 +92,7 @@ pub(super) fn get(
         .with_push_interval_ms(i32::try_from(subscription.interval.as_millis()).unwrap_or(i32::MAX))
         .with_telemetry_max_bytes(MAX_BYTES as i32)
         .with_delta_temporality(subscription.delta)
-        .with_requested_metrics(subscription.metrics.iter().map(|m| text(m)).collect())
+        .with_requested_metrics(subscription.metrics.iter().map(text).collect())
 }
 
 pub(super) fn push(

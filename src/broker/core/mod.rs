@@ -39,9 +39,8 @@ use self::pending_offsets::PendingOffsets;
 use self::share::ShareGroups;
 use self::storage::Storage;
 use self::transactions::Transactions;
-use super::api::{self, Outcome, Plan};
 use super::api::telemetry::Telemetry;
-use super::api::{self, Outcome, fetch};
+use super::api::{self, Outcome, Plan};
 
 /// How long after a delayed request of a paused node is looked at again.
 const PAUSED_RETRY: Duration = Duration::from_millis(20);

@@ -23,6 +23,7 @@ use crate::log::{Level, LogRing};
 use crate::net::conn::{Conn, ConnId, Stage};
 use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
+use crate::net::socket::Peer;
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
@@ -49,7 +50,7 @@ pub(crate) enum Purpose {
 pub(crate) enum Action {
     Connect {
         conn: ConnId,
-        address: HostPort,
+        peer: Peer,
     },
     Write {
         conn: ConnId,
@@ -97,6 +98,20 @@ struct Slot<T> {
     node: Node,
     purpose: Purpose,
     conn: Conn<Tag<T>>,
+    /// How long each step of opening it may take.
+    limit: Duration,
+}
+
+/// How long a step of opening a connection may take: doubled with every failure in a row, ±20 %, but for the first.
+fn setup_limit(config: &CommonConfig, failures: u32, rng: &mut Rng) -> Duration {
+    if failures == 0 {
+        return config.connection_setup_timeout;
+    }
+    let growing = Backoff {
+        first: config.connection_setup_timeout,
+        last: config.connection_setup_timeout_max,
+    };
+    growing.after(failures + 1, rng)
 }
 
 /// One client's view of the cluster and its connections.
@@ -266,9 +281,14 @@ impl<T: Clone> Core<T> {
         if state.may_connect(now) {
             let conn = self.next_conn;
             self.next_conn += 1;
+            let limit = setup_limit(&self.config, state.failures, &mut self.rng);
             self.actions.push(Action::Connect {
                 conn,
-                address: state.address.clone(),
+                peer: Peer {
+                    address: state.address.clone(),
+                    bootstrap: matches!(node, Node::Bootstrap(_)),
+                    limit,
+                },
             });
             self.conns.insert(
                 conn,
@@ -276,6 +296,7 @@ impl<T: Clone> Core<T> {
                     node,
                     purpose,
                     conn: Conn::new(now),
+                    limit,
                 },
             );
             self.by_purpose.insert((node, purpose), conn);
@@ -379,9 +400,10 @@ impl<T: Clone> Core<T> {
             Ok(call) => {
                 // Greeting is part of opening a connection, so its time limit holds.
                 let limit = self
-                    .config
-                    .request_timeout
-                    .min(self.config.connection_setup_timeout);
+                    .conns
+                    .get(&id)
+                    .map_or(self.config.connection_setup_timeout, |s| s.limit);
+                let limit = self.config.request_timeout.min(limit);
                 self.send_tagged(now, id, call, limit, Tag::Versions(version), true);
             }
             Err(e) => self.fail_conn(now, id, e),
@@ -678,5 +700,42 @@ impl<T: Clone> Core<T> {
             .chain(self.telemetry_deadline(now))
             .chain(self.coordinators_deadline(now))
             .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AdminConfig;
+
+    #[test]
+    fn the_time_to_connect_grows_with_failures_up_to_its_limit() {
+        let config = AdminConfig::from_pairs([
+            ("bootstrap.servers", "seed:1000"),
+            ("socket.connection.setup.timeout.ms", "1s"),
+            ("socket.connection.setup.timeout.max.ms", "6s"),
+        ]);
+        let config = Arc::new(config.unwrap().common);
+        let mut now = Instant::now();
+        let log = Arc::new(LogRing::new("test", None));
+        let mut core: Core<()> = Core::new(config, log, Clock::System, now);
+        let mut limits = Vec::new();
+        for _ in 0..5 {
+            core.poll(now);
+            for action in core.take_actions() {
+                if let Action::Connect { conn, peer } = action {
+                    assert!(peer.bootstrap);
+                    limits.push(peer.limit.as_secs_f64());
+                    core.on_ended(now, conn, Error::new(ErrorCode::CONNECT, "refused"));
+                }
+            }
+            // Longer than reconnect.backoff.max.ms.
+            now += Duration::from_secs(2);
+        }
+        assert_eq!(limits.len(), 5);
+        assert_eq!(limits[0], 1.0);
+        for (limit, middle) in limits[1..].iter().zip([2.0, 4.0, 6.0, 6.0]) {
+            assert!((middle * 0.8..=middle * 1.2).contains(limit), "{limits:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 #include "batch.hpp"
 #include "config.hpp"
+#include "stats.hpp"
 
 namespace ottla {
 
@@ -278,6 +279,19 @@ public:
             [&](std::size_t *out, ottla_error **error) { return ottla_consumer_buffered_bytes(get(), out, error); });
     }
     std::size_t buffered_bytes() const { return try_buffered_bytes().value(); }
+
+    /// Its figures: of itself, of each broker, of each assigned partition.
+    Result<Stats> try_stats(Timeout timeout) const {
+        return detail::stats(
+            [&](auto **out, ottla_error **error) { return ottla_consumer_stats(get(), timeout.ms(), out, error); });
+    }
+    Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
+    /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet.
+    Result<std::optional<Stats>> try_next_stats() const {
+        return detail::next_stats(
+            [&](auto **out, ottla_error **error) { return ottla_consumer_next_stats(get(), out, error); });
+    }
+    std::optional<Stats> next_stats() const { return try_next_stats().value(); }
 
     /// Drains up to `max` lines of its log.
     Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {

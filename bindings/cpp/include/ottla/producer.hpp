@@ -4,8 +4,11 @@
 
 #include "columns.hpp"
 #include "config.hpp"
+#include "partitioner.hpp"
+#include "stats.hpp"
 
 #include <iterator>
+#include <memory>
 
 namespace ottla {
 
@@ -195,11 +198,46 @@ public:
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
+    /// Gives a topic settings of its own, before it is first used:
+    ///
+    ///     producer.set_topic_config("orders", {{"acks", "1"}, {"compression.type", "zstd"}});
+    ///
+    /// `acks`, `compression.type` and its levels, `delivery.timeout.ms`, `linger.ms`, `partitioner` and its companions,
+    /// `request.timeout.ms`. What is not given is as the producer has it.
+    Result<void> try_set_topic_config(const Text &topic, const Config &config) const {
+        auto handle = detail::make(config);
+        if (!handle) {
+            return handle.error();
+        }
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_producer_set_topic_config(get(), name, handle->get(), error);
+            });
+        });
+    }
+    void set_topic_config(const Text &topic, const Config &config) const { try_set_topic_config(topic, config).value(); }
+
+    /// Sets the program's own partitioner for all topics that are given none of their own, before any is used. Not while
+    /// other threads use the producer.
+    ///
+    ///     producer.set_partitioner([](std::string_view, ottla::Bytes key, std::int32_t count) {
+    ///         return key.empty() ? -1 : static_cast<unsigned char>((*key)[0]) % count;
+    ///     });
+    Result<void> try_set_partitioner(Partitioner partitioner) { return set_own(nullptr, std::move(partitioner)); }
+    void set_partitioner(Partitioner partitioner) { try_set_partitioner(std::move(partitioner)).value(); }
+    /// The same for one topic.
+    Result<void> try_set_partitioner(const Text &topic, Partitioner partitioner) {
+        return detail::with_text(topic, [&](const char *name) { return set_own(name, std::move(partitioner)); });
+    }
+    void set_partitioner(const Text &topic, Partitioner partitioner) {
+        try_set_partitioner(topic, std::move(partitioner)).value();
+    }
+
     /// Puts a record into the open batch of its partition. Waits for room if the buffer is full, then answers
     /// `OTTLA_ERR_BUFFER_FULL`; with `timeout` 0 at once `OTTLA_ERR_AGAIN`. After an error the record was not taken.
     Result<void> try_send(const Record &record, Timeout timeout = max_block) const {
         return detail::with_text(record.topic, [&](const char *topic) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
+            return sent([&](ottla_error **error) {
                 return ottla_producer_send(get(), topic, record.partition, record.key.raw(), record.value.raw(),
                                            reinterpret_cast<const ottla_header *>(record.headers.data()),
                                            record.headers.size(), record.timestamp, record.token, timeout.ms(), error);
@@ -239,6 +277,7 @@ public:
             options.headers ? &header_column : nullptr, options.timestamps.data(), options.token,
             options.timeout.ms(), &accepted.rows, &error);
         if (status != 0) {
+            detail::rethrow_after(error);
             accepted.error = Error::take(status, error);
         }
         return accepted;
@@ -362,6 +401,27 @@ public:
     }
     ottla_producer_counts counts() const { return try_counts().value(); }
 
+    /// Its figures: of itself, of each broker, of each partition it has written to.
+    Result<Stats> try_stats(Timeout timeout) const {
+        return detail::stats(
+            [&](auto **out, ottla_error **error) { return ottla_producer_stats(get(), timeout.ms(), out, error); });
+    }
+    Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
+    /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last eight are
+    /// kept. Their histograms cover the time since those before.
+    Result<std::optional<Stats>> try_next_stats() const {
+        return detail::next_stats(
+            [&](auto **out, ottla_error **error) { return ottla_producer_next_stats(get(), out, error); });
+    }
+    std::optional<Stats> next_stats() const { return try_next_stats().value(); }
+
+    /// Gives up records that have not ended: `OTTLA_PURGE_QUEUED`, `OTTLA_PURGE_IN_FLIGHT` or `OTTLA_PURGE_ALL`. Their completions,
+    /// there when this returns, tell whether they may have been written.
+    Result<void> try_purge(std::int32_t what = OTTLA_PURGE_ALL) const {
+        return detail::call([&](ottla_error **error) { return ottla_producer_purge(get(), what, error); });
+    }
+    void purge(std::int32_t what = OTTLA_PURGE_ALL) const { try_purge(what).value(); }
+
     /// Drains up to `max` lines of its log.
     Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
         return detail::log_lines(
@@ -375,6 +435,32 @@ public:
 private:
     explicit Producer(Handle handle) noexcept : handle_(std::move(handle)) {}
 
+    Result<void> set_own(const char *topic, Partitioner partitioner) {
+        if (!partitioner) {
+            return Error(OTTLA_ERR_INVALID_ARGUMENT, "the partitioner is empty");
+        }
+        auto own = std::make_unique<Partitioner>(std::move(partitioner));
+        auto set = detail::call([&](ottla_error **error) {
+            return ottla_producer_set_partitioner(get(), topic, detail::ottla_cpp_partitioner, own.get(), error);
+        });
+        if (set) {
+            partitioners_.push_back(std::move(own));
+        }
+        return set;
+    }
+
+    template <class F> static Result<void> sent(F &&function) {
+        ottla_error *error = nullptr;
+        const ottla_status status = function(&error);
+        if (status != 0) {
+            detail::rethrow_after(error);
+            return Error::take(status, error);
+        }
+        return {};
+    }
+
+    // Called by the producer, so they go after it.
+    std::vector<std::unique_ptr<Partitioner>> partitioners_;
     Handle handle_;
 };
 

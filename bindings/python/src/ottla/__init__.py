@@ -31,7 +31,7 @@ from .producer import Producer, ProducerCounts
 from .transactions import GroupMetadata, OffsetAndMetadata
 
 if TYPE_CHECKING:
-    from . import testing
+    from . import stats, testing
     from .admin import (
         Admin,
         ClusterBroker,
@@ -70,6 +70,7 @@ __all__ = [
     "TopicResult",
     "__version__",
     "errors",
+    "stats",
     "testing",
     *errors.__all__,
 ]
@@ -88,8 +89,8 @@ _OF_ADMIN = {
 
 def __getattr__(name: str) -> Any:
     """What most programs don't need is imported when it is first used."""
-    if name == "testing":
-        return importlib.import_module(".testing", __name__)
+    if name in ("stats", "testing"):
+        return importlib.import_module(f".{name}", __name__)
     if name in _OF_ADMIN:
         return getattr(importlib.import_module(".admin", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -802,25 +802,17 @@ class Functions:
         self.event_message = d(quick.ottla_event_message, c_char_p, c_void_p)
         self.event_free = d(quick.ottla_event_free, None, c_void_p)
         self.producer_stats = d(releasing.ottla_producer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
-        self.producer_next_stats = d(releasing.ottla_producer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
+        self.producer_next_stats = d(quick.ottla_producer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
         self.consumer_stats = d(releasing.ottla_consumer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
-        self.consumer_next_stats = d(releasing.ottla_consumer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
-        self.stats_count = d(releasing.ottla_stats_count, c_size_t, c_void_p)
-        self.stats_get = d(releasing.ottla_stats_get, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
-        self.stats_value = d(releasing.ottla_stats_value, c_int32, c_void_p, c_size_t, c_char_p, c_void_p, c_void_p)
-        self.stats_histogram = d(
-            releasing.ottla_stats_histogram,
-            c_int32,
-            c_void_p,
-            c_size_t,
-            c_char_p,
-            c_void_p,
-            c_void_p,
-        )
-        self.stats_error_count = d(releasing.ottla_stats_error_count, c_size_t, c_void_p, c_size_t)
-        self.stats_errors = d(releasing.ottla_stats_errors, c_void_p, c_void_p, c_size_t)
-        self.stats_json = d(releasing.ottla_stats_json, c_char_p, c_void_p)
-        self.stats_free = d(releasing.ottla_stats_free, None, c_void_p)
+        self.consumer_next_stats = d(quick.ottla_consumer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
+        self.stats_count = d(quick.ottla_stats_count, c_size_t, c_void_p)
+        self.stats_get = d(quick.ottla_stats_get, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
+        self.stats_value = d(quick.ottla_stats_value, c_int32, c_void_p, c_size_t, c_char_p, c_void_p, c_void_p)
+        self.stats_histogram = d(quick.ottla_stats_histogram, c_int32, c_void_p, c_size_t, c_char_p, c_void_p, c_void_p)
+        self.stats_error_count = d(quick.ottla_stats_error_count, c_size_t, c_void_p, c_size_t)
+        self.stats_errors = d(quick.ottla_stats_errors, c_void_p, c_void_p, c_size_t)
+        self.stats_json = d(quick.ottla_stats_json, c_char_p, c_void_p)
+        self.stats_free = d(quick.ottla_stats_free, None, c_void_p)
         self.admin_new = d(releasing.ottla_admin_new, c_int32, c_void_p, c_void_p, c_void_p)
         self.admin_connect = d(releasing.ottla_admin_connect, c_int32, c_void_p, c_int64, c_void_p)
         self.admin_create_topics = d(

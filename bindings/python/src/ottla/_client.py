@@ -10,9 +10,12 @@ import time
 import weakref
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from . import errors, log
+
+if TYPE_CHECKING:
+    from .stats import Stats
 
 Timeout = Union[float, int, timedelta, None]
 """Seconds, or a `timedelta`; None for no limit, 0 for not waiting."""
@@ -66,6 +69,13 @@ class Client:
 
     def _close_at_exit(self) -> None:
         """Ends what must not end with the process."""
+
+
+def stats(call: Callable[..., None], function: Callable[..., Any], *arguments: Any) -> Stats | None:
+    """What a native call that writes statistics gave; their module is imported when they are first asked for."""
+    from .stats import take
+
+    return take(call, function, *arguments)
 
 
 def interruptible(call: Callable[[], T]) -> T:

@@ -11,15 +11,19 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
 from types import TracebackType
-from typing import Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _arguments, _bindings, errors
 from . import config as _config
 from ._client import Client, Deadline, Timeout, as_ms
+from ._client import stats as _stats
 from ._library import lib
 from .batch import Batch, Record, Segment
 from .config import ConfigValue
 from .events import Event
+
+if TYPE_CHECKING:
+    from .stats import Stats
 
 Start = Union[int, str, datetime, None]
 """Where to start: an offset, `"earliest"`, `"latest"`, a datetime (the first record at or after it), or None for what
@@ -356,6 +360,22 @@ class Consumer(Client):
         buffered = ctypes.c_size_t()
         self._call(lib.consumer_buffered_bytes, ctypes.byref(buffered))
         return buffered.value
+
+    def stats(self, timeout: Timeout = 10) -> Stats:
+        """The consumer's figures: of itself, of each broker, of each assigned partition.
+
+        >>> consumer.stats()["lag"]
+        0
+        """
+        found = _stats(self._call, lib.consumer_stats, as_ms(timeout))
+        assert found is not None
+        return found
+
+    def next_stats(self) -> Stats | None:
+        """The oldest figures that the timer (`statistics_interval_ms`) has made and that were not taken yet, of the
+        last eight; None if there are none. Their histograms cover the time since those before.
+        """
+        return _stats(self._call, lib.consumer_next_stats)
 
     def close(self, timeout: Timeout = 10) -> None:
         """Ends all waiting calls and the connections. Batches stay valid. Closing twice does nothing.

@@ -11,16 +11,21 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from . import _arguments, _bindings, errors
 from . import config as _config
 from ._arguments import Headers, Timestamp
 from ._client import EXIT_S, SLICE_S, Deadline, Timeout, as_ms, as_seconds
+from ._client import stats as _stats
 from ._library import lib, quick, releasing
+from ._partitioner import Failures, Partitioner, native
 from .config import ConfigValue
 from .delivery import Deliveries, Delivery, Run
 from .transactions import Transactional
+
+if TYPE_CHECKING:
+    from .stats import Stats
 
 _COMPLETION = struct.Struct("@QPqqPPiIIi")
 if _COMPLETION.size != ctypes.sizeof(_bindings.ottla_completion):
@@ -132,6 +137,15 @@ class Producer(Transactional):
     ...     producer.send_many("numbers", [b"one", b"two", b"three"])
 
     Leaving the `with` block waits until everything is written, and raises if something was not.
+
+    `topics` gives single topics settings of their own. `partitioner`, here and there, takes one of Kafka's words or a
+    function of topic, key and number of partitions, which is called inside the sending calls:
+
+    >>> ottla.Producer(
+    ...     "localhost:9092",
+    ...     partitioner=lambda topic, key, count: None if key is None else key[0] % count,
+    ...     topics={"orders": {"acks": "1", "compression_type": "zstd"}},
+    ... )
     """
 
     def __init__(
@@ -139,8 +153,13 @@ class Producer(Transactional):
         bootstrap_servers: str | list[str] | tuple[str, ...] | None = None,
         *,
         config: Mapping[str, ConfigValue] | None = None,
+        topics: Mapping[str, Mapping[str, ConfigValue | Partitioner]] | None = None,
+        partitioner: ConfigValue | Partitioner = None,
         **keys: ConfigValue,
     ) -> None:
+        own = partitioner if callable(partitioner) else None
+        if partitioner is not None and own is None:
+            keys["partitioner"] = partitioner  # type: ignore[assignment]
         pairs = _config.merge(bootstrap_servers, config, keys)
         handle, error = ctypes.c_void_p(), ctypes.c_void_p()
         with _config.native(pairs) as native:
@@ -159,6 +178,13 @@ class Producer(Transactional):
         self._draining = False
         self._failures: deque[Delivery | Deliveries] = deque(maxlen=_FAILURES_KEPT)
         self._closed = False
+        self._partitioner_failures = Failures()
+        # Called by the native library for as long as the producer lives.
+        self._partitioners: list[Any] = []
+        if own is not None:
+            self._set_partitioner(None, own)
+        for topic, settings in (topics or {}).items():
+            self._set_topic(topic, settings)
 
     def connect(self, timeout: Timeout = 30) -> Producer:
         """Waits until a broker has answered, and returns the producer; not needed, it is for finding out early.
@@ -312,6 +338,7 @@ class Producer(Transactional):
             self.poll(0)
             if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or waiting.over():
                 deliveries._total = done
+                self._raise_of_partitioner()
                 raise _with_accepted(self._final(failure, timeout), deliveries)
             for each in (column, key_column, header_column):
                 if each is not None and taken:
@@ -358,6 +385,37 @@ class Producer(Transactional):
         counts = _bindings.ottla_producer_counts()
         self._call(lib.producer_get_counts, ctypes.byref(counts))
         return ProducerCounts(*(getattr(counts, name) for name in ProducerCounts._fields))
+
+    def stats(self, timeout: Timeout = 10) -> Stats:
+        """The producer's figures: of itself, of each broker, of each partition it has written to.
+
+        >>> producer.stats()["records_written"]
+        1000000
+        """
+        found = _stats(self._call, lib.producer_stats, as_ms(timeout))
+        assert found is not None
+        return found
+
+    def next_stats(self) -> Stats | None:
+        """The oldest figures that the timer (`statistics_interval_ms`) has made and that were not taken yet, of the
+        last eight; None if there are none. Their histograms cover the time since those before.
+
+        >>> while stats := producer.next_stats():
+        ...     print(stats.json)
+        """
+        return _stats(self._call, lib.producer_next_stats)
+
+    def purge(self, queued: bool = True, in_flight: bool = True) -> None:
+        """Gives up records that have not ended: those that wait to be sent, those that were sent and not answered.
+
+        >>> producer.purge(in_flight=False)
+
+        Their deliveries raise `PurgedError`; its `possibly_written` is true where they were sent. The producer goes on.
+        """
+        what = (_bindings.OTTLA_PURGE_QUEUED if queued else 0) | (_bindings.OTTLA_PURGE_IN_FLIGHT if in_flight else 0)
+        if what:
+            self._call(lib.producer_purge, what)
+            self._drain_all()
 
     def fileno(self) -> int:
         """A descriptor that is readable while deliveries wait to be handed over by `poll`; for event loops.
@@ -462,7 +520,38 @@ class Producer(Transactional):
                 return
             failure = errors.owned(status, error)
             if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or deadline.over():
+                self._raise_of_partitioner()
                 raise self._final(failure, timeout)
+
+    def _raise_of_partitioner(self) -> None:
+        """Raises what the program's partitioner raised, where that is why sending failed."""
+        error = self._partitioner_failures.take()
+        if error is not None:
+            raise error
+
+    def _set_topic(self, topic: str, settings: Mapping[str, ConfigValue | Partitioner]) -> None:
+        if not isinstance(settings, Mapping):
+            raise errors.make(
+                _bindings.OTTLA_ERR_CONFIG,
+                f"topics[{topic!r}] is a {type(settings).__name__}; give a dict such as {{'acks': '1'}}",
+            )
+        functions = {key: value for key, value in settings.items() if callable(value)}
+        words = {key: value for key, value in settings.items() if not callable(value)}
+        function = functions.pop("partitioner", None)
+        if functions:
+            raise errors.make(_bindings.OTTLA_ERR_CONFIG, f"topics[{topic!r}]: {min(functions)} can't be a function")
+        pairs = _config.merge(None, None, words)
+        if pairs:
+            with _config.native(pairs) as native_config:
+                self._call(lib.producer_set_topic_config, _arguments.text("topic", topic), native_config)
+        if function is not None:
+            self._set_partitioner(topic, function)
+
+    def _set_partitioner(self, topic: str | None, function: Partitioner) -> None:
+        called = native(function, self._partitioner_failures)
+        self._partitioners.append(called)
+        name = None if topic is None else _arguments.text("topic", topic)
+        self._call(lib.producer_set_partitioner, name, called, None)
 
     def _settle(self, token: int, part: _Part, taken: int) -> None:
         """Notes how many records of a part were taken, of which some may have ended meanwhile."""

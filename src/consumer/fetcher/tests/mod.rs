@@ -138,7 +138,8 @@ impl World {
             }
             for action in actions {
                 match action {
-                    Action::Connect { conn, address } => {
+                    Action::Connect { conn, peer } => {
+                        let address = peer.address;
                         let node = address
                             .host
                             .strip_prefix("broker")

@@ -1,0 +1,116 @@
+// Part of <ottla.hpp>: statistics.
+#ifndef OTTLA_STATS_HPP
+#define OTTLA_STATS_HPP
+
+#include "types.hpp"
+
+namespace ottla {
+
+/// What clients count of themselves, by scope: first the client's own, then each broker's, then each partition's. Owns
+/// its memory; may be used from any thread and outlive its client. docs/statistics.md lists the figures by name.
+///
+///     const ottla::Stats stats = producer.stats(1s);
+///     std::cout << stats.client().value("records_written").value_or(0) << '\n';
+///     for (std::size_t i = 0; i < stats.size(); i++) {
+///         if (auto latency = stats[i].histogram("produce_latency_us")) {
+///             std::cout << stats[i].address() << ": 99 % within " << latency->p99 << " us\n";
+///         }
+///     }
+class Stats {
+public:
+    using Handle = detail::Handle<ottla_stats, ottla_stats_free>;
+    explicit Stats(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    enum class Kind : std::int32_t {
+        client = OTTLA_STATS_CLIENT,
+        broker = OTTLA_STATS_BROKER,
+        partition = OTTLA_STATS_PARTITION,
+    };
+
+    /// The figures of one thing. A view into its `Stats`.
+    class Scope {
+    public:
+        Kind kind() const noexcept { return static_cast<Kind>(raw_.kind); }
+        /// The broker's id, or that of the partition's leader; -1 for a bootstrap server, or if there is none.
+        std::int32_t broker() const noexcept { return raw_.broker; }
+        /// A broker's host and port; empty if it is none.
+        std::string_view address() const noexcept { return text(raw_.address); }
+        /// A broker's: `up`, `connecting`, `failing` or `idle`.
+        std::string_view state() const noexcept { return text(raw_.state); }
+        /// Empty if it is no partition.
+        std::string_view topic() const noexcept { return text(raw_.topic); }
+        std::int32_t partition() const noexcept { return raw_.partition; }
+        /// A number by its name.
+        std::optional<std::int64_t> value(const Text &name) const {
+            const detail::TextArgument argument(name);
+            std::int64_t found = 0;
+            const bool known = ottla_stats_value(stats_, index_, argument.c_str(), &found, nullptr) == OTTLA_OK;
+            return known ? std::optional<std::int64_t>(found) : std::nullopt;
+        }
+        /// A histogram by its name.
+        std::optional<ottla_histogram> histogram(const Text &name) const {
+            const detail::TextArgument argument(name);
+            ottla_histogram found{};
+            const bool known = ottla_stats_histogram(stats_, index_, argument.c_str(), &found, nullptr) == OTTLA_OK;
+            return known ? std::optional<ottla_histogram>(found) : std::nullopt;
+        }
+        /// The errors met, by code.
+        Span<const ottla_error_count> errors() const noexcept {
+            return {ottla_stats_errors(stats_, index_), ottla_stats_error_count(stats_, index_)};
+        }
+
+    private:
+        friend class Stats;
+        Scope(const ottla_stats *stats, std::size_t index) noexcept : stats_(stats), index_(index) {
+            (void)ottla_stats_get(stats, index, &raw_, nullptr);
+        }
+        static std::string_view text(const char *given) noexcept { return given ? given : ""; }
+
+        const ottla_stats *stats_;
+        std::size_t index_;
+        ottla_stats_scope raw_{nullptr, nullptr, nullptr, -1, -1, -1};
+    };
+
+    std::size_t size() const noexcept { return ottla_stats_count(handle_.get()); }
+    Scope operator[](std::size_t i) const noexcept { return Scope(handle_.get(), i); }
+    /// The client's own figures.
+    Scope client() const noexcept { return (*this)[0]; }
+    /// A partition's figures, if it has any.
+    std::optional<Scope> partition(std::string_view topic, std::int32_t number) const noexcept {
+        for (std::size_t i = 0; i < size(); i++) {
+            const Scope scope = (*this)[i];
+            if (scope.partition() == number && scope.topic() == topic) {
+                return scope;
+            }
+        }
+        return std::nullopt;
+    }
+    /// All of it as one JSON object; it lives as long as this.
+    std::string_view json() const noexcept { return ottla_stats_json(handle_.get()); }
+
+private:
+    Handle handle_;
+};
+
+namespace detail {
+
+template <class F> Result<Stats> stats(F &&function) {
+    auto handle = call_for_handle<Stats::Handle>(function);
+    if (!handle) {
+        return handle.error();
+    }
+    return Stats(*std::move(handle));
+}
+
+template <class F> Result<std::optional<Stats>> next_stats(F &&function) {
+    auto handle = call_for_handle<Stats::Handle>(function);
+    if (!handle) {
+        return handle.error();
+    }
+    return *handle ? std::optional<Stats>(*std::move(handle)) : std::nullopt;
+}
+
+} // namespace detail
+} // namespace ottla
+
+#endif
