@@ -8,7 +8,7 @@
 //
 //   ottla_config     settings, by Kafka's own names
 //   ottla_producer   writes records; its completions tell what became of them
-//   ottla_consumer   reads assigned partitions; a poll gives a batch, or an event
+//   ottla_consumer   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
 //   ottla_admin      creates, deletes, lists and describes topics
 //   ottla_broker     a Kafka server inside this process, for first steps and for tests
 //
@@ -108,6 +108,13 @@ typedef struct ottla_batch ottla_batch;
 // Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
 // as long as the event.
 typedef struct ottla_event ottla_event;
+
+// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
+// once.
+typedef struct ottla_membership ottla_membership;
+
+// Committed offsets. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_offsets ottla_offsets;
 
 // The figures of a client at one moment. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_stats ottla_stats;
@@ -230,6 +237,10 @@ const char *ottla_version(void);
 #define OTTLA_ERR_DECOMPRESSION_LIMIT (-120)
 // The broker's log no longer holds the wanted offsets and auto.offset.reset is none.
 #define OTTLA_ERR_OFFSET_RESET (-121)
+// The partition is no longer this member's of the group; nothing was committed of it.
+#define OTTLA_ERR_PARTITION_REVOKED (-122)
+// The program did not poll for max.poll.interval.ms, so it is no member of its group any more.
+#define OTTLA_ERR_MAX_POLL_EXCEEDED (-123)
 // Kafka: the server experienced an unexpected error.
 #define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
 // Kafka: the requested offset is outside the log.
@@ -1339,8 +1350,9 @@ ottla_status ottla_consumer_logs(const ottla_consumer *consumer,
                                  ottla_log_lines **lines,
                                  ottla_error **error);
 
-// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, and waits up to the timeout until the connections are
-// closed. Batches stay valid. Closing twice does nothing.
+// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, commits what counts as read (with enable.auto.commit),
+// leaves the group at once (a static member stays in it), and waits up to the timeout until the connections are closed.
+// The batch polled last does not count as read by this. Batches stay valid. Closing twice does nothing.
 //
 // Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
 OTTLA_MUST_USE
@@ -1526,6 +1538,27 @@ void ottla_batch_free(ottla_batch *batch);
 // A broker could not be reached for a while; the attempts go on.
 #define OTTLA_EVENT_BROKER_UNREACHABLE 7
 
+// A commit in the background has ended: well, or with an error. Its token is that of the call.
+#define OTTLA_EVENT_OFFSETS_COMMITTED 8
+
+// Partitions are this member's of its group from now on. What follows of them starts at what the group has committed, or
+// where auto.offset.reset says; a seek now comes before any record.
+#define OTTLA_EVENT_PARTITIONS_ASSIGNED 9
+
+// Partitions are to be given up, and no more records of them come. They are this member's until that is acknowledged, by
+// ottla_consumer_acknowledge or the next poll: until then what was read of them can be committed.
+#define OTTLA_EVENT_PARTITIONS_REVOKED 10
+
+// Partitions are no longer this member's, since some time ago: others may have them, and nothing can be committed.
+#define OTTLA_EVENT_PARTITIONS_LOST 11
+
+// The group can't be joined at present, or not be kept in touch with, or positions not be committed in the background;
+// the attempts go on.
+#define OTTLA_EVENT_GROUP_FAILING 12
+
+// The membership has ended for good; it takes a new subscription to join again.
+#define OTTLA_EVENT_GROUP_LEFT 13
+
 // Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
 int32_t ottla_event_kind(const ottla_event *event);
 
@@ -1541,6 +1574,21 @@ int64_t ottla_event_from(const ottla_event *event);
 // The position after; -1 where there is none, and of NULL.
 int64_t ottla_event_to(const ottla_event *event);
 
+// The number of the call it is about; 0 if it is about none, and of NULL.
+uint64_t ottla_event_token(const ottla_event *event);
+
+// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+size_t ottla_event_partition_count(const ottla_event *event);
+
+// Writes partition i of those, counted from 0. Its topic lives as long as the event.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_event_partition_get(const ottla_event *event,
+                                       size_t i,
+                                       ottla_topic_partition *partition,
+                                       ottla_error **error);
+
 // Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.
 const ottla_error *ottla_event_error(const ottla_event *event);
 
@@ -1549,6 +1597,184 @@ const char *ottla_event_message(const ottla_event *event);
 
 // Frees an event.
 void ottla_event_free(ottla_event *event);
+
+// ==================================================================================================================
+// Consumer groups
+//
+// A consumer with a group.id can subscribe instead of being assigned partitions: the group shares the partitions of
+// its topics out among its members, and anew when members come and go. Polls tell of it, in the order it happens:
+// OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED before they go to
+// another member; OTTLA_EVENT_PARTITIONS_LOST when they are gone already.
+//
+// Offsets. A record counts as read once the poll after the one that gave it is made, or when it is marked or committed.
+// With enable.auto.commit what counts as read is committed every auto.commit.interval.ms, before partitions are
+// given up, and on close; what was only fetched never is. To commit by hand, switch that off and commit a batch when it
+// is done with:
+//
+//     const char *topics[] = {"orders"};
+//     status = ottla_consumer_subscribe(consumer, topics, 1, &error);
+//     for (;;) {
+//         status = ottla_consumer_poll(consumer, 0, 1000, &batch, &event, &error);
+//         if (status != OTTLA_OK) break;
+//         if (batch) {
+//             ...                                                 // work on it
+//             status = ottla_consumer_commit_batch(consumer, batch, 30000, &error);
+//         }
+//         ottla_batch_free(batch);
+//         ottla_event_free(event);                                // the next poll acknowledges a revocation
+//     }
+//
+// Between a revocation and its acknowledgement, which the next poll is, the partitions are still this member's: whatever
+// was read of them can be committed then. Afterwards a commit answers OTTLA_ERR_PARTITION_REVOKED; batches stay readable.
+// A member that does not poll for max.poll.interval.ms leaves its group.
+// ==================================================================================================================
+
+// Becomes a member of the group and reads what it assigns of these topics; topics that don't exist yet are read once they
+// do. Replaces an earlier subscription.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, without a topic, for an empty name, or while partitions are
+// assigned by hand.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_subscribe(const ottla_consumer *consumer,
+                                      const char *const *topics,
+                                      size_t count,
+                                      ottla_error **error);
+
+// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later. Internal
+// topics are left out by exclude.internal.topics.
+//
+// Errors: as ottla_consumer_subscribe; OTTLA_ERR_INVALID_ARGUMENT for what is no regular expression.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_subscribe_pattern(const ottla_consumer *consumer,
+                                              const char *pattern,
+                                              ottla_error **error);
+
+// Leaves the group at once: what counts as read is committed (with enable.auto.commit), nothing more is delivered, and no
+// event tells of it. Waits up to the timeout until the others can have the partitions. Without a subscription it does
+// nothing.
+//
+// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_unsubscribe(const ottla_consumer *consumer,
+                                        int64_t timeout_ms,
+                                        ottla_error **error);
+
+// Acknowledges a revocation: its partitions are let go once what counts as read of them is committed (with
+// enable.auto.commit). The next poll does so by itself; this is for those who don't poll soon. Other events need no
+// acknowledgement.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_acknowledge(const ottla_consumer *consumer,
+                                        const ottla_event *event,
+                                        ottla_error **error);
+
+// What of a partition lies before offset counts as read, though the next batch is not asked for. Also shows that the
+// program is at work on what it was given (max.poll.interval.ms).
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or no poll has given it that far.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_mark(const ottla_consumer *consumer,
+                                 const char *topic,
+                                 int32_t partition,
+                                 int64_t offset,
+                                 ottla_error **error);
+
+// Commits these offsets for the group, and waits up to the timeout until that is done. Needs no membership.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if this
+// consumer is a member and the partition not its own; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT: it may
+// then have been committed or not.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit(const ottla_consumer *consumer,
+                                   const ottla_offset_to_commit *offsets,
+                                   size_t count,
+                                   int64_t timeout_ms,
+                                   ottla_error **error);
+
+// Commits these offsets in the background, after those of earlier calls, and writes a number to token: an event
+// OTTLA_EVENT_OFFSETS_COMMITTED with that token tells how it ended, at the latest after default.api.timeout.ms.
+//
+// Errors: as ottla_consumer_commit, as far as that can be said at once.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit_async(const ottla_consumer *consumer,
+                                         const ottla_offset_to_commit *offsets,
+                                         size_t count,
+                                         uint64_t *token,
+                                         ottla_error **error);
+
+// Commits everything that was polled, the batch polled last too, and waits up to the timeout until that is done.
+//
+// Errors: as ottla_consumer_commit.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit_polled(const ottla_consumer *consumer,
+                                          int64_t timeout_ms,
+                                          ottla_error **error);
+
+// Commits the end of a batch, for each of its partitions the offset after its last record, and waits up to the timeout
+// until that is done.
+//
+// Errors: as ottla_consumer_commit.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit_batch(const ottla_consumer *consumer,
+                                         const ottla_batch *batch,
+                                         int64_t timeout_ms,
+                                         ottla_error **error);
+
+// Commits the end of a batch in the background, as ottla_consumer_commit_async.
+//
+// Errors: as ottla_consumer_commit_async.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit_batch_async(const ottla_consumer *consumer,
+                                               const ottla_batch *batch,
+                                               uint64_t *token,
+                                               ottla_error **error);
+
+// Asks what the group has committed of each partition and writes a list in the same order, which the caller frees. With
+// isolation.level=read_committed, offsets of transactions that are still open are waited for.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_committed(const ottla_consumer *consumer,
+                                      const ottla_topic_partition *partitions,
+                                      size_t count,
+                                      int64_t timeout_ms,
+                                      ottla_offsets **offsets,
+                                      ottla_error **error);
+
+// How many offsets are in the list; 0 of NULL.
+size_t ottla_offsets_count(const ottla_offsets *offsets);
+
+// Writes offset i of the list, counted from 0. Its strings live as long as the list.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_offsets_get(const ottla_offsets *offsets,
+                               size_t i,
+                               ottla_offset_to_commit *offset,
+                               ottla_error **error);
+
+// Frees a list of offsets.
+void ottla_offsets_free(ottla_offsets *offsets);
+
+// Writes the consumer's place in its group, which the caller frees: for ottla_producer_send_offsets.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_membership(const ottla_consumer *consumer,
+                                       ottla_membership **membership,
+                                       ottla_error **error);
+
+// Writes the membership as a producer takes it. Its strings live as long as the membership.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_membership_get(const ottla_membership *membership,
+                                  ottla_group_metadata *metadata,
+                                  ottla_error **error);
+
+// Frees a membership.
+void ottla_membership_free(ottla_membership *membership);
 
 // ==================================================================================================================
 // Statistics

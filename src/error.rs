@@ -89,6 +89,10 @@ codes! {
     DECOMPRESSION_LIMIT = -120;
     /// The broker's log no longer holds the wanted offsets and `auto.offset.reset` is `none`.
     OFFSET_RESET = -121;
+    /// The partition is no longer this member's of the group; nothing was committed of it.
+    PARTITION_REVOKED = -122;
+    /// The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more.
+    MAX_POLL_EXCEEDED = -123;
 
     /// Kafka: the server experienced an unexpected error.
     UNKNOWN_SERVER_ERROR = -1;

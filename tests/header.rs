@@ -17,7 +17,7 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "basics",
     "error",
     "config",
@@ -29,6 +29,7 @@ const SECTIONS: [&str; 15] = [
     "consumer",
     "batch",
     "event",
+    "group",
     "stats",
     "admin",
     "admin_results",

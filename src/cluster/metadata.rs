@@ -47,6 +47,8 @@ pub(crate) enum TopicState {
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, TopicState>,
     by_id: HashMap<TopicId, Arc<str>>,
+    /// Every topic of the cluster, and whether it is an internal one, where that is asked for.
+    every: Option<BTreeMap<Arc<str>, bool>>,
 }
 
 impl Topics {
@@ -64,6 +66,21 @@ impl Topics {
         if let Some(TopicState::Known(meta)) = self.by_name.remove(name) {
             self.by_id.remove(&meta.id);
         }
+    }
+
+    /// The name of every topic, and whether it is an internal one; `None` if that is not asked for, or not answered.
+    pub(crate) fn every(&self) -> Option<&BTreeMap<Arc<str>, bool>> {
+        self.every.as_ref()
+    }
+
+    /// An answer to a request for every topic.
+    pub(crate) fn set_every(&mut self, response: Option<&MetadataResponse>) {
+        self.every = response.map(|response| {
+            let named = response.topics.iter().filter(|t| t.error_code == 0);
+            named
+                .filter_map(|t| Some((Arc::from(t.name.as_ref()?.0.as_str()), t.is_internal)))
+                .collect()
+        });
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {

@@ -1,5 +1,6 @@
 //! The values of keys that take one of a few words, as enums, with Kafka's and librdkafka's words for them.
 
+use super::nearest::nearest;
 use crate::log::Level;
 
 /// One allowed word of a key.
@@ -137,6 +138,54 @@ choices! {
     }
 }
 
+/// Switches whose `true` comes in a later version; `false` is what this one does.
+pub(super) static ONLY_FALSE: &[Choice] = &[Choice::new("false", &[]), Choice::not_yet("true")];
+
+choices! {
+    /// How a classic group's leader shares partitions out (`partition.assignment.strategy`).
+    Assignor ASSIGNORS {
+        /// Each topic's partitions in ranges; side by side for topics with equally many, and by rack where that helps
+        /// (KIP-881).
+        Range = "range" | "org.apache.kafka.clients.consumer.RangeAssignor",
+        /// All partitions one after the other.
+        RoundRobin = "roundrobin" | "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+        /// Balanced, and as much as possible as it was.
+        Sticky = "sticky" | "org.apache.kafka.clients.consumer.StickyAssignor",
+        /// The same, and a member goes on reading what it keeps while the rest is moved (KIP-429).
+        CooperativeSticky = "cooperative-sticky"
+            | "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+    }
+}
+
+impl Assignor {
+    /// The strategies of a list, separated by commas.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub(super) fn list(text: &str) -> Result<Vec<Self>, String> {
+        let mut found = Vec::new();
+        for word in text.split(',').map(str::trim) {
+            let at = ASSIGNORS
+                .iter()
+                .position(|c| c.name == word || c.aliases.contains(&word));
+            let Some(assignor) = at.and_then(|at| Self::VALUES.get(at)) else {
+                let meant = nearest(word, ASSIGNORS.iter().map(|c| c.name))
+                    .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+                let names: Vec<&str> = ASSIGNORS.iter().map(|c| c.name).collect();
+                return Err(format!(
+                    "has `{word}`, which is none of {}{meant}",
+                    names.join(", ")
+                ));
+            };
+            if found.contains(assignor) {
+                return Err(format!("has `{word}` twice"));
+            }
+            found.push(*assignor);
+        }
+        Ok(found)
+    }
+}
+
 choices! {
     /// Which records of transactions are delivered (`isolation.level`).
     IsolationLevel ISOLATION_LEVEL {
@@ -195,6 +244,3 @@ pub(super) static SECURITY_PROTOCOL: &[Choice] = &[
     Choice::not_yet("SASL_PLAINTEXT"),
     Choice::not_yet("SASL_SSL"),
 ];
-
-/// Switches whose `true` comes in a later version; `false` is what this one does.
-pub(super) static ONLY_FALSE: &[Choice] = &[Choice::new("false", &[]), Choice::not_yet("true")];

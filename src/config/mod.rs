@@ -22,7 +22,7 @@ mod value;
 mod tests;
 
 pub use choice::{
-    Acks, AddressFamily, AutoOffsetReset, Choice, Compression, DnsLookup, IsolationLevel,
+    Acks, AddressFamily, Assignor, AutoOffsetReset, Choice, Compression, DnsLookup, IsolationLevel,
     Partitioner,
 };
 pub use hosts::HostPort;

@@ -42,7 +42,39 @@ pub(super) fn producer(s: &mut Settings) -> Result<()> {
 pub(super) fn consumer(s: &mut Settings) -> Result<()> {
     fetch_wait(s)?;
     response_limit(s)?;
-    size_not_above(s, "fetch.min.bytes", "fetch.max.bytes")
+    size_not_above(s, "fetch.min.bytes", "fetch.max.bytes")?;
+    group(s)
+}
+
+/// What only a group has needs one; and a member is heard of before its time is over.
+fn group(s: &mut Settings) -> Result<()> {
+    let instance = "group.instance.id";
+    if s.text("group.id")?.is_none() && s.text(instance)?.is_some() {
+        return Err(Error::config(format!(
+            "{} needs a group: set `group.id`",
+            s.describe(instance)
+        )));
+    }
+    let (heartbeat, session) = ("heartbeat.interval.ms", "session.timeout.ms");
+    let limit = s.duration(session)?;
+    if s.duration(heartbeat)? >= limit {
+        let both = format!(
+            "{} is not less than {}",
+            s.describe(heartbeat),
+            s.describe(session)
+        );
+        if s.is_set(heartbeat) {
+            return Err(Error::config(format!(
+                "{both}: lower `{heartbeat}`, to a third or less, or raise `{session}`"
+            )));
+        }
+        s.adjust(
+            heartbeat,
+            Value::Duration(limit / 3),
+            format!("{both}: `{heartbeat}` is lowered to a third of it"),
+        );
+    }
+    Ok(())
 }
 
 /// The duration `low` is at most `high`; whichever of the two is a default gives way.

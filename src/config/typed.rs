@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::FOREVER;
 use super::choice::{
-    Acks, AddressFamily, AutoOffsetReset, Compression, DnsLookup, IsolationLevel, Partitioner,
+    Acks, AddressFamily, Assignor, AutoOffsetReset, Compression, DnsLookup, IsolationLevel,
+    Partitioner,
 };
 use super::hosts::HostPort;
 use super::rules;
@@ -130,6 +131,20 @@ pub struct ConsumerConfig {
     pub common: CommonConfig,
     /// `group.id`; `None` when not set or empty.
     pub group_id: Option<String>,
+    /// `group.instance.id`; `None` when not set or empty.
+    pub group_instance_id: Option<String>,
+    /// `partition.assignment.strategy`: at least one, each once, the favourite first.
+    pub assignors: Vec<Assignor>,
+    /// `session.timeout.ms`
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`; less than `session_timeout`.
+    pub heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`
+    pub max_poll_interval: Duration,
+    /// `enable.auto.commit`; of no effect without `group_id`.
+    pub enable_auto_commit: bool,
+    /// `auto.commit.interval.ms`
+    pub auto_commit_interval: Duration,
     /// `fetch.min.bytes`
     pub fetch_min_bytes: usize,
     /// `fetch.max.bytes`; less than `receive_message_max_bytes`.
@@ -306,6 +321,17 @@ impl ConsumerConfig {
         Ok(ConsumerConfig {
             common: CommonConfig::read(&s)?,
             group_id: s.text("group.id")?,
+            group_instance_id: s.text("group.instance.id")?,
+            assignors: {
+                let key = "partition.assignment.strategy";
+                let list = Assignor::list(&s.text(key)?.unwrap_or_default());
+                list.map_err(|wrong| Error::config(format!("{} {wrong}", s.describe(key))))?
+            },
+            session_timeout: s.duration("session.timeout.ms")?,
+            heartbeat_interval: s.duration("heartbeat.interval.ms")?,
+            max_poll_interval: s.duration("max.poll.interval.ms")?,
+            enable_auto_commit: s.bool("enable.auto.commit")?,
+            auto_commit_interval: s.duration("auto.commit.interval.ms")?,
             fetch_min_bytes: s.size("fetch.min.bytes")?,
             fetch_max_bytes: s.size("fetch.max.bytes")?,
             fetch_max_wait: s.duration("fetch.max.wait.ms")?,

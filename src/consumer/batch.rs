@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::Buffer;
+use super::offset::OffsetAndMetadata;
+use super::partition::Key;
 use crate::memory::PoolBuf;
 use crate::protocol::record::varint::read_varint;
 use crate::protocol::record::{ColumnSet, Columns, HeaderIter, TimestampType};
@@ -160,6 +162,30 @@ impl Batch {
                 row,
             })
         })
+    }
+
+    /// For each partition, in the order of their first records, the offset after its last record.
+    pub(super) fn end_offsets(&self) -> Vec<(Key, OffsetAndMetadata)> {
+        let mut ends: Vec<(Key, OffsetAndMetadata)> = Vec::new();
+        for segment in &self.segments {
+            let last = segment.rows.end.checked_sub(1);
+            let Some(last) = last.and_then(|row| self.columns.offsets.get(row)) else {
+                continue;
+            };
+            let end = OffsetAndMetadata {
+                offset: last.saturating_add(1),
+                leader_epoch: segment.leader_epoch,
+                metadata: String::new(),
+            };
+            let known = ends.iter_mut().rev().find(|((topic, partition), _)| {
+                *partition == segment.partition && *topic == segment.topic
+            });
+            match known {
+                Some((_, known)) => *known = end,
+                None => ends.push(((segment.topic.clone(), segment.partition), end)),
+            }
+        }
+        ends
     }
 
     /// Bytes of the buffers this batch keeps from being reused. Batches may share a buffer.

@@ -135,8 +135,8 @@ impl Chunk {
         })
     }
 
-    /// True if it belongs to an earlier life of its partition.
+    /// True if it belongs to an earlier life of its partition, or to one that is given up.
     pub(super) fn is_stale(&self) -> bool {
-        self.generation != self.partition.generation()
+        self.partition.revoked() || self.generation != self.partition.generation()
     }
 }

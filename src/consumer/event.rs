@@ -54,6 +54,21 @@ pub enum EventKind {
     /// A commit that was asked for with [`Consumer::commit_async`](super::Consumer::commit_async) has ended: well, or
     /// with [`Event::error`].
     OffsetsCommitted = 8,
+    /// [`Event::partitions`] are this member's of the group from now on. What follows of them starts at what the group has
+    /// committed, or where `auto.offset.reset` says; a seek now comes before any record.
+    PartitionsAssigned = 9,
+    /// [`Event::partitions`] are to be given up; no more records of them come. They are this member's until that is
+    /// acknowledged, by [`Consumer::acknowledge`](super::Consumer::acknowledge) or the next poll: until then what was read
+    /// of them can be committed.
+    PartitionsRevoked = 10,
+    /// [`Event::partitions`] are no longer this member's, since some time ago: others may have them, and nothing can
+    /// be committed of them.
+    PartitionsLost = 11,
+    /// The group can't be joined at present, or its coordinator not be kept in touch with, or positions not be
+    /// committed in the background; the attempts go on.
+    GroupFailing = 12,
+    /// The membership has ended for good, as [`Event::error`] says; it takes a new subscription to join again.
+    GroupLeft = 13,
 }
 
 /// Something that happened to what is read.
@@ -69,6 +84,8 @@ pub struct Event {
     pub from: i64,
     /// The position after; -1 where there is none.
     pub to: i64,
+    /// The partitions it is about, of events about several.
+    pub partitions: Vec<(Arc<str>, i32)>,
     /// The number of the call it is about; 0 if it is about none.
     pub token: u64,
     /// Why, and what to do about it.
@@ -84,6 +101,7 @@ impl Event {
             partition: -1,
             from: -1,
             to: -1,
+            partitions: Vec::new(),
             token: 0,
             error: None,
         }

@@ -18,6 +18,8 @@ struct Place {
     position: Option<i64>,
     /// After what was delivered last.
     next: Option<i64>,
+    /// Leader epoch of the last record before `next`, and of that before `position`.
+    epochs: (i32, i32),
 }
 
 /// One assigned partition.
@@ -28,6 +30,10 @@ pub(super) struct Partition {
     place: Mutex<Place>,
     /// Changes only under the lock of the queue of chunks, so that no chunk is left on the wrong side.
     paused: AtomicBool,
+    /// To be given up: nothing more of it is delivered. Changes only under the same lock.
+    revoked: AtomicBool,
+    /// The offset that was committed last in the background; -1 if none was.
+    committed: AtomicI64,
     /// Bytes of this partition that are fetched and not delivered.
     unread: AtomicUsize,
     high_watermark: AtomicI64,
@@ -43,8 +49,11 @@ impl Partition {
                 generation: 0,
                 position: None,
                 next: None,
+                epochs: (-1, -1),
             }),
             paused: AtomicBool::new(false),
+            revoked: AtomicBool::new(false),
+            committed: AtomicI64::new(-1),
             unread: AtomicUsize::new(0),
             high_watermark: AtomicI64::new(-1),
             last_stable: AtomicI64::new(-1),
@@ -73,6 +82,7 @@ impl Partition {
         };
         place.position = known;
         place.next = known;
+        place.epochs = (-1, -1);
         place.generation
     }
 
@@ -95,11 +105,14 @@ impl Partition {
         }
     }
 
-    /// Everything before `next` was delivered or passed over.
-    pub(super) fn delivered(&self, generation: u32, next: i64) {
+    /// Everything before `next` was delivered or passed over; `epoch` is the last record's, if there is one.
+    pub(super) fn delivered(&self, generation: u32, next: i64, epoch: Option<i32>) {
         let mut place = self.place();
         if place.generation == generation {
             place.next = Some(next);
+            if let Some(epoch) = epoch {
+                place.epochs.0 = epoch;
+            }
         }
     }
 
@@ -107,6 +120,37 @@ impl Partition {
     pub(super) fn advance(&self) {
         let mut place = self.place();
         place.position = place.next;
+        place.epochs.1 = place.epochs.0;
+    }
+
+    /// What is before `offset` counts as read. Beyond what was delivered nothing can be; false for such an offset.
+    pub(super) fn mark(&self, offset: i64) -> bool {
+        let mut place = self.place();
+        let delivered = place.next.is_some_and(|next| offset <= next);
+        if delivered {
+            place.position = Some(offset);
+            place.epochs.1 = place.epochs.0;
+        }
+        delivered
+    }
+
+    /// The position and the leader epoch of the record before it, if it is not what was committed last.
+    pub(super) fn uncommitted(&self) -> Option<(i64, i32)> {
+        let place = self.place();
+        let position = place.position?;
+        (position != self.committed.load(Ordering::Relaxed)).then_some((position, place.epochs.1))
+    }
+
+    pub(super) fn set_committed(&self, offset: i64) {
+        self.committed.store(offset, Ordering::Relaxed);
+    }
+
+    pub(super) fn revoked(&self) -> bool {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn position(&self) -> Option<i64> {
@@ -158,6 +202,8 @@ pub(super) struct Assignment {
     topics: BTreeMap<Arc<str>, BTreeMap<i32, Arc<Partition>>>,
     /// Topics of which all partitions are read, those that appear later too.
     pub(super) whole: BTreeMap<Arc<str>, Start>,
+    /// A group's membership says what is assigned.
+    pub(super) subscribed: bool,
 }
 
 impl Assignment {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::event::{Event, Start};
-use super::group::{Commit, Found, Identity};
+use super::group::{Commit, Found, Given, Identity, Polls, Subscription};
 use super::memory::FetchMemory;
 use super::offset::GroupMetadata;
 use super::partition::{Assignment, Key, Partition};
@@ -94,8 +94,16 @@ pub(super) enum Command {
         deadline: Instant,
         reply: Reply<Vec<Found>>,
     },
-    /// Ends the client.
-    Close { reply: Reply<()> },
+    /// Becomes a member of the group, or wants something else as one.
+    Subscribe(Subscription),
+    /// Leaves the group.
+    Unsubscribe { deadline: Instant, reply: Reply<()> },
+    /// A revocation was dealt with.
+    Acknowledge(u64),
+    /// The program polls again after it was too late to.
+    Returned,
+    /// Ends the client, at the deadline at the latest.
+    Close { deadline: Instant, reply: Reply<()> },
 }
 
 /// The answer to a call, waited for by the caller and given once.
@@ -162,8 +170,18 @@ pub(super) struct Shared {
     closed: AtomicBool,
     last_token: AtomicU64,
     group: Mutex<Identity>,
+    watch: Mutex<Watch>,
     /// The user asked for a poll to be woken; the queue is also woken to tell that no broker can be reached.
     wake_asked: AtomicBool,
+}
+
+/// How the program polls, watched for a member of a group.
+#[derive(Debug, Default)]
+struct Watch {
+    on: bool,
+    polls: Polls,
+    /// It was too late; the next poll is news.
+    late: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -189,6 +207,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             last_token: AtomicU64::new(0),
             group: Mutex::default(),
+            watch: Mutex::default(),
             wake_asked: AtomicBool::new(false),
         }
     }
@@ -389,6 +408,62 @@ impl Shared {
             member_id: identity.member_id,
             instance_id: identity.instance_id,
         }
+    }
+
+    pub(super) fn set_identity(&self, identity: &Identity) {
+        let mut known = lock(&self.group);
+        if *known != *identity {
+            *known = identity.clone();
+        }
+    }
+
+    /// Watches how the program polls, from now on.
+    pub(super) fn watch_polls(&self, now: Instant) {
+        let mut watch = lock(&self.watch);
+        if !watch.on {
+            watch.on = true;
+            watch.polls.idle_since = Some(now);
+        }
+    }
+
+    pub(super) fn polls(&self) -> Polls {
+        lock(&self.watch).polls
+    }
+
+    /// The member has left because the program did not poll.
+    pub(super) fn set_late(&self) {
+        let mut watch = lock(&self.watch);
+        watch.late = watch.polls.idle_since.is_some();
+        if !watch.late {
+            drop(watch);
+            self.command(Command::Returned);
+        }
+    }
+
+    /// A poll begins.
+    pub(super) fn poll_begins(&self) {
+        let mut watch = lock(&self.watch);
+        watch.polls.idle_since = None;
+        if std::mem::take(&mut watch.late) {
+            drop(watch);
+            self.command(Command::Returned);
+        }
+    }
+
+    /// A poll ends, at `now`; or the program shows that it is at work on what the last one gave.
+    pub(super) fn poll_ends(&self, now: Instant, given: Option<Given>) {
+        let mut watch = lock(&self.watch);
+        watch.polls.idle_since = Some(now);
+        if let Some(given) = given {
+            watch.polls.given = given;
+        }
+    }
+
+    /// Lets nothing more of these partitions be delivered; what was fetched of them is dropped.
+    pub(super) fn revoke(&self, partitions: &[Arc<Partition>]) {
+        self.items
+            .with(|_| partitions.iter().for_each(|p| p.revoke()));
+        self.purge();
     }
 
     pub(super) fn is_closed(&self) -> bool {

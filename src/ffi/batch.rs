@@ -81,6 +81,13 @@ impl Topics {
     }
 }
 
+impl ottla_batch {
+    /// For functions of other handles that take a batch.
+    pub(super) fn batch(&self) -> &Batch {
+        &self.0.value().batch
+    }
+}
+
 impl BatchParts {
     pub(super) fn new(batch: Batch) -> Self {
         BatchParts {

@@ -107,7 +107,7 @@ fn start_of(call: Call, start: i32, value: i64) -> Result<Start> {
 
 /// # Safety
 /// `partitions` is NULL or points to `count` of them, whose strings outlive `'a`.
-unsafe fn partitions_of<'a>(
+pub(super) unsafe fn partitions_of<'a>(
     call: Call,
     partitions: *const ottla_topic_partition,
     count: usize,
@@ -674,8 +674,9 @@ pub unsafe extern "C" fn ottla_consumer_logs(
     }
 }
 
-/// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, and waits up to the timeout until the connections are
-/// closed. Batches stay valid. Closing twice does nothing.
+/// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
+/// leaves the group at once (a static member stays in it), and waits up to the timeout until the connections are closed.
+/// The batch polled last does not count as read by this. Batches stay valid. Closing twice does nothing.
 ///
 /// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
 #[unsafe(no_mangle)]

@@ -5,6 +5,10 @@
 
 use std::ffi::{CString, c_char};
 
+use libc::size_t;
+
+use super::basics::ottla_status;
+use super::consumer::ottla_topic_partition;
 use super::error::{ottla_error, part_ptr};
 use super::guard::{self, Guarded, c_string, opaque};
 use crate::consumer::{Event, EventKind};
@@ -24,6 +28,21 @@ pub const OTTLA_EVENT_TOPIC_RECREATED: i32 = 5;
 pub const OTTLA_EVENT_PARTITIONS_ADDED: i32 = 6;
 /// A broker could not be reached for a while; the attempts go on.
 pub const OTTLA_EVENT_BROKER_UNREACHABLE: i32 = 7;
+/// A commit in the background has ended: well, or with an error. Its token is that of the call.
+pub const OTTLA_EVENT_OFFSETS_COMMITTED: i32 = 8;
+/// Partitions are this member's of its group from now on. What follows of them starts at what the group has committed, or
+/// where `auto.offset.reset` says; a seek now comes before any record.
+pub const OTTLA_EVENT_PARTITIONS_ASSIGNED: i32 = 9;
+/// Partitions are to be given up, and no more records of them come. They are this member's until that is acknowledged, by
+/// `ottla_consumer_acknowledge` or the next poll: until then what was read of them can be committed.
+pub const OTTLA_EVENT_PARTITIONS_REVOKED: i32 = 10;
+/// Partitions are no longer this member's, since some time ago: others may have them, and nothing can be committed.
+pub const OTTLA_EVENT_PARTITIONS_LOST: i32 = 11;
+/// The group can't be joined at present, or not be kept in touch with, or positions not be committed in the background;
+/// the attempts go on.
+pub const OTTLA_EVENT_GROUP_FAILING: i32 = 12;
+/// The membership has ended for good; it takes a new subscription to join again.
+pub const OTTLA_EVENT_GROUP_LEFT: i32 = 13;
 
 const _: () = assert!(
     OTTLA_EVENT_POSITION_RESET == EventKind::PositionReset as i32
@@ -33,6 +52,12 @@ const _: () = assert!(
         && OTTLA_EVENT_TOPIC_RECREATED == EventKind::TopicRecreated as i32
         && OTTLA_EVENT_PARTITIONS_ADDED == EventKind::PartitionsAdded as i32
         && OTTLA_EVENT_BROKER_UNREACHABLE == EventKind::BrokerUnreachable as i32
+        && OTTLA_EVENT_OFFSETS_COMMITTED == EventKind::OffsetsCommitted as i32
+        && OTTLA_EVENT_PARTITIONS_ASSIGNED == EventKind::PartitionsAssigned as i32
+        && OTTLA_EVENT_PARTITIONS_REVOKED == EventKind::PartitionsRevoked as i32
+        && OTTLA_EVENT_PARTITIONS_LOST == EventKind::PartitionsLost as i32
+        && OTTLA_EVENT_GROUP_FAILING == EventKind::GroupFailing as i32
+        && OTTLA_EVENT_GROUP_LEFT == EventKind::GroupLeft as i32
 );
 
 /// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
@@ -41,26 +66,41 @@ pub struct ottla_event(Guarded<EventParts>);
 opaque!(ottla_event, EventParts, "event");
 
 pub(super) struct EventParts {
-    kind: i32,
+    event: Event,
     topic: CString,
-    partition: i32,
-    from: i64,
-    to: i64,
+    /// Topics of the partitions, each once, and their places in it.
+    topics: Vec<CString>,
+    places: Vec<usize>,
     error: Option<Box<ottla_error>>,
     message: CString,
 }
 
 impl From<Event> for EventParts {
     fn from(event: Event) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        let mut places = Vec::with_capacity(event.partitions.len());
+        for (topic, _) in &event.partitions {
+            // They come topic by topic.
+            if names.last() != Some(&&**topic) {
+                names.push(topic);
+            }
+            places.push(names.len() - 1);
+        }
         EventParts {
-            kind: event.kind as i32,
             topic: c_string(event.topic.as_deref().unwrap_or_default()),
-            partition: event.partition,
-            from: event.from,
-            to: event.to,
+            topics: names.into_iter().map(c_string).collect(),
+            places,
             error: event.error.as_ref().map(ottla_error::part),
             message: c_string(event.error.as_ref().map_or("", |e| e.message())),
+            event,
         }
+    }
+}
+
+impl ottla_event {
+    /// For functions of other handles that take an event.
+    pub(super) fn event(&self) -> &Event {
+        &self.0.value().event
     }
 }
 
@@ -68,7 +108,7 @@ impl From<Event> for EventParts {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_kind(event: *const ottla_event) -> i32 {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(event, 0, |e: &EventParts| e.kind) }
+    unsafe { guard::read(event, 0, |e: &EventParts| e.event.kind as i32) }
 }
 
 /// The topic it is about; "" if it is about none, and of NULL.
@@ -82,21 +122,68 @@ pub unsafe extern "C" fn ottla_event_topic(event: *const ottla_event) -> *const 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition(event: *const ottla_event) -> i32 {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(event, -1, |e: &EventParts| e.partition) }
+    unsafe { guard::read(event, -1, |e: &EventParts| e.event.partition) }
 }
 
 /// The position before, or where the trouble is; -1 where there is none, and of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_from(event: *const ottla_event) -> i64 {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(event, -1, |e: &EventParts| e.from) }
+    unsafe { guard::read(event, -1, |e: &EventParts| e.event.from) }
 }
 
 /// The position after; -1 where there is none, and of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_to(event: *const ottla_event) -> i64 {
     // SAFETY: the header's conventions.
-    unsafe { guard::read(event, -1, |e: &EventParts| e.to) }
+    unsafe { guard::read(event, -1, |e: &EventParts| e.event.to) }
+}
+
+/// The number of the call it is about; 0 if it is about none, and of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
+    let token = |e: &EventParts| match e.event.kind {
+        EventKind::OffsetsCommitted => e.event.token,
+        _ => 0,
+    };
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(event, 0, token) }
+}
+
+/// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_event_partition_count(event: *const ottla_event) -> size_t {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(event, 0, |e: &EventParts| e.places.len()) }
+}
+
+/// Writes partition `i` of those, counted from 0. Its topic lives as long as the event.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_event_partition_get(
+    event: *const ottla_event,
+    i: size_t,
+    partition: *mut ottla_topic_partition,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_event_partition_get", event, error, |call, e| {
+            call.out("partition", partition)?;
+            let (_, index) = call.element(&e.event.partitions, i)?;
+            let topic = call.element(&e.topics, *call.element(&e.places, i)?)?;
+            guard::write(
+                partition,
+                ottla_topic_partition {
+                    topic: topic.as_ptr(),
+                    partition: *index,
+                },
+            );
+            Ok(())
+        })
+    }
 }
 
 /// Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.

@@ -28,6 +28,11 @@ impl<T> Guarded<T> {
             poisoned: AtomicBool::new(false),
         }
     }
+
+    /// Of a second handle in a call, one that can't be left in an unknown state.
+    pub(super) fn value(&self) -> &T {
+        &self.value
+    }
 }
 
 /// A type of handle.

@@ -8,7 +8,7 @@
 //!
 //!   `ottla_config`     settings, by Kafka's own names
 //!   `ottla_producer`   writes records; its completions tell what became of them
-//!   `ottla_consumer`   reads assigned partitions; a poll gives a batch, or an event
+//!   `ottla_consumer`   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
 //!   `ottla_admin`      creates, deletes, lists and describes topics
 //!   `ottla_broker`     a Kafka server inside this process, for first steps and for tests
 //!
@@ -71,6 +71,7 @@ mod config;
 mod consumer;
 mod error;
 mod event;
+mod group;
 mod guard;
 mod log;
 mod producer;

@@ -4,6 +4,7 @@
 
 mod committed;
 mod faults;
+mod groups;
 mod positions;
 mod support;
 

@@ -43,6 +43,8 @@ pub(crate) enum Purpose {
     Fetch,
     /// Heartbeats and commits, to a group's coordinator.
     Group,
+    /// Joining a group: the coordinator answers when the other members have joined too.
+    Join,
 }
 
 /// What the driver shall do.

@@ -24,6 +24,8 @@ pub(super) struct Refresh {
     last: Option<Instant>,
     /// Every topic is asked for, not only those wanted by name.
     topics_all: bool,
+    /// The request on its way asks for every topic.
+    asked_all: bool,
 }
 
 impl<T: Clone> Core<T> {
@@ -33,6 +35,15 @@ impl<T: Clone> Core<T> {
             self.refresh.fruitless = 0;
             self.refresh.not_before = None;
             self.refresh.wanted = true;
+        }
+    }
+
+    /// Wants the name of every topic, or no longer does.
+    pub(crate) fn want_every_topic(&mut self, wanted: bool) {
+        if wanted != self.refresh.topics_all {
+            self.refresh.topics_all = wanted;
+            self.refresh.wanted |= wanted;
+            self.topics.set_every(None);
         }
     }
 
@@ -97,6 +108,9 @@ impl<T: Clone> Core<T> {
         self.controller = response.controller_id.0;
         self.cluster_id = response.cluster_id.as_ref().map(|c| c.to_string());
         self.topics.update(now, &response);
+        if self.refresh.asked_all && self.refresh.topics_all {
+            self.topics.set_every(Some(&response));
+        }
         self.contacted = true;
         self.refresh.last = Some(now);
         if self.topics.incomplete() {
@@ -160,6 +174,7 @@ impl<T: Clone> Core<T> {
         match sent {
             Ok(call) => {
                 self.refresh.inflight = true;
+                self.refresh.asked_all = self.refresh.topics_all;
                 self.refresh.wanted = false;
                 self.send_tagged(
                     now,

@@ -34,9 +34,27 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(POSITIONS, "isolation.level", CONSUMER, Kind::Choice(choice::ISOLATION_LEVEL), "read_uncommitted",
         "Whether records of transactions are delivered only once committed."),
     Key::new(POSITIONS, "group.id", CONSUMER, Kind::Text, "",
-        "The consumer group. Assigned partitions need none; subscribing with a group comes in a later version."),
-    Key::new(POSITIONS, "enable.auto.commit", CONSUMER, Kind::Choice(choice::ONLY_FALSE), "false",
-        "Commits positions in the background. Kafka's default is `true`; this version commits nothing."),
+        "The consumer group. Subscribing needs one; with assigned partitions it keeps their committed offsets."),
+    Key::new(POSITIONS, "group.instance.id", CONSUMER, Kind::Text, "",
+        "Makes the member a static one (KIP-345): it may be away for `session.timeout.ms` and comes back to what it had. Unique \
+         in its group."),
+    Key::new(POSITIONS, "partition.assignment.strategy", CONSUMER, Kind::Text, "range,cooperative-sticky",
+        "How partitions are shared out among a group's members: `range`, `roundrobin`, `sticky`, `cooperative-sticky` (or the names of \
+         Java's classes), the favourite first; the group uses one that all members have. Members keep what they keep through a \
+         rebalance where only `cooperative-sticky` is given."),
+    Key::new(POSITIONS, "session.timeout.ms", CONSUMER, millis(1, INT), "45s",
+        "A member that is not heard of for so long is taken for dead. The brokers limit it by `group.min.session.timeout.ms` and \
+         `group.max.session.timeout.ms`."),
+    Key::new(POSITIONS, "heartbeat.interval.ms", CONSUMER, millis(1, INT), "3s",
+        "How often a member is heard of, and learns of rebalances. Less than `session.timeout.ms`."),
+    Key::new(POSITIONS, "max.poll.interval.ms", CONSUMER, millis(1, INT), "5min",
+        "A member that does not poll for so long leaves its group, so that others get its partitions. Also how long a rebalance waits \
+         for members to give partitions up."),
+    Key::new(POSITIONS, "enable.auto.commit", CONSUMER, Kind::Bool, "true",
+        "Where `group.id` is set: commits in the background what counts as read, also before partitions are given up and on close. A \
+         record counts as read once the next message or batch is asked for, or it is marked or committed."),
+    Key::new(POSITIONS, "auto.commit.interval.ms", CONSUMER, millis(1, INT), "5s",
+        "How often that is done."),
     Key::new(POSITIONS, "exclude.internal.topics", CONSUMER, Kind::Bool, "true",
-        "Leaves Kafka's internal topics out of subscriptions by pattern, which come in a later version."),
+        "Leaves Kafka's internal topics out of subscriptions by pattern."),
 ];

@@ -25,16 +25,6 @@ pub(super) static KEYS: &[Key] = &[
         "Transactions that outlive their producer.",
     ),
     key(
-        "auto.commit.interval.ms",
-        CONSUMER,
-        "How often positions are committed in the background.",
-    ),
-    key(
-        "group.instance.id",
-        CONSUMER,
-        "Static membership in a group.",
-    ),
-    key(
         "group.protocol",
         CONSUMER,
         "The classic or the new group protocol.",
@@ -43,26 +33,6 @@ pub(super) static KEYS: &[Key] = &[
         "group.remote.assignor",
         CONSUMER,
         "The broker's assignor for the new group protocol.",
-    ),
-    key(
-        "partition.assignment.strategy",
-        CONSUMER,
-        "The members' assignors for the classic protocol.",
-    ),
-    key(
-        "session.timeout.ms",
-        CONSUMER,
-        "When a silent member leaves its group.",
-    ),
-    key(
-        "heartbeat.interval.ms",
-        CONSUMER,
-        "How often a member reports to its group.",
-    ),
-    key(
-        "max.poll.interval.ms",
-        CONSUMER,
-        "The longest time between polls of a group member.",
     ),
     key(
         "share.acknowledgement.mode",

@@ -66,6 +66,16 @@ fn defaults_of_every_client() {
     let c = consumer(&[]);
     assert!(c.common.notes.is_empty(), "{:?}", c.common.notes);
     assert_eq!(c.group_id, None);
+    let java = "org.apache.kafka.clients.consumer.";
+    let strategies = format!("{java}StickyAssignor, {java}RangeAssignor");
+    let c = ConsumerConfig::from_pairs([
+        ("bootstrap.servers", "h"),
+        ("session.timeout.ms", "1500"),
+        ("partition.assignment.strategy", &strategies),
+    ])
+    .unwrap();
+    assert_eq!(c.assignors, [Assignor::Sticky, Assignor::Range]);
+    assert_eq!(c.heartbeat_interval, Duration::from_millis(500));
     assert_eq!(c.fetch_min_bytes, 1);
     assert_eq!(c.fetch_max_bytes, 50 << 20);
     assert_eq!(c.fetch_max_wait, ms(500));

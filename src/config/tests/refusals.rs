@@ -238,9 +238,31 @@ fn not_there_yet() {
         producer(&[("security.protocol", "SASL_SSL")]),
         "`security.protocol` is set to `SASL_SSL`, which is not there yet in this version: only PLAINTEXT is allowed"
     );
+}
+
+#[test]
+fn groups() {
     assert_eq!(
-        consumer(&[("enable.auto.commit", "true")]),
-        "`enable.auto.commit` is set to `true`, which is not there yet in this version: only false is allowed"
+        consumer(&[("group.instance.id", "a")]),
+        "`group.instance.id` (a) needs a group: set `group.id`"
+    );
+    assert_eq!(
+        consumer(&[
+            ("group.id", "g"),
+            ("heartbeat.interval.ms", "6s"),
+            ("session.timeout.ms", "6000"),
+        ]),
+        "`heartbeat.interval.ms` (6s) is not less than `session.timeout.ms` (6000): lower `heartbeat.interval.ms`, to a \
+         third or less, or raise `session.timeout.ms`"
+    );
+    assert_eq!(
+        consumer(&[("partition.assignment.strategy", "range, stiky")]),
+        "`partition.assignment.strategy` (range, stiky) has `stiky`, which is none of range, roundrobin, sticky, \
+         cooperative-sticky; did you mean `sticky`?"
+    );
+    assert_eq!(
+        consumer(&[("partition.assignment.strategy", "sticky,sticky")]),
+        "`partition.assignment.strategy` (sticky,sticky) has `sticky` twice"
     );
 }
 

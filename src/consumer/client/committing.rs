@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::batch::Batch;
 use super::super::event::Start;
 use super::super::group::{Commit, CommitOwner};
 use super::super::offset::{GroupMetadata, OffsetAndMetadata};
@@ -12,7 +13,7 @@ use super::{Consumer, check, later};
 use crate::error::{Error, ErrorCode, Result};
 
 impl Consumer {
-    fn grouped(&self, doing: &str) -> Result<&Arc<Shared>> {
+    pub(super) fn grouped(&self, doing: &str) -> Result<&Arc<Shared>> {
         let shared = self.shared()?;
         match shared.config.group_id {
             Some(_) => Ok(shared),
@@ -62,7 +63,7 @@ impl Consumer {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without `group.id`, and for a negative offset; what the group's coordinator answered, for
-    /// example `UNKNOWN_MEMBER_ID` or `ILLEGAL_GENERATION` if the group has members and this consumer is none of them;
+    /// example `PARTITION_REVOKED` if this consumer is a member and the partition not its own, `UNKNOWN_MEMBER_ID` or `ILLEGAL_GENERATION` if the group has members and this consumer is none of them;
     /// `TIMED_OUT`, with what stood in the way: it may then have been committed or not.
     pub fn commit(
         &self,
@@ -70,7 +71,57 @@ impl Consumer {
         timeout: Duration,
     ) -> Result<()> {
         self.grouped("committing offsets")?;
-        let offsets = to_commit(offsets)?;
+        self.commit_these(to_commit(offsets)?, timeout)
+    }
+
+    /// Commits everything that was polled, the batch polled last too, and waits until that is done.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`].
+    pub fn commit_polled(&self, timeout: Duration) -> Result<()> {
+        let shared = self.grouped("committing positions")?;
+        let offsets: Vec<(Key, OffsetAndMetadata)> = {
+            let assignment = shared.assignment();
+            let each = assignment.iter().filter_map(|p| {
+                p.advance();
+                let (offset, leader_epoch) = p.uncommitted()?;
+                let metadata = String::new();
+                Some((
+                    p.key(),
+                    OffsetAndMetadata {
+                        offset,
+                        leader_epoch,
+                        metadata,
+                    },
+                ))
+            });
+            each.collect()
+        };
+        self.commit_these(offsets, timeout)
+    }
+
+    /// Commits the end of a batch: for each of its partitions the offset after its last record.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`]; `PARTITION_REVOKED` if a partition of the batch was given up since it was polled.
+    pub fn commit_batch(&self, batch: &Batch, timeout: Duration) -> Result<()> {
+        self.grouped("committing a batch")?;
+        self.commit_these(batch.end_offsets(), timeout)
+    }
+
+    /// Commits the end of a batch in the background, as [`Consumer::commit_async`].
+    ///
+    /// # Errors
+    /// As [`Consumer::commit_async`].
+    pub fn commit_batch_async(&self, batch: &Batch) -> Result<u64> {
+        self.commit_these_async(batch.end_offsets())
+    }
+
+    fn commit_these(
+        &self,
+        offsets: Vec<(Key, OffsetAndMetadata)>,
+        timeout: Duration,
+    ) -> Result<()> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -84,15 +135,8 @@ impl Consumer {
         })
     }
 
-    /// Commits these offsets in the background, after those of earlier calls; an event with the token given back tells
-    /// how it ended ([`EventKind::OffsetsCommitted`](super::EventKind::OffsetsCommitted)), at the latest after
-    /// `default.api.timeout.ms`.
-    ///
-    /// # Errors
-    /// As [`Consumer::commit`], as far as that can be said at once.
-    pub fn commit_async(&self, offsets: &[(&str, i32, OffsetAndMetadata)]) -> Result<u64> {
+    fn commit_these_async(&self, offsets: Vec<(Key, OffsetAndMetadata)>) -> Result<u64> {
         let shared = self.grouped("committing offsets")?;
-        let offsets = to_commit(offsets)?;
         let token = shared.next_token();
         shared.command(Command::Commit(Commit::new(
             CommitOwner::Event(token),
@@ -101,6 +145,17 @@ impl Consumer {
             later(shared.config.default_api_timeout),
         )));
         Ok(token)
+    }
+
+    /// Commits these offsets in the background, after those of earlier calls; an event with the token given back tells
+    /// how it ended ([`EventKind::OffsetsCommitted`](super::EventKind::OffsetsCommitted)), at the latest after
+    /// `default.api.timeout.ms`.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`], as far as that can be said at once.
+    pub fn commit_async(&self, offsets: &[(&str, i32, OffsetAndMetadata)]) -> Result<u64> {
+        self.grouped("committing offsets")?;
+        self.commit_these_async(to_commit(offsets)?)
     }
 
     /// The consumer's place in its group, for a producer that commits offsets in a transaction.

@@ -1,6 +1,7 @@
 //! The consumer as a program sees it.
 
 mod committing;
+mod subscribing;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{Polled, Start};
 use super::fetcher::Fetcher;
+use super::group::Given;
 use super::partition::Partition;
 use super::reader::Reader;
 use super::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Reply, Shared};
@@ -26,6 +28,8 @@ use crate::stats::Stats;
 
 /// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a consumer that is dropped without being closed may take in the background to commit and leave its group.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Reads partitions of topics.
 ///
@@ -115,6 +119,7 @@ impl Consumer {
             }
         }
         let mut assignment = shared.assignment();
+        not_subscribed(&assignment, "assigning partitions")?;
         for topic in std::mem::take(&mut assignment.whole).into_keys() {
             shared.command(Command::NotWhole(topic));
         }
@@ -150,6 +155,7 @@ impl Consumer {
         }
         let topic: Arc<str> = Arc::from(topic);
         let mut assignment = shared.assignment();
+        not_subscribed(&assignment, "assigning a topic")?;
         assignment.whole.insert(topic.clone(), start);
         shared.command(Command::Whole { topic, start });
         Ok(())
@@ -277,9 +283,22 @@ impl Consumer {
             max_records
         };
         let begun = Instant::now();
+        if shared.config.group_id.is_some() {
+            shared.poll_begins();
+        }
         let polled = reader.poll(shared, max_records, timeout);
         let spent = begun.elapsed().as_micros() as u64;
         shared.poll_us.fetch_add(spent, Ordering::Relaxed);
+        if shared.config.group_id.is_some() {
+            let given = match &polled {
+                Ok(Polled::Batch(batch)) => {
+                    Given::Records(u32::try_from(batch.len()).unwrap_or(u32::MAX))
+                }
+                Ok(Polled::Event(_)) => Given::Event,
+                Ok(Polled::Nothing) | Err(_) => Given::Nothing,
+            };
+            shared.poll_ends(Instant::now(), Some(given));
+        }
         polled
     }
 
@@ -435,11 +454,13 @@ impl Consumer {
         Ok(lines)
     }
 
-    /// Ends every call with `CLOSED`, drops what was fetched, and waits until the connections are closed. Batches that
-    /// the program holds stay valid. Closing twice is no error.
+    /// Ends every call with `CLOSED`, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
+    /// leaves the group at once (a static member stays in it, KIP-345), and waits until the connections are closed. The
+    /// batch polled last does not count as read by this: mark or commit it before. Batches that the program holds stay
+    /// valid. Closing twice is no error.
     ///
     /// # Errors
-    /// `TIMED_OUT` if that takes longer than `timeout`; it goes on in the background.
+    /// `TIMED_OUT` if the I/O thread does not answer within `timeout`; what was to be done for the group is given up then.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         check_generation(self.born)?;
         let Some(shared) = &self.shared else {
@@ -450,9 +471,10 @@ impl Consumer {
         }
         let reply = Reply::default();
         shared.command(Command::Close {
+            deadline: later(timeout),
             reply: reply.clone(),
         });
-        let closed = reply.wait(timeout);
+        let closed = reply.wait(timeout.saturating_add(GRACE));
         if closed.is_some() {
             shared.waker.wait_ended();
         }
@@ -482,6 +504,7 @@ impl Drop for Consumer {
         }
         if shared.close() {
             shared.command(Command::Close {
+                deadline: later(LAST_WORDS),
                 reply: Reply::default(),
             });
         }
@@ -513,6 +536,15 @@ fn check(topic: &str, index: i32, start: Start) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+fn not_subscribed(assignment: &super::partition::Assignment, doing: &str) -> Result<()> {
+    if assignment.subscribed {
+        return Err(Error::argument(format!(
+            "{doing}: this consumer is subscribed, so its group assigns partitions to it; unsubscribe first"
+        )));
+    }
+    Ok(())
 }
 
 fn assigned<'a>(

@@ -27,7 +27,7 @@ use self::session::Session;
 use self::topics::TopicWatch;
 use super::chunk::Chunk;
 use super::event::Event;
-use super::group::{Ask, Group};
+use super::group::{Ask, CommitOwner, Group};
 use super::partition::{Key, Partition};
 use super::shared::{Command, Reply, Shared};
 use crate::cluster::core::{self, Core};
@@ -110,6 +110,10 @@ pub(super) struct Fetcher {
     calls: Calls,
     /// Where `group.id` is set.
     group: Option<Group>,
+    /// There is news of topics for the group.
+    regroup: bool,
+    /// The client ends when the group has, at the latest at that time.
+    closing: Option<(Instant, Reply<()>)>,
     /// There is news of topics to look at; or it is time to, at `watch_at`.
     unwatched: bool,
     watch_at: Option<Instant>,
@@ -137,9 +141,15 @@ pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant
 
 impl Fetcher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let group = shared.config.group_id.as_deref();
+        let config = &shared.config;
+        let interval = config
+            .enable_auto_commit
+            .then_some(config.auto_commit_interval);
+        let stable = shared.read_committed();
         Fetcher {
-            group: group.map(|id| Group::new(id, shared.read_committed())),
+            group: grouping::terms(&shared).map(|terms| Group::new(terms, stable, interval)),
+            regroup: false,
+            closing: None,
             queries: Queries::new(shared.read_committed()),
             shared,
             parts: BTreeMap::new(),
@@ -219,8 +229,42 @@ impl Fetcher {
                 deadline,
                 reply,
             } => self.committed(now, wanted, deadline, reply),
-            Command::Close { reply } => self.close(&reply),
+            Command::Subscribe(subscription) => self.subscribe(core, now, subscription),
+            Command::Unsubscribe { deadline, reply } => {
+                self.leave(core, now, "the consumer unsubscribed", deadline, reply);
+            }
+            Command::Acknowledge(number) => self.acknowledge(core, now, number),
+            Command::Returned => self.group.iter_mut().for_each(Group::returned),
+            Command::Close { deadline, reply } => {
+                self.closing = Some((deadline, reply));
+                self.end_group(core, now, deadline);
+            }
         }
+    }
+
+    /// Fetches no more, and leaves the group.
+    fn end_group(&mut self, core: &mut Core<Tag>, now: Instant, deadline: Instant) {
+        for part in self.parts.values_mut() {
+            part.step = Step::Stopped;
+        }
+        let member = self.group.as_ref().is_some_and(Group::is_member);
+        if member {
+            self.leave(core, now, "the consumer closed", deadline, Reply::default());
+        } else if self.shared.config.enable_auto_commit {
+            self.commit_positions(core, now, CommitOwner::Auto, None);
+        }
+    }
+
+    /// Ends the client once nothing is left to wait for.
+    fn poll_closing(&mut self, now: Instant) -> Option<Instant> {
+        let (deadline, reply) = self.closing.take()?;
+        let quiet = self.group.as_ref().is_none_or(Group::is_quiet);
+        if quiet || deadline <= now {
+            self.close(&reply);
+            return None;
+        }
+        self.closing = Some((deadline, reply));
+        Some(deadline)
     }
 
     fn close(&mut self, reply: &Reply<()>) {
@@ -300,11 +344,11 @@ impl Role for Fetcher {
                 self.replan = true;
             }
             core::Event::Response {
+                node,
                 tag: Tag::Group(ask),
                 version,
                 body,
-                ..
-            } => self.on_group_answer(core, now, ask, version, body),
+            } => self.on_group_answer(core, now, (node, ask), version, body),
             core::Event::Failed {
                 tag: Tag::Group(ask),
                 error,
@@ -313,6 +357,7 @@ impl Role for Fetcher {
             core::Event::Metadata => {
                 self.unplaced = true;
                 self.unwatched = true;
+                self.regroup = true;
                 self.shared.set_unreachable(None);
             }
             core::Event::Unreachable(error) => self.shared.set_unreachable(Some(error)),
@@ -340,6 +385,10 @@ impl Role for Fetcher {
         }
         deadline = earliest(deadline, self.poll_calls(core, now));
         deadline = earliest(deadline, self.poll_group(core, now));
+        deadline = earliest(deadline, self.poll_closing(now));
+        if self.closed {
+            return None;
+        }
         deadline = earliest(deadline, self.fetch_all(core, now));
         self.shared.deliver(&mut self.events, &mut self.chunks);
         deadline

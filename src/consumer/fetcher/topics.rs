@@ -229,7 +229,8 @@ impl Fetcher {
             .range(key..)
             .next()
             .is_some_and(|((topic, _), _)| **topic == *name);
-        if !read && !assigned {
+        let grouped = self.group.as_ref().is_some_and(|g| g.uses(name));
+        if !read && !assigned && !grouped {
             self.topics.remove(name);
             if !self.queries.uses(name) && !self.calls.uses(name) {
                 core.topics.forget(name);

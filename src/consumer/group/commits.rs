@@ -32,6 +32,10 @@ pub(in crate::consumer) enum CommitOwner {
     Call(Reply<()>),
     /// The program, told by an event with this token.
     Event(u64),
+    /// Ottla itself, in the background.
+    Auto,
+    /// Ottla itself, before partitions are let go; the number is the membership's.
+    HandOver(u64),
 }
 
 /// Offsets to commit together.
@@ -86,6 +90,24 @@ pub(super) struct Commits {
 impl Commits {
     pub(super) fn add(&mut self, commit: Commit) {
         self.waiting.push_back(commit);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.inflight.is_none()
+    }
+
+    /// Ends what waits and may not be committed any more.
+    pub(super) fn refuse(
+        &mut self,
+        why_not: impl Fn(&Commit) -> Option<Error>,
+        done: &mut Vec<Done>,
+    ) {
+        for commit in std::mem::take(&mut self.waiting) {
+            match why_not(&commit) {
+                Some(error) => done.push((commit, Err(error))),
+                None => self.waiting.push_back(commit),
+            }
+        }
     }
 
     /// True while there is something to send.

@@ -1,23 +1,34 @@
-//! A consumer's group: the offsets it commits and looks up.
+//! A consumer's group: its membership, and the offsets it commits and looks up.
 //!
 //! Plain data on the I/O thread, a part of the [`Fetcher`](super::fetcher)'s role: events and the time come in, requests
-//! go out through the core, on a connection to the group's coordinator that nothing else uses. By concept: [`commits`]
-//! and [`lookups`] are what their names say, [`calls`] the callers waiting for them.
+//! go out through the core, on connections to the group's coordinator that nothing else uses. By concept:
+//! [`membership`] is what is owned and how it changes hands, by the protocol of [`classic`] groups with its [`metadata`]
+//! and [`assignors`]; [`subscription`], [`commits`] and [`lookups`] are what their names say, [`calls`] the callers
+//! waiting for them.
 
+mod assignors;
 mod calls;
+mod classic;
 mod commits;
 mod lookups;
+mod membership;
+mod metadata;
+mod subscription;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
 
 use self::calls::Calls;
 pub(super) use self::commits::{Commit, CommitOwner};
 use self::commits::{Commits, Done};
-use self::lookups::{Answer, Lookups};
-pub(super) use self::lookups::{Found, LookupOwner};
+use self::lookups::Lookups;
+pub(super) use self::lookups::{Answer, Found, LookupOwner};
+pub(super) use self::membership::{Act, Terms};
+use self::membership::{Membership, Signal};
+pub(super) use self::subscription::{Pattern, Subscription};
 use super::fetcher::{Tag, earliest};
 use super::partition::{Key, Partition};
 use super::shared::Reply;
@@ -25,12 +36,18 @@ use crate::cluster::core::{Coordinator, CoordinatorKind, Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::ConnId;
+use crate::net::rpc;
 
 /// What a request to the coordinator was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Commit,
     Lookup,
+    /// With the number of the membership's life it was sent in.
+    Join(u32),
+    Sync(u32),
+    Heartbeat(u32),
+    Leave(u32),
 }
 
 /// What a refusal says beyond the request it answers.
@@ -111,6 +128,23 @@ pub(super) struct Group {
     commits: Commits,
     lookups: Lookups,
     calls: Calls,
+    terms: Arc<Terms>,
+    membership: Option<Membership>,
+    /// Who unsubscribes or waits for the end, while the membership ends.
+    leavers: Vec<Reply<()>>,
+    /// What is subscribed to once the membership has ended.
+    next: Option<Subscription>,
+    serials: u32,
+    auto_commit: AutoCommit,
+}
+
+/// When positions are committed in the background.
+#[derive(Debug)]
+struct AutoCommit {
+    interval: Duration,
+    /// `None` where it is switched off.
+    next: Option<Instant>,
+    under_way: bool,
 }
 
 /// What came of it.
@@ -119,17 +153,127 @@ pub(super) struct Outcome {
     pub(super) committed: Vec<Done>,
     /// Where partitions go on.
     pub(super) located: Vec<Answer>,
+    pub(super) acts: Vec<Act>,
+    /// Positions that are not committed are to be.
+    pub(super) auto_commit: bool,
 }
 
 impl Group {
-    pub(super) fn new(id: &str, stable: bool) -> Self {
+    pub(super) fn new(terms: Terms, stable: bool, auto_commit: Option<Duration>) -> Self {
         Group {
-            id: Arc::from(id),
-            identity: Identity::default(),
+            id: terms.group.clone(),
+            identity: Identity {
+                instance_id: terms.instance_id.clone(),
+                ..Identity::default()
+            },
             stable,
             commits: Commits::default(),
             lookups: Lookups::default(),
             calls: Calls::default(),
+            terms: Arc::new(terms),
+            membership: None,
+            leavers: Vec::new(),
+            next: None,
+            serials: 0,
+            auto_commit: AutoCommit {
+                interval: auto_commit.unwrap_or_default(),
+                next: None,
+                under_way: false,
+            },
+        }
+    }
+
+    fn serial(&mut self) -> u32 {
+        self.serials = self.serials.wrapping_add(1);
+        self.serials
+    }
+
+    /// As whom the group knows this consumer.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Becomes a member, or changes what a member wants.
+    pub(super) fn subscribe(&mut self, now: Instant, subscription: Subscription) {
+        match &mut self.membership {
+            Some(_) if !self.leavers.is_empty() => self.next = Some(subscription),
+            Some(membership) if !membership.is_dead() => membership.subscribe(subscription),
+            _ => {
+                let serial = self.serial();
+                let terms = self.terms.clone();
+                self.membership = Some(Membership::new(terms, subscription, serial, now));
+            }
+        }
+    }
+
+    /// Ends the membership: commits what counts as read, where that is to be done, lets go, says goodbye. The reply comes
+    /// at `by` at the latest.
+    pub(super) fn leave(
+        &mut self,
+        why: &'static str,
+        by: Instant,
+        reply: Reply<()>,
+        outcome: &mut Outcome,
+    ) {
+        self.next = None;
+        match &mut self.membership {
+            Some(membership) => {
+                self.leavers.push(reply);
+                membership.leave(why, by, &mut outcome.acts);
+            }
+            None => reply.give(Ok(())),
+        }
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.membership.is_some()
+    }
+
+    /// True if nothing is under way that the end of the client should wait for.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.membership.is_none() && self.commits.is_empty()
+    }
+
+    /// The partition is this member's, or there is no membership that says whose it is.
+    pub(super) fn may_commit(&self, key: &Key) -> bool {
+        self.membership.as_ref().is_none_or(|m| m.owns(key))
+    }
+
+    /// A topic whose metadata the membership needs.
+    pub(super) fn uses(&self, topic: &str) -> bool {
+        self.membership.as_ref().is_some_and(|m| m.uses(topic))
+    }
+
+    /// Topics have changed.
+    pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, internal_too: bool) {
+        if let Some(membership) = &mut self.membership {
+            membership.on_metadata(core, internal_too);
+        }
+    }
+
+    /// The program has dealt with a revocation.
+    pub(super) fn acknowledged(&mut self, number: u64, outcome: &mut Outcome) {
+        if let Some(membership) = &mut self.membership {
+            membership.acknowledged(number, &mut outcome.acts);
+        }
+    }
+
+    /// The commit before partitions are let go has ended.
+    pub(super) fn handed_over(&mut self, number: u64, outcome: &mut Outcome) {
+        if let Some(membership) = &mut self.membership {
+            membership.committed(number, &mut outcome.acts);
+        }
+    }
+
+    /// The commit in the background has ended.
+    pub(super) fn auto_committed(&mut self) {
+        self.auto_commit.under_way = false;
+    }
+
+    /// The program polls again.
+    pub(super) fn returned(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            membership.returned();
         }
     }
 
@@ -165,6 +309,7 @@ impl Group {
         core: &mut Core<Tag>,
         now: Instant,
         unreachable: Option<&Error>,
+        polls: &Polls,
         outcome: &mut Outcome,
     ) -> Option<Instant> {
         let calls = &self.calls;
@@ -185,6 +330,9 @@ impl Group {
         if let Some(error) = unreachable {
             self.refuse(error, outcome);
         }
+        deadline = earliest(deadline, self.poll_membership(core, now, polls, outcome));
+        deadline = earliest(deadline, self.poll_auto_commit(now, outcome));
+        self.disown(outcome);
         if self.commits.wants_connection(now) || self.lookups.wants_connection(now) {
             match core.coordinator(now, CoordinatorKind::Group, &self.id, Purpose::Group) {
                 Coordinator::Ready(node, conn) => self.send(core, now, (node, conn), outcome),
@@ -193,6 +341,131 @@ impl Group {
             }
         }
         deadline
+    }
+
+    fn poll_auto_commit(&mut self, now: Instant, outcome: &mut Outcome) -> Option<Instant> {
+        if !self.terms.auto_commit || self.auto_commit.under_way {
+            return None;
+        }
+        match self.auto_commit.next {
+            Some(next) if next <= now => {
+                self.auto_commit.next = Some(now + self.auto_commit.interval);
+                self.auto_commit.under_way = true;
+                outcome.auto_commit = true;
+            }
+            Some(_) => {}
+            None => self.auto_commit.next = Some(now + self.auto_commit.interval),
+        }
+        self.auto_commit.next
+    }
+
+    /// What was to be committed of partitions that are this member's no more is not: who has them now says what of them
+    /// was read.
+    fn disown(&mut self, outcome: &mut Outcome) {
+        let Some(membership) = &self.membership else {
+            return;
+        };
+        let gone = |commit: &Commit| {
+            let lost = commit
+                .offsets
+                .iter()
+                .find(|(key, _)| !membership.owns(key))?;
+            Some(not_ours(&lost.0))
+        };
+        self.commits.refuse(gone, &mut outcome.committed);
+    }
+
+    fn poll_membership(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        polls: &Polls,
+        outcome: &mut Outcome,
+    ) -> Option<Instant> {
+        let serial = self.serials.wrapping_add(1);
+        let membership = self.membership.as_mut()?;
+        core.want_every_topic(membership.wants_every_topic());
+        let mut deadline = None;
+        if membership.watches_polls()
+            && let Some(since) = polls.idle_since
+        {
+            let limit = since + self.terms.rebalance_timeout;
+            if limit <= now {
+                let error = polls.late(now, &self.terms);
+                if membership.protocol().has_to_leave()
+                    && let Coordinator::Ready(node, conn) =
+                        core.coordinator(now, CoordinatorKind::Group, &self.id, Purpose::Group)
+                {
+                    // Nothing hangs on the answer.
+                    let why = "max.poll.interval.ms exceeded";
+                    let _ = membership
+                        .protocol()
+                        .send_leave(core, now, (node, conn), why);
+                }
+                self.serials = serial;
+                membership.too_late(error, serial, &mut outcome.acts);
+            } else {
+                deadline = Some(limit);
+            }
+        }
+        let (join, other) = membership.wants(now, &mut outcome.acts);
+        let mut signals = Vec::new();
+        for (wanted, purpose) in [(join, Purpose::Join), (other, Purpose::Group)] {
+            if !wanted {
+                continue;
+            }
+            match core.coordinator(now, CoordinatorKind::Group, &self.id, purpose) {
+                Coordinator::Ready(node, conn) if purpose == Purpose::Join => {
+                    membership.send_join(core, now, (node, conn), &mut signals);
+                }
+                Coordinator::Ready(node, conn) => {
+                    let acts = &mut outcome.acts;
+                    membership.send(core, now, (node, conn), &mut signals, acts);
+                }
+                Coordinator::Waiting => {}
+                Coordinator::Refused(error) => signals.push(Signal::Failing(error)),
+            }
+        }
+        deadline = earliest(deadline, membership.deadline(now));
+        self.take_signals(core, now, signals, outcome);
+        deadline
+    }
+
+    fn take_signals(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        signals: Vec<Signal>,
+        outcome: &mut Outcome,
+    ) {
+        for signal in signals {
+            if let Signal::CoordinatorLost(error) = &signal {
+                core.coordinator_lost(now, CoordinatorKind::Group, &self.id, error);
+            }
+            let serial = self.serial();
+            if let Some(membership) = &mut self.membership {
+                membership.signalled(signal, serial, &mut outcome.acts);
+            }
+        }
+        if let Some(membership) = &self.membership {
+            self.identity = membership.identity();
+        }
+    }
+
+    /// The membership has ended; gives those who wait for that.
+    #[must_use]
+    pub(super) fn left(&mut self, core: &mut Core<Tag>, now: Instant) -> Vec<Reply<()>> {
+        self.membership = None;
+        self.identity = Identity {
+            instance_id: self.terms.instance_id.clone(),
+            ..Identity::default()
+        };
+        core.want_every_topic(false);
+        let leavers = std::mem::take(&mut self.leavers);
+        if let Some(next) = self.next.take() {
+            self.subscribe(now, next);
+        }
+        leavers
     }
 
     fn send(
@@ -239,7 +512,7 @@ impl Group {
         &mut self,
         core: &mut Core<Tag>,
         now: Instant,
-        ask: Ask,
+        (node, ask): (Node, Ask),
         version: i16,
         body: Bytes,
         outcome: &mut Outcome,
@@ -258,20 +531,83 @@ impl Group {
                 self.take_answers(answers, outcome);
                 trouble
             }
+            Ask::Leave(_) => {
+                if let Some(membership) = &mut self.membership {
+                    membership.left(&mut outcome.acts);
+                }
+                None
+            }
+            Ask::Join(_) | Ask::Sync(_) | Ask::Heartbeat(_) => {
+                let mut signals = Vec::new();
+                if let Some(membership) = self.membership.as_mut().filter(|m| m.asked(ask)) {
+                    let protocol = membership.protocol();
+                    match ask {
+                        Ask::Join(_) => {
+                            let answer = rpc::decode::<JoinGroupRequest>(version, body);
+                            protocol.joined(core, now, node, answer, &mut signals);
+                        }
+                        Ask::Sync(_) => {
+                            let answer = rpc::decode::<SyncGroupRequest>(version, body);
+                            protocol.synced(core, now, node, answer, &mut signals);
+                        }
+                        _ => protocol.heartbeat_answered(
+                            core,
+                            now,
+                            node,
+                            version,
+                            body,
+                            &mut signals,
+                        ),
+                    }
+                }
+                let lost = |s: &Signal| matches!(s, Signal::CoordinatorLost(_));
+                if !signals.iter().any(lost) {
+                    core.coordinator_answered(CoordinatorKind::Group, &self.id);
+                }
+                return self.take_signals(core, now, signals, outcome);
+            }
         };
         match trouble {
             Some((Trouble::Coordinator, error)) => {
                 core.coordinator_lost(now, CoordinatorKind::Group, &self.id, &error);
+            }
+            Some((Trouble::Member, error)) => {
+                self.take_signals(core, now, vec![Signal::Lost(error)], outcome);
+                if let Some(membership) = &mut self.membership {
+                    membership.protocol().rejoin("a commit was refused");
+                }
             }
             _ => core.coordinator_answered(CoordinatorKind::Group, &self.id),
         }
     }
 
     /// A request will have no answer.
-    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, ask: Ask, error: &Error) {
+    pub(super) fn failed(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        ask: Ask,
+        error: &Error,
+        outcome: &mut Outcome,
+    ) {
         match ask {
             Ask::Commit => self.commits.failed(core, now, error),
             Ask::Lookup => self.lookups.failed(core, now, error),
+            Ask::Leave(_) => {
+                if let Some(membership) = &mut self.membership {
+                    membership.left(&mut outcome.acts);
+                }
+            }
+            Ask::Join(_) | Ask::Sync(_) | Ask::Heartbeat(_) => {
+                let Some(membership) = self.membership.as_mut().filter(|m| m.asked(ask)) else {
+                    return;
+                };
+                let protocol = membership.protocol();
+                match ask {
+                    Ask::Heartbeat(_) => protocol.heartbeat_failed(core, now),
+                    _ => protocol.join_failed(core, now),
+                }
+            }
         }
     }
 
@@ -283,5 +619,63 @@ impl Group {
             }
         }
         self.calls.close(error);
+        for reply in self.leavers.drain(..) {
+            reply.give(Err(error.clone()));
+        }
     }
+}
+
+/// How the program polls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Polls {
+    /// Since when it has not polled; `None` while it does.
+    pub(super) idle_since: Option<Instant>,
+    /// What the poll before gave it.
+    pub(super) given: Given,
+}
+
+/// What a poll gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Given {
+    #[default]
+    Nothing,
+    Records(u32),
+    Event,
+}
+
+impl Polls {
+    /// Why a member leaves that does not poll.
+    fn late(&self, now: Instant, terms: &Terms) -> Error {
+        let waited = self
+            .idle_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let last = match self.given {
+            Given::Nothing => "the last poll gave nothing".to_owned(),
+            Given::Records(n) => format!("the last poll gave a batch of {n} records"),
+            Given::Event => "the last poll gave an event".to_owned(),
+        };
+        Error::new(
+            ErrorCode::MAX_POLL_EXCEEDED,
+            format!(
+                "the program has not polled for {waited:.1?} ({last}), and max.poll.interval.ms is {} ms: this member \
+                 has left group '{}', so that others can have its partitions, and joins again at the next poll; what \
+                 was read and not committed is read again. Take fewer records at a time (max.poll.records), or raise \
+                 max.poll.interval.ms",
+                terms.rebalance_timeout.as_millis(),
+                terms.group
+            ),
+        )
+    }
+}
+
+/// The error of a commit that comes too late.
+pub(super) fn not_ours((topic, partition): &Key) -> Error {
+    Error::new(
+        ErrorCode::PARTITION_REVOKED,
+        format!(
+            "committing an offset of {topic}-{partition}: this consumer no longer has that partition; who has it now \
+             goes on from what was committed before, so records since are read again. Commit before a revocation is \
+             acknowledged"
+        ),
+    )
 }

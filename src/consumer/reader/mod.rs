@@ -38,6 +38,8 @@ pub(super) struct Reader {
     delivered: Vec<Arc<Partition>>,
     /// Keys of control records.
     control: ColumnSet,
+    /// The revocation that was told last: the next poll acknowledges it.
+    revocation: Option<u64>,
 }
 
 /// Why filling a batch from a chunk ended.
@@ -84,6 +86,10 @@ impl Reader {
         timeout: Duration,
     ) -> Result<Polled> {
         self.advance();
+        if let Some(number) = self.revocation.take() {
+            // After the line above, so that what was read of the partitions is committed with them.
+            shared.command(Command::Acknowledge(number));
+        }
         let start = Instant::now();
         loop {
             if shared.is_closed() {
@@ -113,6 +119,9 @@ impl Reader {
                 Drained::Closed => return Err(shared.closed_error()),
             }
             if let Some(event) = event {
+                if event.kind == EventKind::PartitionsRevoked {
+                    self.revocation = Some(event.token);
+                }
                 return Ok(Polled::Event(event));
             }
             match self.fill(shared, max_records) {
@@ -128,7 +137,7 @@ impl Reader {
     }
 
     /// Counts what was delivered as read.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         for partition in self.delivered.drain(..) {
             partition.advance();
         }
@@ -181,10 +190,13 @@ impl Reader {
             let before = filling.batch.len();
             let filled = filling.fill(&mut chunk, &mut self.control);
             filling.close(&mut chunk);
+            let added = filling.batch.len() > before;
+            let segments = &filling.batch.segments;
+            let epoch = segments.last().filter(|_| added).map(|s| s.leader_epoch);
             chunk
                 .partition
-                .delivered(chunk.generation, chunk.min_offset);
-            if filling.batch.len() > before || matches!(filled, Filled::Done) {
+                .delivered(chunk.generation, chunk.min_offset, epoch);
+            if added || matches!(filled, Filled::Done) {
                 self.delivered.push(chunk.partition.clone());
             }
             match filled {

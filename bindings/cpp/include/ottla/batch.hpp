@@ -243,6 +243,19 @@ enum class EventKind : std::int32_t {
     partitions_added = OTTLA_EVENT_PARTITIONS_ADDED,
     /// A broker could not be reached for long; the attempts go on.
     broker_unreachable = OTTLA_EVENT_BROKER_UNREACHABLE,
+    /// A commit in the background has ended: well, or with `error`. `token` is that of the call.
+    offsets_committed = OTTLA_EVENT_OFFSETS_COMMITTED,
+    /// `partitions` are this member's of its group from now on; a seek now comes before any record of them.
+    partitions_assigned = OTTLA_EVENT_PARTITIONS_ASSIGNED,
+    /// `partitions` are to be given up, and give no more records. They are this member's until that is acknowledged
+    /// (the next poll does), so what was read of them can be committed until then.
+    partitions_revoked = OTTLA_EVENT_PARTITIONS_REVOKED,
+    /// `partitions` are no longer this member's, since some time ago; nothing can be committed of them.
+    partitions_lost = OTTLA_EVENT_PARTITIONS_LOST,
+    /// The group can't be joined or kept in touch with at present, or positions not be committed; the attempts go on.
+    group_failing = OTTLA_EVENT_GROUP_FAILING,
+    /// The membership has ended for good; it takes a new subscription to join again.
+    group_left = OTTLA_EVENT_GROUP_LEFT,
 };
 
 /// Something that happened to what is read. Outlives its consumer.
@@ -267,6 +280,21 @@ public:
     std::int64_t from() const noexcept { return ottla_event_from(handle_.get()); }
     /// The position after, or -1.
     std::int64_t to() const noexcept { return ottla_event_to(handle_.get()); }
+    /// The number of the call it is about, or 0.
+    std::uint64_t token() const noexcept { return ottla_event_token(handle_.get()); }
+    /// The partitions that were assigned, revoked or lost.
+    std::vector<TopicPartition> partitions() const {
+        std::vector<TopicPartition> all;
+        for (std::size_t i = 0; i < ottla_event_partition_count(handle_.get()); i++) {
+            ottla_topic_partition one{};
+            if (ottla_event_partition_get(handle_.get(), i, &one, nullptr) == 0) {
+                all.push_back({one.topic, one.partition});
+            }
+        }
+        return all;
+    }
+    /// The handle for the C API; it stays this object's.
+    const ottla_event *get() const noexcept { return handle_.get(); }
 
 private:
     Handle handle_;

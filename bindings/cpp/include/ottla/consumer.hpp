@@ -6,6 +6,8 @@
 #include "config.hpp"
 #include "stats.hpp"
 
+#include <functional>
+
 namespace ottla {
 
 /// Where in a partition to read from.
@@ -40,7 +42,47 @@ struct Assignment {
     Start start = Start::reset();
 };
 
-/// Reads partitions of one's choice, fetching in the background.
+/// An offset that was committed: that of the next record to read.
+struct CommittedOffset {
+    std::string topic;
+    std::int32_t partition;
+    /// -1 where nothing is committed.
+    std::int64_t offset;
+    /// Leader epoch of the record before it, or -1.
+    std::int32_t leader_epoch;
+    /// What was kept with it.
+    std::string metadata;
+};
+
+/// A consumer's membership as it was when it was asked for; a producer takes it as `GroupMetadata`.
+struct Membership {
+    std::string group_id;
+    /// The generation, or the member's epoch; -1 outside of a membership.
+    std::int32_t generation = -1;
+    std::string member_id;
+    /// `group.instance.id` of a static member.
+    std::optional<std::string> instance_id;
+
+    /// Views this object, which has to outlive it.
+    operator GroupMetadata() const {
+        return {group_id, generation, member_id,
+                instance_id ? std::optional<Text>(*instance_id) : std::optional<Text>()};
+    }
+};
+
+/// What to do when a group's partitions change hands. Called from inside `poll`, on its thread; a poll that has called
+/// one goes on waiting. Each may be empty: then the poll gives the event instead.
+struct Rebalance {
+    using Callback = std::function<void(const std::vector<TopicPartition> &)>;
+    /// Partitions are this member's now; a seek here comes before any record of them.
+    Callback assigned;
+    /// Partitions will be gone when this returns: the last moment to commit what was read of them.
+    Callback revoked;
+    /// Partitions are gone already.
+    Callback lost;
+};
+
+/// Reads partitions of one's choice or, as a member of a group, its share of topics, fetching in the background.
 ///
 /// `poll` is for one thread at a time (a second one is answered `OTTLA_ERR_IN_USE`); everything else, `const`, may be
 /// called from other threads meanwhile. Move and destroy it once those calls have returned. Batches outlive it.
@@ -132,6 +174,148 @@ public:
         return all;
     }
     std::vector<TopicPartition> assignment() const { return try_assignment().value(); }
+
+    /// Becomes a member of the group `group.id` and reads what it assigns of these topics, also those made later. Replaces
+    /// an earlier subscription. Polls tell of changes, or the callbacks if there are any.
+    ///
+    ///     consumer.subscribe({"orders"}, {{}, [&](auto &) { consumer.commit_polled(30s); }, {}});
+    Result<void> try_subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
+        std::vector<const char *> raw;
+        raw.reserve(topics.size());
+        for (const std::string &topic : topics) {
+            raw.push_back(topic.c_str());
+        }
+        rebalance_ = std::move(rebalance);
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_subscribe(get(), raw.data(), raw.size(), error);
+        });
+    }
+    void subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
+        try_subscribe(topics, std::move(rebalance)).value();
+    }
+
+    /// The same for every topic whose whole name matches a regular expression (RE2's syntax).
+    Result<void> try_subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
+        rebalance_ = std::move(rebalance);
+        return detail::with_text(pattern, [&](const char *text) -> Result<void> {
+            return detail::call(
+                [&](ottla_error **error) { return ottla_consumer_subscribe_pattern(get(), text, error); });
+        });
+    }
+    void subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
+        try_subscribe_pattern(pattern, std::move(rebalance)).value();
+    }
+
+    /// Leaves the group at once: commits what counts as read (`enable.auto.commit`), delivers nothing more.
+    Result<void> try_unsubscribe(Timeout timeout) const {
+        return detail::call([&](ottla_error **error) { return ottla_consumer_unsubscribe(get(), timeout.ms(), error); });
+    }
+    void unsubscribe(Timeout timeout) const { try_unsubscribe(timeout).value(); }
+
+    /// Acknowledges a revocation before the next poll does.
+    Result<void> try_acknowledge(const Event &event) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_consumer_acknowledge(get(), event.get(), error); });
+    }
+    void acknowledge(const Event &event) const { try_acknowledge(event).value(); }
+
+    /// What lies before `offset` counts as read, though the next batch is not asked for.
+    Result<void> try_mark(const Text &topic, std::int32_t partition, std::int64_t offset) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call(
+                [&](ottla_error **error) { return ottla_consumer_mark(get(), name, partition, offset, error); });
+        });
+    }
+    void mark(const Text &topic, std::int32_t partition, std::int64_t offset) const {
+        try_mark(topic, partition, offset).value();
+    }
+
+    /// Commits offsets for the group and waits until that is done. `OTTLA_ERR_PARTITION_REVOKED` if this is a member and a
+    /// partition not its own.
+    Result<void> try_commit(Span<const OffsetToCommit> offsets, Timeout timeout) const {
+        const Offsets raw(offsets);
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_commit(get(), raw.rows.data(), raw.rows.size(), timeout.ms(), error);
+        });
+    }
+    void commit(Span<const OffsetToCommit> offsets, Timeout timeout) const { try_commit(offsets, timeout).value(); }
+
+    /// The same in the background; an event `offsets_committed` with the token given tells how it ended.
+    Result<std::uint64_t> try_commit_async(Span<const OffsetToCommit> offsets) const {
+        const Offsets raw(offsets);
+        return detail::call_for<std::uint64_t>([&](std::uint64_t *out, ottla_error **error) {
+            return ottla_consumer_commit_async(get(), raw.rows.data(), raw.rows.size(), out, error);
+        });
+    }
+    std::uint64_t commit_async(Span<const OffsetToCommit> offsets) const { return try_commit_async(offsets).value(); }
+
+    /// Commits everything that was polled, the last batch too.
+    Result<void> try_commit_polled(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_consumer_commit_polled(get(), timeout.ms(), error); });
+    }
+    void commit_polled(Timeout timeout) const { try_commit_polled(timeout).value(); }
+
+    /// Commits the end of a batch.
+    Result<void> try_commit_batch(const Batch &batch, Timeout timeout) const {
+        return detail::call([&](ottla_error **error) {
+            return ottla_consumer_commit_batch(get(), batch.get(), timeout.ms(), error);
+        });
+    }
+    void commit_batch(const Batch &batch, Timeout timeout) const { try_commit_batch(batch, timeout).value(); }
+
+    /// Commits the end of a batch in the background, as `commit_async`.
+    Result<std::uint64_t> try_commit_batch_async(const Batch &batch) const {
+        return detail::call_for<std::uint64_t>([&](std::uint64_t *out, ottla_error **error) {
+            return ottla_consumer_commit_batch_async(get(), batch.get(), out, error);
+        });
+    }
+    std::uint64_t commit_batch_async(const Batch &batch) const { return try_commit_batch_async(batch).value(); }
+
+    /// What the group has committed of each of these partitions, in their order; offset -1 where nothing is.
+    Result<std::vector<CommittedOffset>> try_committed(Span<const TopicPartition> partitions, Timeout timeout) const {
+        using Found = detail::Handle<ottla_offsets, ottla_offsets_free>;
+        const auto raw = views(partitions);
+        auto found = detail::call_for_handle<Found>([&](auto **out, ottla_error **error) {
+            return ottla_consumer_committed(get(), raw.data(), raw.size(), timeout.ms(), out, error);
+        });
+        if (!found) {
+            return found.error();
+        }
+        std::vector<CommittedOffset> all;
+        for (std::size_t i = 0; i < ottla_offsets_count(found->get()); i++) {
+            auto one = detail::call_for<ottla_offset_to_commit>([&](ottla_offset_to_commit *out, ottla_error **error) {
+                return ottla_offsets_get(found->get(), i, out, error);
+            });
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->topic, one->partition, one->offset, one->leader_epoch, one->metadata});
+        }
+        return all;
+    }
+    std::vector<CommittedOffset> committed(Span<const TopicPartition> partitions, Timeout timeout) const {
+        return try_committed(partitions, timeout).value();
+    }
+
+    /// This consumer's place in its group, for a producer's transaction.
+    Result<Membership> try_membership() const {
+        using Own = detail::Handle<ottla_membership, ottla_membership_free>;
+        auto handle = detail::call_for_handle<Own>(
+            [&](auto **out, ottla_error **error) { return ottla_consumer_membership(get(), out, error); });
+        if (!handle) {
+            return handle.error();
+        }
+        auto own = detail::call_for<ottla_group_metadata>([&](ottla_group_metadata *out, ottla_error **error) {
+            return ottla_membership_get(handle->get(), out, error);
+        });
+        if (!own) {
+            return own.error();
+        }
+        return Membership{own->group_id, own->generation, own->member_id,
+                          own->instance_id ? std::optional<std::string>(own->instance_id) : std::nullopt};
+    }
+    Membership membership() const { return try_membership().value(); }
 
     /// Goes on reading an assigned partition from elsewhere.
     Result<void> try_seek(const Text &topic, std::int32_t partition, Start start) const {
@@ -230,24 +414,13 @@ public:
     /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. At most
     /// `max_records` records; 0: `max.poll.records`.
     Result<Polled> try_poll(std::size_t max_records, Timeout timeout) {
-        ottla_batch *batch = nullptr;
-        ottla_event *event = nullptr;
-        ottla_error *error = nullptr;
-        const ottla_status status = ottla_consumer_poll(get(), max_records, timeout.ms(), &batch, &event, &error);
-        if (status != 0) {
-            return Error::take(status, error);
+        const auto start = std::chrono::steady_clock::now();
+        for (;;) {
+            auto polled = poll_once(max_records, timeout.left_since(start));
+            if (!polled || !polled->event() || !rebalanced(*polled->event())) {
+                return polled;
+            }
         }
-        if (event) {
-            return Polled(Event(Event::Handle(event)));
-        }
-        if (!batch) {
-            return Polled();
-        }
-        auto taken = Batch::take(Batch::Handle(batch));
-        if (!taken) {
-            return taken.error();
-        }
-        return Polled(*std::move(taken));
     }
     Polled poll(std::size_t max_records, Timeout timeout) { return try_poll(max_records, timeout).value(); }
 
@@ -312,6 +485,61 @@ public:
 private:
     explicit Consumer(Handle handle) noexcept : handle_(std::move(handle)) {}
 
+    Result<Polled> poll_once(std::size_t max_records, Timeout timeout) {
+        ottla_batch *batch = nullptr;
+        ottla_event *event = nullptr;
+        ottla_error *error = nullptr;
+        const ottla_status status = ottla_consumer_poll(get(), max_records, timeout.ms(), &batch, &event, &error);
+        if (status != 0) {
+            return Error::take(status, error);
+        }
+        if (event) {
+            return Polled(Event(Event::Handle(event)));
+        }
+        if (!batch) {
+            return Polled();
+        }
+        auto taken = Batch::take(Batch::Handle(batch));
+        if (!taken) {
+            return taken.error();
+        }
+        return Polled(*std::move(taken));
+    }
+
+    /// Calls the callback an event has, if it has one.
+    bool rebalanced(const Event &event) const {
+        const Rebalance::Callback *callback = nullptr;
+        switch (event.kind()) {
+        case EventKind::partitions_assigned: callback = &rebalance_.assigned; break;
+        case EventKind::partitions_revoked: callback = &rebalance_.revoked; break;
+        case EventKind::partitions_lost: callback = &rebalance_.lost; break;
+        default: break;
+        }
+        if (!callback || !*callback) {
+            return false;
+        }
+        (*callback)(event.partitions());
+        return true;
+    }
+
+    /// Offsets as C takes them, and the strings they point to.
+    struct Offsets {
+        explicit Offsets(Span<const OffsetToCommit> offsets) {
+            texts.reserve(2 * offsets.size());
+            rows.reserve(offsets.size());
+            for (const OffsetToCommit &own : offsets) {
+                rows.push_back({text(own.topic), own.partition, own.offset, own.leader_epoch, text(own.metadata)});
+            }
+        }
+        const char *text(const Text &from) {
+            texts.push_back(from.str());
+            return texts.back().c_str();
+        }
+
+        std::vector<std::string> texts;
+        std::vector<ottla_offset_to_commit> rows;
+    };
+
     static std::vector<ottla_topic_partition> views(Span<const TopicPartition> partitions) {
         std::vector<ottla_topic_partition> raw;
         raw.reserve(partitions.size());
@@ -352,6 +580,7 @@ private:
     }
 
     Handle handle_;
+    Rebalance rebalance_;
 };
 
 } // namespace ottla

@@ -145,28 +145,6 @@ private:
     std::size_t size_ = 0;
 };
 
-/// An offset for a group to commit: that of the next record to read.
-struct OffsetToCommit {
-    Text topic;
-    std::int32_t partition = 0;
-    std::int64_t offset = 0;
-    /// Leader epoch of the last record that was read; -1 if it isn't known.
-    std::int32_t leader_epoch = -1;
-    /// Anything to keep with it.
-    Text metadata = "";
-};
-
-/// A consumer's place in its group, by which a member that has lost its partitions is refused; for partitions that are
-/// assigned and not subscribed, the group's name alone.
-struct GroupMetadata {
-    Text group_id;
-    /// The generation, or the member's epoch; -1 outside of a membership.
-    std::int32_t generation = -1;
-    Text member_id = "";
-    /// `group.instance.id` of a static member.
-    std::optional<Text> instance_id = std::nullopt;
-};
-
 /// Sends records. All of its functions may be called from many threads at once; move and destroy it once those
 /// calls have returned. A moved-from producer answers every call with an error.
 ///

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -114,6 +115,10 @@ public:
     template <class Rep, class Period>
     constexpr Timeout(std::chrono::duration<Rep, Period> duration) noexcept : ms_(milliseconds(duration)) {}
     constexpr std::int64_t ms() const noexcept { return ms_; }
+    /// What is left of it, counted from `start`.
+    Timeout left_since(std::chrono::steady_clock::time_point start) const noexcept {
+        return ms_ < 0 ? *this : Timeout(std::chrono::milliseconds(ms_) - (std::chrono::steady_clock::now() - start));
+    }
 
 private:
     struct Unlimited {};
@@ -233,6 +238,28 @@ struct TopicPartition {
 inline std::int64_t milliseconds(std::chrono::system_clock::time_point moment) noexcept {
     return std::chrono::floor<std::chrono::milliseconds>(moment).time_since_epoch().count();
 }
+
+/// An offset for a group to commit: that of the next record to read.
+struct OffsetToCommit {
+    Text topic;
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    /// Leader epoch of the last record that was read; -1 if it isn't known.
+    std::int32_t leader_epoch = -1;
+    /// Anything to keep with it.
+    Text metadata = "";
+};
+
+/// A consumer's place in its group, by which a member that has lost its partitions is refused; for partitions that are
+/// assigned and not subscribed, the group's name alone.
+struct GroupMetadata {
+    Text group_id;
+    /// The generation, or the member's epoch; -1 outside of a membership.
+    std::int32_t generation = -1;
+    Text member_id = "";
+    /// `group.instance.id` of a static member.
+    std::optional<Text> instance_id = std::nullopt;
+};
 
 } // namespace ottla
 

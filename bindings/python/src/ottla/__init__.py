@@ -27,8 +27,8 @@ from .consumer import Consumer, TopicPartition
 from .delivery import Deliveries, Delivery
 from .errors import *  # noqa: F403
 from .events import Event
+from .offsets import GroupMetadata, OffsetAndMetadata
 from .producer import Producer, ProducerCounts
-from .transactions import GroupMetadata, OffsetAndMetadata
 
 if TYPE_CHECKING:
     from . import stats, testing

@@ -43,6 +43,8 @@ OTTLA_ERR_BUFFER_FULL = -118
 OTTLA_ERR_PURGED = -119
 OTTLA_ERR_DECOMPRESSION_LIMIT = -120
 OTTLA_ERR_OFFSET_RESET = -121
+OTTLA_ERR_PARTITION_REVOKED = -122
+OTTLA_ERR_MAX_POLL_EXCEEDED = -123
 OTTLA_ERR_UNKNOWN_SERVER_ERROR = -1
 OTTLA_ERR_OFFSET_OUT_OF_RANGE = 1
 OTTLA_ERR_CORRUPT_MESSAGE = 2
@@ -172,6 +174,12 @@ OTTLA_EVENT_TOPIC_FAILING = 4
 OTTLA_EVENT_TOPIC_RECREATED = 5
 OTTLA_EVENT_PARTITIONS_ADDED = 6
 OTTLA_EVENT_BROKER_UNREACHABLE = 7
+OTTLA_EVENT_OFFSETS_COMMITTED = 8
+OTTLA_EVENT_PARTITIONS_ASSIGNED = 9
+OTTLA_EVENT_PARTITIONS_REVOKED = 10
+OTTLA_EVENT_PARTITIONS_LOST = 11
+OTTLA_EVENT_GROUP_FAILING = 12
+OTTLA_EVENT_GROUP_LEFT = 13
 OTTLA_STATS_CLIENT = 0
 OTTLA_STATS_BROKER = 1
 OTTLA_STATS_PARTITION = 2
@@ -798,9 +806,74 @@ class Functions:
         self.event_partition = d(quick.ottla_event_partition, c_int32, c_void_p)
         self.event_from = d(quick.ottla_event_from, c_int64, c_void_p)
         self.event_to = d(quick.ottla_event_to, c_int64, c_void_p)
+        self.event_token = d(quick.ottla_event_token, c_uint64, c_void_p)
+        self.event_partition_count = d(quick.ottla_event_partition_count, c_size_t, c_void_p)
+        self.event_partition_get = d(quick.ottla_event_partition_get, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
         self.event_error = d(quick.ottla_event_error, c_void_p, c_void_p)
         self.event_message = d(quick.ottla_event_message, c_char_p, c_void_p)
         self.event_free = d(quick.ottla_event_free, None, c_void_p)
+        self.consumer_subscribe = d(quick.ottla_consumer_subscribe, c_int32, c_void_p, c_void_p, c_size_t, c_void_p)
+        self.consumer_subscribe_pattern = d(
+            quick.ottla_consumer_subscribe_pattern,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_void_p,
+        )
+        self.consumer_unsubscribe = d(releasing.ottla_consumer_unsubscribe, c_int32, c_void_p, c_int64, c_void_p)
+        self.consumer_acknowledge = d(quick.ottla_consumer_acknowledge, c_int32, c_void_p, c_void_p, c_void_p)
+        self.consumer_mark = d(quick.ottla_consumer_mark, c_int32, c_void_p, c_char_p, c_int32, c_int64, c_void_p)
+        self.consumer_commit = d(
+            releasing.ottla_consumer_commit,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_void_p,
+        )
+        self.consumer_commit_async = d(
+            quick.ottla_consumer_commit_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+            c_void_p,
+        )
+        self.consumer_commit_polled = d(releasing.ottla_consumer_commit_polled, c_int32, c_void_p, c_int64, c_void_p)
+        self.consumer_commit_batch = d(
+            releasing.ottla_consumer_commit_batch,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
+        self.consumer_commit_batch_async = d(
+            quick.ottla_consumer_commit_batch_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.consumer_committed = d(
+            releasing.ottla_consumer_committed,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_void_p,
+            c_void_p,
+        )
+        self.offsets_count = d(quick.ottla_offsets_count, c_size_t, c_void_p)
+        self.offsets_get = d(quick.ottla_offsets_get, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
+        self.offsets_free = d(quick.ottla_offsets_free, None, c_void_p)
+        self.consumer_membership = d(quick.ottla_consumer_membership, c_int32, c_void_p, c_void_p, c_void_p)
+        self.membership_get = d(quick.ottla_membership_get, c_int32, c_void_p, c_void_p, c_void_p)
+        self.membership_free = d(quick.ottla_membership_free, None, c_void_p)
         self.producer_stats = d(releasing.ottla_producer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
         self.producer_next_stats = d(quick.ottla_producer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
         self.consumer_stats = d(releasing.ottla_consumer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)

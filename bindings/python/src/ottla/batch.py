@@ -9,12 +9,13 @@ import weakref
 from array import array
 from bisect import bisect_right
 from collections import namedtuple
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import chain, repeat
 from typing import Any, Literal, Optional, overload
 
 from . import _bindings, errors
+from ._client import Timeout
 from ._library import lib
 
 # A ctypes array type is made for each length and costs far more than a view; one type for all lengths is sliced.
@@ -321,9 +322,15 @@ class Batch:
     Its memory is given back when neither the batch nor anything that was taken from it without a copy is left.
     """
 
-    __slots__ = ("_owner", "_rows", "_segments", "_starts", "_topics")
+    __slots__ = ("_committer", "_owner", "_rows", "_segments", "_starts", "_topics")
 
-    def __init__(self, address: int, topics: dict[bytes, str] | None = None) -> None:
+    def __init__(
+        self,
+        address: int,
+        topics: dict[bytes, str] | None = None,
+        committer: Callable[[Batch, Any], None] | None = None,
+    ) -> None:
+        self._committer = committer
         self._owner = _Owner(address)
         self._rows: int = lib.batch_rows(address)
         self._topics = {} if topics is None else topics
@@ -335,6 +342,20 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"<Batch of {self._rows} records in {len(self.segments)} segments>"
+
+    def commit(self, timeout: Timeout = 60) -> None:
+        """Commits the end of the batch for the consumer's group: for each of its partitions the offset after its last
+        record.
+
+        >>> batch = consumer.poll(timeout=1)
+        >>> store(batch.values)
+        >>> batch.commit()
+
+        Raises `PartitionRevoked` if a partition of it has gone to another member since.
+        """
+        if self._committer is None:
+            raise ValueError("this batch is not from a consumer")
+        self._committer(self, timeout)
 
     @property
     def segments(self) -> list[Segment]:

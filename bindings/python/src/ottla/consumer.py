@@ -1,9 +1,10 @@
-"""Consuming: reading assigned partitions."""
+"""Consuming: reading assigned partitions, or a group's share of topics."""
 
 from __future__ import annotations
 
 import ctypes
 import operator
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from ._library import lib
 from .batch import Batch, Record, Segment
 from .config import ConfigValue
 from .events import Event
+from .offsets import GroupMetadata, OffsetAndMetadata, Offsets
 
 if TYPE_CHECKING:
     from .stats import Stats
@@ -41,7 +43,13 @@ class TopicPartition(NamedTuple):
     start: Start = None
 
 
+Rebalanced = Callable[["list[TopicPartition]"], object]
+
 Partitions = Iterable[Union[TopicPartition, "tuple[str, int]", "tuple[str, int, Start]"]]
+
+
+_FEW = 100
+"""So many records at a time are fetched from the native library where each takes long."""
 
 
 class _Run:
@@ -76,7 +84,13 @@ class _Run:
 
 
 class Consumer(Client):
-    """Reads partitions of topics. Records are fetched in the background as soon as partitions are assigned.
+    """Reads partitions of topics: those it is assigned, or as a member of a group its share. Records are fetched in the
+    background.
+
+    >>> with ottla.Consumer("localhost:9092", group_id="billing") as consumer:
+    ...     consumer.subscribe("orders")
+    ...     for record in consumer:
+    ...         bill(record.value)
 
     >>> with ottla.Consumer("localhost:9092") as consumer:
     ...     consumer.assign_topic("numbers", start="earliest")
@@ -114,6 +128,10 @@ class Consumer(Client):
         self._runs: deque[_Run] = deque()
         self._read: dict[tuple[str, int], int] = {}
         self._closed = False
+        self._callbacks: dict[str, Rebalanced | None] = {}
+        self._grouped = any(key in ("group.id", "group_id") for key in (*(config or ()), *keys))
+        # How many records an iteration by message hands out before it tells how far it is: few where each takes long.
+        self._stride = 1
 
     def connect(self, timeout: Timeout = 30) -> Consumer:
         """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
@@ -159,6 +177,126 @@ class Consumer(Client):
         self._call(lib.consumer_unassign)
         for run in self._runs:
             run.drop()
+
+    def subscribe(
+        self,
+        topics: str | Iterable[str] | None = None,
+        *,
+        pattern: str | None = None,
+        on_assign: Rebalanced | None = None,
+        on_revoke: Rebalanced | None = None,
+        on_lost: Rebalanced | None = None,
+    ) -> None:
+        """Becomes a member of the group `group_id` and reads its share of topics, or of every topic whose whole name
+        matches a pattern (RE2's syntax), also those made later. Replaces an earlier subscription.
+
+        >>> consumer = ottla.Consumer("localhost:9092", group_id="billing")
+        >>> consumer.subscribe(["orders", "refunds"], on_revoke=lambda partitions: consumer.commit())
+        >>> consumer.subscribe(pattern="orders-.*")
+
+        The callbacks get lists of partitions, inside the reading call. When `on_revoke` returns, the partitions go to
+        another member, so it is the last moment to commit what was read of them; those given to `on_lost` are gone
+        already. A seek in `on_assign` comes before any record.
+        """
+        if (topics is None) == (pattern is None):
+            raise TypeError("subscribe needs topics or a pattern, and not both")
+        self._callbacks = {
+            "partitions_assigned": on_assign,
+            "partitions_revoked": on_revoke,
+            "partitions_lost": on_lost,
+        }
+        if pattern is not None:
+            self._call(lib.consumer_subscribe_pattern, _arguments.text("pattern", pattern))
+            return
+        names = [topics] if isinstance(topics, str) else list(topics or ())
+        native = (ctypes.c_char_p * len(names))(*(_arguments.text("topic", name) for name in names))
+        self._call(lib.consumer_subscribe, native, len(names))
+
+    def unsubscribe(self, timeout: Timeout = 10) -> None:
+        """Leaves the group at once: commits what counts as read, where `enable_auto_commit` is on, and reads no more.
+
+        >>> consumer.unsubscribe()
+        """
+        self._mark_runs()
+        self._wait(lib.consumer_unsubscribe, as_ms(timeout))
+        self._callbacks = {}
+        for run in self._runs:
+            run.drop()
+
+    def commit(self, offsets: Offsets | Batch | None = None, timeout: Timeout = 60) -> None:
+        """Commits offsets for the group and waits until that is done: those given, the end of a batch, or by default
+        everything that was handed out, the present record or batch included. Needs a `group_id`, not a subscription.
+
+        >>> consumer.commit()
+        >>> consumer.commit(batch)
+        >>> consumer.commit({("numbers", 0): 1000})
+
+        An offset is that of the next record to read. Raises `PartitionRevoked` if the consumer is a member of the group
+        and a partition not its own.
+        """
+        if isinstance(offsets, Batch):
+            self._wait(lib.consumer_commit_batch, offsets._owner.address, as_ms(timeout))
+            return
+        if offsets is None and not self._runs:
+            self._wait(lib.consumer_commit_polled, as_ms(timeout))
+            return
+        native = _native_offsets(self._handed_out() if offsets is None else offsets)
+        self._wait(lib.consumer_commit, native, len(native), as_ms(timeout))
+
+    def commit_async(self, offsets: Offsets | Batch) -> int:
+        """Commits in the background, after earlier commits, and returns a token: an event `offsets_committed` with it
+        tells how that ended.
+
+        >>> token = consumer.commit_async(batch)
+        """
+        token = ctypes.c_uint64()
+        if isinstance(offsets, Batch):
+            self._call(lib.consumer_commit_batch_async, offsets._owner.address, ctypes.byref(token))
+        else:
+            native = _native_offsets(offsets)
+            self._call(lib.consumer_commit_async, native, len(native), ctypes.byref(token))
+        return token.value
+
+    def committed(
+        self, partitions: Partitions, timeout: Timeout = 60
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """What the group has committed of each partition; None where nothing is.
+
+        >>> consumer.committed([("numbers", 0)])
+        {TopicPartition(topic='numbers', partition=0, start=None): OffsetAndMetadata(offset=1000, ...)}
+        """
+        wanted = list(partitions)
+        native, handle = _native_partitions(wanted), ctypes.c_void_p()
+        self._wait(lib.consumer_committed, native, len(native), as_ms(timeout), ctypes.byref(handle))
+        one, error = _bindings.ottla_offset_to_commit(), ctypes.c_void_p()
+        found: dict[TopicPartition, OffsetAndMetadata | None] = {}
+        try:
+            for i, partition in enumerate(wanted):
+                self._check(lib.offsets_get(handle, i, ctypes.byref(one), ctypes.byref(error)), error)
+                metadata = (one.metadata or b"").decode("utf-8", "replace")
+                offset = None if one.offset < 0 else OffsetAndMetadata(one.offset, one.leader_epoch, metadata)
+                found[_plain(partition)] = offset
+        finally:
+            lib.offsets_free(handle)
+        return found
+
+    def group_metadata(self) -> GroupMetadata:
+        """The consumer's place in its group, for a producer's transaction.
+
+        >>> consumer.group_metadata().generation
+        1
+        """
+        handle, error = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call(lib.consumer_membership, ctypes.byref(handle))
+        own = _bindings.ottla_group_metadata()
+        try:
+            self._check(lib.membership_get(handle, ctypes.byref(own), ctypes.byref(error)), error)
+            group_id, member_id, instance_id = (
+                (text or b"").decode() for text in (own.group_id, own.member_id, own.instance_id)
+            )
+            return GroupMetadata(group_id, own.generation, member_id, instance_id or None)
+        finally:
+            lib.membership_free(handle)
 
     def assignment(self) -> list[TopicPartition]:
         """The partitions that are read.
@@ -378,12 +516,16 @@ class Consumer(Client):
         return _stats(self._call, lib.consumer_next_stats)
 
     def close(self, timeout: Timeout = 10) -> None:
-        """Ends all waiting calls and the connections. Batches stay valid. Closing twice does nothing.
+        """Commits what counts as read, where `enable_auto_commit` is on, leaves the group at once, ends all waiting
+        calls and the connections. Batches stay valid. Closing twice does nothing.
 
         >>> consumer.close()
+
+        The record, or batch, that was handed out last does not count as read: what an exception ended is read again.
         """
         if self._closed:
             return
+        self._mark_runs()
         self._closed = True
         self._wait(lib.consumer_close, as_ms(timeout))
 
@@ -414,7 +556,7 @@ class Consumer(Client):
                     return None
                 raise errors.owned(status, error)
             if batch.value:
-                return Batch(batch.value, self._topics)
+                return Batch(batch.value, self._topics, self._commit_batch)
             if event.value:
                 happened = Event._of(event.value)
                 event.value = None
@@ -424,6 +566,9 @@ class Consumer(Client):
 
     def _handle(self, event: Event) -> None:
         self.events.append(event)
+        callback = self._callbacks.get(event.kind)
+        if callback is not None:
+            callback([TopicPartition(*where) for where in event.partitions])
         if self.on_event is not None:
             self.on_event(event)
         elif event.error is not None and event.stops:
@@ -434,17 +579,60 @@ class Consumer(Client):
         while True:
             while runs:
                 run = runs[0]
-                yield run.records
+                if self._grouped:
+                    yield from self._strides(run)
+                else:
+                    yield run.records
                 if runs and runs[0] is run:
                     runs.popleft()
                     self._read[run.topic, run.partition] = run.end()
             try:
-                batch = self._poll(Deadline(timeout), 0)
+                # Where a record takes long, few at a time: so that partitions can be given up before long.
+                few = self._grouped and self._stride < _FEW
+                batch = self._poll(Deadline(timeout), _FEW if few else 0)
             except errors.ClosedError:
                 return
             if batch is None:
                 return
             runs.extend(map(_Run, batch.segments))
+
+    def _strides(self, run: _Run) -> Iterator[Iterator[Record]]:
+        """A run piece by piece. After each the records of it count as read, since the next one was asked for."""
+        while run.left():
+            start = time.monotonic()
+            yield islice(run.records, self._stride)
+            took = time.monotonic() - start
+            if run.left():
+                self._mark(run, run.next_offset())
+            if took < 0.05:
+                self._stride = min(self._stride * 2, 4096)
+            elif took > 0.2:
+                self._stride = max(self._stride // 2, 1)
+
+    def _mark(self, run: _Run, offset: int) -> None:
+        # It may not be this member's any more.
+        with suppress(errors.InvalidArgument):
+            self._call(lib.consumer_mark, _arguments.text("topic", run.topic), run.partition, offset)
+
+    def _mark_runs(self) -> None:
+        """Tells how far an iteration by message has come: up to the record that is being worked on."""
+        marked = set()
+        for run in self._runs:
+            where = (run.topic, run.partition)
+            if self._grouped and where not in marked and run.left() < run._segment.rows:
+                marked.add(where)
+                self._mark(run, run.position())
+
+    def _handed_out(self) -> Offsets:
+        """Behind the last record that an iteration by message has handed out of each partition."""
+        offsets: dict[Any, Any] = dict(self._read)
+        for run in self._runs:
+            if run.left() < run._segment.rows:
+                offsets[run.topic, run.partition] = run.next_offset() if run.left() else run.end()
+        return offsets
+
+    def _commit_batch(self, batch: Batch, timeout: Timeout) -> None:
+        self.commit(batch, timeout)
 
     def _rewind(self) -> None:
         """Gives back what an iteration by message has not handed out, so that polling goes on there."""
@@ -513,6 +701,19 @@ def _partition(given: Any) -> TopicPartition:
 def _plain(given: Any) -> TopicPartition:
     topic, partition, _ = _partition(given)
     return TopicPartition(topic, partition)
+
+
+def _native_offsets(offsets: Offsets) -> Any:
+    native = (_bindings.ottla_offset_to_commit * len(offsets))()
+    for entry, (where, given) in zip(native, offsets.items()):
+        topic, partition, _ = _partition(where)
+        offset = given if isinstance(given, OffsetAndMetadata) else OffsetAndMetadata(given)
+        if isinstance(offset.offset, bool) or not isinstance(offset.offset, int):
+            raise TypeError(f"an offset is an int or an OffsetAndMetadata, not {type(given).__name__}")
+        entry.topic, entry.partition = _arguments.text("topic", topic), _index(partition)
+        entry.offset, entry.leader_epoch = offset.offset, offset.leader_epoch
+        entry.metadata = _arguments.text("metadata", offset.metadata)
+    return native
 
 
 def _index(partition: Any) -> int:

@@ -31,11 +31,13 @@ __all__ = [
     "InvalidArgument",
     "InvalidTopicError",
     "KafkaError",
+    "MaxPollExceeded",
     "MessageTooLarge",
     "OffsetOutOfRange",
     "OttlaError",
     "OttlaTimeout",
     "PanicError",
+    "PartitionRevoked",
     "ProtocolError",
     "PurgedError",
     "RecordTooLarge",
@@ -149,6 +151,14 @@ class CorruptBatch(OttlaError):
     """A record batch's checksum or structure is wrong; nothing of it is delivered."""
 
 
+class PartitionRevoked(OttlaError):
+    """A commit came too late: the partition is no longer this member's of its group. Nothing was committed."""
+
+
+class MaxPollExceeded(OttlaError):
+    """The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more."""
+
+
 class UnsupportedError(OttlaError):
     """This broker, or this build, can't do what was asked."""
 
@@ -219,6 +229,8 @@ _CLASSES: dict[int, type[OttlaError]] = {
     _b.OTTLA_ERR_PURGED: PurgedError,
     _b.OTTLA_ERR_DECOMPRESSION_LIMIT: CorruptBatch,
     _b.OTTLA_ERR_OFFSET_RESET: OffsetOutOfRange,
+    _b.OTTLA_ERR_PARTITION_REVOKED: PartitionRevoked,
+    _b.OTTLA_ERR_MAX_POLL_EXCEEDED: MaxPollExceeded,
     _b.OTTLA_ERR_OFFSET_OUT_OF_RANGE: OffsetOutOfRange,
     _b.OTTLA_ERR_CORRUPT_MESSAGE: CorruptBatch,
     _b.OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION: UnknownTopicError,

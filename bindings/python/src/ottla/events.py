@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 from . import _bindings, errors
@@ -15,6 +16,12 @@ _KINDS = {
     _bindings.OTTLA_EVENT_TOPIC_RECREATED: "topic_recreated",
     _bindings.OTTLA_EVENT_PARTITIONS_ADDED: "partitions_added",
     _bindings.OTTLA_EVENT_BROKER_UNREACHABLE: "broker_unreachable",
+    _bindings.OTTLA_EVENT_OFFSETS_COMMITTED: "offsets_committed",
+    _bindings.OTTLA_EVENT_PARTITIONS_ASSIGNED: "partitions_assigned",
+    _bindings.OTTLA_EVENT_PARTITIONS_REVOKED: "partitions_revoked",
+    _bindings.OTTLA_EVENT_PARTITIONS_LOST: "partitions_lost",
+    _bindings.OTTLA_EVENT_GROUP_FAILING: "group_failing",
+    _bindings.OTTLA_EVENT_GROUP_LEFT: "group_left",
 }
 
 
@@ -32,7 +39,13 @@ class Event(NamedTuple):
     - `topic_failing`: a topic can't be found, or may not be read; the attempts go on
     - `topic_recreated`: a topic was deleted and made anew; its offsets begin again
     - `partitions_added`: a topic that is read whole has more partitions now, which are read too
-    - `broker_unreachable`: a broker can't be reached; the attempts go on"""
+    - `broker_unreachable`: a broker can't be reached; the attempts go on
+    - `offsets_committed`: a commit in the background has ended, well or with an error; `token` is that of the call
+    - `partitions_assigned`: `partitions` are this member's of its group from now on
+    - `partitions_revoked`: `partitions` will be another member's; what was read of them can be committed now
+    - `partitions_lost`: `partitions` are no longer this member's, since some time ago
+    - `group_failing`: the group can't be joined, or positions not be committed; the attempts go on
+    - `group_left`: the membership has ended for good"""
     topic: str | None
     """The topic it is about, if it is about one."""
     partition: int | None
@@ -45,11 +58,17 @@ class Event(NamedTuple):
     """All of it in words."""
     error: errors.OttlaError | None
     """Why, and what to do about it."""
+    partitions: tuple[tuple[str, int], ...] = ()
+    """The partitions that were assigned, revoked or lost."""
+    token: int = 0
+    """The number of the call it is about, or 0."""
 
     @property
     def stops(self) -> bool:
-        """Whether nothing comes of a partition or topic until something is done about it."""
-        return self.kind in ("partition_stopped", "topic_failing")
+        """Whether nothing comes of a partition, topic or group until something is done about it."""
+        if self.kind == "group_failing":
+            return self.error is not None and not self.error.retriable
+        return self.kind in ("partition_stopped", "topic_failing", "group_left")
 
     @staticmethod
     def _of(address: int) -> Event:
@@ -67,6 +86,19 @@ class Event(NamedTuple):
                 after,
                 lib.event_message(address).decode("utf-8", "replace"),
                 errors.borrowed(error) if error else None,
+                _partitions(address),
+                lib.event_token(address),
             )
         finally:
             lib.event_free(address)
+
+
+def _partitions(address: int) -> tuple[tuple[str, int], ...]:
+    count: int = lib.event_partition_count(address)
+    if not count:
+        return ()
+    one, found = _bindings.ottla_topic_partition(), []
+    for i in range(count):
+        lib.event_partition_get(address, i, ctypes.byref(one), None)
+        found.append(((one.topic or b"").decode(), one.partition))
+    return tuple(found)

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Union
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from . import _arguments, _bindings, errors
 from ._client import Client, Deadline, Timeout, as_ms, as_seconds
 from ._library import lib
-from .consumer import TopicPartition
+from .offsets import GroupMetadata, OffsetAndMetadata, Offsets
 
 __all__ = ["GroupMetadata", "OffsetAndMetadata", "Transactional"]
-
-
-class OffsetAndMetadata(NamedTuple):
-    """An offset for a group to commit: that of the next record to read.
-
-    >>> ottla.OffsetAndMetadata(42, metadata="worker 7")
-    OffsetAndMetadata(offset=42, leader_epoch=-1, metadata='worker 7')
-    """
-
-    offset: int
-    leader_epoch: int = -1
-    """Leader epoch of the last record that was read; -1 if it isn't known."""
-    metadata: str = ""
-    """Anything to keep with it."""
-
-
-class GroupMetadata(NamedTuple):
-    """A consumer's place in its group, by which a member that has lost its partitions is refused.
-
-    >>> ottla.GroupMetadata("my-group")
-    GroupMetadata(group_id='my-group', generation=-1, member_id='', instance_id=None)
-    """
-
-    group_id: str
-    generation: int = -1
-    """The generation, or the member's epoch; -1 outside of a membership."""
-    member_id: str = ""
-    instance_id: str | None = None
-    """`group.instance.id` of a static member."""
-
-
-Offsets = Mapping[Union[TopicPartition, "tuple[str, int]"], Union[int, OffsetAndMetadata]]
 
 
 class Transactional(Client):

@@ -1,0 +1,459 @@
+//! A consumer as a member of its group: what it owns, and how partitions change hands.
+//!
+//! The protocols ([`super::classic`], [`super::modern`]) say what shall be owned; this gives up and takes over, in the
+//! order that keeps two members from reading one partition: what is revoked gives no more data, the program is told and
+//! acknowledges (its next poll does), what counts as read by then is committed, and only then is it let go.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::fetcher::{Tag, earliest};
+use super::super::partition::Key;
+use super::classic::Classic;
+use super::metadata::Own;
+use super::subscription::Subscription;
+use super::{Ask, Identity};
+use crate::cluster::core::Core;
+use crate::cluster::nodes::Node;
+use crate::config::Assignor;
+use crate::error::{Error, ErrorCode};
+use crate::net::conn::ConnId;
+
+/// What the configuration says of memberships.
+#[derive(Debug)]
+pub(in crate::consumer) struct Terms {
+    pub(in crate::consumer) group: Arc<str>,
+    pub(in crate::consumer) instance_id: Option<String>,
+    pub(in crate::consumer) assignors: Vec<Assignor>,
+    pub(in crate::consumer) session_timeout: Duration,
+    pub(in crate::consumer) heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`
+    pub(in crate::consumer) rebalance_timeout: Duration,
+    pub(in crate::consumer) auto_commit: bool,
+    pub(in crate::consumer) rack: Option<String>,
+}
+
+/// What a protocol has found out.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// This is to be owned, and nothing else.
+    Target(BTreeSet<Key>),
+    /// The group has gone on without this member.
+    Lost(Error),
+    /// It is not this broker that coordinates the group.
+    CoordinatorLost(Error),
+    /// The group can't be joined, or not be kept in touch with, for a reason that waiting may or may not cure.
+    Failing(Error),
+    /// The coordinator counts this member as alive.
+    Heard,
+}
+
+/// What is to be done with partitions, in this order.
+#[derive(Debug)]
+pub(in crate::consumer) enum Act {
+    /// No more data of these; the program is told, and its acknowledgement names the number.
+    Revoke { number: u64, keys: BTreeSet<Key> },
+    /// What counts as read of these is to be committed; the end of that names the number.
+    Commit { number: u64, keys: BTreeSet<Key> },
+    /// Not this member's any more.
+    Release(BTreeSet<Key>),
+    /// Not this member's any more since a time unknown: the program is told.
+    Lose(BTreeSet<Key>, Error),
+    /// This member's from now on; the program is told.
+    Take(BTreeSet<Key>),
+    /// Something the program is told of: the attempts go on, or (true) do not.
+    Failing(Error, bool),
+    /// The consumer has left.
+    Left,
+}
+
+/// What follows when partitions are given up.
+#[derive(Debug)]
+enum Then {
+    Join,
+    Take(BTreeSet<Key>),
+    Leave,
+}
+
+/// Partitions changing hands.
+#[derive(Debug)]
+enum Step {
+    Idle,
+    /// The program is asked to let go.
+    Asking {
+        number: u64,
+        keys: BTreeSet<Key>,
+        then: Then,
+    },
+    /// What it has read is being committed.
+    Committing {
+        number: u64,
+        keys: BTreeSet<Key>,
+        then: Then,
+    },
+    /// Everything is given up; goodbye is to be said.
+    Leaving,
+    /// It was said.
+    Gone,
+}
+
+/// One membership, from subscribing to the end of it.
+#[derive(Debug)]
+pub(super) struct Membership {
+    terms: Arc<Terms>,
+    protocol: Classic,
+    subscription: Subscription,
+    /// The topics it comes to.
+    topics: BTreeSet<Arc<str>>,
+    owned: BTreeSet<Key>,
+    /// What a sticky strategy is to give again, and the generation it was given in.
+    last: (BTreeSet<Key>, i32),
+    step: Step,
+    numbers: u64,
+    /// Left because the program did not poll; joins again when it does.
+    absent: bool,
+    /// Fenced: it does not join again.
+    dead: bool,
+    /// No assignment has come yet.
+    fresh: bool,
+    /// The trouble that was told last.
+    told: Option<ErrorCode>,
+    /// Why it leaves, when it has been asked to.
+    leaving: Option<&'static str>,
+    leave_by: Option<Instant>,
+}
+
+impl Membership {
+    pub(super) fn new(
+        terms: Arc<Terms>,
+        subscription: Subscription,
+        serial: u32,
+        now: Instant,
+    ) -> Self {
+        let topics = match &subscription {
+            Subscription::Topics(topics) => topics.clone(),
+            Subscription::Pattern(_) => BTreeSet::new(),
+        };
+        Membership {
+            protocol: Classic::new(terms.clone(), serial, now),
+            terms,
+            subscription,
+            topics,
+            owned: BTreeSet::new(),
+            last: (BTreeSet::new(), -1),
+            step: Step::Idle,
+            numbers: 0,
+            absent: false,
+            dead: false,
+            fresh: true,
+            told: None,
+            leaving: None,
+            leave_by: None,
+        }
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.protocol.identity()
+    }
+
+    pub(super) fn owns(&self, key: &Key) -> bool {
+        self.owned.contains(key)
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    pub(super) fn uses(&self, topic: &str) -> bool {
+        self.topics.contains(topic) || self.protocol.uses(topic)
+    }
+
+    /// True while the program's polls are of the essence: it has been told of something, or could be.
+    pub(super) fn watches_polls(&self) -> bool {
+        !self.absent && self.leaving.is_none()
+    }
+
+    /// Another subscription; what is owned of the old one is given up by the rebalance that follows.
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        if let Subscription::Topics(topics) = &subscription {
+            self.topics = topics.clone();
+        } else {
+            self.topics.clear();
+        }
+        self.subscription = subscription;
+        self.protocol.rejoin("the subscription has changed");
+    }
+
+    /// Topics have changed.
+    pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, internal_too: bool) {
+        if let Subscription::Pattern(pattern) = &self.subscription
+            && let Some(all) = core.topics.every()
+        {
+            let matching = |(name, internal): (&Arc<str>, &bool)| {
+                ((internal_too || !internal) && pattern.matches(name)).then(|| name.clone())
+            };
+            let topics: BTreeSet<Arc<str>> = all.iter().filter_map(matching).collect();
+            if topics != self.topics {
+                self.topics = topics;
+                for topic in &self.topics {
+                    core.want_topic(topic);
+                }
+                self.protocol
+                    .rejoin("the topics that match the pattern have changed");
+            }
+        }
+        self.protocol.on_metadata(core);
+    }
+
+    /// True if every topic's name has to be known.
+    pub(super) fn wants_every_topic(&self) -> bool {
+        matches!(self.subscription, Subscription::Pattern(_))
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Asks the program to let partitions go.
+    fn revoke(&mut self, keys: BTreeSet<Key>, then: Then, acts: &mut Vec<Act>) {
+        let number = self.number();
+        acts.push(Act::Revoke {
+            number,
+            keys: keys.clone(),
+        });
+        self.step = Step::Asking { number, keys, then };
+    }
+
+    /// The program has acknowledged a revocation: its word on what it has read is final.
+    pub(super) fn acknowledged(&mut self, number: u64, acts: &mut Vec<Act>) {
+        let step = std::mem::replace(&mut self.step, Step::Idle);
+        match step {
+            Step::Asking {
+                number: asked,
+                keys,
+                then,
+            } if asked == number => self.hand_over(keys, then, acts),
+            other => self.step = other,
+        }
+    }
+
+    fn hand_over(&mut self, keys: BTreeSet<Key>, then: Then, acts: &mut Vec<Act>) {
+        if !self.terms.auto_commit || keys.is_empty() {
+            return self.handed_over(keys, then, acts);
+        }
+        let number = self.number();
+        acts.push(Act::Commit {
+            number,
+            keys: keys.clone(),
+        });
+        self.step = Step::Committing { number, keys, then };
+    }
+
+    /// The commit before partitions are let go has ended, well or not.
+    pub(super) fn committed(&mut self, number: u64, acts: &mut Vec<Act>) {
+        let step = std::mem::replace(&mut self.step, Step::Idle);
+        match step {
+            Step::Committing {
+                number: asked,
+                keys,
+                then,
+            } if asked == number => self.handed_over(keys, then, acts),
+            other => self.step = other,
+        }
+    }
+
+    fn handed_over(&mut self, keys: BTreeSet<Key>, then: Then, acts: &mut Vec<Act>) {
+        self.step = Step::Idle;
+        self.owned.retain(|key| !keys.contains(key));
+        acts.push(Act::Release(keys));
+        match then {
+            Then::Join => self.protocol.join(),
+            Then::Take(target) => {
+                self.take(target, acts);
+                self.protocol.rejoin("partitions were given up");
+            }
+            Then::Leave => self.step = Step::Leaving,
+        }
+    }
+
+    fn take(&mut self, target: BTreeSet<Key>, acts: &mut Vec<Act>) {
+        let added: BTreeSet<Key> = target.difference(&self.owned).cloned().collect();
+        self.owned.extend(added.iter().cloned());
+        self.last = (self.owned.clone(), self.protocol.identity().generation);
+        if !added.is_empty() || self.fresh || self.protocol.eager() {
+            acts.push(Act::Take(added));
+        }
+        self.fresh = false;
+    }
+
+    /// What a protocol has found out.
+    pub(super) fn signalled(&mut self, signal: Signal, serial: u32, acts: &mut Vec<Act>) {
+        match signal {
+            Signal::Target(target) => {
+                self.told = None;
+                if self.leaving.is_some() {
+                    return;
+                }
+                let gone: BTreeSet<Key> = self.owned.difference(&target).cloned().collect();
+                if gone.is_empty() {
+                    self.take(target, acts);
+                } else {
+                    self.revoke(gone, Then::Take(target), acts);
+                }
+            }
+            Signal::Lost(error) => {
+                let fatal = error.code() == ErrorCode::FENCED_INSTANCE_ID;
+                self.lose(error.clone(), serial, acts);
+                if fatal {
+                    acts.push(Act::Failing(error, true));
+                    self.absent = true;
+                    self.dead = true;
+                }
+            }
+            Signal::Failing(error) => {
+                if self.told != Some(error.code()) {
+                    self.told = Some(error.code());
+                    acts.push(Act::Failing(error, false));
+                }
+            }
+            Signal::Heard => self.told = None,
+            Signal::CoordinatorLost(_) => {}
+        }
+    }
+
+    /// The membership has ended without this member's doing.
+    fn lose(&mut self, error: Error, serial: u32, acts: &mut Vec<Act>) {
+        self.protocol.reset(serial);
+        self.fresh = true;
+        let keys = std::mem::take(&mut self.owned);
+        if !keys.is_empty() {
+            acts.push(Act::Lose(keys, error));
+        }
+        self.step = Step::Idle;
+        if self.leaving.is_some() {
+            acts.push(Act::Left);
+        }
+    }
+
+    /// The program has not polled for too long: leaves, so that others can have the partitions.
+    pub(super) fn too_late(&mut self, error: Error, serial: u32, acts: &mut Vec<Act>) {
+        self.lose(error, serial, acts);
+        self.absent = true;
+    }
+
+    /// The program polls again.
+    pub(super) fn returned(&mut self) {
+        if !self.dead && std::mem::take(&mut self.absent) {
+            self.protocol.rejoin("the program polls again");
+        }
+    }
+
+    /// Begins to leave: commits what counts as read, gives everything up, says goodbye.
+    pub(super) fn leave(&mut self, why: &'static str, by: Instant, acts: &mut Vec<Act>) {
+        if self.leaving.is_some() {
+            return;
+        }
+        self.leaving = Some(why);
+        self.leave_by = Some(by);
+        let keys = self.owned.clone();
+        self.hand_over(keys, Then::Leave, acts);
+    }
+
+    pub(super) fn protocol(&mut self) -> &mut Classic {
+        &mut self.protocol
+    }
+
+    /// Which connections it wants now: that for joins, that for everything else.
+    pub(super) fn wants(&mut self, now: Instant, acts: &mut Vec<Act>) -> (bool, bool) {
+        if let Step::Leaving | Step::Gone = self.step {
+            if !self.protocol.has_to_leave() || self.leave_by.is_some_and(|by| by <= now) {
+                acts.push(Act::Left);
+                return (false, false);
+            }
+            return (false, matches!(self.step, Step::Leaving));
+        }
+        if self.absent {
+            return (false, false);
+        }
+        let ready = matches!(self.step, Step::Idle)
+            && self.leaving.is_none()
+            && !(self.wants_every_topic() && self.topics.is_empty());
+        if ready && self.protocol.wants_join(now) {
+            if self.protocol.eager() && !self.owned.is_empty() {
+                let keys = self.owned.clone();
+                self.revoke(keys, Then::Join, acts);
+            } else {
+                self.protocol.join();
+            }
+        }
+        self.protocol.wants(now)
+    }
+
+    pub(super) fn send_join(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: (Node, ConnId),
+        signals: &mut Vec<Signal>,
+    ) {
+        let cooperative = !self.protocol.eager();
+        let own = Own {
+            topics: self.topics.clone(),
+            owned: if cooperative {
+                self.owned.clone()
+            } else {
+                BTreeSet::new()
+            },
+            last: self.last.0.clone(),
+            generation: self.last.1,
+            rack: self.terms.rack.as_deref(),
+        };
+        self.protocol.send_join(core, now, conn, &own, signals);
+    }
+
+    /// Heartbeats, and goodbye.
+    pub(super) fn send(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: (Node, ConnId),
+        signals: &mut Vec<Signal>,
+        acts: &mut Vec<Act>,
+    ) {
+        if let (Step::Leaving, Some(why)) = (&self.step, self.leaving) {
+            let sent = self.protocol.send_leave(core, now, conn, why);
+            // Whatever the answer will be, there is nothing more to say.
+            self.step = Step::Gone;
+            if sent.is_err() {
+                acts.push(Act::Left);
+            }
+            return;
+        }
+        self.protocol.send_heartbeat(core, now, conn, signals);
+    }
+
+    /// When to look again though nothing else happens.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let own = self.protocol.deadline(now);
+        earliest(own, self.leave_by.filter(|by| *by > now))
+    }
+
+    /// Goodbye was answered, or won't be.
+    pub(super) fn left(&mut self, acts: &mut Vec<Act>) {
+        if self.leaving.is_some() {
+            acts.push(Act::Left);
+        }
+    }
+
+    /// True for answers to this life's requests.
+    pub(super) fn asked(&self, ask: Ask) -> bool {
+        match ask {
+            Ask::Join(serial) | Ask::Sync(serial) | Ask::Heartbeat(serial) => {
+                serial == self.protocol.serial()
+            }
+            Ask::Leave(_) | Ask::Commit | Ask::Lookup => true,
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Consumer groups
+//!
+//! A consumer with a `group.id` can subscribe instead of being assigned partitions: the group shares the partitions of
+//! its topics out among its members, and anew when members come and go. Polls tell of it, in the order it happens:
+//! OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED before they go to
+//! another member; OTTLA_EVENT_PARTITIONS_LOST when they are gone already.
+//!
+//! Offsets. A record counts as read once the poll after the one that gave it is made, or when it is marked or committed.
+//! With `enable.auto.commit` what counts as read is committed every `auto.commit.interval.ms`, before partitions are
+//! given up, and on close; what was only fetched never is. To commit by hand, switch that off and commit a batch when it
+//! is done with:
+//!
+//! ```c
+//! const char *topics[] = {"orders"};
+//! status = ottla_consumer_subscribe(consumer, topics, 1, &error);
+//! for (;;) {
+//!     status = ottla_consumer_poll(consumer, 0, 1000, &batch, &event, &error);
+//!     if (status != OTTLA_OK) break;
+//!     if (batch) {
+//!         ...                                                 // work on it
+//!         status = ottla_consumer_commit_batch(consumer, batch, 30000, &error);
+//!     }
+//!     ottla_batch_free(batch);
+//!     ottla_event_free(event);                                // the next poll acknowledges a revocation
+//! }
+//! ```
+//!
+//! Between a revocation and its acknowledgement, which the next poll is, the partitions are still this member's: whatever
+//! was read of them can be committed then. Afterwards a commit answers OTTLA_ERR_PARTITION_REVOKED; batches stay readable.
+//! A member that does not poll for `max.poll.interval.ms` leaves its group.
+
+use std::ffi::{CString, c_char};
+
+use libc::size_t;
+
+use super::basics::ottla_status;
+use super::batch::ottla_batch;
+use super::consumer::{ottla_consumer, ottla_topic_partition, partitions_of};
+use super::error::ottla_error;
+use super::event::ottla_event;
+use super::guard::{self, Call, Guarded, c_string, opaque};
+use super::transaction::{ottla_group_metadata, ottla_offset_to_commit};
+use crate::consumer::OffsetAndMetadata;
+use crate::error::Result;
+
+/// Committed offsets. Immutable: its functions may be called from many threads at once.
+pub struct ottla_offsets(Guarded<Vec<OffsetRow>>);
+opaque!(ottla_offsets, Vec<OffsetRow>, "offsets");
+
+pub(super) struct OffsetRow {
+    topic: CString,
+    metadata: CString,
+    offset: i64,
+    partition: i32,
+    leader_epoch: i32,
+}
+
+/// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
+/// once.
+pub struct ottla_membership(Guarded<MembershipParts>);
+opaque!(ottla_membership, MembershipParts, "membership");
+
+pub(super) struct MembershipParts {
+    group_id: CString,
+    generation: i32,
+    member_id: CString,
+    instance_id: Option<CString>,
+}
+
+/// # Safety
+/// `offsets` is NULL or points to `count` of them, whose strings outlive the call.
+pub(super) unsafe fn offsets_of<'a>(
+    call: Call,
+    offsets: *const ottla_offset_to_commit,
+    count: usize,
+) -> Result<Vec<(&'a str, i32, OffsetAndMetadata)>> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { call.slice("offsets", offsets, count) }?;
+    let each = |o: &ottla_offset_to_commit| {
+        // SAFETY: the same.
+        let topic = unsafe { call.text("an offset's topic", o.topic) }?;
+        let metadata = if o.metadata.is_null() {
+            ""
+        } else {
+            // SAFETY: the same.
+            unsafe { call.text("an offset's metadata", o.metadata) }?
+        };
+        let offset = OffsetAndMetadata {
+            offset: o.offset,
+            leader_epoch: o.leader_epoch,
+            metadata: metadata.to_owned(),
+        };
+        Ok((topic, o.partition, offset))
+    };
+    given.iter().map(each).collect()
+}
+
+/// Becomes a member of the group and reads what it assigns of these topics; topics that don't exist yet are read once they
+/// do. Replaces an earlier subscription.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, without a topic, for an empty name, or while partitions are
+/// assigned by hand.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_subscribe(
+    consumer: *const ottla_consumer,
+    topics: *const *const c_char,
+    count: size_t,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_consumer_subscribe", consumer, error, |call, live| {
+            let given = call.slice("topics", topics, count)?;
+            let topics: Result<Vec<&str>> = given
+                .iter()
+                .map(|topic| call.text("a topic", *topic))
+                .collect();
+            live.get()?.subscribe(&topics?)
+        })
+    }
+}
+
+/// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later. Internal
+/// topics are left out by `exclude.internal.topics`.
+///
+/// Errors: as `ottla_consumer_subscribe`; OTTLA_ERR_INVALID_ARGUMENT for what is no regular expression.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_subscribe_pattern(
+    consumer: *const ottla_consumer,
+    pattern: *const c_char,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_subscribe_pattern",
+            consumer,
+            error,
+            |call, live| {
+                live.get()?
+                    .subscribe_pattern(call.text("pattern", pattern)?)
+            },
+        )
+    }
+}
+
+/// Leaves the group at once: what counts as read is committed (with `enable.auto.commit`), nothing more is delivered, and no
+/// event tells of it. Waits up to the timeout until the others can have the partitions. Without a subscription it does
+/// nothing.
+///
+/// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_unsubscribe(
+    consumer: *const ottla_consumer,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_unsubscribe",
+            consumer,
+            error,
+            |call, live| live.get()?.unsubscribe(call.timeout(timeout_ms)?),
+        )
+    }
+}
+
+/// Acknowledges a revocation: its partitions are let go once what counts as read of them is committed (with
+/// `enable.auto.commit`). The next poll does so by itself; this is for those who don't poll soon. Other events need no
+/// acknowledgement.
+///
+/// Errors: OTTLA_ERR_CLOSED.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_acknowledge(
+    consumer: *const ottla_consumer,
+    event: *const ottla_event,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_acknowledge",
+            consumer,
+            error,
+            |call, live| {
+                let Some(event) = event.as_ref() else {
+                    return Err(call.wrong("event", "is NULL; give the event that a poll wrote"));
+                };
+                live.get()?.acknowledge(event.event())
+            },
+        )
+    }
+}
+
+/// What of a partition lies before `offset` counts as read, though the next batch is not asked for. Also shows that the
+/// program is at work on what it was given (`max.poll.interval.ms`).
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or no poll has given it that far.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_mark(
+    consumer: *const ottla_consumer,
+    topic: *const c_char,
+    partition: i32,
+    offset: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_consumer_mark", consumer, error, |call, live| {
+            let topic = call.text("topic", topic)?;
+            live.get()?.mark(topic, partition, offset)
+        })
+    }
+}
+
+/// Commits these offsets for the group, and waits up to the timeout until that is done. Needs no membership.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if this
+/// consumer is a member and the partition not its own; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT: it may
+/// then have been committed or not.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit(
+    consumer: *const ottla_consumer,
+    offsets: *const ottla_offset_to_commit,
+    count: size_t,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_consumer_commit", consumer, error, |call, live| {
+            let offsets = offsets_of(call, offsets, count)?;
+            live.get()?.commit(&offsets, call.timeout(timeout_ms)?)
+        })
+    }
+}
+
+/// Commits these offsets in the background, after those of earlier calls, and writes a number to `token`: an event
+/// OTTLA_EVENT_OFFSETS_COMMITTED with that token tells how it ended, at the latest after `default.api.timeout.ms`.
+///
+/// Errors: as `ottla_consumer_commit`, as far as that can be said at once.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit_async(
+    consumer: *const ottla_consumer,
+    offsets: *const ottla_offset_to_commit,
+    count: size_t,
+    token: *mut u64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_commit_async",
+            consumer,
+            error,
+            |call, live| {
+                call.out("token", token)?;
+                let offsets = offsets_of(call, offsets, count)?;
+                guard::write(token, live.get()?.commit_async(&offsets)?);
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Commits everything that was polled, the batch polled last too, and waits up to the timeout until that is done.
+///
+/// Errors: as `ottla_consumer_commit`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit_polled(
+    consumer: *const ottla_consumer,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_commit_polled",
+            consumer,
+            error,
+            |call, live| live.get()?.commit_polled(call.timeout(timeout_ms)?),
+        )
+    }
+}
+
+/// Commits the end of a batch, for each of its partitions the offset after its last record, and waits up to the timeout
+/// until that is done.
+///
+/// Errors: as `ottla_consumer_commit`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit_batch(
+    consumer: *const ottla_consumer,
+    batch: *const ottla_batch,
+    timeout_ms: i64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_commit_batch",
+            consumer,
+            error,
+            |call, live| {
+                let Some(batch) = batch.as_ref() else {
+                    return Err(call.wrong("batch", "is NULL; give the batch that a poll wrote"));
+                };
+                let timeout = call.timeout(timeout_ms)?;
+                live.get()?.commit_batch(batch.batch(), timeout)
+            },
+        )
+    }
+}
+
+/// Commits the end of a batch in the background, as `ottla_consumer_commit_async`.
+///
+/// Errors: as `ottla_consumer_commit_async`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit_batch_async(
+    consumer: *const ottla_consumer,
+    batch: *const ottla_batch,
+    token: *mut u64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_commit_batch_async",
+            consumer,
+            error,
+            |call, live| {
+                call.out("token", token)?;
+                let Some(batch) = batch.as_ref() else {
+                    return Err(call.wrong("batch", "is NULL; give the batch that a poll wrote"));
+                };
+                guard::write(token, live.get()?.commit_batch_async(batch.batch())?);
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Asks what the group has committed of each partition and writes a list in the same order, which the caller frees. With
+/// `isolation.level=read_committed`, offsets of transactions that are still open are waited for.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_committed(
+    consumer: *const ottla_consumer,
+    partitions: *const ottla_topic_partition,
+    count: size_t,
+    timeout_ms: i64,
+    offsets: *mut *mut ottla_offsets,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_consumer_committed", consumer, error, |call, live| {
+            call.out("offsets", offsets)?;
+            let wanted = partitions_of(call, partitions, count)?;
+            let found = live.get()?.committed(&wanted, call.timeout(timeout_ms)?)?;
+            let row = |(&(topic, partition), found): (&(&str, i32), Option<OffsetAndMetadata>)| {
+                let found = found.unwrap_or(OffsetAndMetadata::new(-1));
+                OffsetRow {
+                    topic: c_string(topic),
+                    metadata: c_string(&found.metadata),
+                    offset: found.offset,
+                    partition,
+                    leader_epoch: found.leader_epoch,
+                }
+            };
+            let rows: Vec<OffsetRow> = wanted.iter().zip(found).map(row).collect();
+            guard::write(offsets, guard::handle(rows));
+            Ok(())
+        })
+    }
+}
+
+/// How many offsets are in the list; 0 of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_offsets_count(offsets: *const ottla_offsets) -> size_t {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(offsets, 0, |rows: &Vec<OffsetRow>| rows.len()) }
+}
+
+/// Writes offset `i` of the list, counted from 0. Its strings live as long as the list.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_offsets_get(
+    offsets: *const ottla_offsets,
+    i: size_t,
+    offset: *mut ottla_offset_to_commit,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_offsets_get", offsets, error, |call, rows| {
+            call.out("offset", offset)?;
+            let row = call.element(rows, i)?;
+            guard::write(
+                offset,
+                ottla_offset_to_commit {
+                    topic: row.topic.as_ptr(),
+                    metadata: row.metadata.as_ptr(),
+                    offset: row.offset,
+                    partition: row.partition,
+                    leader_epoch: row.leader_epoch,
+                },
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Frees a list of offsets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_offsets_free(offsets: *mut ottla_offsets) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(offsets) }
+}
+
+/// Writes the consumer's place in its group, which the caller frees: for `ottla_producer_send_offsets`.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_membership(
+    consumer: *const ottla_consumer,
+    membership: *mut *mut ottla_membership,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_membership",
+            consumer,
+            error,
+            |call, live| {
+                call.out("membership", membership)?;
+                let own = live.get()?.group_metadata()?;
+                let parts = MembershipParts {
+                    group_id: c_string(&own.group_id),
+                    generation: own.generation,
+                    member_id: c_string(&own.member_id),
+                    instance_id: own.instance_id.as_deref().map(c_string),
+                };
+                guard::write(membership, guard::handle(parts));
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Writes the membership as a producer takes it. Its strings live as long as the membership.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_membership_get(
+    membership: *const ottla_membership,
+    metadata: *mut ottla_group_metadata,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_membership_get", membership, error, |call, own| {
+            call.out("metadata", metadata)?;
+            let instance_id = own.instance_id.as_ref().map(|id| id.as_ptr());
+            guard::write(
+                metadata,
+                ottla_group_metadata {
+                    group_id: own.group_id.as_ptr(),
+                    generation: own.generation,
+                    member_id: own.member_id.as_ptr(),
+                    instance_id: instance_id.unwrap_or(std::ptr::null()),
+                },
+            );
+            Ok(())
+        })
+    }
+}
+
+/// Frees a membership.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_membership_free(membership: *mut ottla_membership) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(membership) }
+}
