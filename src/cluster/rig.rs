@@ -73,16 +73,15 @@ impl<R: Role> Rig<R> {
     ) -> Self {
         let now = Instant::now();
         let log = Arc::new(LogRing::new("c", None));
+        let clock = Clock::Virtual(Arc::new(VirtualClock::new(1, 0)));
+        let core = Core::new(config, log.clone(), clock, now);
+        Self::of(Engine::new(core, role(now, log)), now)
+    }
+
+    /// A client that exists already, at the time `now`.
+    pub(crate) fn of(engine: Engine<R>, now: Instant) -> Self {
         Rig {
-            engine: Engine::new(
-                Core::new(
-                    config,
-                    log.clone(),
-                    Clock::Virtual(Arc::new(VirtualClock::new(1, 0))),
-                    now,
-                ),
-                role(now, log),
-            ),
+            engine,
             now,
             conns: BTreeMap::new(),
             asked: VecDeque::new(),

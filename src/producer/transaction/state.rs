@@ -89,6 +89,8 @@ pub(crate) enum Sending {
 pub(crate) struct Machine {
     id: Arc<str>,
     phase: Phase,
+    /// A caller has learned that the producer is ready.
+    init_told: bool,
     /// Transactions begun so far.
     number: u64,
     /// The transaction that ended last, and how.
@@ -124,6 +126,7 @@ impl Machine {
         Machine {
             id: id.into(),
             phase: Phase::New,
+            init_told: false,
             number: 0,
             last_end: None,
             offered_v2: false,
@@ -198,6 +201,8 @@ impl Machine {
             // A call whose time was over is made again.
             Phase::Initializing => Ok(()),
             Phase::Fatal(error) => Err(error.context("init_transactions")),
+            // It was done after the time of its call was over.
+            _ if !self.init_told => Ok(()),
             _ => Err(self.misuse(
                 "init_transactions",
                 "it was called before; it is called once for each producer",
@@ -375,11 +380,14 @@ impl Machine {
     }
 
     /// How `init_transactions` has ended; `None` while it has not.
-    pub(crate) fn init_result(&self) -> Option<Result<()>> {
+    pub(crate) fn init_result(&mut self) -> Option<Result<()>> {
         match &self.phase {
             Phase::New | Phase::Initializing => None,
             Phase::Fatal(error) => Some(Err(error.context("init_transactions"))),
-            _ => Some(Ok(())),
+            _ => {
+                self.init_told = true;
+                Some(Ok(()))
+            }
         }
     }
 
