@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ottla::admin::{Admin, NewTopic};
-use ottla::broker::{Broker, BrokerOptions};
+use ottla::broker::{Broker, BrokerOptions, CoordinatorKind, Fault, FaultRule, api_key};
 use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig};
 use ottla::consumer::{Consumer, GroupMetadata, OffsetAndMetadata, Polled, Start};
 use ottla::producer::{Completion, Outcome, Producer, Record, Wait};
@@ -465,4 +465,135 @@ fn a_transaction_that_outlives_its_time_is_aborted_whole() {
         producer.commit_transaction(LIMIT).unwrap();
     }
     assert_eq!(ground.committed_values(0, 2), ["on", "on"]);
+}
+
+/// Ends a transaction, calling again while only the time was over.
+fn end(producer: &Producer, commit: bool) -> Result<(), Error> {
+    let by = Instant::now() + LIMIT;
+    loop {
+        let ended = if commit {
+            producer.commit_transaction(Duration::from_millis(300))
+        } else {
+            producer.abort_transaction(Duration::from_millis(300))
+        };
+        match ended {
+            Err(e) if e.code() == ErrorCode::TIMED_OUT && Instant::now() < by => {}
+            ended => return ended,
+        }
+    }
+}
+
+/// Every request of a transaction goes wrong in every way that is survived, on brokers of both versions; a commit is
+/// whole, an abort leaves nothing, and no call but the one that is to be made again ever fails.
+#[test]
+fn every_request_may_go_wrong_and_be_made_again() {
+    let faults = [
+        Fault::Drop,
+        Fault::SwallowReply { close: true },
+        Fault::PartialReply { bytes: 9 },
+        Fault::Error {
+            code: ErrorCode::CONCURRENT_TRANSACTIONS,
+        },
+        Fault::Error {
+            code: ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        },
+        Fault::Error {
+            code: ErrorCode::NOT_COORDINATOR,
+        },
+    ];
+    let of_leaders = Fault::Error {
+        code: ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    };
+    // FindCoordinator, InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, Produce.
+    for version in [1, 2] {
+        for api in [10, 22, 24, 25, 28, 26, api_key::PRODUCE] {
+            let is_v1_only = matches!(api, 24 | 25);
+            if version == 2 && is_v1_only {
+                continue;
+            }
+            let options = BrokerOptions::new().nodes(3).transaction_version(version);
+            let broker = Broker::start(options).unwrap();
+            let ground = Ground {
+                bootstrap: broker.bootstrap_servers(),
+                topic: "t".to_owned(),
+                name: "t".to_owned(),
+                _broker: None,
+            };
+            broker.create_topic("t", 1, &[]).unwrap();
+            let mut expected = Vec::new();
+            let mut round = 0;
+            for fault in &faults {
+                let is_answer_of_coordinators = matches!(
+                    fault,
+                    Fault::Error { code } if *code != ErrorCode::CONCURRENT_TRANSACTIONS
+                );
+                let fault = match (api, is_answer_of_coordinators) {
+                    (10, true) => continue,
+                    (api_key::PRODUCE, true) => &of_leaders,
+                    _ => fault,
+                };
+                let at = format!("version {version}, API {api}, {fault:?}");
+                broker
+                    .add_fault(FaultRule::new(fault.clone()).api(api).times(2))
+                    .unwrap();
+                let producer = ground.producer(&[
+                    ("retry.backoff.ms", "5"),
+                    ("reconnect.backoff.ms", "5"),
+                    ("linger.ms", "0"),
+                ]);
+                producer.init_transactions(LIMIT).expect(&at);
+                for commit in [true, false, true] {
+                    round += 1;
+                    producer.begin_transaction().expect(&at);
+                    for i in 0..3 {
+                        let value = format!("{round}-{i}");
+                        send(&producer, &ground, 0, &value);
+                        if commit {
+                            expected.push(value);
+                        }
+                    }
+                    let offset = OffsetAndMetadata::from(round);
+                    producer
+                        .send_offsets(&[("t", 0, offset)], &ground.group(), LIMIT)
+                        .expect(&at);
+                    end(&producer, commit).expect(&at);
+                }
+                assert_eq!(ground.committed_offset(), Some(round), "{at}");
+                broker.clear_faults().unwrap();
+            }
+            let read = ground.committed_values(0, expected.len());
+            assert_eq!(read, expected, "version {version}, API {api}");
+        }
+    }
+}
+
+/// Its coordinator moves, dies, and comes back, again and again.
+#[test]
+fn a_coordinator_that_moves_amid_commits() {
+    let broker = Broker::start(BrokerOptions::new().nodes(3)).unwrap();
+    let ground = Ground {
+        bootstrap: broker.bootstrap_servers(),
+        topic: "t".to_owned(),
+        name: "t".to_owned(),
+        _broker: None,
+    };
+    broker.create_topic("t", 1, &[]).unwrap();
+    let producer = ground.ready(&[("retry.backoff.ms", "5"), ("reconnect.backoff.ms", "5")]);
+    let mut expected = Vec::new();
+    for round in 0..30 {
+        producer.begin_transaction().unwrap();
+        let value = format!("{round}");
+        send(&producer, &ground, 0, &value);
+        expected.push(value);
+        broker
+            .move_coordinator(
+                CoordinatorKind::Transaction,
+                "t",
+                1 + round % 3,
+                Duration::from_millis(20),
+            )
+            .unwrap();
+        end(&producer, true).unwrap();
+    }
+    assert_eq!(ground.committed_values(0, expected.len()), expected);
 }

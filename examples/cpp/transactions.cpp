@@ -31,10 +31,11 @@ void fill(const std::string &servers, const std::string &topic) {
     producer.flush(limit);
 }
 
-std::string work(const ottla::RecordView &record) {
-    std::string value(record.value() ? std::string_view(*record.value()) : std::string_view());
-    std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return std::toupper(c); });
-    return value;
+std::string work(ottla::Bytes value) {
+    std::string result(*value);
+    std::transform(result.begin(), result.end(), result.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return result;
 }
 
 std::size_t run(const std::string &servers, const std::string &from, const std::string &to) {
@@ -57,8 +58,8 @@ std::size_t run(const std::string &servers, const std::string &from, const std::
         ottla::transact(producer, [&] {
             for (const ottla::Segment &segment : batch->segments()) {
                 std::vector<std::string> results;
-                for (const ottla::RecordView record : segment) {
-                    results.push_back(work(record));
+                for (std::size_t i = 0; i < segment.rows(); i++) {
+                    results.push_back(work(segment.value(i)));
                 }
                 ottla::BatchOptions options;
                 options.partition = segment.partition();

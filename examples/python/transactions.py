@@ -2,9 +2,10 @@
 
     python transactions.py [BOOTSTRAP [FROM TO]]
 
-On the Kafka at BOOTSTRAP (or in the environment variable of that name), otherwise on one inside this program, which fills
-it first. What is written and how far was read are one transaction: kill it at any moment and start it again, and each
-message has one result, for readers with isolation_level="read_committed". It ends when nothing came for three seconds.
+On the Kafka at BOOTSTRAP (or in the environment variable of that name), otherwise on one inside this program, which
+fills it first. What is written and how far was read are one transaction: kill it at any moment and start it again, and
+each message has one result, for readers with isolation_level="read_committed". It ends when nothing came for three
+seconds.
 """
 
 import contextlib

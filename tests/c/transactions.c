@@ -2,8 +2,6 @@
    Also on a real Kafka: OTTLA_TEST_BOOTSTRAP. */
 #include "check.h"
 
-enum { LIMIT_MS = 60000 };
-
 /* What can be done about an error: exactly one thing, or nothing. */
 static char kind(const ottla_error *error) {
     int retriable = ottla_error_is_retriable(error), abort = ottla_error_needs_abort(error);

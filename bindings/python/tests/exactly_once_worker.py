@@ -1,4 +1,4 @@
-"""One processor of the chain in test_exactly_once.py: copies a topic to another, partition by partition, in transactions.
+"""One processor of the chain in test_exactly_once.py: copies a topic to another, by partition, in transactions.
 
     python exactly_once_worker.py BOOTSTRAP NAME FROM TO
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Producer;
-use super::shared::{Shared, lock};
+use super::shared::{Shared, Silent, lock};
 use crate::config::FOREVER;
 use crate::consumer::{GroupMetadata, OffsetAndMetadata};
 use crate::error::{Error, ErrorCode, Result};
@@ -276,7 +276,12 @@ impl Producer {
     fn end_transaction(&self, commit: bool, timeout: Duration) -> Result<()> {
         let call = end_call(commit);
         let number = self.transact(call, |machine| machine.end(commit))?;
-        self.finish_transaction(number, commit, timeout)
+        self.finish_transaction(number, commit, timeout)?;
+        if !commit {
+            // What failed is undone with all the rest: no later flush tells of it.
+            *lock(&self.shared.silent) = Silent::default();
+        }
+        Ok(())
     }
 
     fn finish_transaction(&self, number: u64, commit: bool, timeout: Duration) -> Result<()> {

@@ -672,6 +672,10 @@ class Producer(Transactional):
                 each._seen = True
             raise errors.again(unseen[0].error)
 
+    def _forget_failures(self) -> None:
+        self._drain_all()
+        self._failures.clear()
+
     def _close_at_exit(self) -> None:
         if not self._closed:
             self._closed = True

@@ -21,6 +21,10 @@ class Transactional(Client):
     def poll(self, timeout: Timeout = 0) -> int:
         raise NotImplementedError
 
+    def _forget_failures(self) -> None:
+        """What failed is undone with all the rest of its transaction: no later flush raises it."""
+        raise NotImplementedError
+
     def init_transactions(self, timeout: Timeout = 60) -> None:
         """Readies the producer for transactions; called once, first of all. What an earlier run of the program left
         open under the same `transactional.id` is aborted, and a producer that still uses it is fenced.
@@ -82,6 +86,7 @@ class Transactional(Client):
         >>> producer.abort_transaction()
         """
         self._until_done("abort_transaction", lib.producer_abort_transaction, timeout)
+        self._forget_failures()
 
     @contextlib.contextmanager
     def transaction(self, timeout: Timeout = 60) -> Iterator[None]:
