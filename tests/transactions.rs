@@ -229,6 +229,9 @@ fn misuse_is_told_at_once() {
     told(plain.begin_transaction(), "configure transactional.id");
 
     let producer = ground.producer(&[]);
+    // Records of a topic that asks for less would be written outside of the transaction.
+    let less = producer.set_topic_config(&ground.topic, [("acks", "1")]);
+    assert_eq!(less.unwrap_err().code(), ErrorCode::CONFIG);
     told(producer.begin_transaction(), "call init_transactions first");
     let early = try_send(&producer, &ground.topic, 0, "early");
     told(early, "call init_transactions, then begin_transaction");
@@ -441,7 +444,7 @@ fn a_transaction_that_outlives_its_time_is_aborted_whole() {
         producer.begin_transaction().unwrap();
         send(&producer, &ground, 0, "expired");
         producer.flush(LIMIT).unwrap();
-        std::thread::sleep(Duration::from_secs(if is_real() { 12 } else { 3 }));
+        std::thread::sleep(Duration::from_secs(if is_real() { 12 } else { 2 }));
         if late {
             // A record tells before the commit does.
             send(&producer, &ground, 0, "late");
@@ -594,6 +597,29 @@ fn a_coordinator_that_moves_amid_commits() {
             )
             .unwrap();
         end(&producer, true).unwrap();
+    }
+    assert_eq!(ground.committed_values(0, expected.len()), expected);
+}
+
+/// Begin, one record, end, as fast as a thread can: whatever the I/O thread is about at that moment, the end waits for
+/// the record.
+#[test]
+fn a_transaction_never_ends_before_its_records() {
+    let ground = ground("small", 1, &[]);
+    let producer = ground.ready(&[]);
+    let mut expected = Vec::new();
+    for round in 0..300 {
+        producer.begin_transaction().unwrap();
+        let value = format!("{round}");
+        send(&producer, &ground, 0, &value);
+        if round % 3 == 1 {
+            producer.abort_transaction(LIMIT).unwrap();
+        } else {
+            producer.commit_transaction(LIMIT).unwrap();
+            expected.push(value);
+        }
+        // A moment's pause, so that it begins at all points of the I/O thread's turns.
+        std::thread::sleep(Duration::from_micros(7 * (round % 150)));
     }
     assert_eq!(ground.committed_values(0, expected.len()), expected);
 }

@@ -14,8 +14,9 @@ import ottla
 
 WORKER = Path(__file__).with_name("exactly_once_worker.py")
 LONG = bool(os.environ.get("OTTLA_TEST_LONG"))
-RECORDS = 20_000 if LONG else 2_000
-KILLS = 80 if LONG else 8
+REAL = bool(os.environ.get("OTTLA_TEST_BOOTSTRAP"))
+RECORDS = 20_000 if LONG else 2_000 if REAL else 600
+KILLS = 80 if LONG else 8 if REAL else 4
 LIMIT_S = 900 if LONG else 120
 # So much goes in at a time, and then a pause, so that kills fall on work under way.
 CHUNK, PAUSE_S = 50, 0.25

@@ -147,9 +147,11 @@ impl Sender {
         loop {
             let shared = self.shared.clone();
             let offered = core.feature("transaction.version") >= 2;
-            let quiet = shared.live_batches() == 0;
             let (view, giving_up, fatal, ask, deadline) = shared.transact(|machine| {
                 machine.offer_v2(offered);
+                // Counted under the lock under which the gate shuts: none begins after this while a transaction ends.
+                // Counted before, it could be of the time before the transaction's first record.
+                let quiet = shared.live_batches() == 0;
                 let ask = machine.next(now, quiet);
                 let fatal = matches!(machine.phase(), Phase::Fatal(_));
                 let deadline = machine.deadline();
@@ -157,7 +159,6 @@ impl Sender {
             })?;
             self.transaction = Some(view);
             if let Some(error) = giving_up
-                && !quiet
                 && self.give_up_unsent(&error, fatal)
             {
                 continue;
@@ -176,6 +177,9 @@ impl Sender {
     /// Gives up what has no sequence numbers yet, or everything that is not under way. True if there was anything.
     fn give_up_unsent(&mut self, error: &Error, all: bool) -> bool {
         let before = self.shared.live_batches();
+        if before == 0 {
+            return false;
+        }
         for topic in &self.unresolved {
             let mut pending = topic.pending();
             self.shared
