@@ -7,7 +7,7 @@
 // ones take and give columns of thousands.
 //
 //   ottla_config     settings, by Kafka's own names
-//   ottla_producer   writes records; its completions tell what became of them
+//   ottla_producer   writes records, in transactions too; its completions tell what became of them
 //   ottla_consumer   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
 //   ottla_admin      creates, deletes, lists and describes topics
 //   ottla_broker     a Kafka server inside this process, for first steps and for tests
