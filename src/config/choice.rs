@@ -138,9 +138,6 @@ choices! {
     }
 }
 
-/// Switches whose `true` comes in a later version; `false` is what this one does.
-pub(super) static ONLY_FALSE: &[Choice] = &[Choice::new("false", &[]), Choice::not_yet("true")];
-
 choices! {
     /// How a classic group's leader shares partitions out (`partition.assignment.strategy`).
     Assignor ASSIGNORS {
