@@ -88,6 +88,13 @@ static void moving_leaders(void) {
     FAILS(ottla_broker_offsets(broker, "t", 3, &start, &end, &error), OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION, "t-3");
     FAILS(ottla_broker_stop_node(broker, 9, &error), OTTLA_ERR_INVALID_ARGUMENT, "no such node");
     FAILS(ottla_broker_move_leader(broker, "t", 0, 9, &error), OTTLA_ERR_INVALID_ARGUMENT, "node 9");
+    OK(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_TRANSACTION, "tx", 2, 10, &error));
+    OK(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_GROUP, "g", 3, 0, &error));
+    FAILS(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_GROUP, "g", 9, 0, &error),
+          OTTLA_ERR_INVALID_ARGUMENT, "node 9");
+    FAILS(ottla_broker_move_coordinator(broker, 7, "g", 1, 0, &error), OTTLA_ERR_INVALID_ARGUMENT, "kind is 7");
+    FAILS(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_GROUP, "g", 1, -1, &error),
+          OTTLA_ERR_INVALID_ARGUMENT, "loading_ms is -1");
     FAILS(ottla_broker_add_fault(broker, 77, 0, -1, -1, NULL, -1, 1, &error), OTTLA_ERR_INVALID_ARGUMENT, "fault is 77");
     FAILS(ottla_broker_add_fault(broker, OTTLA_FAULT_DELAY, -5, -1, -1, NULL, -1, 1, &error),
           OTTLA_ERR_INVALID_ARGUMENT, "value is -5");

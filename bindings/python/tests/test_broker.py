@@ -83,9 +83,28 @@ def test_topics_by_themselves() -> None:
             assert consumer.partition_count("new") == 4
 
 
+def test_coordinators_move() -> None:
+    with Broker(
+        nodes=2, transaction_version=1, share_record_lock_duration_ms=500, share_auto_offset_reset="earliest"
+    ) as broker:
+        broker.move_coordinator("payments", node=2, loading=0.1)
+        broker.move_coordinator("readers", node=1, kind="group")
+        with pytest.raises(ValueError, match="node 7: the node does not run"):
+            broker.move_coordinator("payments", node=7)
+        with pytest.raises(ValueError, match="kind is 'topic'; give one of group, transaction"):
+            broker.move_coordinator("payments", node=1, kind="topic")  # type: ignore[arg-type]
+        assert broker.requests_seen("EndTxn") == broker.requests_seen("WriteTxnMarkers") == 0
+
+
 def test_mistakes() -> None:
     with pytest.raises(ValueError, match="nodes"):
         Broker(nodes=0)
+    with pytest.raises(ValueError, match="transaction_version = 3 must be 1 or 2"):
+        Broker(transaction_version=3)
+    with pytest.raises(ValueError, match="share_deliveries = 0 must be at least 1"):
+        Broker(share_delivery_count_limit=0)
+    with pytest.raises(ValueError, match=r"share\.auto\.offset\.reset"):
+        Broker(share_auto_offset_reset="none")  # type: ignore[arg-type]
     with Broker() as broker:
         with pytest.raises(ValueError, match="api is 'Prodce'; give a number or one of Produce, Fetch"):
             broker.drop(api="Prodce")

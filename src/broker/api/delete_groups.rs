@@ -13,7 +13,10 @@ pub(super) fn handle(
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for name in request.groups_names {
-        let deleted = check_group(core, cx, &name).and_then(|()| core.groups.delete(&name));
+        let deleted = check_group(core, cx, &name).and_then(|()| match core.share.delete(&name) {
+            Some(deleted) => deleted,
+            None => core.groups.delete(&name),
+        });
         if deleted.is_ok() {
             core.offsets.forget_group(&name);
         }

@@ -6,6 +6,10 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{Cx, text, wire};
 use crate::broker::core::BrokerCore;
+use crate::broker::core::coordinators::CoordinatorKind;
+
+/// The type of share groups, and their protocol's.
+const SHARE: &str = "share";
 
 pub(super) fn handle(
     core: &mut BrokerCore,
@@ -36,5 +40,23 @@ pub(super) fn handle(
         }
         listed
     });
-    response.with_groups(groups.collect())
+    let share = core.share.groups.iter().filter(|(name, group)| {
+        core.is_coordinator(cx.node, CoordinatorKind::Group, name)
+            && chosen(&request.states_filter, group.state_name())
+            && chosen(&request.types_filter, SHARE)
+    });
+    let share = share.map(|(name, group)| {
+        let mut listed = ListedGroup::default()
+            .with_group_id(text(name).into())
+            .with_protocol_type(StrBytes::from_static_str(SHARE));
+        if cx.version >= 4 {
+            listed.group_state = StrBytes::from_static_str(group.state_name());
+        }
+        if cx.version >= 5 {
+            listed.group_type = StrBytes::from_static_str(SHARE);
+        }
+        listed
+    });
+    let groups = groups.chain(share).collect();
+    response.with_groups(groups)
 }

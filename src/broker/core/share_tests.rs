@@ -364,6 +364,12 @@ fn members_are_described_and_end_with_their_sessions() {
     a.epoch = -1;
     assert_eq!(a.beat(&mut bench).error_code, 0);
     assert_eq!(describe(&mut bench)[0].group_state.as_str(), "Empty");
+    let list = ListGroupsRequest::default().with_types_filter(vec![text("share")]);
+    let listed = bench.ask(1, 5, &list).groups;
+    assert_eq!((listed.len(), listed[0].group_state.as_str()), (1, "Empty"));
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text("g"))]);
+    assert_eq!(bench.ask(1, 2, &delete).results[0].error_code, 0);
+    assert_eq!(describe(&mut bench)[0].error_code, 69);
 }
 
 #[test]

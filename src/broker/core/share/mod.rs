@@ -231,6 +231,19 @@ impl ShareGroups {
             .collect()
     }
 
+    /// Deletes a group and where it is; `None` if it is no share group.
+    ///
+    /// # Errors
+    /// `NON_EMPTY_GROUP`.
+    pub(crate) fn delete(&mut self, group: &str) -> Option<Result<(), ErrorCode>> {
+        if !self.groups.get(group)?.members.is_empty() {
+            return Some(Err(ErrorCode::NON_EMPTY_GROUP));
+        }
+        self.groups.remove(group);
+        self.partitions.retain(|(of, ..), _| of != group);
+        Some(Ok(()))
+    }
+
     /// Takes up what an earlier broker saved: groups without members, and where they are.
     pub(crate) fn restore(&mut self, offsets: Vec<(Key, i64)>) {
         for (key, start) in offsets {
