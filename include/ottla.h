@@ -2250,6 +2250,10 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //   share.record.lock.duration.ms  how long a member of a share group has a record to itself: 30000
 //   share.delivery.count.limit     how often a share group is delivered a record at most: 5
 //   share.auto.offset.reset        where a share group begins, earliest or latest: latest
+//   group.version        Kafka's feature of that name, 1, or 0 without the new group protocol (KIP-848): 1
+//   group.initial.rebalance.delay.ms     how long an empty group of the classic protocol waits for more members: 0
+//   group.consumer.session.timeout.ms    how long a member of the new protocol may stay silent: 45000
+//   group.consumer.heartbeat.interval.ms how often such members are told to send heartbeats: 1000
 // ==================================================================================================================
 
 // A fault: the request is not carried out and answered with the Kafka error code value.
@@ -2349,6 +2353,24 @@ ottla_status ottla_broker_move_coordinator(const ottla_broker *broker,
                                            int32_t node,
                                            int64_t loading_ms,
                                            ottla_error **error);
+
+// Has a group rebalance now, as if a member had come or gone.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if nobody is in the group.
+OTTLA_MUST_USE
+ottla_status ottla_broker_force_rebalance(const ottla_broker *broker,
+                                          const char *group,
+                                          ottla_error **error);
+
+// Ends the session of a group's member now, as if it had sent no heartbeat for too long; with member NULL those of
+// all its members.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or none at all.
+OTTLA_MUST_USE
+ottla_status ottla_broker_expire_member(const ottla_broker *broker,
+                                        const char *group,
+                                        const char *member,
+                                        ottla_error **error);
 
 // Writes the first offset of a partition, and the offset after its last record.
 //

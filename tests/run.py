@@ -262,9 +262,10 @@ def python(phase: Phase) -> None:
 
 
 def foreign(phase: Phase) -> None:
-    """confluent-kafka, kafka-python and aiokafka on the embedded broker."""
+    """confluent-kafka, kafka-python, aiokafka and, unless it is to be quick, Java on the embedded broker."""
+    chosen = ["-m", "not java and not slow"] if phase.options.quick else []
     if phase.sources("tests/foreign", "test_*.py"):
-        phase.run(PYTHON, "-m", "pytest", "tests/foreign")
+        phase.run(PYTHON, "-m", "pytest", "tests/foreign", *chosen)
 
 
 def examples(phase: Phase) -> None:
@@ -342,7 +343,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("c", c, 600, True),
     ("cpp", cpp, 600, True),
     ("python", python, 600, True),
-    ("foreign", foreign, 300, True),
+    ("foreign", foreign, 600, True),
     ("instructions", instructions, 300, False),
     ("examples", examples, 600, False),
     ("install", install, 300, False),

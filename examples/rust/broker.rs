@@ -10,7 +10,7 @@ use ottla::broker::{Broker, BrokerOptions};
 const USAGE: &str =
     "usage: broker [--nodes N] [--host HOST] [--port PORT] [--directory DIR] [--memory BYTES]
               [--auto-create] [--partitions N] [--topic NAME:PARTITIONS]...
-              [--transaction-version 1|2]";
+              [--transaction-version 1|2] [--group-version 0|1]";
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +36,7 @@ fn run() -> Result<(), String> {
             "--memory" => options.memory_bytes(number(&value()?)?),
             "--partitions" => options.default_partitions(number(&value()?)?),
             "--transaction-version" => options.transaction_version(number(&value()?)?),
+            "--group-version" => options.new_group_protocol(value()? != "0"),
             "--auto-create" => options.auto_create_topics(true),
             "--topic" => {
                 let topic = value()?;

@@ -264,14 +264,6 @@ impl Broker {
         self.coordinator(CoordinatorKind::Group, group)
     }
 
-    /// Has `node` coordinate a group from now on; its members are told `NOT_COORDINATOR` by the node that did.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` if the node is stopped or unknown.
-    pub fn move_group_coordinator(&self, group: &str, node: i32) -> Result<()> {
-        self.move_coordinator(CoordinatorKind::Group, group, node, Duration::ZERO)
-    }
-
     /// The ids of a group's members, in order; none if there is no such group.
     ///
     /// # Errors
@@ -326,6 +318,26 @@ impl Broker {
     /// As [`delete_topic`](Self::delete_topic).
     pub fn take_telemetry(&self) -> Result<Vec<PushedMetrics>> {
         self.call(|server| std::mem::take(&mut server.core().telemetry.pushed))
+    }
+
+    /// Ends the sessions of all members of a group now.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is none.
+    pub fn expire_members(&self, group: &str) -> Result<()> {
+        let name = group.to_owned();
+        let any = self.call(move |server| {
+            server.act(|core, now, out| {
+                let members = core.groups.members(&name);
+                for id in &members {
+                    core.expire_member(now, &name, id, out);
+                }
+                !members.is_empty()
+            })
+        })?;
+        self.argument(any, || {
+            format!("ending the sessions of group {group}: nobody is in it")
+        })
     }
 
     /// How many requests of a kind (see [`api_key`](super::api_key)) came to a node, or to all.

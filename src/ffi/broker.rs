@@ -26,6 +26,10 @@
 //!   `share.record.lock.duration.ms`  how long a member of a share group has a record to itself: 30000
 //!   `share.delivery.count.limit`     how often a share group is delivered a record at most: 5
 //!   `share.auto.offset.reset`        where a share group begins, `earliest` or `latest`: latest
+//!   `group.version`        Kafka's feature of that name, 1, or 0 without the new group protocol (KIP-848): 1
+//!   `group.initial.rebalance.delay.ms`     how long an empty group of the classic protocol waits for more members: 0
+//!   `group.consumer.session.timeout.ms`    how long a member of the new protocol may stay silent: 45000
+//!   `group.consumer.heartbeat.interval.ms` how often such members are told to send heartbeats: 1000
 
 use std::ffi::{CString, c_char};
 use std::str::FromStr;
@@ -69,7 +73,7 @@ pub const OTTLA_COORDINATOR_GROUP: i32 = 0;
 /// What is coordinated: the transactions of a transactional id.
 pub const OTTLA_COORDINATOR_TRANSACTION: i32 = 1;
 
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 17] = [
     "nodes",
     "host",
     "port",
@@ -83,6 +87,10 @@ const OPTIONS: [&str; 13] = [
     "share.record.lock.duration.ms",
     "share.delivery.count.limit",
     "share.auto.offset.reset",
+    "group.version",
+    "group.initial.rebalance.delay.ms",
+    "group.consumer.session.timeout.ms",
+    "group.consumer.heartbeat.interval.ms",
 ];
 
 fn number<T: FromStr>(key: &str, value: &str, range: &str) -> Result<T> {
@@ -91,6 +99,11 @@ fn number<T: FromStr>(key: &str, value: &str, range: &str) -> Result<T> {
             "`{key}` is set to `{value}`, which is not a whole number {range}"
         ))
     })
+}
+
+fn millis(key: &str, value: &str) -> Result<Duration> {
+    let ms: u32 = number(key, value, "of milliseconds")?;
+    Ok(Duration::from_millis(ms.into()))
 }
 
 fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
@@ -134,6 +147,24 @@ fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
                     )));
                 }
             }),
+            "group.version" => options.new_group_protocol(match value.trim() {
+                "0" => false,
+                "1" => true,
+                _ => {
+                    return Err(Error::config(format!(
+                        "`{key}` is set to `{value}`, which is no level of that feature: give 0 or 1"
+                    )));
+                }
+            }),
+            "group.initial.rebalance.delay.ms" => {
+                options.initial_rebalance_delay(millis(key, value)?)
+            }
+            "group.consumer.session.timeout.ms" => {
+                options.consumer_session_timeout(millis(key, value)?)
+            }
+            "group.consumer.heartbeat.interval.ms" => {
+                options.consumer_heartbeat_interval(millis(key, value)?)
+            }
             _ => {
                 let meant = config::nearest(key, OPTIONS)
                     .map_or_else(|| format!("it has {}", OPTIONS.join(", ")), |near| format!("did you mean `{near}`?"));
@@ -407,6 +438,60 @@ pub unsafe extern "C" fn ottla_broker_move_coordinator(
                     node,
                     Duration::from_millis(loading),
                 )
+            },
+        )
+    }
+}
+
+/// Has a group rebalance now, as if a member had come or gone.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if nobody is in the group.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_force_rebalance(
+    broker: *const ottla_broker,
+    group: *const c_char,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_force_rebalance",
+            broker,
+            error,
+            |call, running| {
+                let group = call.text("group", group)?;
+                running.broker.get()?.force_rebalance(group)
+            },
+        )
+    }
+}
+
+/// Ends the session of a group's member now, as if it had sent no heartbeat for too long; with `member` NULL those of
+/// all its members.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or none at all.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_broker_expire_member(
+    broker: *const ottla_broker,
+    group: *const c_char,
+    member: *const c_char,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_broker_expire_member",
+            broker,
+            error,
+            |call, running| {
+                let group = call.text("group", group)?;
+                let broker = running.broker.get()?;
+                if member.is_null() {
+                    return broker.expire_members(group);
+                }
+                broker.expire_member(group, call.text("member", member)?)
             },
         )
     }

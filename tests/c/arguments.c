@@ -101,6 +101,8 @@ static void null_handles(void) {
     NULL_HANDLE(ottla_broker_clear_faults(broker, &error), "broker");
     NULL_HANDLE(ottla_broker_move_leader(broker, "t", 0, 1, &error), "broker");
     NULL_HANDLE(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_GROUP, "g", 1, 0, &error), "broker");
+    NULL_HANDLE(ottla_broker_force_rebalance(broker, "g", &error), "broker");
+    NULL_HANDLE(ottla_broker_expire_member(broker, "g", NULL, &error), "broker");
     NULL_HANDLE(ottla_broker_offsets(broker, "t", 0, &number, &end, &error), "broker");
     NULL_HANDLE(ottla_broker_stop_node(broker, 1, &error), "broker");
     NULL_HANDLE(ottla_broker_start_node(broker, 1, &error), "broker");

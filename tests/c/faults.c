@@ -95,6 +95,9 @@ static void moving_leaders(void) {
     FAILS(ottla_broker_move_coordinator(broker, 7, "g", 1, 0, &error), OTTLA_ERR_INVALID_ARGUMENT, "kind is 7");
     FAILS(ottla_broker_move_coordinator(broker, OTTLA_COORDINATOR_GROUP, "g", 1, -1, &error),
           OTTLA_ERR_INVALID_ARGUMENT, "loading_ms is -1");
+    FAILS(ottla_broker_force_rebalance(broker, "g", &error), OTTLA_ERR_INVALID_ARGUMENT, "nobody is in it");
+    FAILS(ottla_broker_expire_member(broker, "g", NULL, &error), OTTLA_ERR_INVALID_ARGUMENT, "nobody is in it");
+    FAILS(ottla_broker_expire_member(broker, "g", "m", &error), OTTLA_ERR_INVALID_ARGUMENT, "no such member");
     FAILS(ottla_broker_add_fault(broker, 77, 0, -1, -1, NULL, -1, 1, &error), OTTLA_ERR_INVALID_ARGUMENT, "fault is 77");
     FAILS(ottla_broker_add_fault(broker, OTTLA_FAULT_DELAY, -5, -1, -1, NULL, -1, 1, &error),
           OTTLA_ERR_INVALID_ARGUMENT, "value is -5");

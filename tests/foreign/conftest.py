@@ -14,6 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "java: needs Java and Kafka's jars")
+    config.addinivalue_line("markers", "slow: not in the quick run")
+
+
 @pytest.fixture(scope="session", params=[1, 3], ids=["one node", "three nodes"])
 def bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a broker of one node, then of a cluster of three."""

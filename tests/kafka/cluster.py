@@ -466,6 +466,7 @@ class Cluster:
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            "group.consumer.assignment.interval.ms": "0",
             # A killed broker is fenced after this; the default of 9 s makes every failover test slow.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",

@@ -29,6 +29,19 @@ def test_a_cluster_of_several() -> None:
         assert broker.offsets("t", 1) == (0, 2)
 
 
+def test_groups_that_are_not_there_can_not_be_disturbed() -> None:
+    options = {"group_consumer_heartbeat_interval_ms": 100, "group_consumer_session_timeout_ms": 5000}
+    with Broker(group_version=0, group_initial_rebalance_delay_ms=0, **options) as broker:
+        with pytest.raises(ottla.OttlaError, match="nobody is in it"):
+            broker.force_rebalance("g")
+        with pytest.raises(ottla.OttlaError, match="nobody is in it"):
+            broker.expire_member("g")
+        with pytest.raises(ottla.OttlaError, match="no such member"):
+            broker.expire_member("g", "m")
+    with pytest.raises(ottla.OttlaError, match=r"group\.version"):
+        Broker(group_version=2)
+
+
 def test_faults_are_survived(broker: Broker) -> None:
     with ottla.Producer(broker.bootstrap_servers, retry_backoff_ms=10, reconnect_backoff_ms=10) as producer:
         faults: list[Callable[[], None]] = [

@@ -85,7 +85,7 @@ fn member(cx: &Cx, cluster: &Cluster, id: &str, m: &ModernMember, target: Partit
         .with_client_id(text(m.client_id.as_str()))
         .with_client_host(text(m.client_host.as_str()))
         .with_subscribed_topic_names(m.topics.iter().map(|t| topic_name(t)).collect())
-        .with_subscribed_topic_regex(optional(&m.regex))
+        .with_subscribed_topic_regex(Some(text(m.regex.clone().unwrap_or_default())))
         .with_assignment(assignment(cluster, partitions_of(&m.assigned)))
         .with_target_assignment(assignment(cluster, target));
     if cx.version >= 1 {

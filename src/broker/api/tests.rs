@@ -521,7 +521,7 @@ fn a_group_of_the_new_protocol_in_every_version() {
             .with_subscribed_topic_names(Some(vec![t()]))
             .with_topic_partitions(Some(vec![]));
         let joined = bench.ask(1, version, &join);
-        assert_eq!((joined.error_code, joined.member_epoch), (0, 1));
+        assert_eq!((joined.error_code, joined.member_epoch), (0, 2));
         let assigned = joined.assignment.unwrap().topic_partitions;
         assert_eq!(
             (assigned[0].topic_id, assigned[0].partitions.len()),
@@ -544,7 +544,7 @@ fn a_group_of_the_new_protocol_in_every_version() {
                 .with_topics(None);
             OffsetFetchRequest::default().with_groups(vec![group])
         };
-        for (member, epoch, code) in [("m", 1, 0), ("m", 2, 113), ("x", 1, 25)] {
+        for (member, epoch, code) in [("m", 2, 0), ("m", 3, 113), ("x", 2, 25)] {
             let fetched = bench.ask(1, 9, &fetch(member, epoch));
             assert_eq!(fetched.groups[0].error_code, code);
         }

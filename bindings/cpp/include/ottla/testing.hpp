@@ -139,6 +139,35 @@ public:
         try_move_coordinator(kind, key, node, loading).value();
     }
 
+    /// Has a group rebalance now, as if a member had come or gone.
+    Result<void> try_force_rebalance(const Text &group) const {
+        return detail::with_text(group, [&](const char *name) -> Result<void> {
+            return detail::call(
+                [&](ottla_error **error) { return ottla_broker_force_rebalance(get(), name, error); });
+        });
+    }
+    void force_rebalance(const Text &group) const { try_force_rebalance(group).value(); }
+
+    /// Ends the session of a group's member now, as if it had sent no heartbeat for too long.
+    Result<void> try_expire_member(const Text &group, const Text &member) const {
+        return detail::with_text(group, [&](const char *name) -> Result<void> {
+            return detail::with_text(member, [&](const char *id) -> Result<void> {
+                return detail::call(
+                    [&](ottla_error **error) { return ottla_broker_expire_member(get(), name, id, error); });
+            });
+        });
+    }
+    void expire_member(const Text &group, const Text &member) const { try_expire_member(group, member).value(); }
+
+    /// The same for all members of a group.
+    Result<void> try_expire_members(const Text &group) const {
+        return detail::with_text(group, [&](const char *name) -> Result<void> {
+            return detail::call(
+                [&](ottla_error **error) { return ottla_broker_expire_member(get(), name, nullptr, error); });
+        });
+    }
+    void expire_members(const Text &group) const { try_expire_members(group).value(); }
+
     /// The first offset of a partition and the one behind its last record.
     Result<std::pair<std::int64_t, std::int64_t>> try_offsets(const Text &topic, std::int32_t partition) const {
         using Answer = Result<std::pair<std::int64_t, std::int64_t>>;

@@ -1022,6 +1022,15 @@ class Functions:
             c_int64,
             c_void_p,
         )
+        self.broker_force_rebalance = d(releasing.ottla_broker_force_rebalance, c_int32, c_void_p, c_char_p, c_void_p)
+        self.broker_expire_member = d(
+            releasing.ottla_broker_expire_member,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_char_p,
+            c_void_p,
+        )
         self.broker_offsets = d(
             releasing.ottla_broker_offsets,
             c_int32,

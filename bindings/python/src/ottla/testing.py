@@ -31,6 +31,12 @@ APIS = {
     "OffsetCommit": 8,
     "OffsetFetch": 9,
     "FindCoordinator": 10,
+    "JoinGroup": 11,
+    "Heartbeat": 12,
+    "LeaveGroup": 13,
+    "SyncGroup": 14,
+    "DescribeGroups": 15,
+    "ListGroups": 16,
     "ApiVersions": 18,
     "CreateTopics": 19,
     "DeleteTopics": 20,
@@ -43,10 +49,14 @@ APIS = {
     "TxnOffsetCommit": 28,
     "DescribeConfigs": 32,
     "CreatePartitions": 37,
+    "DeleteGroups": 42,
+    "OffsetDelete": 47,
     "DescribeCluster": 60,
     "DescribeProducers": 61,
     "DescribeTransactions": 65,
     "ListTransactions": 66,
+    "ConsumerGroupHeartbeat": 68,
+    "ConsumerGroupDescribe": 69,
     "DescribeTopicPartitions": 75,
     "ShareGroupHeartbeat": 76,
     "ShareGroupDescribe": 77,
@@ -74,8 +84,11 @@ class Broker(Client):
 
     `directory` keeps topics and records there; otherwise they are in memory, at most `memory_bytes`. `port` is the
     first node's, the others' follow; 0 takes free ones. `host` other than 127.0.0.1 opens it to the network, without
-    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890). What begins with `share_`
-    is of share groups and named as Kafka's settings of groups are.
+    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890), and so is `group_version`: 1,
+    or 0 for a broker without the new group protocol (KIP-848). What begins with `group_` or `share_` is named as
+    Kafka's settings are: members of the new protocol are told to send heartbeats every
+    `group_consumer_heartbeat_interval_ms` (1000 by default) and may be silent for `group_consumer_session_timeout_ms`
+    (45,000); an empty group of the classic protocol waits `group_initial_rebalance_delay_ms` (0) for more members.
     """
 
     def __init__(
@@ -91,6 +104,10 @@ class Broker(Client):
         auto_create_topics: bool | None = None,
         default_partitions: int | None = None,
         transaction_version: int | None = None,
+        group_version: int | None = None,
+        group_initial_rebalance_delay_ms: int | None = None,
+        group_consumer_session_timeout_ms: int | None = None,
+        group_consumer_heartbeat_interval_ms: int | None = None,
         share_record_lock_duration_ms: int | None = None,
         share_delivery_count_limit: int | None = None,
         share_auto_offset_reset: Literal["earliest", "latest"] | None = None,
@@ -106,6 +123,10 @@ class Broker(Client):
             "auto.create.topics": auto_create_topics,
             "default.partitions": default_partitions,
             "transaction.version": transaction_version,
+            "group.version": group_version,
+            "group.initial.rebalance.delay.ms": group_initial_rebalance_delay_ms,
+            "group.consumer.session.timeout.ms": group_consumer_session_timeout_ms,
+            "group.consumer.heartbeat.interval.ms": group_consumer_heartbeat_interval_ms,
             "share.record.lock.duration.ms": share_record_lock_duration_ms,
             "share.delivery.count.limit": share_delivery_count_limit,
             "share.auto.offset.reset": share_auto_offset_reset,
@@ -258,6 +279,22 @@ class Broker(Client):
             raise ValueError(f"kind is {kind!r}; give one of {', '.join(_COORDINATORS)}")
         name = _arguments.text("key", key)
         self._call(lib.broker_move_coordinator, _COORDINATORS[kind], name, node, as_ms(loading))
+
+    def force_rebalance(self, group: str) -> None:
+        """Has a group rebalance now, as if a member had come or gone.
+
+        >>> broker.force_rebalance("workers")
+        """
+        self._call(lib.broker_force_rebalance, _arguments.text("group", group))
+
+    def expire_member(self, group: str, member: str | None = None) -> None:
+        """Ends the session of a group's member now, as if it had sent no heartbeat for too long; without `member`
+        those of all.
+
+        >>> broker.expire_member("workers")
+        """
+        name = None if member is None else _arguments.text("member", member)
+        self._call(lib.broker_expire_member, _arguments.text("group", group), name)
 
     def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """The first offset of a partition, and the one behind its last record.

@@ -163,7 +163,7 @@ impl ClassicGroup {
             let missing = std::mem::take(&mut self.pending_sync);
             if !missing.is_empty() {
                 for id in &missing {
-                    self.remove(id);
+                    self.remove(id, out);
                 }
                 self.prepare(now, out);
             }
@@ -185,11 +185,7 @@ impl ClassicGroup {
 
     /// A member's session ends.
     pub(crate) fn expel(&mut self, now: Duration, id: &str, out: &mut Answers) {
-        let was_waiting = self.members.get_mut(id).and_then(|m| m.joining.take());
-        if let Some(ticket) = was_waiting {
-            out.join(ticket, Joined::failed("", ErrorCode::UNKNOWN_MEMBER_ID));
-        }
-        self.remove(id);
+        self.remove(id, out);
         match self.state {
             ClassicState::Stable | ClassicState::CompletingRebalance => self.prepare(now, out),
             ClassicState::PreparingRebalance => self.go_on_if_all_joined(now, out),
@@ -237,7 +233,7 @@ impl ClassicGroup {
                 out.join(ticket, Joined::failed(&id, ErrorCode::UNKNOWN_MEMBER_ID));
             }
             _ => {
-                self.update(&id, &join, ticket);
+                self.update(&id, &join, ticket, out);
                 self.rebalance(now, out);
             }
         }
@@ -321,7 +317,7 @@ impl ClassicGroup {
         if let Some(instance) = &join.instance {
             self.statics.insert(instance.clone(), id.clone());
         }
-        self.update(&id, &join, ticket);
+        self.update(&id, &join, ticket, out);
         match self.state {
             ClassicState::Stable if self.protocol == self.select_protocol() => {
                 if let Some(member) = self.members.get_mut(&id) {
@@ -344,21 +340,31 @@ impl ClassicGroup {
         }
     }
 
-    fn update(&mut self, id: &str, join: &Join, ticket: Ticket) {
+    fn update(&mut self, id: &str, join: &Join, ticket: Ticket, out: &mut Answers) {
         if let Some(member) = self.members.get_mut(id) {
             member.protocols.clone_from(&join.protocols);
             member.rebalance_timeout = join.rebalance_timeout;
             member.session_timeout = join.session_timeout;
-            member.joining = Some(ticket);
+            // One that it sent before, over a connection it has given up.
+            if let Some(before) = member.joining.replace(ticket) {
+                let code = ErrorCode::REBALANCE_IN_PROGRESS;
+                out.join(before, Joined::failed(id, code));
+            }
         }
     }
 
-    /// Takes a member out; another leads if it led.
-    pub(super) fn remove(&mut self, id: &str) {
-        if let Some(member) = self.members.remove(id)
-            && let Some(instance) = member.instance
-        {
-            self.statics.remove(&instance);
+    /// Takes a member out, and tells it so if it waits; another leads if it led.
+    pub(super) fn remove(&mut self, id: &str, out: &mut Answers) {
+        if let Some(member) = self.members.remove(id) {
+            if let Some(ticket) = member.joining {
+                out.join(ticket, Joined::failed("", ErrorCode::UNKNOWN_MEMBER_ID));
+            }
+            if let Some(ticket) = member.syncing {
+                out.sync(ticket, Synced::failed(ErrorCode::UNKNOWN_MEMBER_ID));
+            }
+            if let Some(instance) = member.instance {
+                self.statics.remove(&instance);
+            }
         }
         if self.leads(id) {
             self.leader = self.members.keys().next().cloned();
@@ -442,7 +448,7 @@ impl ClassicGroup {
             .map(|(id, _)| id.clone())
             .collect();
         for id in &gone {
-            self.remove(id);
+            self.remove(id, out);
         }
         if !self.elect_a_leader_that_joined() && !self.members.is_empty() {
             // Only static members, and none came back: until their sessions end.

@@ -23,7 +23,11 @@ impl ClassicGroup {
             ClassicState::CompletingRebalance => {
                 self.synced(&sync.member_id);
                 if let Some(member) = self.members.get_mut(&sync.member_id) {
-                    member.syncing = Some(ticket);
+                    // One that it sent before, over a connection it has given up.
+                    if let Some(before) = member.syncing.replace(ticket) {
+                        let code = ErrorCode::REBALANCE_IN_PROGRESS;
+                        out.sync(before, Synced::failed(code));
+                    }
                 }
                 if self.leads(&sync.member_id) {
                     self.assign(now, sync.assignments, out);
@@ -156,11 +160,7 @@ impl ClassicGroup {
         } else {
             id.to_owned()
         };
-        let waiting = self.members.get_mut(&id).and_then(|m| m.joining.take());
-        if let Some(ticket) = waiting {
-            out.join(ticket, Joined::failed("", ErrorCode::UNKNOWN_MEMBER_ID));
-        }
-        self.remove(&id);
+        self.remove(&id, out);
         ErrorCode::NONE
     }
 
@@ -218,7 +218,7 @@ impl ClassicGroup {
         let new = self.members.iter().filter(|(_, m)| m.is_new);
         let new: Vec<String> = new.map(|(id, _)| id.clone()).collect();
         for id in new {
-            self.remove(&id);
+            self.remove(&id, out);
         }
         self.pending.clear();
         if self.state != ClassicState::Empty && self.state != ClassicState::Stable {

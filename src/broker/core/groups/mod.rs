@@ -14,6 +14,8 @@ pub(crate) mod modern;
 pub(crate) mod modern_member;
 #[cfg(test)]
 mod modern_tests;
+#[cfg(test)]
+mod random_tests;
 mod regex;
 mod subscription;
 

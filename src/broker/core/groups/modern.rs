@@ -91,7 +91,8 @@ impl ModernGroup {
     pub(crate) fn new(name: &str, options: ModernOptions) -> Self {
         Self {
             name: name.to_owned(),
-            epoch: 0,
+            // As Kafka counts: the first member comes into epoch 2.
+            epoch: 1,
             assignment_epoch: 0,
             assigned_at: None,
             members: BTreeMap::new(),

@@ -105,21 +105,21 @@ fn partitions_are_given_up_before_they_are_given() {
     let mut rig = Rig::new();
     rig.bench.topic("t", 4);
     let mut a = rig.join("a");
-    assert_eq!((a.epoch, count(&a.owned)), (1, 4));
+    assert_eq!((a.epoch, count(&a.owned)), (2, 4));
     let mut b = rig.join("b");
-    assert_eq!((b.epoch, count(&b.owned)), (2, 0), "all are a's still");
+    assert_eq!((b.epoch, count(&b.owned)), (3, 0), "all are a's still");
     assert_eq!(rig.state(), "Reconciling");
     let told = rig.beat(&mut a).expect("told to give up");
-    assert_eq!((a.epoch, count(&told)), (1, 2));
+    assert_eq!((a.epoch, count(&told)), (2, 2));
     assert_eq!(rig.beat(&mut b), None, "a has not said that it did");
     rig.beat(&mut a);
-    assert_eq!(a.epoch, 2);
+    assert_eq!(a.epoch, 3);
     assert_eq!(rig.beat(&mut b).map(|p| count(&p)), Some(2));
     assert_eq!(rig.state(), "Stable");
     rig.groups.leave_modern("g", "a", None, LEAVE).unwrap();
     assert_eq!(rig.state(), "Assigning");
     rig.beat(&mut b);
-    assert_eq!((b.epoch, count(&b.owned)), (3, 4));
+    assert_eq!((b.epoch, count(&b.owned)), (4, 4));
     rig.groups.leave_modern("g", "b", None, LEAVE).unwrap();
     assert_eq!(rig.state(), "Empty");
 }
@@ -164,10 +164,10 @@ fn epochs_other_than_the_members_own_are_fenced_but_for_a_lost_answer() {
     let before = a.clone();
     rig.beat(&mut a);
     rig.beat(&mut b);
-    assert_eq!((before.epoch, a.epoch), (1, 2));
+    assert_eq!((before.epoch, a.epoch), (2, 3));
     let again = rig.beat_of(&before);
-    assert_eq!(rig.send(again).map(|b| b.epoch).ok(), Some(2));
-    for epoch in [3, 9] {
+    assert_eq!(rig.send(again).map(|b| b.epoch).ok(), Some(3));
+    for epoch in [4, 9] {
         let mut beat = rig.beat_of(&a);
         beat.epoch = epoch;
         assert_eq!(rig.refused(beat), ErrorCode::FENCED_MEMBER_EPOCH);
@@ -202,7 +202,7 @@ fn a_static_member_that_left_for_a_while_finds_its_partitions_again() {
         .leave_modern("g", "a", Some("i"), LEAVE_FOR_A_WHILE);
     assert_eq!(left.map(|l| l.epoch).ok(), Some(-2));
     rig.beat(&mut other);
-    assert_eq!((other.epoch, count(&other.owned)), (1, 3), "no rebalance");
+    assert_eq!((other.epoch, count(&other.owned)), (2, 3), "no rebalance");
     let beat = rig.beat_of(&a);
     assert_eq!(rig.refused(beat), ErrorCode::FENCED_INSTANCE_ID);
 }
@@ -211,35 +211,35 @@ fn a_static_member_that_left_for_a_while_finds_its_partitions_again() {
 fn new_topics_and_partitions_are_noticed() {
     let mut rig = Rig::new();
     let mut a = rig.join("a");
-    assert_eq!((a.epoch, count(&a.owned)), (1, 0), "no such topic yet");
+    assert_eq!((a.epoch, count(&a.owned)), (2, 0), "no such topic yet");
     rig.bench.topic("t", 1);
     rig.beat(&mut a);
-    assert_eq!((a.epoch, count(&a.owned)), (2, 1));
+    assert_eq!((a.epoch, count(&a.owned)), (3, 1));
     rig.bench
         .core
         .create_partitions("t", 3, None, false)
         .unwrap();
     rig.beat(&mut a);
-    assert_eq!((a.epoch, count(&a.owned)), (3, 3));
+    assert_eq!((a.epoch, count(&a.owned)), (4, 3));
     rig.bench.topic("unrelated", 1);
     assert_eq!(rig.beat(&mut a), None);
-    assert_eq!(a.epoch, 3);
+    assert_eq!(a.epoch, 4);
     let mut beat = rig.beat_of(&a);
     (beat.topics, beat.regex) = (Some([].into()), Some("unre.*|x".to_owned()));
     assert_eq!(
         rig.send(beat).map(|b| b.epoch).ok(),
-        Some(3),
+        Some(4),
         "t is given up first"
     );
     a.owned.clear();
     rig.beat(&mut a);
-    assert_eq!((a.epoch, count(&a.owned)), (4, 1));
+    assert_eq!((a.epoch, count(&a.owned)), (5, 1));
     rig.bench.topic("x", 2);
     rig.bench.topic("xx", 2);
     rig.beat(&mut a);
     assert_eq!(
         (a.epoch, count(&a.owned)),
-        (5, 3),
+        (6, 3),
         "the whole name must match"
     );
     let mut beat = rig.beat_of(&a);
@@ -262,25 +262,25 @@ fn commits_of_an_earlier_epoch_are_for_what_was_held_then() {
     let Some(Group::Modern(group)) = rig.groups.get("g") else {
         panic!("no group")
     };
-    assert_eq!(group.check_commit("a", 2), Ok(None));
-    assert_eq!(group.check_commit("a", 1), Ok(Some(1)));
+    assert_eq!(group.check_commit("a", 3), Ok(None));
+    assert_eq!(group.check_commit("a", 2), Ok(Some(2)));
     assert_eq!(
-        group.check_commit("a", 3),
+        group.check_commit("a", 4),
         Err(ErrorCode::STALE_MEMBER_EPOCH)
     );
     assert_eq!(
-        group.check_commit("x", 2),
+        group.check_commit("x", 3),
         Err(ErrorCode::UNKNOWN_MEMBER_ID)
     );
     let held: BTreeMap<i32, bool> = (0..2)
-        .map(|p| (p, group.held_then("a", 1, id, p)))
+        .map(|p| (p, group.held_then("a", 2, id, p)))
         .collect();
     for (partition, held) in held {
         assert_eq!(held, kept.contains(&partition));
     }
-    assert!(!group.held_then("a", 1, Uuid::nil(), 0));
+    assert!(!group.held_then("a", 2, Uuid::nil(), 0));
     assert_eq!(
-        group.check_fetch(Some("a"), 1),
+        group.check_fetch(Some("a"), 2),
         Err(ErrorCode::STALE_MEMBER_EPOCH)
     );
     assert_eq!(group.check_fetch(None, -1), Ok(()));
@@ -293,14 +293,14 @@ fn targets_are_worked_out_no_more_often_than_the_interval_allows() {
     rig.bench.topic("t", 2);
     let mut a = rig.join("a");
     let mut b = rig.join("b");
-    assert_eq!((a.epoch, b.epoch), (1, 1));
+    assert_eq!((a.epoch, b.epoch), (2, 2));
     assert_eq!(rig.state(), "Assigning");
     assert_eq!(rig.beat(&mut a), None);
     rig.pass(1);
     assert!(rig.beat(&mut a).is_some());
     rig.beat(&mut a);
     rig.beat(&mut b);
-    assert_eq!((b.epoch, count(&b.owned)), (2, 1));
+    assert_eq!((b.epoch, count(&b.owned)), (3, 1));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn rebalances_and_ends_of_sessions_on_demand() {
     let now = Duration::ZERO;
     assert!(rig.groups.force_rebalance(now, "g"));
     rig.beat(&mut a);
-    assert_eq!(a.epoch, 2);
+    assert_eq!(a.epoch, 3);
     assert!(rig.groups.expire_member(now, "g", "a"));
     assert!(!rig.groups.expire_member(now, "g", "a"));
     assert!(!rig.groups.force_rebalance(now, "g"));
