@@ -133,8 +133,9 @@ class Setup:
     def more_peers(self) -> None:
         """The peers that need Go, a Rust project of their own, Kafka's jars.
 
-        PyKafka 2.8 is not among them: it speaks request versions that Kafka 4 has dropped. Against 4.3.1 its producer
-        reports success, the broker has nothing, and its consumer fails.
+        PyKafka 2.8 is not among them: it knows Produce version 0 and Fetch up to version 1, whatever its broker_version
+        (which only chooses the message format), and Kafka 4 takes Produce from 3 and Fetch from 4 on (KIP-896). Against
+        4.3.1 its producer reports success, the broker has nothing, and its consumer fails.
         """
         franz = BENCH / "bin" / "franz"
         if shutil.which("go"):
