@@ -343,13 +343,8 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("c", c, 600, True),
     ("cpp", cpp, 600, True),
     ("python", python, 600, True),
-<<<<<<< HEAD
     ("foreign", foreign, 600, True),
-    ("instructions", instructions, 300, False),
-=======
-    ("foreign", foreign, 300, True),
     ("instructions", instructions, 600, False),
->>>>>>> 9b42fc7 (Instructions: the numbers after single records and completions became cheaper; the benchmark's n so that three rounds take less than ten minutes)
     ("examples", examples, 600, False),
     ("install", install, 300, False),
     ("golden", golden, 300, False),
