@@ -452,7 +452,7 @@ fn note(shared: &Shared, ledger: &mut Ledger, completion: &Completion) {
     if let Some(error) = &completion.error {
         let failures = ledger.failures.entry(completion.partition);
         failures.or_insert_with(|| error.clone());
-        if ledger.errors.len() < 100 {
+        if ledger.errors.len() < 20_000 {
             ledger.errors.push(error.clone());
         }
     }

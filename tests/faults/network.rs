@@ -225,6 +225,11 @@ pub(crate) fn one_slow_broker(ground: &mut Ground) {
         .refuse();
     let load = Load::start(ground, &plan);
     load.progress(100);
+    // Brokers that have just started take their time, and then have what piled up.
+    ground.until("the buffer is nearly empty", |_| {
+        load.counts().buffered_bytes < BUFFER / 5
+    });
+    let before = load.refused();
     let proxy = ground.proxy(broker);
     proxy.set(Network {
         to_broker: Way {
@@ -235,7 +240,7 @@ pub(crate) fn one_slow_broker(ground: &mut Ground) {
         ..Network::default()
     });
     // Its share is 250 kB a second: its part of the buffer is full soon, and refuses.
-    ground.until("the buffer is full", |_| load.refused() > 100);
+    ground.until("the buffer is full", |_| load.refused() > before + 100);
     let share = load.share(&others, Duration::from_secs(5));
     assert!(Counts::get(&proxy.counts().throttled) > 0);
     assert!(
