@@ -8,12 +8,15 @@
 mod batches;
 mod cluster;
 mod fetch;
+mod groups;
+mod groups_new;
 mod offsets;
 mod produce;
 mod talk;
 mod topics;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ottla::broker::{Broker, BrokerOptions};
 use talk::Talk;
@@ -37,7 +40,8 @@ fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
         }
         Some(address) => address.split(',').next().unwrap_or_default().to_owned(),
         None => {
-            embedded = Broker::start(BrokerOptions::new()).expect("a broker");
+            let options = BrokerOptions::new().consumer_heartbeat_interval(Duration::from_secs(5));
+            embedded = Broker::start(options).expect("a broker");
             embedded.bootstrap_servers()
         }
     };
@@ -112,4 +116,14 @@ fn fetch() {
 #[test]
 fn offsets() {
     group("offsets", offsets::cases);
+}
+
+#[test]
+fn groups() {
+    group("groups", groups::cases);
+}
+
+#[test]
+fn groups_new() {
+    group("groups_new", groups_new::cases);
 }

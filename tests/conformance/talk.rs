@@ -37,6 +37,8 @@ pub(crate) struct Talk {
     correlation: i32,
     transcript: String,
     ids: Vec<Uuid>,
+    /// Ids that were made up by the broker, in the order they were seen.
+    made_up: Vec<String>,
     cluster_id: Option<String>,
 }
 
@@ -48,7 +50,16 @@ impl Talk {
             correlation: 0,
             transcript: String::new(),
             ids: Vec::new(),
+            made_up: Vec::new(),
             cluster_id: None,
+        }
+    }
+
+    /// Another connection of the same client, for requests whose answers are waited for side by side.
+    pub(crate) fn beside(&self) -> Talk {
+        Talk {
+            ids: self.ids.clone(),
+            ..Talk::new(self.address.clone())
         }
     }
 
@@ -118,8 +129,11 @@ impl Talk {
     }
 
     fn exchange<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
-        let frame = self.frame(version, request);
-        self.send(&frame);
+        self.post(version, request);
+        self.answer::<R>(version)
+    }
+
+    fn answer<R: Request>(&mut self, version: i16) -> Option<R::Response> {
         match self.receive() {
             Reply::Closed => None,
             Reply::Frame(mut bytes) => {
@@ -132,6 +146,30 @@ impl Talk {
                 Some(response)
             }
         }
+    }
+
+    /// Sends a request whose answer is [`wait_for`](Self::wait_for)ed later.
+    pub(crate) fn post<R: Request>(&mut self, version: i16, request: &R) {
+        let frame = self.frame(version, request);
+        self.send(&frame);
+    }
+
+    /// The answer to a request that another connection of this client posted, written down here.
+    pub(crate) fn wait_for<R: Request>(
+        &mut self,
+        other: &mut Talk,
+        label: &str,
+        version: i16,
+        sort: impl Fn(&mut R::Response),
+    ) -> R::Response
+    where
+        R::Response: std::fmt::Debug,
+    {
+        let mut response = other.answer::<R>(version).expect("an answer");
+        sort(&mut response);
+        let written = self.normal(&format!("{response:?}"));
+        self.write_down(&format!("{label} v{version}"), &written);
+        response
     }
 
     /// Sends a request and writes its answer down.
@@ -202,6 +240,7 @@ impl Talk {
         if let Some(id) = &self.cluster_id {
             s = s.replace(id, "CLUSTER");
         }
+        s = self.name_made_up(&s);
         s = replace_field(&s, "host: \"", |h| {
             (!h.is_empty()).then(|| "HOST".to_owned())
         });
@@ -226,6 +265,34 @@ impl Talk {
         s.replace("}, ", "},\n  ")
             .replace("], ", "],\n  ")
             .replace(": [", ":\n  [")
+    }
+
+    /// Numbers in place of ids that the broker made up, such as those of members.
+    fn name_made_up(&mut self, s: &str) -> String {
+        let is_id = |word: &str| Uuid::try_parse(word).is_ok_and(|id| id.get_version_num() == 4);
+        let mut out = String::new();
+        let mut rest = s;
+        while let Some(at) = rest.find('-').filter(|_| rest.len() >= 36) {
+            // An id has its first hyphen behind eight digits.
+            let id = at.checked_sub(8).and_then(|from| rest.get(from..from + 36));
+            match id.filter(|word| is_id(word)) {
+                Some(id) => {
+                    let known = self.made_up.iter().position(|m| m == id);
+                    let number = known.unwrap_or_else(|| {
+                        self.made_up.push(id.to_owned());
+                        self.made_up.len() - 1
+                    });
+                    out.push_str(&rest[..at - 8]);
+                    out.push_str(&format!("MADE-UP{number}"));
+                    rest = &rest[at + 28..];
+                }
+                None => {
+                    out.push_str(&rest[..=at]);
+                    rest = &rest[at + 1..];
+                }
+            }
+        }
+        out + rest
     }
 
     /// Makes topics afresh, with the settings `config`, and answers their ids when they have leaders.

@@ -13,7 +13,7 @@ use crate::broker::core::BrokerCore;
 use crate::broker::core::cluster::Cluster;
 use crate::broker::core::groups::Group;
 use crate::broker::core::groups::modern::ModernGroup;
-use crate::broker::core::groups::modern_member::{ModernMember, Partitions, partitions_of};
+use crate::broker::core::groups::modern_member::{ModernMember, Partitions};
 use crate::error::ErrorCode;
 
 /// The member speaks the new protocol itself.
@@ -86,7 +86,7 @@ fn member(cx: &Cx, cluster: &Cluster, id: &str, m: &ModernMember, target: Partit
         .with_client_host(text(m.client_host.as_str()))
         .with_subscribed_topic_names(m.topics.iter().map(|t| topic_name(t)).collect())
         .with_subscribed_topic_regex(Some(text(m.regex.clone().unwrap_or_default())))
-        .with_assignment(assignment(cluster, partitions_of(&m.assigned)))
+        .with_assignment(assignment(cluster, m.holdings()))
         .with_target_assignment(assignment(cluster, target));
     if cx.version >= 1 {
         member.member_type = OF_THE_NEW_PROTOCOL;

@@ -3,7 +3,7 @@
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use super::{Cx, check_group, wire};
+use super::{Cx, check_coordinator, wire};
 use crate::broker::core::BrokerCore;
 
 pub(super) fn handle(
@@ -13,10 +13,11 @@ pub(super) fn handle(
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for name in request.groups_names {
-        let deleted = check_group(core, cx, &name).and_then(|()| match core.share.delete(&name) {
-            Some(deleted) => deleted,
-            None => core.groups.delete(&name),
-        });
+        let deleted =
+            check_coordinator(core, cx, &name).and_then(|()| match core.share.delete(&name) {
+                Some(deleted) => deleted,
+                None => core.groups.delete(&name),
+            });
         if deleted.is_ok() {
             core.offsets.forget_group(&name);
         }

@@ -21,12 +21,10 @@ pub(super) fn handle(
     } else {
         vec![(request.member_id.to_string(), None)]
     };
-    let left = check_group(core, cx, &request.group_id)
-        .and_then(|()| core.groups.leave(cx.now.mono, &request.group_id, &leaving));
-    let codes = match left {
-        Ok(codes) => codes,
-        Err(code) => return response.with_error_code(wire(code)),
-    };
+    if let Err(code) = check_group(core, cx, &request.group_id) {
+        return response.with_error_code(wire(code));
+    }
+    let codes = core.groups.leave(cx.now.mono, &request.group_id, &leaving);
     if cx.version < 3 {
         return response.with_error_code(codes.first().copied().map_or(0, wire));
     }

@@ -294,7 +294,7 @@ fn a_static_member_is_replaced_without_a_rebalance_and_its_predecessor_fenced() 
     let left = rig
         .groups
         .leave(secs(0), "g", &[(String::new(), Some("i".to_owned()))]);
-    assert_eq!(left, Ok(vec![ErrorCode::NONE]));
+    assert_eq!(left, [ErrorCode::NONE]);
     assert_eq!(rig.state(), "Empty");
 }
 

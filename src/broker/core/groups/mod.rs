@@ -289,21 +289,19 @@ impl Groups {
         .unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID)
     }
 
-    /// A LeaveGroup: member id and instance id of each that leaves; answers a code for each, or one for all.
-    ///
-    /// # Errors
-    /// Kafka's codes.
+    /// A LeaveGroup: member id and instance id of each that leaves; answers a code for each.
     pub(crate) fn leave(
         &mut self,
         now: Duration,
         name: &str,
         leaving: &[(String, Option<String>)],
-    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+    ) -> Vec<ErrorCode> {
+        let strangers = || vec![ErrorCode::UNKNOWN_MEMBER_ID; leaving.len()];
         self.change(name, |group, out| match group {
             Group::Classic(group) => group.leave(now, leaving, out),
-            Group::Modern(_) => vec![ErrorCode::UNKNOWN_MEMBER_ID; leaving.len()],
+            Group::Modern(_) => strangers(),
         })
-        .ok_or(ErrorCode::UNKNOWN_MEMBER_ID)
+        .unwrap_or_else(strangers)
     }
 
     /// A ConsumerGroupHeartbeat of a member that joins or stays.

@@ -75,6 +75,15 @@ impl ModernMember {
             || held_since(&self.revoking, topic, partition).is_some()
     }
 
+    /// All it holds, what it is giving up among it.
+    pub(crate) fn holdings(&self) -> Partitions {
+        let mut all = partitions_of(&self.assigned);
+        for (topic, of) in partitions_of(&self.revoking) {
+            all.entry(topic).or_default().extend(of);
+        }
+        all
+    }
+
     /// Since which member epoch it holds a partition.
     pub(crate) fn holds_since(&self, topic: Uuid, partition: i32) -> Option<i32> {
         held_since(&self.assigned, topic, partition)
