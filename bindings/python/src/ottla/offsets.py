@@ -38,4 +38,4 @@ class GroupMetadata(NamedTuple):
     """`group.instance.id` of a static member."""
 
 
-Offsets = Mapping["Union[TopicPartition, tuple[str, int]]", Union[int, OffsetAndMetadata]]
+Offsets = Mapping["TopicPartition | tuple[str, int]", Union[int, OffsetAndMetadata]]
