@@ -94,6 +94,8 @@ pub struct ProducerConfig {
     pub compression: Compression,
     /// `compression.gzip.level`: 1 to 9, or -1 for the library's own choice.
     pub compression_gzip_level: i32,
+    /// `compression.lz4.level`: 1 to 17; 9 is the fast compressor.
+    pub compression_lz4_level: i32,
     /// `compression.zstd.level`: -131072 to 22.
     pub compression_zstd_level: i32,
     /// `delivery.timeout.ms`; at least `linger` plus the request timeout.
@@ -228,7 +230,8 @@ impl ProducerConfig {
         match self.compression {
             Compression::Gzip => Some(self.compression_gzip_level),
             Compression::Zstd => Some(self.compression_zstd_level),
-            Compression::None | Compression::Snappy | Compression::Lz4 => None,
+            Compression::Lz4 => Some(self.compression_lz4_level),
+            Compression::None | Compression::Snappy => None,
         }
     }
 
@@ -263,6 +266,7 @@ impl ProducerConfig {
             max_in_flight: s.int("max.in.flight.requests.per.connection")?,
             compression: s.choice("compression.type")?,
             compression_gzip_level: s.int("compression.gzip.level")?,
+            compression_lz4_level: s.int("compression.lz4.level")?,
             compression_zstd_level: s.int("compression.zstd.level")?,
             delivery_timeout: s.duration("delivery.timeout.ms")?,
             retries: s.int("retries")?,

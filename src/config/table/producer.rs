@@ -63,9 +63,9 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(BATCHES, "compression.gzip.level", PRODUCER, Kind::Int { min: 1, max: 9, or: Some(-1) }, "-1",
         "For `compression.type=gzip`: 1 is fastest, 9 smallest, -1 the library's own middle.")
         .per_topic(),
-    Key::new(BATCHES, "compression.lz4.level", PRODUCER, int(9, 9), "9",
-        "For `compression.type=lz4`: 9, Kafka's default, is the fast compressor. The slower levels Kafka knows (1 to 17) are not \
-         there; zstd compresses better than any of them.")
+    Key::new(BATCHES, "compression.lz4.level", PRODUCER, int(1, 17), "9",
+        "For `compression.type=lz4`: 9, Kafka's default, is the fast compressor; every other level chooses the slow one, which packs \
+         tighter the higher it is, up to 12.")
         .per_topic(),
     Key::new(BATCHES, "compression.zstd.level", PRODUCER, int(-131_072, 22), "3",
         "For `compression.type=zstd`: 22 is smallest; negative levels are faster still.")

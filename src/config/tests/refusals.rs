@@ -148,8 +148,8 @@ fn out_of_range() {
         "`compression.gzip.level` is set to `0`, which is out of range: 1 to 9, or -1, are allowed"
     );
     assert_eq!(
-        producer(&[("compression.lz4.level", "3")]),
-        "`compression.lz4.level` is set to `3`, which is out of range: only 9 is allowed"
+        producer(&[("compression.lz4.level", "18")]),
+        "`compression.lz4.level` is set to `18`, which is out of range: 1 to 17 are allowed"
     );
     assert_eq!(
         producer(&[("send.buffer.bytes", "-2")]),

@@ -88,13 +88,13 @@ impl fmt::Display for Codec {
 
 /// The levels this build can compress at, or `None` for a codec without levels.
 ///
-/// LZ4 has only 9, Kafka's default, which means the fast compressor; Kafka's other levels (1 to 17) choose a slow one
-/// that this build does not carry. For gzip, -1 (Kafka's default, the same as 6) is accepted besides the range.
+/// LZ4's 9, Kafka's default, means the fast compressor, every other level the slow one. For gzip, -1 (Kafka's default, the
+/// same as 6) is accepted besides the range.
 pub fn level_range(codec: Codec) -> Option<RangeInclusive<i32>> {
     match codec {
         Codec::None | Codec::Snappy => None,
         Codec::Gzip => Some(1..=9),
-        Codec::Lz4 => Some(lz4::DEFAULT_LEVEL..=lz4::DEFAULT_LEVEL),
+        Codec::Lz4 => Some(1..=17),
         Codec::Zstd => Some(zstd::level_range()),
     }
 }
@@ -112,18 +112,11 @@ pub fn check_level(codec: Codec, level: i32) -> Result<()> {
     if range.contains(&level) || (codec == Codec::Gzip && level == gzip::DEFAULT_LEVEL) {
         return Ok(());
     }
-    Err(Error::config(match codec {
-        Codec::Lz4 => format!(
-            "compression.lz4.level={level}: only {}, the fast compressor, is available here; leave it out, or take \
-             zstd for a higher ratio",
-            lz4::DEFAULT_LEVEL
-        ),
-        _ => format!(
-            "compression.{codec}.level={level} is out of range; it must be {} to {}",
-            range.start(),
-            range.end()
-        ),
-    }))
+    Err(Error::config(format!(
+        "compression.{codec}.level={level} is out of range; it must be {} to {}",
+        range.start(),
+        range.end()
+    )))
 }
 
 /// Appends `input`, compressed, to `out`. `None` as the level is Kafka's default of that codec.
@@ -143,7 +136,7 @@ pub fn compress(codec: Codec, level: Option<i32>, input: &[u8], out: &mut PoolBu
         }
         Codec::Gzip => gzip::compress(level, input, out),
         Codec::Snappy => snappy::compress(input, out),
-        Codec::Lz4 => lz4::compress(input, out),
+        Codec::Lz4 => lz4::compress(level, input, out),
         Codec::Zstd => zstd::compress(level, input, out),
     };
     result.inspect_err(|_| out.truncate(before))

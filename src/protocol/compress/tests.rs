@@ -152,12 +152,12 @@ fn every_level_round_trips() {
         (Codec::Gzip, -1),
         (Codec::Gzip, 1),
         (Codec::Gzip, 9),
-        (Codec::Lz4, 9),
         (Codec::Zstd, -131_072),
     ];
     for (codec, level) in levels
         .into_iter()
         .chain([-5, 1, 3, 12, 22].map(|level| (Codec::Zstd, level)))
+        .chain((1..=17).map(|level| (Codec::Lz4, level)))
     {
         let packed = compressed(codec, Some(level), &input);
         assert_eq!(
@@ -168,6 +168,7 @@ fn every_level_round_trips() {
     }
     let size = |codec, level| compressed(codec, Some(level), &input).len();
     assert!(size(Codec::Gzip, 9) < size(Codec::Gzip, 1));
+    assert!(size(Codec::Lz4, 12) < size(Codec::Lz4, 9));
     assert!(size(Codec::Zstd, 19) < size(Codec::Zstd, -50));
 }
 
@@ -178,7 +179,8 @@ fn levels_outside_the_range_are_configuration_errors() {
         (Codec::Snappy, 1, "leave it out"),
         (Codec::Gzip, 0, "1 to 9"),
         (Codec::Gzip, 10, "1 to 9"),
-        (Codec::Lz4, 12, "only 9"),
+        (Codec::Lz4, 18, "1 to 17"),
+        (Codec::Lz4, 0, "1 to 17"),
         (Codec::Zstd, 23, "-131072 to 22"),
         (Codec::Zstd, -131_073, "-131072 to 22"),
     ];
