@@ -12,6 +12,7 @@ mod groups;
 mod groups_new;
 mod offsets;
 mod produce;
+mod share;
 mod talk;
 mod topics;
 
@@ -126,4 +127,9 @@ fn groups() {
 #[test]
 fn groups_new() {
     group("groups_new", groups_new::cases);
+}
+
+#[test]
+fn share() {
+    group("share", share::cases);
 }

@@ -1,8 +1,9 @@
 //! One client: raw requests out, answers written down without what may differ.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -39,6 +40,9 @@ pub(crate) struct Talk {
     ids: Vec<Uuid>,
     /// Ids that were made up by the broker, in the order they were seen.
     made_up: Vec<String>,
+    names: BTreeMap<String, Uuid>,
+    /// Names of this run and what the record calls them.
+    fresh: Vec<(String, String)>,
     cluster_id: Option<String>,
 }
 
@@ -51,6 +55,8 @@ impl Talk {
             transcript: String::new(),
             ids: Vec::new(),
             made_up: Vec::new(),
+            names: BTreeMap::new(),
+            fresh: Vec::new(),
             cluster_id: None,
         }
     }
@@ -234,6 +240,9 @@ impl Talk {
         let mut s = debug
             .replace(", unknown_tagged_fields: {}", "")
             .replace("unknown_tagged_fields: {}", "");
+        for (name, shown) in &self.fresh {
+            s = s.replace(name, shown);
+        }
         for (i, id) in self.ids.iter().enumerate() {
             s = s.replace(&id.to_string(), &format!("ID{i}"));
         }
@@ -259,9 +268,13 @@ impl Talk {
         });
         s = replace_field(&s, "should be within [", |_| Some("TIME".to_owned()));
         s = replace_field(&s, "TIME, ", |_| Some("TIME".to_owned()));
-        s = replace_field(&s, "log_append_time_ms: ", |p| {
-            (p != "-1").then(|| "NOW".to_owned())
-        });
+        for field in [
+            "log_append_time_ms: ",
+            "transaction_start_time_ms: ",
+            "last_timestamp: ",
+        ] {
+            s = replace_field(&s, field, |p| (p != "-1").then(|| "NOW".to_owned()));
+        }
         s.replace("}, ", "},\n  ")
             .replace("], ", "],\n  ")
             .replace(": [", ":\n  [")
@@ -335,6 +348,9 @@ impl Talk {
         }
         let ids: Vec<Uuid> = made.topics.iter().map(|t| t.topic_id).collect();
         self.ids.extend(&ids);
+        let named = topics.iter().zip(&ids);
+        self.names
+            .extend(named.map(|((name, _), id)| ((*name).to_owned(), *id)));
         ids
     }
 
@@ -360,6 +376,19 @@ impl Talk {
             assert!(started.elapsed() < LIMIT, "nobody leads {name}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The id of a topic made here.
+    pub(crate) fn id_of(&self, name: &str) -> Uuid {
+        self.names.get(name).copied().unwrap_or_default()
+    }
+
+    /// A name that no other run has used, which the record calls `conf-NAME`.
+    pub(crate) fn fresh(&mut self, name: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let fresh = format!("conf-{name}-{:x}", now.expect("a clock").as_nanos());
+        self.fresh.push((fresh.clone(), format!("conf-{name}")));
+        fresh
     }
 
     /// Deletes topics that may exist and waits until they don't.

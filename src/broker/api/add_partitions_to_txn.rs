@@ -100,24 +100,22 @@ fn one(
         "" => Err(ErrorCode::INVALID_REQUEST),
         _ => core.check_coordinator(cx, CoordinatorKind::Transaction, id),
     };
-    let mut code_of = |place: &Place| -> Result<(), ErrorCode> {
-        able?;
-        if transaction.verify_only {
-            core.transactions.verify(id, producer, place)
-        } else {
-            let bumps = cx.version >= BATCHED;
-            core.add_to_transaction(cx.now, id, producer, [place.clone()], bumps)
-        }
+    let told = |result: Result<(), ErrorCode>| match result {
+        Ok(()) => ErrorCode::NONE,
+        // What older clients know for the same.
+        Err(ErrorCode::PRODUCER_FENCED) if cx.version < 2 => ErrorCode::INVALID_PRODUCER_EPOCH,
+        Err(code) => code,
     };
-    let mut codes = Vec::with_capacity(places.len());
-    for place in &places {
-        codes.push(match code_of(place) {
-            Ok(()) => ErrorCode::NONE,
-            // What older clients know for the same.
-            Err(ErrorCode::PRODUCER_FENCED) if cx.version < 2 => ErrorCode::INVALID_PRODUCER_EPOCH,
-            Err(code) => code,
+    let codes: Vec<ErrorCode> = if transaction.verify_only && able.is_ok() {
+        let verify = |place| told(core.transactions.verify(id, producer, place));
+        places.iter().map(verify).collect()
+    } else {
+        let bumps = cx.version >= BATCHED;
+        let added = able.and_then(|()| {
+            core.add_to_transaction(cx.now, id, producer, places.iter().cloned(), bumps)
         });
-    }
+        vec![told(added); places.len()]
+    };
     results(places.into_iter().zip(codes))
 }
 

@@ -66,7 +66,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
             let result = match &name {
                 None => Err(ErrorCode::UNKNOWN_TOPIC_ID.into()),
                 Some(name) => match &transaction {
-                    Err(code) => Err((*code).into()),
+                    Err(code) => Err(Failed::whole(*code)),
                     Ok(t) => produce(core, cx, request.acks, t.as_ref(), name, partition, share),
                 },
             };
@@ -180,6 +180,17 @@ fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
 struct Failed {
     refused: Refused,
     log_start: i64,
+}
+
+impl Failed {
+    /// Why a whole request is refused for its transaction.
+    fn whole(code: ErrorCode) -> Self {
+        if code == ErrorCode::INVALID_PRODUCER_ID_MAPPING {
+            let words = "Transactional records contained more than one producer ID";
+            return Refused::new(code, words).into();
+        }
+        code.into()
+    }
 }
 
 impl From<Refused> for Failed {

@@ -127,7 +127,11 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     }
     let mut said: BTreeMap<(Uuid, i32), Vec<Said>> = BTreeMap::new();
     for topic in &request.topics {
-        for p in &topic.partitions {
+        for p in topic
+            .partitions
+            .iter()
+            .filter(|p| !p.acknowledgement_batches.is_empty())
+        {
             let batches = p.acknowledgement_batches.iter().map(each);
             said.insert((topic.topic_id, p.partition_index), batches.collect());
         }
@@ -197,16 +201,11 @@ pub(super) fn member(
     if let Some(code) = cx.effects.any_error().filter(|&code| is_of_session(code)) {
         return Err(Refused::plain(code));
     }
-    let invalid = |what: &str| {
-        let words = format!("Invalid {what} id in the request.");
-        Err(Refused::new(ErrorCode::INVALID_REQUEST, words))
-    };
     match (group, member) {
-        (None, _) => invalid("group"),
         (Some(group), Some(member)) if !member.is_empty() && member.len() <= MAX_MEMBER => {
             Ok((group.to_owned(), member.to_owned()))
         }
-        _ => invalid("member"),
+        _ => Err(Refused::plain(ErrorCode::INVALID_REQUEST)),
     }
 }
 

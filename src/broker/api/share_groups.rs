@@ -22,7 +22,7 @@ use crate::error::ErrorCode;
 const LEAVES: i32 = -1;
 const ASSIGNOR: &str = "simple";
 /// All operations on a group, as bits; without authorization everything is allowed.
-const GROUP_OPERATIONS: i32 = 0b1_0000_0001_0100_1000;
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 pub(super) fn heartbeat(
     core: &mut BrokerCore,
@@ -75,7 +75,7 @@ fn beat(
 ) -> Result<Beaten, Refused> {
     let invalid = |words: &str| Err(Refused::new(ErrorCode::INVALID_REQUEST, words));
     if request.member_id.is_empty() {
-        return invalid("MemberId can't be empty.");
+        return Err(Refused::plain(ErrorCode::INVALID_REQUEST));
     }
     if request.group_id.is_empty() {
         return invalid("GroupId can't be empty.");
@@ -97,6 +97,8 @@ fn beat(
     if foreign || (request.member_epoch != 0 && !core.share.groups.contains_key(name)) {
         let words = if foreign {
             format!("Group {name} is not a share group.")
+        } else if request.member_epoch == LEAVES {
+            format!("Group {name} not found.")
         } else {
             format!("Share group {name} not found.")
         };

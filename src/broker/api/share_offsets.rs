@@ -32,10 +32,8 @@ pub(super) fn describe(
         let name = wanted.group_id.as_str();
         let answer = DescribeShareGroupOffsetsResponseGroup::default()
             .with_group_id(wanted.group_id.clone());
-        if let Err(refused) = known(core, cx, name) {
-            return answer
-                .with_error_code(wire(refused.code))
-                .with_error_message(refused.message.map(text));
+        if let Err(code) = check_group(core, cx, name) {
+            return answer.with_error_code(wire(code));
         }
         let asked: Vec<(String, Vec<i32>)> = match &wanted.topics {
             Some(topics) => topics
@@ -49,10 +47,6 @@ pub(super) fn describe(
             let partitions = partitions.into_iter().map(|index| {
                 let answer = DescribeShareGroupOffsetsResponsePartition::default()
                     .with_partition_index(index);
-                if core.cluster.partition(&topic, index).is_none() {
-                    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-                    return answer.with_start_offset(-1).with_error_code(wire(code));
-                }
                 let key = (name.to_owned(), id, index);
                 let start = core
                     .share
@@ -85,22 +79,23 @@ fn all_of(core: &BrokerCore, group: &str) -> Vec<(String, Vec<i32>)> {
     topics.into_iter().collect()
 }
 
-fn known(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), Refused> {
-    check_group(core, cx, group).map_err(Refused::plain)?;
-    if core.share.groups.contains_key(group) {
-        return Ok(());
-    }
-    let words = format!("Group {group} not found.");
-    Err(Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, words))
-}
-
-/// The group, if nobody is in it: offsets are changed only then.
+/// Offsets are changed only while nobody is in the group; it need not be there.
 fn unused(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), Refused> {
-    known(core, cx, group)?;
+    check_group(core, cx, group).map_err(Refused::plain)?;
     match core.share.groups.get(group) {
-        Some(g) if !g.members.is_empty() => Err(Refused::plain(ErrorCode::NON_EMPTY_GROUP)),
+        Some(g) if !g.members.is_empty() => Err(Refused::new(
+            ErrorCode::NON_EMPTY_GROUP,
+            "The group is not empty.",
+        )),
         _ => Ok(()),
     }
+}
+
+/// Kafka's words for a topic or partition that is not there.
+const NOT_THERE: &str = "This server does not host this topic-partition.";
+
+fn words(code: ErrorCode) -> Option<kafka_protocol::protocol::StrBytes> {
+    (code != ErrorCode::NONE).then(|| text(NOT_THERE))
 }
 
 pub(super) fn alter(
@@ -125,6 +120,7 @@ pub(super) fn alter(
             let code = match (id, there) {
                 (Some(id), Some(_)) => {
                     let key = (group.clone(), id, p.partition_index);
+                    core.share.groups.entry(group.clone()).or_default();
                     let begun = SharePartition::new(p.start_offset);
                     core.share.partitions.insert(key, begun);
                     ErrorCode::NONE
@@ -134,7 +130,8 @@ pub(super) fn alter(
             partitions.push(
                 AlterShareGroupOffsetsResponsePartition::default()
                     .with_partition_index(p.partition_index)
-                    .with_error_code(wire(code)),
+                    .with_error_code(wire(code))
+                    .with_error_message(words(code)),
             );
         }
         topics.push(
@@ -178,7 +175,8 @@ pub(super) fn delete(
             DeleteShareGroupOffsetsResponseTopic::default()
                 .with_topic_name(topic.topic_name.clone())
                 .with_topic_id(id.unwrap_or_default())
-                .with_error_code(wire(code)),
+                .with_error_code(wire(code))
+                .with_error_message(words(code)),
         );
     }
     core.save_share_offsets();

@@ -69,9 +69,17 @@ pub(crate) struct ProducerStates {
     open: BTreeSet<(i64, i64)>,
     /// Aborted transactions, by where their markers lie.
     aborted: VecDeque<Aborted>,
-    /// Producers whose first batch of a transaction the coordinator was asked about, without a batch written yet: the
-    /// smallest sequence number seen. What follows a batch that was refused must not slip in before it.
-    awaited: BTreeMap<i64, (i16, i32)>,
+    /// Producers whose first batch of a transaction the coordinator was asked about, without a batch written yet.
+    awaited: BTreeMap<i64, Awaited>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    epoch: i16,
+    /// The smallest sequence number seen. What follows a batch that was refused must not slip in before it.
+    lowest: i32,
+    /// Its transactions begin with sequence number 0 (version 2).
+    bumps: bool,
 }
 
 impl ProducerStates {
@@ -85,10 +93,15 @@ impl ProducerStates {
         if header.producer_id < 0 {
             return Ok(Sequence::Next);
         }
+        let nothing_known = self
+            .producers
+            .get(&header.producer_id)
+            .is_none_or(|known| known.batches.is_empty());
         let too_early = || {
-            self.awaited
-                .get(&header.producer_id)
-                .is_some_and(|&(_, lowest)| header.base_sequence > lowest)
+            self.awaited.get(&header.producer_id).is_some_and(|a| {
+                header.base_sequence > a.lowest
+                    || (a.bumps && nothing_known && header.base_sequence != 0)
+            })
         };
         let Some(known) = self.producers.get(&header.producer_id) else {
             return if too_early() {
@@ -139,34 +152,18 @@ impl ProducerStates {
         }
     }
 
-    /// The coordinator is asked about the first batch of a transaction. With `bumps` (version 2) a transaction begins
-    /// with sequence number 0.
-    ///
-    /// # Errors
-    /// `OUT_OF_ORDER_SEQUENCE_NUMBER` for a later number where nothing is known of the producer.
-    pub(crate) fn awaits(
-        &mut self,
-        producer: Identity,
-        sequence: i32,
-        bumps: bool,
-    ) -> Result<(), Refused> {
-        let (epoch, lowest) = self
-            .awaited
-            .entry(producer.id)
-            .or_insert((producer.epoch, sequence));
-        if producer.epoch > *epoch {
-            (*epoch, *lowest) = (producer.epoch, sequence);
-        } else if producer.epoch == *epoch {
-            *lowest = sequence.min(*lowest);
+    /// The coordinator is asked about the first batch of a transaction of version 2 (`bumps`) or 1.
+    pub(crate) fn awaits(&mut self, producer: Identity, sequence: i32, bumps: bool) {
+        let awaited = self.awaited.entry(producer.id).or_insert(Awaited {
+            epoch: producer.epoch,
+            lowest: sequence,
+            bumps,
+        });
+        if producer.epoch > awaited.epoch {
+            (awaited.epoch, awaited.lowest) = (producer.epoch, sequence);
+        } else if producer.epoch == awaited.epoch {
+            awaited.lowest = sequence.min(awaited.lowest);
         }
-        let nothing_known = self
-            .producers
-            .get(&producer.id)
-            .is_none_or(|known| known.batches.is_empty());
-        if bumps && sequence != 0 && nothing_known {
-            return Err(Refused::plain(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
-        }
-        Ok(())
     }
 
     /// Remembers a batch that was written (its header as it lies in the log).

@@ -124,7 +124,7 @@ impl BrokerCore {
         }
         partition
             .producers
-            .awaits(producer, sequence, joining == Joining::Add)?;
+            .awaits(producer, sequence, joining == Joining::Add);
         let unable = |code: ErrorCode| {
             let words = format!(
                 "Unable to verify the partition has been added to the transaction. Underlying error: {}",
