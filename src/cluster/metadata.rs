@@ -47,8 +47,8 @@ pub(crate) enum TopicState {
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, TopicState>,
     by_id: HashMap<TopicId, Arc<str>>,
-    /// Every topic of the cluster, and whether it is an internal one, where that is asked for.
-    every: Option<BTreeMap<Arc<str>, bool>>,
+    /// Every topic of the cluster, whether it is an internal one, and its id, where that is asked for.
+    every: Option<BTreeMap<Arc<str>, (bool, TopicId)>>,
 }
 
 impl Topics {
@@ -68,8 +68,9 @@ impl Topics {
         }
     }
 
-    /// The name of every topic, and whether it is an internal one; `None` if that is not asked for, or not answered.
-    pub(crate) fn every(&self) -> Option<&BTreeMap<Arc<str>, bool>> {
+    /// The name of every topic, whether it is an internal one, and its id; `None` if that is not asked for, or not
+    /// answered.
+    pub(crate) fn every(&self) -> Option<&BTreeMap<Arc<str>, (bool, TopicId)>> {
         self.every.as_ref()
     }
 
@@ -78,9 +79,20 @@ impl Topics {
         self.every = response.map(|response| {
             let named = response.topics.iter().filter(|t| t.error_code == 0);
             named
-                .filter_map(|t| Some((Arc::from(t.name.as_ref()?.0.as_str()), t.is_internal)))
+                .filter_map(|t| {
+                    let name = Arc::from(t.name.as_ref()?.0.as_str());
+                    Some((name, (t.is_internal, t.topic_id.into_bytes())))
+                })
                 .collect()
         });
+    }
+
+    /// A topic's name by its id, among all topics.
+    pub(crate) fn name_of_every(&self, id: &TopicId) -> Option<Arc<str>> {
+        let mut every = self.every.iter().flatten();
+        every
+            .find(|(_, (_, own))| own == id)
+            .map(|(name, _)| name.clone())
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {

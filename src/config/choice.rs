@@ -154,6 +154,18 @@ choices! {
     }
 }
 
+choices! {
+    /// How a group is joined (`group.protocol`).
+    GroupProtocol GROUP_PROTOCOL {
+        /// By the new protocol where the brokers have it, else by the classic one.
+        Auto = "auto",
+        /// By the classic protocol.
+        Classic = "classic",
+        /// By the new protocol (KIP-848).
+        Consumer = "consumer",
+    }
+}
+
 impl Assignor {
     /// The strategies of a list, separated by commas.
     ///

@@ -22,8 +22,8 @@ mod value;
 mod tests;
 
 pub use choice::{
-    Acks, AddressFamily, Assignor, AutoOffsetReset, Choice, Compression, DnsLookup, IsolationLevel,
-    Partitioner,
+    Acks, AddressFamily, Assignor, AutoOffsetReset, Choice, Compression, DnsLookup, GroupProtocol,
+    IsolationLevel, Partitioner,
 };
 pub use hosts::HostPort;
 pub use table::{Alias, ClientKind, Clients, Convert, Key, Kind, keys};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::choice::Acks;
+use super::choice::{Acks, GroupProtocol};
 use super::settings::Settings;
 use super::value::Value;
 use crate::error::{Error, Result};
@@ -75,6 +75,37 @@ fn group(s: &mut Settings) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Keys that only the classic protocol has.
+const CLASSIC: [&str; 3] = [
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+];
+
+/// How groups are joined: `auto` is settled by keys that only one protocol has, and the other protocol refuses them, as
+/// Java's client does.
+pub(super) fn group_protocol(s: &Settings) -> Result<GroupProtocol> {
+    const KEY: &str = "group.protocol";
+    const REMOTE: &str = "group.remote.assignor";
+    let classic = CLASSIC.into_iter().find(|key| s.is_changed(key));
+    let modern = s.text(REMOTE)?.map(|_| REMOTE);
+    let refuse = |key: &'static str, only: &str, other: &'static str| {
+        Err(Error::config(format!(
+            "{} is only for group.protocol={only}, and {} is given: remove one",
+            s.describe(key),
+            s.describe(other)
+        )))
+    };
+    match (s.choice(KEY)?, classic, modern) {
+        (GroupProtocol::Consumer, Some(key), _) => refuse(key, "classic", KEY),
+        (GroupProtocol::Classic, _, Some(key)) => refuse(key, "consumer", KEY),
+        (GroupProtocol::Auto, Some(key), Some(other)) => refuse(key, "classic", other),
+        (GroupProtocol::Auto, Some(_), None) => Ok(GroupProtocol::Classic),
+        (GroupProtocol::Auto, None, Some(_)) => Ok(GroupProtocol::Consumer),
+        (given, _, _) => Ok(given),
+    }
 }
 
 /// The duration `low` is at most `high`; whichever of the two is a default gives way.

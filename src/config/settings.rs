@@ -112,6 +112,21 @@ impl Settings {
         self.given(key).is_some()
     }
 
+    /// True if the user set the key, and not to its default.
+    pub(super) fn is_changed(&self, key: &'static str) -> bool {
+        let default = table::find(key).and_then(|(key, _)| {
+            parse(
+                key,
+                key.name,
+                Convert::Same,
+                key.default.unwrap_or_default(),
+            )
+            .ok()
+        });
+        let setting = self.values.get(key).filter(|s| s.given.is_some());
+        setting.is_some_and(|s| default.is_none_or(|default| s.value != default))
+    }
+
     /// The key and its value for a message, under the name the user chose: `` `linger.ms` (5ms) ``.
     pub(super) fn describe(&self, key: &'static str) -> String {
         let Some(setting) = self.values.get(key) else {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::FOREVER;
 use super::choice::{
-    Acks, AddressFamily, Assignor, AutoOffsetReset, Compression, DnsLookup, IsolationLevel,
-    Partitioner,
+    Acks, AddressFamily, Assignor, AutoOffsetReset, Compression, DnsLookup, GroupProtocol,
+    IsolationLevel, Partitioner,
 };
 use super::hosts::HostPort;
 use super::rules;
@@ -135,6 +135,10 @@ pub struct ConsumerConfig {
     pub group_id: Option<String>,
     /// `group.instance.id`; `None` when not set or empty.
     pub group_instance_id: Option<String>,
+    /// `group.protocol`, settled where a key is set that only one protocol has.
+    pub group_protocol: GroupProtocol,
+    /// `group.remote.assignor`; `None` when not set or empty.
+    pub group_remote_assignor: Option<String>,
     /// `partition.assignment.strategy`: at least one, each once, the favourite first.
     pub assignors: Vec<Assignor>,
     /// `session.timeout.ms`
@@ -326,6 +330,8 @@ impl ConsumerConfig {
             common: CommonConfig::read(&s)?,
             group_id: s.text("group.id")?,
             group_instance_id: s.text("group.instance.id")?,
+            group_protocol: rules::group_protocol(&s)?,
+            group_remote_assignor: s.text("group.remote.assignor")?,
             assignors: {
                 let key = "partition.assignment.strategy";
                 let list = Assignor::list(&s.text(key)?.unwrap_or_default());

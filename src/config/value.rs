@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use super::table::{Convert, Key, Kind};
 
 /// A checked value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Bool(bool),
     Int(i64),

@@ -178,7 +178,8 @@ pub(super) struct Shared {
 /// How the program polls, watched for a member of a group.
 #[derive(Debug, Default)]
 struct Watch {
-    on: bool,
+    /// Inside a poll.
+    polling: bool,
     polls: Polls,
     /// It was too late; the next poll is news.
     late: bool,
@@ -419,21 +420,22 @@ impl Shared {
 
     /// Watches how the program polls, from now on.
     pub(super) fn watch_polls(&self, now: Instant) {
-        let mut watch = lock(&self.watch);
-        if !watch.on {
-            watch.on = true;
-            watch.polls.idle_since = Some(now);
-        }
+        lock(&self.watch).polls.idle_since = Some(now);
     }
 
     pub(super) fn polls(&self) -> Polls {
-        lock(&self.watch).polls
+        let watch = lock(&self.watch);
+        let polling = watch.polling;
+        Polls {
+            idle_since: watch.polls.idle_since.filter(|_| !polling),
+            ..watch.polls
+        }
     }
 
     /// The member has left because the program did not poll.
     pub(super) fn set_late(&self) {
         let mut watch = lock(&self.watch);
-        watch.late = watch.polls.idle_since.is_some();
+        watch.late = !watch.polling;
         if !watch.late {
             drop(watch);
             self.command(Command::Returned);
@@ -443,7 +445,7 @@ impl Shared {
     /// A poll begins.
     pub(super) fn poll_begins(&self) {
         let mut watch = lock(&self.watch);
-        watch.polls.idle_since = None;
+        watch.polling = true;
         if std::mem::take(&mut watch.late) {
             drop(watch);
             self.command(Command::Returned);
@@ -455,6 +457,7 @@ impl Shared {
         let mut watch = lock(&self.watch);
         watch.polls.idle_since = Some(now);
         if let Some(given) = given {
+            watch.polling = false;
             watch.polls.given = given;
         }
     }

@@ -1,14 +1,14 @@
-//! Membership in classic groups on the embedded broker.
+//! Membership in groups on the embedded broker, by both protocols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ottla::ErrorCode;
-use ottla::broker::Broker;
+use ottla::broker::{Broker, BrokerOptions};
 use ottla::consumer::{Consumer, Event, EventKind, Polled};
 use ottla::protocol::compress::Codec;
 
-use super::support::{LIMIT, batch, broker, consumer, numbered, produce};
+use super::support::{LIMIT, batch, consumer, numbered, produce};
 
 /// A member that is polled in turn with others, and what it has seen.
 struct Member {
@@ -20,16 +20,14 @@ struct Member {
 
 impl Member {
     fn new(broker: &Broker, more: &[(&str, &str)]) -> Self {
-        let keys = [
-            ("group.id", "g"),
-            ("auto.offset.reset", "earliest"),
-            ("heartbeat.interval.ms", "50"),
-        ];
-        let keys: Vec<_> = keys
-            .into_iter()
-            .filter(|(key, _)| more.iter().all(|(given, _)| given != key))
-            .chain(more.iter().copied())
-            .collect();
+        let given = |key: &str| more.iter().any(|(given, _)| *given == key);
+        let mut keys = vec![("group.id", "g"), ("auto.offset.reset", "earliest")];
+        // The new protocol's heartbeats are the broker's to say.
+        if !given("group.protocol") {
+            keys.push(("heartbeat.interval.ms", "50"));
+        }
+        keys.retain(|(key, _)| !given(key));
+        keys.extend(more);
         Member {
             consumer: consumer(&broker.bootstrap_servers(), &keys),
             owned: BTreeSet::new(),
@@ -104,6 +102,17 @@ fn shared_out(members: &[Member], partitions: i32) -> bool {
         && members.iter().all(|m| !m.owned.is_empty())
         && owned.iter().collect::<BTreeSet<_>>().len() == owned.len()
 }
+
+/// A broker whose groups don't take long.
+fn broker(nodes: usize) -> Broker {
+    let options = BrokerOptions::new()
+        .nodes(nodes)
+        .consumer_heartbeat_interval(Duration::from_millis(50));
+    Broker::start(options).unwrap()
+}
+
+const CLASSIC: [(&str, &str); 1] = [("heartbeat.interval.ms", "50")];
+const MODERN: [(&str, &str); 1] = [("group.protocol", "consumer")];
 
 fn topic(broker: &Broker, partitions: i32, records: u64) {
     broker.create_topic("t", partitions, &[]).unwrap();
@@ -390,4 +399,120 @@ fn the_coordinator_may_go_and_come_back() {
         m[0].count() + m[1].count() >= 30
     });
     poll_until(&mut members, "a share each", |m| shared_out(m, 3));
+}
+
+#[test]
+fn the_new_protocol_shares_and_gives_up_no_more_than_has_to_be() {
+    let broker = broker(1);
+    topic(&broker, 4, 10);
+    let mut members = vec![Member::subscribed(&broker, &MODERN)];
+    poll_until(&mut members, "all records", |m| m[0].count() == 40);
+    assert_eq!(members[0].kinds(), [Assigned]);
+    members.push(Member::subscribed(&broker, &MODERN));
+    poll_until(&mut members, "a share each", |m| shared_out(m, 4));
+    assert_eq!(members[0].kinds(), [Assigned, Revoked]);
+    assert_eq!(members[0].events[1].partitions.len(), 2);
+    assert_eq!(members[1].count(), 0, "what was read was committed");
+    let metadata = members[1].consumer.group_metadata().unwrap();
+    assert!(metadata.generation > 0 && !metadata.member_id.is_empty());
+    members.pop().unwrap().consumer.close(LIMIT).unwrap();
+    poll_until(&mut members, "all of it again", |m| shared_out(m, 4));
+    // A subscription may change while it lasts.
+    broker.create_topic("u", 1, &[]).unwrap();
+    members[0].consumer.subscribe(&["u"]).unwrap();
+    poll_until(&mut members, "the other topic", |m| {
+        let assigned = m[0].consumer.assignment().unwrap();
+        assigned.len() == 1 && &*assigned[0].0 == "u"
+    });
+}
+
+#[test]
+fn the_new_protocol_picks_up_patterns_and_growth() {
+    let broker = broker(1);
+    topic(&broker, 1, 5);
+    let keys = [MODERN[0], ("metadata.max.age.ms", "100")];
+    let mut member = [Member::new(&broker, &keys)];
+    member[0].consumer.subscribe_pattern("t.*").unwrap();
+    poll_until(&mut member, "five records", |m| m[0].count() == 5);
+    broker.create_topic("tau", 2, &[]).unwrap();
+    poll_until(&mut member, "three partitions", |m| {
+        m[0].consumer.assignment().unwrap().len() == 3
+    });
+}
+
+#[test]
+fn a_member_of_the_new_protocol_that_does_not_poll_leaves_and_comes_back() {
+    let broker = broker(1);
+    topic(&broker, 2, 10);
+    let keys = [MODERN[0], ("max.poll.interval.ms", "1000")];
+    let mut members = vec![
+        Member::subscribed(&broker, &keys),
+        Member::subscribed(&broker, &keys),
+    ];
+    poll_until(&mut members, "a share each", |m| shared_out(m, 2));
+    let mut lazy = members.remove(0);
+    poll_until(&mut members, "all for the other", |m| shared_out(m, 2));
+    lazy.events.clear();
+    lazy.poll();
+    assert_eq!(lazy.kinds(), [Lost]);
+    members.push(lazy);
+    poll_until(&mut members, "a share each again", |m| shared_out(m, 2));
+}
+
+#[test]
+fn static_members_of_the_new_protocol_come_back_to_what_they_had() {
+    let broker = broker(1);
+    topic(&broker, 4, 10);
+    let keys = |instance| [MODERN[0], ("group.instance.id", instance)];
+    let mut members = vec![
+        Member::subscribed(&broker, &keys("a")),
+        Member::subscribed(&broker, &keys("b")),
+    ];
+    poll_until(&mut members, "a share each", |m| shared_out(m, 4));
+    let away = members.remove(0);
+    away.consumer.close(LIMIT).unwrap();
+    members[0].events.clear();
+    let mut back = vec![Member::subscribed(&broker, &keys("a"))];
+    poll_until(&mut back, "what it had", |m| m[0].owned == away.owned);
+    (0..40).for_each(|_| members[0].poll());
+    assert_eq!(members[0].kinds(), [], "nobody else has noticed");
+}
+
+#[test]
+fn without_the_new_protocol_the_classic_one_is_used_and_the_log_says_so() {
+    let options = BrokerOptions::new().nodes(1).new_group_protocol(false);
+    let broker = Broker::start(options).unwrap();
+    topic(&broker, 2, 10);
+    let auto = [("group.protocol", "auto")];
+    let mut member = [Member::subscribed(&broker, &auto)];
+    poll_until(&mut member, "all records", |m| m[0].count() == 20);
+    let lines = member[0].consumer.log_lines(1000).unwrap();
+    let told = lines
+        .iter()
+        .any(|line| line.message.contains("by the classic one"));
+    assert!(told, "{lines:?}");
+    let mut strict = [Member::subscribed(&broker, &MODERN)];
+    poll_until(&mut strict, "being told", |m| {
+        m[0].kinds() == [EventKind::GroupFailing]
+    });
+    let error = strict[0].events[0].error.clone().unwrap();
+    assert_eq!(error.code(), ErrorCode::UNSUPPORTED);
+    assert!(
+        error.message().contains("group.protocol=classic"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_group_may_go_from_one_protocol_to_the_other() {
+    let broker = broker(1);
+    topic(&broker, 4, 10);
+    let mut members = vec![Member::subscribed(&broker, &CLASSIC)];
+    poll_until(&mut members, "all records", |m| m[0].count() == 40);
+    members[0].consumer.commit_polled(LIMIT).unwrap();
+    members.remove(0).consumer.close(LIMIT).unwrap();
+    let mut members = vec![Member::subscribed(&broker, &MODERN)];
+    poll_until(&mut members, "all partitions", |m| shared_out(m, 4));
+    produce(&broker, "t", 0, &[batch(&numbered(10..12), Codec::None)]);
+    poll_until(&mut members, "what is new", |m| m[0].count() == 2);
 }

@@ -38,6 +38,11 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(POSITIONS, "group.instance.id", CONSUMER, Kind::Text, "",
         "Makes the member a static one (KIP-345): it may be away for `session.timeout.ms` and comes back to what it had. Unique \
          in its group."),
+    Key::new(POSITIONS, "group.protocol", CONSUMER, Kind::Choice(choice::GROUP_PROTOCOL), "auto",
+        "How a group is joined: `consumer` by the new protocol (KIP-848), `classic` by the old one. Ottla's own `auto`: by the new one \
+         where the brokers have it, unless a key is set that only the old one has; by the old one otherwise, which the log tells."),
+    Key::new(POSITIONS, "group.remote.assignor", CONSUMER, Kind::Text, "",
+        "The brokers' strategy for sharing partitions out in the new protocol, `uniform` or `range`; theirs by default."),
     Key::new(POSITIONS, "partition.assignment.strategy", CONSUMER, Kind::Text, "range,cooperative-sticky",
         "How partitions are shared out among a group's members: `range`, `roundrobin`, `sticky`, `cooperative-sticky` (or the names of \
          Java's classes), the favourite first; the group uses one that all members have. Members keep what they keep through a \

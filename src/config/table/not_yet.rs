@@ -25,16 +25,6 @@ pub(super) static KEYS: &[Key] = &[
         "Transactions that outlive their producer.",
     ),
     key(
-        "group.protocol",
-        CONSUMER,
-        "The classic or the new group protocol.",
-    ),
-    key(
-        "group.remote.assignor",
-        CONSUMER,
-        "The broker's assignor for the new group protocol.",
-    ),
-    key(
         "share.acknowledgement.mode",
         CONSUMER,
         "How a share group's records are acknowledged.",

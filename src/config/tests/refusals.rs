@@ -256,6 +256,24 @@ fn groups() {
          third or less, or raise `session.timeout.ms`"
     );
     assert_eq!(
+        consumer(&[
+            ("group.id", "g"),
+            ("group.protocol", "consumer"),
+            ("session.timeout.ms", "10s"),
+        ]),
+        "`session.timeout.ms` (10s) is only for group.protocol=classic, and `group.protocol` (consumer) is given: remove \
+         one"
+    );
+    assert_eq!(
+        consumer(&[
+            ("group.id", "g"),
+            ("group.remote.assignor", "range"),
+            ("partition.assignment.strategy", "sticky"),
+        ]),
+        "`partition.assignment.strategy` (sticky) is only for group.protocol=classic, and `group.remote.assignor` (range) \
+         is given: remove one"
+    );
+    assert_eq!(
         consumer(&[("partition.assignment.strategy", "range, stiky")]),
         "`partition.assignment.strategy` (range, stiky) has `stiky`, which is none of range, roundrobin, sticky, \
          cooperative-sticky; did you mean `sticky`?"

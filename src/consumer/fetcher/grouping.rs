@@ -30,7 +30,9 @@ pub(super) fn terms(shared: &Shared) -> Option<Terms> {
     Some(Terms {
         group: Arc::from(config.group_id.as_deref()?),
         instance_id: config.group_instance_id.clone(),
+        protocol: config.group_protocol,
         assignors: config.assignors.clone(),
+        remote_assignor: config.group_remote_assignor.clone(),
         session_timeout: config.session_timeout,
         heartbeat_interval: config.heartbeat_interval,
         rebalance_timeout: config.max_poll_interval,
@@ -117,9 +119,11 @@ impl Fetcher {
         let unreachable = self.shared.unreachable();
         if std::mem::take(&mut self.regroup) {
             let internal_too = !self.shared.config.exclude_internal_topics;
+            let mut outcome = Outcome::default();
             if let Some(group) = &mut self.group {
-                group.on_metadata(core, internal_too);
+                group.on_metadata(core, now, internal_too, &mut outcome);
             }
+            self.take_outcome(core, now, outcome);
         }
         // What it does may make more to do, but each time less: partitions are let go, then taken.
         let mut deadline = None;

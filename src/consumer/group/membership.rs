@@ -8,24 +8,34 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
+
 use super::super::fetcher::{Tag, earliest};
 use super::super::partition::Key;
 use super::classic::Classic;
 use super::metadata::Own;
+use super::modern::{self, Modern};
 use super::subscription::Subscription;
 use super::{Ask, Identity};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
-use crate::config::Assignor;
-use crate::error::{Error, ErrorCode};
+use crate::config::{Assignor, GroupProtocol};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::Level;
 use crate::net::conn::ConnId;
+use crate::net::rpc;
+use crate::protocol::wire::TopicId;
 
 /// What the configuration says of memberships.
 #[derive(Debug)]
 pub(in crate::consumer) struct Terms {
     pub(in crate::consumer) group: Arc<str>,
     pub(in crate::consumer) instance_id: Option<String>,
+    pub(in crate::consumer) protocol: GroupProtocol,
     pub(in crate::consumer) assignors: Vec<Assignor>,
+    /// `group.remote.assignor`
+    pub(in crate::consumer) remote_assignor: Option<String>,
     pub(in crate::consumer) session_timeout: Duration,
     pub(in crate::consumer) heartbeat_interval: Duration,
     /// `max.poll.interval.ms`
@@ -47,6 +57,8 @@ pub(super) enum Signal {
     Failing(Error),
     /// The coordinator counts this member as alive.
     Heard,
+    /// The new protocol is not for this group, or not for these brokers: the classic one is tried.
+    FallBack(Error),
 }
 
 /// What is to be done with partitions, in this order.
@@ -98,17 +110,30 @@ enum Step {
     Gone,
 }
 
+/// How the group is spoken to.
+#[derive(Debug)]
+enum Protocol {
+    /// To be settled when it is known what the coordinator speaks; the number is that of the life that begins then.
+    Unsettled(u32),
+    Classic(Classic),
+    Modern(Modern),
+}
+
 /// One membership, from subscribing to the end of it.
 #[derive(Debug)]
 pub(super) struct Membership {
     terms: Arc<Terms>,
-    protocol: Classic,
+    protocol: Protocol,
+    /// It has just been settled.
+    settled: bool,
     subscription: Subscription,
     /// The topics it comes to.
     topics: BTreeSet<Arc<str>>,
     owned: BTreeSet<Key>,
     /// What a sticky strategy is to give again, and the generation it was given in.
     last: (BTreeSet<Key>, i32),
+    /// What is to be owned once the present step is done.
+    pending: Option<BTreeSet<Key>>,
     step: Step,
     numbers: u64,
     /// Left because the program did not poll; joins again when it does.
@@ -136,12 +161,18 @@ impl Membership {
             Subscription::Pattern(_) => BTreeSet::new(),
         };
         Membership {
-            protocol: Classic::new(terms.clone(), serial, now),
+            protocol: if terms.protocol == GroupProtocol::Classic {
+                Protocol::Classic(Classic::new(terms.clone(), serial, now))
+            } else {
+                Protocol::Unsettled(serial)
+            },
+            settled: false,
             terms,
             subscription,
             topics,
             owned: BTreeSet::new(),
             last: (BTreeSet::new(), -1),
+            pending: None,
             step: Step::Idle,
             numbers: 0,
             absent: false,
@@ -154,7 +185,53 @@ impl Membership {
     }
 
     pub(super) fn identity(&self) -> Identity {
-        self.protocol.identity()
+        match &self.protocol {
+            Protocol::Unsettled(_) => Identity {
+                instance_id: self.terms.instance_id.clone(),
+                ..Identity::default()
+            },
+            Protocol::Classic(classic) => classic.identity(),
+            Protocol::Modern(modern) => modern.identity(),
+        }
+    }
+
+    fn serial(&self) -> u32 {
+        match &self.protocol {
+            Protocol::Unsettled(serial) => *serial,
+            Protocol::Classic(classic) => classic.serial(),
+            Protocol::Modern(modern) => modern.serial(),
+        }
+    }
+
+    /// Wants a join, where the protocol has such a thing.
+    pub(super) fn rejoin(&mut self, why: &str) {
+        if let Protocol::Classic(classic) = &mut self.protocol {
+            classic.rejoin(why);
+        }
+    }
+
+    /// True if the group knows this member and would wait for it.
+    pub(super) fn has_to_leave(&self) -> bool {
+        match &self.protocol {
+            Protocol::Unsettled(_) => false,
+            Protocol::Classic(classic) => classic.has_to_leave(),
+            Protocol::Modern(modern) => modern.has_to_leave(),
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) fn send_leave(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        conn: (Node, ConnId),
+        why: &str,
+    ) -> Result<()> {
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => Ok(()),
+            Protocol::Classic(classic) => classic.send_leave(core, now, conn, why),
+            Protocol::Modern(modern) => modern.send_leave(core, now, conn),
+        }
     }
 
     pub(super) fn owns(&self, key: &Key) -> bool {
@@ -166,7 +243,9 @@ impl Membership {
     }
 
     pub(super) fn uses(&self, topic: &str) -> bool {
-        self.topics.contains(topic) || self.protocol.uses(topic)
+        self.topics.contains(topic)
+            || self.owned.iter().any(|(owned, _)| **owned == *topic)
+            || matches!(&self.protocol, Protocol::Classic(classic) if classic.uses(topic))
     }
 
     /// True while the program's polls are of the essence: it has been told of something, or could be.
@@ -175,35 +254,59 @@ impl Membership {
     }
 
     /// Another subscription; what is owned of the old one is given up by the rebalance that follows.
-    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+    pub(super) fn subscribe(&mut self, now: Instant, subscription: Subscription) {
         if let Subscription::Topics(topics) = &subscription {
             self.topics = topics.clone();
         } else {
             self.topics.clear();
         }
         self.subscription = subscription;
-        self.protocol.rejoin("the subscription has changed");
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => {}
+            Protocol::Classic(classic) => classic.rejoin("the subscription has changed"),
+            Protocol::Modern(modern) => modern.subscribe(now),
+        }
     }
 
     /// Topics have changed.
-    pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, internal_too: bool) {
-        if let Subscription::Pattern(pattern) = &self.subscription
-            && let Some(all) = core.topics.every()
-        {
-            let matching = |(name, internal): (&Arc<str>, &bool)| {
-                ((internal_too || !internal) && pattern.matches(name)).then(|| name.clone())
-            };
-            let topics: BTreeSet<Arc<str>> = all.iter().filter_map(matching).collect();
-            if topics != self.topics {
-                self.topics = topics;
-                for topic in &self.topics {
-                    core.want_topic(topic);
+    pub(super) fn on_metadata(
+        &mut self,
+        core: &mut Core<Tag>,
+        internal_too: bool,
+        signals: &mut Vec<Signal>,
+    ) {
+        let changed = self.match_pattern(core, internal_too);
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => {}
+            Protocol::Modern(modern) => modern.on_metadata(core, signals),
+            Protocol::Classic(classic) => {
+                if changed {
+                    classic.rejoin("the topics that match the pattern have changed");
                 }
-                self.protocol
-                    .rejoin("the topics that match the pattern have changed");
+                classic.on_metadata(core);
             }
         }
-        self.protocol.on_metadata(core);
+    }
+
+    /// True if a pattern matches other topics than before.
+    fn match_pattern(&mut self, core: &mut Core<Tag>, internal_too: bool) -> bool {
+        let (Subscription::Pattern(pattern), Some(every)) =
+            (&self.subscription, core.topics.every())
+        else {
+            return false;
+        };
+        let matching = |(name, (internal, _)): (&Arc<str>, &(bool, TopicId))| {
+            ((internal_too || !internal) && pattern.matches(name)).then(|| name.clone())
+        };
+        let topics: BTreeSet<Arc<str>> = every.iter().filter_map(matching).collect();
+        if topics == self.topics {
+            return false;
+        }
+        for topic in &topics {
+            core.want_topic(topic);
+        }
+        self.topics = topics;
+        true
     }
 
     /// True if every topic's name has to be known.
@@ -269,10 +372,15 @@ impl Membership {
         self.owned.retain(|key| !keys.contains(key));
         acts.push(Act::Release(keys));
         match then {
-            Then::Join => self.protocol.join(),
+            Then::Join => {
+                if let Protocol::Classic(classic) = &mut self.protocol {
+                    classic.join();
+                }
+            }
             Then::Take(target) => {
-                self.take(target, acts);
-                self.protocol.rejoin("partitions were given up");
+                let target = self.pending.take().unwrap_or(target);
+                self.reconcile(target, acts);
+                self.rejoin("partitions were given up");
             }
             Then::Leave => self.step = Step::Leaving,
         }
@@ -281,31 +389,50 @@ impl Membership {
     fn take(&mut self, target: BTreeSet<Key>, acts: &mut Vec<Act>) {
         let added: BTreeSet<Key> = target.difference(&self.owned).cloned().collect();
         self.owned.extend(added.iter().cloned());
-        self.last = (self.owned.clone(), self.protocol.identity().generation);
-        if !added.is_empty() || self.fresh || self.protocol.eager() {
+        self.last = (self.owned.clone(), self.identity().generation);
+        let eager = matches!(&self.protocol, Protocol::Classic(classic) if classic.eager());
+        if !added.is_empty() || self.fresh || eager {
             acts.push(Act::Take(added));
         }
         self.fresh = false;
     }
 
+    /// Goes from what is owned to what shall be: first what has to be given up, then what comes.
+    fn reconcile(&mut self, target: BTreeSet<Key>, acts: &mut Vec<Act>) {
+        let gone: BTreeSet<Key> = self.owned.difference(&target).cloned().collect();
+        if gone.is_empty() {
+            self.take(target, acts);
+        } else {
+            self.revoke(gone, Then::Take(target), acts);
+        }
+    }
+
     /// What a protocol has found out.
-    pub(super) fn signalled(&mut self, signal: Signal, serial: u32, acts: &mut Vec<Act>) {
+    pub(super) fn signalled(
+        &mut self,
+        signal: Signal,
+        now: Instant,
+        serial: u32,
+        acts: &mut Vec<Act>,
+    ) {
         match signal {
             Signal::Target(target) => {
                 self.told = None;
                 if self.leaving.is_some() {
                     return;
                 }
-                let gone: BTreeSet<Key> = self.owned.difference(&target).cloned().collect();
-                if gone.is_empty() {
-                    self.take(target, acts);
+                if matches!(self.step, Step::Idle) {
+                    self.reconcile(target, acts);
                 } else {
-                    self.revoke(gone, Then::Take(target), acts);
+                    self.pending = Some(target);
                 }
             }
             Signal::Lost(error) => {
                 let fatal = error.code() == ErrorCode::FENCED_INSTANCE_ID;
-                self.lose(error.clone(), serial, acts);
+                let keys = self.lose(now, serial, acts);
+                if !keys.is_empty() {
+                    acts.push(Act::Lose(keys, error.clone()));
+                }
                 if fatal {
                     acts.push(Act::Failing(error, true));
                     self.absent = true;
@@ -319,34 +446,48 @@ impl Membership {
                 }
             }
             Signal::Heard => self.told = None,
+            Signal::FallBack(_) => {
+                let terms = self.terms.clone();
+                self.protocol = Protocol::Classic(Classic::new(terms, serial, now));
+            }
             Signal::CoordinatorLost(_) => {}
         }
     }
 
-    /// The membership has ended without this member's doing.
-    fn lose(&mut self, error: Error, serial: u32, acts: &mut Vec<Act>) {
-        self.protocol.reset(serial);
-        self.fresh = true;
-        let keys = std::mem::take(&mut self.owned);
-        if !keys.is_empty() {
-            acts.push(Act::Lose(keys, error));
+    /// The membership has ended without this member's doing; gives what it had.
+    fn lose(&mut self, now: Instant, serial: u32, acts: &mut Vec<Act>) -> BTreeSet<Key> {
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => {}
+            Protocol::Classic(classic) => classic.reset(serial),
+            Protocol::Modern(modern) => modern.reset(serial, now),
         }
+        self.pending = None;
+        self.fresh = true;
         self.step = Step::Idle;
         if self.leaving.is_some() {
             acts.push(Act::Left);
         }
+        std::mem::take(&mut self.owned)
     }
 
     /// The program has not polled for too long: leaves, so that others can have the partitions.
-    pub(super) fn too_late(&mut self, error: Error, serial: u32, acts: &mut Vec<Act>) {
-        self.lose(error, serial, acts);
+    pub(super) fn too_late(
+        &mut self,
+        error: Error,
+        now: Instant,
+        serial: u32,
+        acts: &mut Vec<Act>,
+    ) {
+        let keys = self.lose(now, serial, acts);
+        // Told even if it had nothing: the poll that comes to know of it has it join again.
+        acts.push(Act::Lose(keys, error));
         self.absent = true;
     }
 
     /// The program polls again.
     pub(super) fn returned(&mut self) {
         if !self.dead && std::mem::take(&mut self.absent) {
-            self.protocol.rejoin("the program polls again");
+            self.rejoin("the program polls again");
         }
     }
 
@@ -361,14 +502,10 @@ impl Membership {
         self.hand_over(keys, Then::Leave, acts);
     }
 
-    pub(super) fn protocol(&mut self) -> &mut Classic {
-        &mut self.protocol
-    }
-
     /// Which connections it wants now: that for joins, that for everything else.
     pub(super) fn wants(&mut self, now: Instant, acts: &mut Vec<Act>) -> (bool, bool) {
         if let Step::Leaving | Step::Gone = self.step {
-            if !self.protocol.has_to_leave() || self.leave_by.is_some_and(|by| by <= now) {
+            if !self.has_to_leave() || self.leave_by.is_some_and(|by| by <= now) {
                 acts.push(Act::Left);
                 return (false, false);
             }
@@ -377,18 +514,58 @@ impl Membership {
         if self.absent {
             return (false, false);
         }
-        let ready = matches!(self.step, Step::Idle)
-            && self.leaving.is_none()
-            && !(self.wants_every_topic() && self.topics.is_empty());
-        if ready && self.protocol.wants_join(now) {
-            if self.protocol.eager() && !self.owned.is_empty() {
+        let unmatched = self.wants_every_topic() && self.topics.is_empty();
+        let ready = matches!(self.step, Step::Idle) && self.leaving.is_none() && !unmatched;
+        let classic = match &mut self.protocol {
+            Protocol::Unsettled(_) => return (false, true),
+            Protocol::Modern(modern) => return (false, modern.wants(now, &self.owned)),
+            Protocol::Classic(classic) => classic,
+        };
+        if ready && classic.wants_join(now) {
+            if classic.eager() && !self.owned.is_empty() {
                 let keys = self.owned.clone();
                 self.revoke(keys, Then::Join, acts);
-            } else {
-                self.protocol.join();
+                return (false, false);
+            }
+            classic.join();
+        }
+        classic.wants(now)
+    }
+
+    /// Settles on a protocol by what the coordinator speaks.
+    fn settle(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (node, conn): (Node, ConnId),
+        signals: &mut Vec<Signal>,
+    ) {
+        let Protocol::Unsettled(serial) = self.protocol else {
+            return;
+        };
+        let terms = self.terms.clone();
+        match core.version(conn, modern::HEARTBEAT, modern::VERSIONS) {
+            Ok(_) => self.protocol = Protocol::Modern(Modern::new(core, terms, serial, now)),
+            Err(e) if terms.protocol == GroupProtocol::Consumer => {
+                let who = core.address(node);
+                let e = e.context(format_args!("joining group '{}' at {who}", terms.group));
+                return signals.push(Signal::Failing(
+                    e.and("; group.protocol=classic is for older brokers"),
+                ));
+            }
+            Err(_) => {
+                let wall = core.clock.wall();
+                core.log.log(Level::Info, "group", "classic", now, wall, || {
+                    format!(
+                        "{} does not offer the new group protocol (KIP-848), so group '{}' is joined by the classic one",
+                        core.address(node),
+                        terms.group
+                    )
+                });
+                self.protocol = Protocol::Classic(Classic::new(terms, serial, now));
             }
         }
-        self.protocol.wants(now)
+        self.settled = true;
     }
 
     pub(super) fn send_join(
@@ -398,7 +575,10 @@ impl Membership {
         conn: (Node, ConnId),
         signals: &mut Vec<Signal>,
     ) {
-        let cooperative = !self.protocol.eager();
+        let Protocol::Classic(classic) = &mut self.protocol else {
+            return;
+        };
+        let cooperative = !classic.eager();
         let own = Own {
             topics: self.topics.clone(),
             owned: if cooperative {
@@ -410,7 +590,7 @@ impl Membership {
             generation: self.last.1,
             rack: self.terms.rack.as_deref(),
         };
-        self.protocol.send_join(core, now, conn, &own, signals);
+        classic.send_join(core, now, conn, &own, signals);
     }
 
     /// Heartbeats, and goodbye.
@@ -423,7 +603,7 @@ impl Membership {
         acts: &mut Vec<Act>,
     ) {
         if let (Step::Leaving, Some(why)) = (&self.step, self.leaving) {
-            let sent = self.protocol.send_leave(core, now, conn, why);
+            let sent = self.send_leave(core, now, conn, why);
             // Whatever the answer will be, there is nothing more to say.
             self.step = Step::Gone;
             if sent.is_err() {
@@ -431,12 +611,26 @@ impl Membership {
             }
             return;
         }
-        self.protocol.send_heartbeat(core, now, conn, signals);
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => self.settle(core, now, conn, signals),
+            Protocol::Classic(classic) => classic.send_heartbeat(core, now, conn, signals),
+            Protocol::Modern(modern) => {
+                modern.send(core, now, conn, &self.subscription, &self.owned, signals);
+            }
+        }
     }
 
     /// When to look again though nothing else happens.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let own = self.protocol.deadline(now);
+    pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        if std::mem::take(&mut self.settled) {
+            return Some(now);
+        }
+        let own = match &self.protocol {
+            Protocol::Unsettled(_) => None,
+            Protocol::Classic(classic) => classic.deadline(now),
+            Protocol::Modern(modern) => modern.deadline(),
+        };
+        let own = own.filter(|_| !self.absent && self.leaving.is_none());
         earliest(own, self.leave_by.filter(|by| *by > now))
     }
 
@@ -451,9 +645,48 @@ impl Membership {
     pub(super) fn asked(&self, ask: Ask) -> bool {
         match ask {
             Ask::Join(serial) | Ask::Sync(serial) | Ask::Heartbeat(serial) => {
-                serial == self.protocol.serial()
+                serial == self.serial()
             }
             Ask::Leave(_) | Ask::Commit | Ask::Lookup => true,
+        }
+    }
+
+    /// A request of the protocol was answered.
+    pub(super) fn answered(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (node, ask): (Node, Ask),
+        version: i16,
+        body: Bytes,
+        signals: &mut Vec<Signal>,
+    ) {
+        match (&mut self.protocol, ask) {
+            (Protocol::Classic(classic), Ask::Join(_)) => {
+                let answer = rpc::decode::<JoinGroupRequest>(version, body);
+                classic.joined(core, now, node, answer, signals);
+            }
+            (Protocol::Classic(classic), Ask::Sync(_)) => {
+                let answer = rpc::decode::<SyncGroupRequest>(version, body);
+                classic.synced(core, now, node, answer, signals);
+            }
+            (Protocol::Classic(classic), Ask::Heartbeat(_)) => {
+                classic.heartbeat_answered(core, now, node, version, body, signals);
+            }
+            (Protocol::Modern(modern), Ask::Heartbeat(_)) => {
+                modern.answered(core, now, node, version, body, signals);
+            }
+            _ => {}
+        }
+    }
+
+    /// A request of the protocol will have no answer.
+    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, ask: Ask) {
+        match (&mut self.protocol, ask) {
+            (Protocol::Classic(classic), Ask::Heartbeat(_)) => classic.heartbeat_failed(core, now),
+            (Protocol::Classic(classic), _) => classic.join_failed(core, now),
+            (Protocol::Modern(modern), _) => modern.failed(core, now),
+            (Protocol::Unsettled(_), _) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Plain data on the I/O thread, a part of the [`Fetcher`](super::fetcher)'s role: events and the time come in, requests
 //! go out through the core, on connections to the group's coordinator that nothing else uses. By concept:
 //! [`membership`] is what is owned and how it changes hands, by the protocol of [`classic`] groups with its [`metadata`]
-//! and [`assignors`]; [`subscription`], [`commits`] and [`lookups`] are what their names say, [`calls`] the callers
+//! and [`assignors`], or by the [`modern`] one; [`subscription`], [`commits`] and [`lookups`] are what their names say, [`calls`] the callers
 //! waiting for them.
 
 mod assignors;
@@ -13,13 +13,13 @@ mod commits;
 mod lookups;
 mod membership;
 mod metadata;
+mod modern;
 mod subscription;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
 
 use self::calls::Calls;
 pub(super) use self::commits::{Commit, CommitOwner};
@@ -35,8 +35,8 @@ use super::shared::Reply;
 use crate::cluster::core::{Coordinator, CoordinatorKind, Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
+use crate::log::Level;
 use crate::net::conn::ConnId;
-use crate::net::rpc;
 
 /// What a request to the coordinator was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +66,12 @@ fn trouble(code: ErrorCode) -> Option<Trouble> {
         ErrorCode::NOT_COORDINATOR
         | ErrorCode::COORDINATOR_NOT_AVAILABLE
         | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => Some(Trouble::Coordinator),
-        ErrorCode::REBALANCE_IN_PROGRESS => Some(Trouble::Rebalancing),
+        // The epoch has moved on; the next heartbeat tells.
+        ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH => {
+            Some(Trouble::Rebalancing)
+        }
         ErrorCode::ILLEGAL_GENERATION
         | ErrorCode::UNKNOWN_MEMBER_ID
-        | ErrorCode::STALE_MEMBER_EPOCH
         | ErrorCode::FENCED_MEMBER_EPOCH
         | ErrorCode::FENCED_INSTANCE_ID => Some(Trouble::Member),
         _ => None,
@@ -197,7 +199,7 @@ impl Group {
     pub(super) fn subscribe(&mut self, now: Instant, subscription: Subscription) {
         match &mut self.membership {
             Some(_) if !self.leavers.is_empty() => self.next = Some(subscription),
-            Some(membership) if !membership.is_dead() => membership.subscribe(subscription),
+            Some(membership) if !membership.is_dead() => membership.subscribe(now, subscription),
             _ => {
                 let serial = self.serial();
                 let terms = self.terms.clone();
@@ -245,10 +247,18 @@ impl Group {
     }
 
     /// Topics have changed.
-    pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, internal_too: bool) {
+    pub(super) fn on_metadata(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        internal_too: bool,
+        outcome: &mut Outcome,
+    ) {
+        let mut signals = Vec::new();
         if let Some(membership) = &mut self.membership {
-            membership.on_metadata(core, internal_too);
+            membership.on_metadata(core, internal_too, &mut signals);
         }
+        self.take_signals(core, now, signals, outcome);
     }
 
     /// The program has dealt with a revocation.
@@ -392,18 +402,16 @@ impl Group {
             let limit = since + self.terms.rebalance_timeout;
             if limit <= now {
                 let error = polls.late(now, &self.terms);
-                if membership.protocol().has_to_leave()
+                if membership.has_to_leave()
                     && let Coordinator::Ready(node, conn) =
                         core.coordinator(now, CoordinatorKind::Group, &self.id, Purpose::Group)
                 {
                     // Nothing hangs on the answer.
                     let why = "max.poll.interval.ms exceeded";
-                    let _ = membership
-                        .protocol()
-                        .send_leave(core, now, (node, conn), why);
+                    let _ = membership.send_leave(core, now, (node, conn), why);
                 }
                 self.serials = serial;
-                membership.too_late(error, serial, &mut outcome.acts);
+                membership.too_late(error, now, serial, &mut outcome.acts);
             } else {
                 deadline = Some(limit);
             }
@@ -442,9 +450,15 @@ impl Group {
             if let Signal::CoordinatorLost(error) = &signal {
                 core.coordinator_lost(now, CoordinatorKind::Group, &self.id, error);
             }
+            if let Signal::FallBack(error) = &signal {
+                let text = format!("{}; the classic protocol is used", error.message());
+                let wall = core.clock.wall();
+                core.log
+                    .log(Level::Info, "group", "classic", now, wall, || text);
+            }
             let serial = self.serial();
             if let Some(membership) = &mut self.membership {
-                membership.signalled(signal, serial, &mut outcome.acts);
+                membership.signalled(signal, now, serial, &mut outcome.acts);
             }
         }
         if let Some(membership) = &self.membership {
@@ -540,25 +554,7 @@ impl Group {
             Ask::Join(_) | Ask::Sync(_) | Ask::Heartbeat(_) => {
                 let mut signals = Vec::new();
                 if let Some(membership) = self.membership.as_mut().filter(|m| m.asked(ask)) {
-                    let protocol = membership.protocol();
-                    match ask {
-                        Ask::Join(_) => {
-                            let answer = rpc::decode::<JoinGroupRequest>(version, body);
-                            protocol.joined(core, now, node, answer, &mut signals);
-                        }
-                        Ask::Sync(_) => {
-                            let answer = rpc::decode::<SyncGroupRequest>(version, body);
-                            protocol.synced(core, now, node, answer, &mut signals);
-                        }
-                        _ => protocol.heartbeat_answered(
-                            core,
-                            now,
-                            node,
-                            version,
-                            body,
-                            &mut signals,
-                        ),
-                    }
+                    membership.answered(core, now, (node, ask), version, body, &mut signals);
                 }
                 let lost = |s: &Signal| matches!(s, Signal::CoordinatorLost(_));
                 if !signals.iter().any(lost) {
@@ -574,7 +570,7 @@ impl Group {
             Some((Trouble::Member, error)) => {
                 self.take_signals(core, now, vec![Signal::Lost(error)], outcome);
                 if let Some(membership) = &mut self.membership {
-                    membership.protocol().rejoin("a commit was refused");
+                    membership.rejoin("a commit was refused");
                 }
             }
             _ => core.coordinator_answered(CoordinatorKind::Group, &self.id),
@@ -599,13 +595,8 @@ impl Group {
                 }
             }
             Ask::Join(_) | Ask::Sync(_) | Ask::Heartbeat(_) => {
-                let Some(membership) = self.membership.as_mut().filter(|m| m.asked(ask)) else {
-                    return;
-                };
-                let protocol = membership.protocol();
-                match ask {
-                    Ask::Heartbeat(_) => protocol.heartbeat_failed(core, now),
-                    _ => protocol.join_failed(core, now),
+                if let Some(membership) = self.membership.as_mut().filter(|m| m.asked(ask)) {
+                    membership.failed(core, now, ask);
                 }
             }
         }

@@ -20,6 +20,8 @@ pub(in crate::consumer) enum Subscription {
 /// `regex` crate shares.
 #[derive(Clone, Debug)]
 pub(in crate::consumer) struct Pattern {
+    /// As given, for the brokers.
+    pub(in crate::consumer) text: String,
     whole: Regex,
 }
 
@@ -31,6 +33,7 @@ impl Pattern {
         Regex::new(text).map_err(wrong)?;
         Ok(Pattern {
             whole: Regex::new(&format!("^(?:{text})$")).map_err(wrong)?,
+            text: text.to_owned(),
         })
     }
 
