@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import ottla
@@ -78,6 +79,13 @@ def consume(options: argparse.Namespace) -> None:
     report(got, wall_s, checksum)
 
 
+def batches(consumer: ottla.Consumer, n: int) -> Iterator[ottla.Batch]:
+    """Batches of n records together; the topic may hold more."""
+    while n and (batch := consumer.poll(IDLE_LIMIT_S, min(n, SLICE))):
+        n -= len(batch)
+        yield batch
+
+
 def consume_columns(consumer: ottla.Consumer, n: int) -> tuple[int, int]:
     """Each record's offset, key and value are read, as everywhere; here by numpy."""
     # Its thread pool for linear algebra has nothing to do here.
@@ -85,7 +93,7 @@ def consume_columns(consumer: ottla.Consumer, n: int) -> tuple[int, int]:
     from numpy import asarray, flatnonzero, frombuffer, uint8
 
     got = checksum = 0
-    for batch in consumer.batches(timeout=IDLE_LIMIT_S):
+    for batch in batches(consumer, n):
         for segment in batch.segments:
             base = frombuffer(segment.base, uint8)
             start, length = asarray(segment.value_start), asarray(segment.value_len)
@@ -97,14 +105,12 @@ def consume_columns(consumer: ottla.Consumer, n: int) -> tuple[int, int]:
                 start, length = asarray(segment.key_start)[keyed], key_length[keyed]
                 checksum += int(length.sum()) + int(base[start + length - 1].sum())
         got += len(batch)
-        if got >= n:
-            break
     return got, checksum
 
 
 def consume_values(consumer: ottla.Consumer, n: int) -> tuple[int, int]:
     got = checksum = 0
-    for batch in consumer.batches(timeout=IDLE_LIMIT_S):
+    for batch in batches(consumer, n):
         checksum += sum(batch.offsets.tolist())
         for value in batch.values.tolist():
             checksum += len(value) + value[0] + value[-1]  # type: ignore[arg-type, index]
@@ -112,8 +118,6 @@ def consume_values(consumer: ottla.Consumer, n: int) -> tuple[int, int]:
             if key is not None:
                 checksum += len(key) + key[-1]
         got += len(batch)
-        if got >= n:
-            break
     return got, checksum
 
 

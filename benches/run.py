@@ -274,9 +274,11 @@ def main() -> int:
                         return 1
                     rounds[case.name].setdefault(client.label, []).append(result)
                     log.write(json.dumps(result) + "\n")
+                    log.flush()
+                    more = "".join(f", {name} {result[name]:.0f}" for name in MORE_FIELDS if name in result)
                     print(
                         f"  round {number + 1} {case.name:18} {client.label:34} {result['cpu_ns_msg']:10.1f} ns/msg "
-                        f"{result['msg_s'] / 1e6:8.3f} M msg/s",
+                        f"{result['msg_s'] / 1e6:8.3f} M msg/s{more}",
                         flush=True,
                     )
     medians = {case.name: {c.label: median(rounds[case.name][c.label]) for c in clients[case.name]} for case in cases}
