@@ -146,14 +146,14 @@ CASES = [
         "python-produce",
         "produce",
         100,
-        1_000_000,
+        2_000_000,
         (CONFLUENT, CONFLUENT_SINGLE, OTTLA_PY_MANY, OTTLA_PY_SEND, KAFKA_PYTHON, AIOKAFKA),
     ),
     Case(
         "python-consume",
         "consume",
         100,
-        1_000_000,
+        2_000_000,
         (
             CONFLUENT_DEFAULT,
             CONFLUENT_LARGE,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
-LIMIT_S = 30
+LIMIT_S = 50
+# A controller takes no more than 10,000 changes in one request.
+AT_ONCE = 5000
 
 
 def main(bootstrap: str, command: str, topic: str, partitions: str = "1") -> None:
@@ -21,7 +23,11 @@ def main(bootstrap: str, command: str, topic: str, partitions: str = "1") -> Non
         print(sum(future.result(LIMIT_S).offset for future in futures.values()))
         return
     if command == "prepare":
-        futures = admin.create_topics([NewTopic(topic, int(partitions), 1)])
+        count = int(partitions)
+        futures = admin.create_topics([NewTopic(topic, min(count, AT_ONCE), 1)])
+        for total in range(2 * AT_ONCE, count + AT_ONCE, AT_ONCE):
+            futures[topic].result(LIMIT_S)
+            futures = admin.create_partitions([NewPartitions(topic, min(total, count))])
     elif command == "delete":
         futures = admin.delete_topics([topic])
     else:
