@@ -18,9 +18,6 @@ static ottla_config *configuration(const bench_options *o) {
     check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), error);
     if (o->produce) {
         check("config", ottla_config_set(config, "compression.type", o->codec, &error), error);
-    } else {
-        /* One partition has all there is to fetch. */
-        check("config", ottla_config_set(config, "max.partition.fetch.bytes", "8MiB", &error), error);
     }
     for (int i = 0; i < o->setting_count; i++) {
         char key[128];

@@ -17,8 +17,6 @@ ottla::Config configuration(const bench_options &o) {
     ottla::Config config{{"bootstrap.servers", o.bootstrap}};
     if (o.produce) {
         config.set("compression.type", o.codec);
-    } else {
-        config.set("max.partition.fetch.bytes", "8MiB"); // one partition has all there is to fetch
     }
     for (int i = 0; i < o.setting_count; i++) {
         const std::string_view setting(o.settings[i]);

@@ -77,11 +77,14 @@ static void paced(const bench_options *o, const bench_payload *p) {
     steady_times times = steady_new(o->n);
     receiver r = {rd_kafka_queue_get_main(rk), &times};
     pthread_t thread;
-    const double begun = bench_now();
     if (pthread_create(&thread, NULL, receive, &r) != 0) {
         bench_fail("pthread_create", "failed");
     }
-    for (uint64_t i = 0; i < o->n; i++) {
+    times.sent[0] = bench_now();
+    send(rk, rkt, o, p, 0, 0);
+    steady_warm(&times);
+    const double begun = bench_now();
+    for (uint64_t i = 1; i < o->n; i++) {
         steady_pace(begun, i, o->rate);
         times.sent[i] = bench_now();
         send(rk, rkt, o, p, i, (int32_t)(i % (uint64_t)o->partitions));
