@@ -132,6 +132,7 @@ CASES = [
         (RDKAFKA_STEADY, OTTLA_STEADY),
         partitions=10_000,
         options=("--rate", "5000", "--set", "linger.ms=100"),
+        default=False,
         keep_topic=True,
     ),
     Case(

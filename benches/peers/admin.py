@@ -6,6 +6,7 @@ Usage: admin.py BOOTSTRAP COMMAND ARGUMENTS...; `ends` prints the partitions' en
 from __future__ import annotations
 
 import sys
+import time
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
@@ -34,6 +35,12 @@ def main(bootstrap: str, command: str, topic: str, partitions: str = "1") -> Non
         raise SystemExit(f"unknown command {command!r}")
     for future in futures.values():
         future.result(LIMIT_S)
+    deadline = time.monotonic() + LIMIT_S
+    while command == "prepare" and len(admin.list_topics(topic, LIMIT_S).topics[topic].partitions) < int(partitions):
+        # Brokers learn of many partitions bit by bit.
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{topic} has not got its {partitions} partitions in {LIMIT_S} s")
+        time.sleep(0.1)
 
 
 main(*sys.argv[1:])
