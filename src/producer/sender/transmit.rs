@@ -68,6 +68,11 @@ impl Sender {
             return None;
         }
         let part = self.parts.get_mut(slot)?;
+        // Another partition may have used up the last epoch a moment ago: then one without an id waits for the new one,
+        // or its records would go out without numbers.
+        if part.id.is_none() && part.partition.settings.idempotent && !self.identity.may_send() {
+            return None;
+        }
         let begun = part.again.front().is_some_and(|b| b.sequence.is_some());
         if !may_send(&self.shared, &self.transaction, part, begun) {
             return None;
@@ -221,8 +226,10 @@ impl Sender {
             let Some(part) = self.parts.get_mut(slot) else {
                 continue;
             };
-            let identity = identity.filter(|_| part.partition.settings.idempotent);
-            let identity = identity.map(|given| *part.id.get_or_insert(given));
+            if part.id.is_none() && part.partition.settings.idempotent {
+                part.id = identity;
+            }
+            let identity = part.id;
             if identity.is_some() && batch.sequence.is_none() {
                 batch.sequence = Some(part.next_sequence);
                 part.next_sequence = advance(part.next_sequence, batch.sealed.count());

@@ -479,6 +479,8 @@ impl World {
             ("bootstrap.servers", "seed:1000"),
             ("transactional.id", "tx"),
             ("linger.ms", "0"),
+            // The scripted brokers don't expect to be asked what to measure.
+            ("enable.metrics.push", "false"),
         ];
         let config = ProducerConfig::from_pairs(pairs).unwrap();
         let time = Arc::new(VirtualClock::new(1, 0));
