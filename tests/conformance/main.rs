@@ -15,6 +15,7 @@ mod produce;
 mod share;
 mod talk;
 mod topics;
+mod transactions;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,4 +133,9 @@ fn groups_new() {
 #[test]
 fn share() {
     group("share", share::cases);
+}
+
+#[test]
+fn transactions() {
+    group("transactions", transactions::cases);
 }

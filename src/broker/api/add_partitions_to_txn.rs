@@ -89,7 +89,7 @@ fn one(
         let codes = codes
             .into_iter()
             .map(|code| code.unwrap_or(ErrorCode::OPERATION_NOT_ATTEMPTED));
-        return results(places.into_iter().zip(codes));
+        return results([], places.into_iter().zip(codes));
     }
     let id = transaction.transactional_id.as_str();
     let producer = Identity {
@@ -116,11 +116,17 @@ fn one(
         });
         vec![told(added); places.len()]
     };
-    results(places.into_iter().zip(codes))
+    // A topic without partitions is named all the same.
+    let named = transaction.topics.iter().map(|t| t.name.to_string());
+    results(named, places.into_iter().zip(codes))
 }
 
-fn results(codes: impl Iterator<Item = (Place, ErrorCode)>) -> Vec<AddPartitionsToTxnTopicResult> {
-    let mut by_topic: BTreeMap<String, Vec<AddPartitionsToTxnPartitionResult>> = BTreeMap::new();
+fn results(
+    named: impl IntoIterator<Item = String>,
+    codes: impl Iterator<Item = (Place, ErrorCode)>,
+) -> Vec<AddPartitionsToTxnTopicResult> {
+    let mut by_topic: BTreeMap<String, Vec<AddPartitionsToTxnPartitionResult>> =
+        named.into_iter().map(|name| (name, Vec::new())).collect();
     for ((topic, partition), code) in codes {
         by_topic.entry(topic).or_default().push(
             AddPartitionsToTxnPartitionResult::default()

@@ -58,6 +58,10 @@ fn describe(
     index: i32,
 ) -> Result<Vec<ProducerState>, Refused> {
     check_name(topic)?;
+    if core.cluster.topic(topic).is_none() {
+        let words = "This server does not host this topic-partition.";
+        return Err(Refused::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, words));
+    }
     check_leader(core, cx, topic, index, -1).map_err(Refused::plain)?;
     let Some(partition) = core.cluster.partition(topic, index) else {
         return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));

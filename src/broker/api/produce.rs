@@ -267,9 +267,6 @@ fn append(
         return Err(Refused::plain(ErrorCode::NOT_ENOUGH_REPLICAS));
     }
     let batch = ProducedBatch::check(records, t.config.max_message_bytes)?;
-    if batch.header.attributes.is_transactional() && batch.header.producer_id < 0 {
-        return Err(Refused::plain(ErrorCode::INVALID_RECORD));
-    }
     let share = share && batch.len() >= SHARE_MIN;
     let appended = core.append(cx.now, topic, index, batch, share)?;
     match cx.effects.error_after(topic, index) {

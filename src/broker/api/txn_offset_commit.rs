@@ -67,7 +67,7 @@ pub(super) fn handle(
             .may_commit(group, member, epoch, id, p.partition_index);
         (!may).then_some(ErrorCode::ILLEGAL_GENERATION)
     };
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for p in &topic.partitions {
@@ -81,11 +81,15 @@ pub(super) fn handle(
                     .with_error_code(wire(code)),
             );
         }
-        topics.push(
-            TxnOffsetCommitResponseTopic::default()
-                .with_name(topic.name.clone())
-                .with_partitions(partitions),
-        );
+        // A topic named twice is answered once.
+        match topics.iter_mut().find(|t| t.name == topic.name) {
+            Some(answered) => answered.partitions.extend(partitions),
+            None => topics.push(
+                TxnOffsetCommitResponseTopic::default()
+                    .with_name(topic.name.clone())
+                    .with_partitions(partitions),
+            ),
+        }
     }
     core.save_topics();
     response.with_topics(topics)
