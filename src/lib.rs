@@ -4,6 +4,27 @@
 //! [`error`], [`log`], [`memory`], [`config`], [`protocol`], [`stats`], `net`, `cluster`, [`producer`], [`consumer`],
 //! [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
 
+/// Whether a deliberate bug is planted here, see `simulation::planted`. Without the simulation it is `false`, and nothing
+/// of it is compiled. With `=>`, what it does then.
+macro_rules! planted {
+    ($name:literal) => {{
+        #[cfg(feature = "simulation")]
+        {
+            $crate::simulation::planted::is_planted($name)
+        }
+        #[cfg(not(feature = "simulation"))]
+        {
+            false
+        }
+    }};
+    ($name:literal => $($then:tt)*) => {
+        #[cfg(feature = "simulation")]
+        if $crate::simulation::planted::is_planted($name) {
+            $($then)*
+        }
+    };
+}
+
 pub mod admin;
 #[cfg(feature = "broker")]
 pub mod broker;
@@ -14,6 +35,8 @@ pub mod log;
 pub mod memory;
 pub mod producer;
 pub mod protocol;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod stats;
 
 mod clock;

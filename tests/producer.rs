@@ -773,6 +773,38 @@ fn one_partitions_doubt_is_nothing_to_the_others() {
 }
 
 #[test]
+fn what_a_broker_appended_and_then_refused_is_possibly_written() {
+    // As a leader that is deposed while it waits for its replicas does.
+    for code in [
+        ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ErrorCode::KAFKA_STORAGE_ERROR,
+        ErrorCode::UNKNOWN_SERVER_ERROR,
+    ] {
+        let broker = broker(1);
+        broker.create_topic("t", 1, &[]).unwrap();
+        let settings = [
+            ("linger.ms", "0"),
+            ("request.timeout.ms", "300"),
+            ("delivery.timeout.ms", "600"),
+        ];
+        let p = producer(&broker, &settings);
+        let rule = FaultRule::new(Fault::ErrorAfterAppend { code })
+            .api(api_key::PRODUCE)
+            .forever();
+        broker.add_fault(rule).unwrap();
+        send_column(&p, "t", None, 2, 3);
+        let done = ends(&p, 2);
+        assert_eq!(
+            done[0].outcome,
+            Outcome::PossiblyWritten,
+            "{code:?}: {:?}",
+            done[0].error
+        );
+        assert_eq!(broker.offsets("t", 0).unwrap().unwrap().1, 2);
+    }
+}
+
+#[test]
 fn a_delivery_time_that_ends_while_a_request_is_unanswered() {
     let broker = broker(1);
     broker.create_topic("t", 1, &[]).unwrap();

@@ -153,6 +153,7 @@ def lint(phase: Phase) -> None:
     """rustfmt, clippy, ruff, mypy."""
     phase.run("cargo", "fmt", "--check")
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
+    phase.run(*"cargo clippy --lib --bins --features simulation -- -D warnings".split())
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
     ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
@@ -166,6 +167,16 @@ def lint(phase: Phase) -> None:
 def rust(phase: Phase) -> None:
     """Unit, property and integration tests, on the embedded broker."""
     phase.run("cargo", "test", "--quiet")
+
+
+def simulation(phase: Phase) -> None:
+    """Thousands of seeds through faults, and every planted bug found by one of them."""
+    if phase.sources("src/simulation", "*.rs"):
+        simulate = "cargo build --quiet --profile simulation --features simulation --bin simulate"
+        phase.run(*simulate.split())
+        program = TARGET / "simulation" / "simulate"
+        phase.run(program, "--seeds", "50000" if phase.options.long else "2000")
+        phase.run(program, "--bugs")
 
 
 def build(phase: Phase) -> None:
@@ -339,6 +350,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("tools", tools, 600, True),
     ("lint", lint, 600, True),
     ("rust", rust, 900, True),
+    ("simulation", simulation, 900, False),
     ("build", build, 900, True),
     ("c", c, 600, True),
     ("cpp", cpp, 600, True),

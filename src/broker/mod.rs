@@ -8,7 +8,7 @@
 //! `server` feeds the core from sockets.
 
 mod api;
-mod core;
+pub(crate) mod core;
 mod handle;
 mod log;
 mod options;

@@ -47,6 +47,14 @@ impl Waker {
                 .wait_timeout_while(ended, LIMIT, |ended| !*ended),
         );
     }
+
+    /// Whether it was woken since the last time this was asked.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn take(&self) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let woken = std::pin::pin!(self.0.notify.notified());
+        std::future::Future::poll(woken, &mut context).is_ready()
+    }
 }
 
 struct Running<R: Role> {

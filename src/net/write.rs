@@ -53,6 +53,9 @@ impl WriteQueue {
 
     /// Counts `n` bytes as written and drops the frames that are done.
     pub(crate) fn consume(&mut self, n: usize) {
+        if planted!("partial-write") && self.written > 0 {
+            self.written = 0;
+        }
         self.written += n;
         while let Some(frame) = self.frames.front() {
             let len = frame.len();

@@ -145,6 +145,13 @@ impl Shared {
         heir_of: Option<u64>,
     ) -> Result<Appended> {
         let open = match &mut queue.open {
+            // Where there is no room to grow the batch is full, and the next one has to wait for room: else each of many
+            // partitions could grow its batch past the limit.
+            Some(open)
+                if open.builder.spare() < source.next_size() && !self.may_grow(&open.builder) =>
+            {
+                return Ok(Appended::Rows(0));
+            }
             Some(open) => open,
             None => {
                 if queue.closed {
@@ -188,6 +195,12 @@ impl Shared {
             source.note(&mut open.tokens, token, n);
         }
         Ok(Appended::Rows(n))
+    }
+
+    /// Whether a batch that has records may take up more of `buffer.memory`: it doubles.
+    #[cold]
+    fn may_grow(&self, builder: &BatchBuilder) -> bool {
+        self.memory.used() + builder.capacity() <= self.memory.limit()
     }
 
     /// Room for a new batch: as much as the last one took, at least for its first record.

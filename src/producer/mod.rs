@@ -16,6 +16,8 @@ mod sender;
 mod sequence;
 mod settings;
 mod shared;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod source;
 mod topic;
 mod transaction;
@@ -276,7 +278,12 @@ impl Producer {
                 ),
             ));
         }
-        let mut silent = lock(&shared.silent);
+        self.take_silent()
+    }
+
+    /// The first error of records sent with token 0 since the last flush.
+    pub(crate) fn take_silent(&self) -> Result<()> {
+        let mut silent = lock(&self.shared.silent);
         let failed = std::mem::take(&mut silent.failed);
         match silent.first.take() {
             Some(first) => Err(first.context(format!("{failed} records failed; the first"))),

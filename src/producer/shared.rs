@@ -345,7 +345,7 @@ impl Shared {
         });
         // The news is in the list before the armed time is read; the I/O thread stores the armed time before it
         // takes the list. So one of both sees the other.
-        if due < self.armed.load(Ordering::SeqCst) {
+        if due < self.armed.load(Ordering::SeqCst) && !(planted!("lost-wakeup") && due == 0) {
             self.armed.store(due, Ordering::SeqCst);
             self.waker.wake();
         }
@@ -506,7 +506,8 @@ impl Shared {
         if self.memory.dismiss(count as usize) {
             self.completions.poke();
         }
-        self.release(charged);
+        let leaks = planted!("memory-leak") && end.outcome == Outcome::NotWritten;
+        self.release(if leaks { charged / 2 } else { charged });
         self.end_batch(id);
     }
 }

@@ -180,6 +180,8 @@ fn worth_sharing(request: &ProduceRequest, frame_len: usize) -> bool {
 struct Failed {
     refused: Refused,
     log_start: i64,
+    /// Of a batch that was written and is refused all the same, as Kafka tells it too.
+    base_offset: i64,
 }
 
 impl Failed {
@@ -198,6 +200,7 @@ impl From<Refused> for Failed {
         Failed {
             refused,
             log_start: -1,
+            base_offset: -1,
         }
     }
 }
@@ -238,12 +241,25 @@ fn produce(
         .cluster
         .partition(topic, index)
         .map_or(-1, |p| p.log.start_offset());
-    append(core, cx, acks, topic, index, &records, share).map_err(|refused| match refused.code {
-        ErrorCode::MESSAGE_TOO_LARGE
-        | ErrorCode::CORRUPT_MESSAGE
-        | ErrorCode::KAFKA_STORAGE_ERROR => refused.into(),
-        _ => Failed { refused, log_start },
-    })
+    let appended = append(core, cx, acks, topic, index, &records, share).map_err(|refused| {
+        match refused.code {
+            ErrorCode::MESSAGE_TOO_LARGE
+            | ErrorCode::CORRUPT_MESSAGE
+            | ErrorCode::KAFKA_STORAGE_ERROR => refused.into(),
+            _ => Failed {
+                log_start,
+                ..refused.into()
+            },
+        }
+    })?;
+    match cx.effects.error_after(topic, index) {
+        Some(code) => Err(Failed {
+            log_start,
+            base_offset: appended.base_offset,
+            ..code.into()
+        }),
+        None => Ok(appended),
+    }
 }
 
 fn append(
@@ -268,11 +284,7 @@ fn append(
     }
     let batch = ProducedBatch::check(records, t.config.max_message_bytes)?;
     let share = share && batch.len() >= SHARE_MIN;
-    let appended = core.append(cx.now, topic, index, batch, share)?;
-    match cx.effects.error_after(topic, index) {
-        Some(code) => Err(Refused::plain(code)),
-        None => Ok(appended),
-    }
+    core.append(cx.now, topic, index, batch, share)
 }
 
 fn answer(index: i32, result: &Result<Appended, Failed>, version: i16) -> PartitionProduceResponse {
@@ -282,7 +294,11 @@ fn answer(index: i32, result: &Result<Appended, Failed>, version: i16) -> Partit
             .with_base_offset(appended.base_offset)
             .with_log_append_time_ms(appended.append_time.unwrap_or(-1))
             .with_log_start_offset(appended.log_start),
-        Err(Failed { refused, log_start }) => {
+        Err(Failed {
+            refused,
+            log_start,
+            base_offset,
+        }) => {
             let (words, records) = match version {
                 // Versions before could not say so much.
                 ..8 => (None, &[][..]),
@@ -295,7 +311,7 @@ fn answer(index: i32, result: &Result<Appended, Failed>, version: i16) -> Partit
             });
             answer
                 .with_error_code(wire(refused.code))
-                .with_base_offset(-1)
+                .with_base_offset(*base_offset)
                 .with_log_append_time_ms(-1)
                 .with_log_start_offset(*log_start)
                 .with_error_message(words.map(text))

@@ -185,15 +185,26 @@ fn error_of(rule: &FaultRule) -> Option<ErrorCode> {
 
 /// The faults that wait for their requests, in the order they were added.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<FaultRule>);
+pub(crate) struct Faults {
+    rules: Vec<FaultRule>,
+    /// What was met, for a simulation that counts.
+    #[cfg(feature = "simulation")]
+    met: Vec<Fault>,
+}
 
 impl Faults {
     pub(crate) fn add(&mut self, rule: FaultRule) {
-        self.0.push(rule);
+        self.rules.push(rule);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.rules.clear();
+    }
+
+    /// The faults that were met since the last call.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn take_met(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.met)
     }
 
     /// What a request meets; each rule that matches is used up by one. `targets` is asked only if a rule needs it.
@@ -204,12 +215,12 @@ impl Faults {
         targets: impl FnOnce() -> Vec<Target>,
     ) -> Effects {
         let mut effects = Effects::default();
-        if self.0.is_empty() {
+        if self.rules.is_empty() {
             return effects;
         }
         let mut targets = Some(targets);
         let mut known: Vec<Target> = Vec::new();
-        for rule in &mut self.0 {
+        for rule in &mut self.rules {
             if !rule.concerns(node, api) || rule.fault == Fault::CorruptBatch {
                 continue;
             }
@@ -225,6 +236,8 @@ impl Faults {
                 }
             }
             rule.spend();
+            #[cfg(feature = "simulation")]
+            self.met.push(rule.fault.clone());
             match rule.fault {
                 Fault::Error { .. } => effects.errors.push(rule.clone()),
                 Fault::ErrorAfterAppend { .. } => effects.after.push(rule.clone()),
@@ -238,13 +251,13 @@ impl Faults {
                 Fault::CorruptBatch => {}
             }
         }
-        self.0.retain(|rule| rule.left != Some(0));
+        self.rules.retain(|rule| rule.left != Some(0));
         effects
     }
 
     /// Whether the records about to be sent of this partition are to be damaged.
     pub(crate) fn corrupts(&mut self, node: i32, api: i16, topic: &str, partition: i32) -> bool {
-        let Some(rule) = self.0.iter_mut().find(|rule| {
+        let Some(rule) = self.rules.iter_mut().find(|rule| {
             rule.fault == Fault::CorruptBatch
                 && rule.concerns(node, api)
                 && rule.covers(topic, Some(partition))
@@ -252,7 +265,7 @@ impl Faults {
             return false;
         };
         rule.spend();
-        self.0.retain(|rule| rule.left != Some(0));
+        self.rules.retain(|rule| rule.left != Some(0));
         true
     }
 }

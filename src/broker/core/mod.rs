@@ -315,6 +315,12 @@ impl BrokerCore {
             .is_some_and(|c| self.paused.contains(&c.node))
     }
 
+    /// The faults that requests met since the last call.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn take_met(&mut self) -> Vec<fault::Fault> {
+        self.faults.take_met()
+    }
+
     /// Adds a fault.
     pub(crate) fn add_fault(&mut self, rule: FaultRule) {
         self.faults.add(rule);

@@ -38,7 +38,12 @@ impl<T: Clone> Core<T> {
     /// answered: then waiting on is of no use to a caller, though the attempts go on.
     pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
         let state = self.nodes.get(&node)?;
-        let since = state.failing_since.filter(|_| !state.contacted)?;
+        // One that is being tried again may have come up meanwhile.
+        let tried = self
+            .conns
+            .values()
+            .any(|s| s.node == node && s.conn.stage != Stage::Ready);
+        let since = state.failing_since.filter(|_| !state.contacted && !tried)?;
         (now >= since + self.config.connection_setup_timeout)
             .then(|| self.describe_failure(node, state))
             .flatten()

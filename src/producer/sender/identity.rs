@@ -60,8 +60,10 @@ impl Sender {
         part.id = Some(next);
         part.leaving = false;
         part.next_sequence = 0;
-        let (unknown, again): (VecDeque<_>, VecDeque<_>) =
-            part.again.drain(..).partition(|b| b.unanswered);
+        let (unknown, again): (VecDeque<_>, VecDeque<_>) = part
+            .again
+            .drain(..)
+            .partition(|b| b.unanswered && !planted!("resend-unknown"));
         part.again = again;
         for batch in &mut part.again {
             batch.sequence = None;

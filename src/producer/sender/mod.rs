@@ -9,6 +9,8 @@
 mod available;
 mod endings;
 mod identity;
+#[cfg(feature = "simulation")]
+mod mistakes;
 mod results;
 mod stats;
 mod topics;
@@ -99,7 +101,11 @@ impl Part {
             return MAX_INFLIGHT_BATCHES;
         }
         if self.leaving && !self.inflight.is_empty() {
-            return 0;
+            return if planted!("epoch-in-flight") {
+                MAX_INFLIGHT_BATCHES
+            } else {
+                0
+            };
         }
         let known = self.id.is_some() && self.acknowledged == self.id;
         if known && self.again.is_empty() {

@@ -47,17 +47,24 @@ impl Sender {
         error: &Error,
     ) {
         // Its sequences were used, or skipped: those behind it would be out of order for ever.
-        if batch.sequence.is_some() {
+        if batch.sequence.is_some() && !planted!("reuse-sequence") {
             self.leave_epoch(slot);
         }
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
+        planted!("reuse-sequence" => if let Some(sequence) = batch.sequence {
+            part.next_sequence = sequence;
+        });
         // The wait was for this batch; those behind it have not failed.
         if part.again.is_empty() {
             part.not_before = None;
         }
-        let outcome = if batch.unanswered && outcome == Outcome::NotWritten {
+        planted!("retry-after-not-written" => if outcome == Outcome::NotWritten && !batch.unanswered {
+            return self.send_though_ended(slot, batch, error);
+        });
+        let unknown = batch.unanswered && !planted!("unknown-is-not-written");
+        let outcome = if unknown && outcome == Outcome::NotWritten {
             Outcome::PossiblyWritten
         } else {
             outcome
@@ -114,6 +121,11 @@ impl Sender {
             .iter()
             .position(|b| b.ordinal > batch.ordinal)
             .unwrap_or(part.again.len());
+        let at = if planted!("retry-behind") {
+            part.again.len()
+        } else {
+            at
+        };
         part.again.insert(at, batch);
     }
 
@@ -184,6 +196,9 @@ impl Sender {
         core.refresh_metadata();
         for slot in request.slots {
             if let Some(mut batch) = self.take_sent(slot, number) {
+                if planted!("lost-completion") && batch.attempts > 1 {
+                    continue;
+                }
                 batch.unanswered = true;
                 let e = error.context(format_args!("sending to {}", core.address(request.node)));
                 self.send_again(core, now, slot, batch, &e, true);
@@ -228,7 +243,19 @@ impl Sender {
                 ),
             )
         };
+        // A broker whose wait for its replicas ends badly tells why (too few of them are left, it is no longer the leader,
+        // its disk has failed), and where the batch lies all the same: it may or may not survive there.
+        let appended = code != ErrorCode::NONE && result.base_offset >= 0
+            || code == ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            || code == ErrorCode::REQUEST_TIMED_OUT;
+        if appended && !planted!("after-append-is-refusal") {
+            batch.unanswered = true;
+        }
         match code {
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER if planted!("duplicate-is-error") => {
+                let error = told("");
+                self.give_up(slot, batch, Outcome::NotWritten, &error);
+            }
             // A duplicate is a batch whose earlier attempt was written.
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 part.not_before = None;
@@ -247,6 +274,15 @@ impl Sender {
                 } else {
                     result.log_append_time
                 };
+                let offset = if planted!("offset-of-duplicate") && batch.attempts > 1 && offset >= 0
+                {
+                    offset + i64::from(batch.sealed.count())
+                } else {
+                    offset
+                };
+                planted!("completion-twice" => if batch.attempts > 1 {
+                    self.shared.complete_beforehand(&part.partition, &batch, offset);
+                });
                 self.shared.complete(
                     &part.partition,
                     batch,
@@ -286,7 +322,7 @@ impl Sender {
                 } else {
                     // The broker has lost what came before: a new epoch begins anew. This batch itself was refused,
                     // so it may go again, unless an earlier attempt of it has an unknown end.
-                    part.leaving = true;
+                    part.leaving = part.id.is_some();
                     if batch.unanswered {
                         self.give_up(slot, batch, Outcome::PossiblyWritten, &error);
                     } else {
@@ -305,15 +341,10 @@ impl Sender {
             }
             ErrorCode::INVALID_PRODUCER_EPOCH | ErrorCode::PRODUCER_FENCED => {
                 let error = told("");
-                part.leaving = true;
+                part.leaving = part.id.is_some();
                 self.send_again(core, now, slot, batch, &error, true);
             }
             _ if code.is_retriable() => {
-                if code == ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
-                    || code == ErrorCode::REQUEST_TIMED_OUT
-                {
-                    batch.unanswered = true;
-                }
                 let error = told("");
                 // A leader that waits for the end of the transaction before is the right one.
                 if code != ErrorCode::CONCURRENT_TRANSACTIONS {
@@ -363,7 +394,9 @@ impl Sender {
         match batch.sealed.split() {
             Ok((first, second)) => {
                 let tail = batch.tokens.split_off(first.count() as u32);
-                self.shared.begin_batch_as(batch.id);
+                if !planted!("flush-forgets-split") {
+                    self.shared.begin_batch_as(batch.id);
+                }
                 let charged = second.body().capacity() + tail.cost();
                 self.shared.memory.force_charge(charged);
                 if let Some(part) = self.parts.get(slot) {
@@ -372,7 +405,7 @@ impl Sender {
                 }
                 // Its sequence range covers both halves: each keeps its part of it.
                 let sequence = batch.sequence.map(|s| advance(s, first.count()));
-                let other = Box::new(Batch {
+                let mut other = Box::new(Batch {
                     id: batch.id,
                     sealed: second,
                     tokens: tail,
@@ -396,6 +429,12 @@ impl Sender {
                     .iter()
                     .position(|b| b.ordinal >= batch.ordinal)
                     .unwrap_or(part.again.len());
+                if planted!("split-out-of-order") {
+                    std::mem::swap(&mut batch.ordinal, &mut other.ordinal);
+                    part.again.insert(at, batch);
+                    part.again.insert(at, other);
+                    return;
+                }
                 part.again.insert(at, other);
                 part.again.insert(at, batch);
             }

@@ -154,7 +154,8 @@ impl Sender {
                 let quiet = shared.live_batches() == 0;
                 let ask = machine.next(now, quiet);
                 let fatal = matches!(machine.phase(), Phase::Fatal(_));
-                let deadline = machine.deadline();
+                // A time that is over is nothing to wait for: what is in the way now ends with an event.
+                let deadline = machine.deadline().filter(|at| *at > now);
                 (View::of(machine), machine.giving_up(), fatal, ask, deadline)
             })?;
             self.transaction = Some(view);

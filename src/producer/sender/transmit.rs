@@ -232,7 +232,12 @@ impl Sender {
             let identity = part.id;
             if identity.is_some() && batch.sequence.is_none() {
                 batch.sequence = Some(part.next_sequence);
-                part.next_sequence = advance(part.next_sequence, batch.sealed.count());
+                let by = if planted!("sequence-by-batch") {
+                    1
+                } else {
+                    batch.sealed.count()
+                };
+                part.next_sequence = advance(part.next_sequence, by);
             }
             let attempt = match (identity, batch.sequence) {
                 (Some(ProducerId { id, epoch }), Some(base_sequence)) => Attempt {

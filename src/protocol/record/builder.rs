@@ -55,6 +55,11 @@ impl BatchBuilder {
         HEADER_LEN + self.buf.len()
     }
 
+    /// Bytes that still go in before the batch's memory has to grow.
+    pub(crate) fn spare(&self) -> usize {
+        self.buf.capacity() - self.buf.len()
+    }
+
     /// Bytes of memory the batch occupies.
     pub fn capacity(&self) -> usize {
         self.buf.capacity()

@@ -1,0 +1,71 @@
+//! The seeded simulation: real clients' engines and the embedded broker's core in one thread, on a clock that moves only
+//! from event to event, joined by a network in memory. A seed stands for everything: cluster, settings, calls, and what
+//! goes wrong. The same seed gives the same run.
+//!
+//! [`simulate`] runs one seed and holds what the client told its user against what the brokers' logs contain. It is
+//! there for the project's own tests (`make simulate`), behind the feature `simulation`.
+
+mod chance;
+mod content;
+mod faults;
+mod network;
+mod oracle;
+pub(crate) mod planted;
+mod producing;
+mod scenario;
+mod trace;
+mod transactions;
+mod world;
+
+use std::collections::BTreeMap;
+
+pub use faults::FaultKind;
+pub use planted::{BUGS, Bug};
+
+/// What became of a seed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Of everything that happened, in order.
+    pub hash: u64,
+    /// Events that happened.
+    pub events: u64,
+    /// Records that clients accepted.
+    pub records: u64,
+    /// How often each kind of fault fired.
+    pub fired: BTreeMap<FaultKind, u64>,
+    /// Virtual time that passed, in milliseconds.
+    pub virtual_ms: u64,
+    /// What was wrong, if anything.
+    pub failure: Option<String>,
+}
+
+/// Runs one seed. `bug` plants one of [`BUGS`] by its name; `print` prints what happens, event by event.
+pub fn simulate(seed: u64, bug: Option<&'static str>, print: bool) -> Report {
+    planted::plant(bug);
+    let mut world = match scenario::build(seed, print) {
+        Ok(world) => world,
+        Err(failure) => {
+            return Report {
+                hash: 0,
+                events: 0,
+                records: 0,
+                fired: BTreeMap::new(),
+                virtual_ms: 0,
+                failure: Some(failure),
+            };
+        }
+    };
+    let result = world.run().and_then(|()| {
+        let logs = oracle::Logs::read(&world.broker)?;
+        world.programs().try_for_each(|p| p.check(&logs))
+    });
+    planted::plant(None);
+    Report {
+        hash: world.trace.hash(),
+        events: world.trace.events(),
+        records: world.programs().map(|p| p.progress().0).sum(),
+        fired: world.fired.clone(),
+        virtual_ms: world.now().as_millis() as u64,
+        failure: result.err(),
+    }
+}

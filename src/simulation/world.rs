@@ -1,0 +1,734 @@
+//! The world of one seed: a heap of events by time and order, clients, a network, the embedded broker's core, and one
+//! clock that stands still between events. One thread, no runtime.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::chance::Chance;
+use super::faults::{FaultKind, Faults};
+use super::network::{Link, LinkId, Network, Way, lost};
+use super::trace::Trace;
+use crate::broker::core::{Action as BrokerAction, BrokerCore, ConnId as ServerConn, Now};
+use crate::clock::VirtualClock;
+use crate::cluster::core::Action;
+use crate::cluster::driver::Waker;
+use crate::cluster::engine::{Engine, Role};
+use crate::error::Error;
+use crate::net::conn::ConnId;
+use crate::net::frame::Arrival;
+use crate::protocol::record::crc::crc32c;
+
+/// A client's engine, whatever its role.
+pub(super) trait Machine {
+    fn connected(&mut self, now: Instant, conn: ConnId);
+    fn arrived(&mut self, now: Instant, conn: ConnId, arrivals: &mut Vec<Arrival>);
+    fn ended(&mut self, now: Instant, conn: ConnId, error: Error);
+    fn turn(&mut self, now: Instant);
+    fn take_actions(&mut self) -> Vec<Action>;
+    fn deadline(&self) -> Option<Instant>;
+    fn finished(&self, now: Instant) -> bool;
+}
+
+impl<R: Role> Machine for Engine<R> {
+    fn connected(&mut self, now: Instant, conn: ConnId) {
+        Engine::connected(self, now, conn);
+    }
+    fn arrived(&mut self, now: Instant, conn: ConnId, arrivals: &mut Vec<Arrival>) {
+        Engine::arrived(self, now, conn, arrivals);
+    }
+    fn ended(&mut self, now: Instant, conn: ConnId, error: Error) {
+        Engine::ended(self, now, conn, error);
+    }
+    fn turn(&mut self, now: Instant) {
+        Engine::turn(self, now);
+    }
+    fn take_actions(&mut self) -> Vec<Action> {
+        Engine::take_actions(self)
+    }
+    fn deadline(&self) -> Option<Instant> {
+        Engine::deadline(self)
+    }
+    fn finished(&self, now: Instant) -> bool {
+        Engine::finished(self, now)
+    }
+}
+
+/// A user's program: calls the client's API, never waiting, and notes what it was told.
+pub(super) trait Program {
+    /// Does the next thing; how long until the next step, or `None` when it has ended.
+    fn step(&mut self, around: &Around) -> Option<Duration>;
+    /// What it found wrong by itself.
+    fn complaint(&self) -> Option<String>;
+    /// Records accepted so far of how many.
+    fn progress(&self) -> (u64, u64);
+    /// A partition's broker has forgotten its producers: what has not ended yet may come twice.
+    fn producers_forgotten(&mut self, topic: &str, partition: i32);
+    /// Holds what the program was told against the brokers' logs.
+    fn check(&self, logs: &super::oracle::Logs) -> Result<(), String>;
+}
+
+/// What a program may know of the world.
+pub(super) struct Around {
+    pub(super) now: Duration,
+    /// No fault is left, and none will come.
+    pub(super) healed: bool,
+}
+
+struct Client {
+    machine: Box<dyn Machine>,
+    program: Box<dyn Program>,
+    waker: Waker,
+    max_frame: usize,
+    /// The deadline the timer is set for.
+    armed: Option<Instant>,
+    conns: BTreeMap<ConnId, LinkId>,
+    /// The process is stopped until then.
+    stopped_until: Duration,
+    program_ended: bool,
+    machine_ended: bool,
+    /// Turns in a row whose deadline was over at once.
+    spins: u32,
+}
+
+#[derive(Debug)]
+enum Event {
+    Connected(LinkId),
+    ConnectFailed(LinkId, &'static str),
+    Arrives(LinkId, Way, Bytes),
+    /// The other side has closed the connection, or it was reset.
+    Ends(LinkId, Way, &'static str),
+    Write(LinkId),
+    Timer(usize, Instant),
+    Wake(usize),
+    Step(usize),
+    Broker,
+    Fault(usize),
+    Mend(usize),
+}
+
+struct Entry {
+    at: Duration,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// Faults of a seed, fewer than which call for another.
+const FEWEST_FAULTS: u64 = 5;
+/// Events of one seed, more than which mean that something goes round in circles.
+const MOST_EVENTS: u64 = 3_000_000;
+/// Turns of a client in a row, each asked for at once by the one before.
+const MOST_SPINS: u32 = 200;
+
+/// Everything of one seed.
+pub(super) struct World {
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) net: Network,
+    pub(super) broker: BrokerCore,
+    /// The brokers' wall clock against the clients'.
+    pub(super) broker_wall_offset: i64,
+    pub(super) faults: Faults,
+    pub(super) trace: Trace,
+    /// How often each kind of fault has fired.
+    pub(super) fired: BTreeMap<FaultKind, u64>,
+    heap: BinaryHeap<Reverse<Entry>>,
+    order: u64,
+    clients: Vec<Client>,
+    servers: BTreeMap<ServerConn, LinkId>,
+    broker_timer: Option<Duration>,
+    healed: bool,
+}
+
+impl World {
+    pub(super) fn new(
+        clock: Arc<VirtualClock>,
+        net: Network,
+        broker: BrokerCore,
+        faults: Faults,
+        trace: Trace,
+    ) -> Self {
+        let mut world = World {
+            clock,
+            net,
+            broker,
+            broker_wall_offset: 0,
+            faults,
+            trace,
+            fired: BTreeMap::new(),
+            heap: BinaryHeap::new(),
+            order: 0,
+            clients: Vec::new(),
+            servers: BTreeMap::new(),
+            broker_timer: None,
+            healed: false,
+        };
+        for (i, at) in world.faults.times().into_iter().enumerate() {
+            world.push(at, Event::Fault(i));
+        }
+        world
+    }
+
+    /// Adds a client, which begins at `at`.
+    pub(super) fn add_client<R: Role>(
+        &mut self,
+        engine: Engine<R>,
+        program: Box<dyn Program>,
+        waker: Waker,
+        at: Duration,
+    ) {
+        let config = engine.core.config.clone();
+        let id = self.clients.len();
+        self.clients.push(Client {
+            machine: Box::new(engine),
+            program,
+            waker,
+            max_frame: config.receive_message_max_bytes,
+            armed: None,
+            conns: BTreeMap::new(),
+            stopped_until: Duration::ZERO,
+            program_ended: false,
+            machine_ended: false,
+            spins: 0,
+        });
+        self.push(at, Event::Wake(id));
+        self.push(at, Event::Step(id));
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn instant(&self) -> Instant {
+        self.clock.start() + self.now()
+    }
+
+    pub(super) fn broker_now(&self) -> Now {
+        let wall = self.clock.wall();
+        let wall_ms = wall
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as i64);
+        Now {
+            mono: self.now(),
+            wall_ms: wall_ms + self.broker_wall_offset,
+        }
+    }
+
+    fn push(&mut self, at: Duration, event: Event) {
+        self.order += 1;
+        self.heap.push(Reverse(Entry {
+            at,
+            order: self.order,
+            event,
+        }));
+    }
+
+    /// Schedules the end of a fault.
+    pub(super) fn mend_at(&mut self, at: Duration, fault: usize) {
+        self.push(at, Event::Mend(fault));
+    }
+
+    /// Schedules another try of a fault that found nothing to happen to.
+    pub(super) fn fault_at(&mut self, at: Duration, fault: usize) {
+        self.push(at, Event::Fault(fault));
+    }
+
+    /// Runs until nothing is left to happen.
+    ///
+    /// # Errors
+    /// What a program found wrong, or that something never ends.
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        while let Some(Reverse(entry)) = self.heap.pop() {
+            self.clock.advance_to(entry.at);
+            if let Some(deferred) = self.deferred(&entry.event) {
+                self.push(deferred, entry.event);
+                continue;
+            }
+            self.happen(entry.event)?;
+            if self.trace.events() > MOST_EVENTS {
+                return Err(format!(
+                    "more than {MOST_EVENTS} events: something goes round in circles"
+                ));
+            }
+        }
+        match self
+            .clients
+            .iter()
+            .position(|c| !c.program_ended || !c.machine_ended)
+        {
+            Some(stuck) => Err(format!(
+                "client {stuck} is stuck: nothing is left to happen, and its {} has not ended",
+                if self.clients[stuck].program_ended {
+                    "I/O side"
+                } else {
+                    "program"
+                }
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// When a stopped process gets its event.
+    fn deferred(&self, event: &Event) -> Option<Duration> {
+        let client = match event {
+            Event::Timer(c, _) | Event::Wake(c) | Event::Step(c) => *c,
+            Event::Arrives(link, Way::Down, _) | Event::Ends(link, Way::Down, _) => {
+                self.net.links[*link].client
+            }
+            Event::Connected(link) | Event::ConnectFailed(link, _) | Event::Write(link) => {
+                self.net.links[*link].client
+            }
+            _ => return None,
+        };
+        let until = self.clients[client].stopped_until;
+        (until > self.now()).then_some(until)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        let now = self.now();
+        match event {
+            Event::Connected(id) => self.connected(id),
+            Event::ConnectFailed(id, why) => self.end_at_client(id, why),
+            Event::Arrives(id, Way::Up, bytes) => self.at_broker(id, &bytes),
+            Event::Arrives(id, Way::Down, bytes) => self.at_client(id, &bytes),
+            Event::Ends(id, Way::Up, _) => self.end_at_broker(id),
+            Event::Ends(id, Way::Down, why) => self.end_at_client(id, why),
+            Event::Write(id) => {
+                if self.net.links[id].client_open {
+                    self.write_out(id);
+                }
+            }
+            Event::Timer(client, at) => {
+                if self.clients[client].armed == Some(at) {
+                    self.clients[client].armed = None;
+                    self.drive(client, "timer", |m, now| m.turn(now));
+                }
+            }
+            Event::Wake(client) => self.drive(client, "wake", |m, now| m.turn(now)),
+            Event::Step(client) => self.step(client),
+            Event::Broker => {
+                if self.broker_timer.is_some_and(|at| at <= now) {
+                    self.broker_timer = None;
+                    self.act(|core, now, out| core.tick(now, out));
+                }
+            }
+            Event::Fault(i) => super::faults::begin(self, i),
+            Event::Mend(i) => super::faults::mend(self, i),
+        }
+        if !self.healed
+            && self.faults.all_over()
+            && self.fired.values().sum::<u64>() < FEWEST_FAULTS
+        {
+            let more = self.faults.one_more();
+            self.push(now + Duration::from_millis(100), Event::Fault(more));
+        }
+        if !self.healed && self.faults.all_over() {
+            self.healed = true;
+            self.trace.note(now, "healed", [0; 3], format_args!(""));
+            super::faults::heal(self);
+        }
+        for (i, client) in self.clients.iter().enumerate() {
+            if let Some(complaint) = client.program.complaint() {
+                return Err(format!("client {i}: {complaint}"));
+            }
+            if client.spins > MOST_SPINS {
+                return Err(format!("client {i}: its I/O thread spins"));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, id: usize) {
+        let around = Around {
+            now: self.now(),
+            healed: self.healed,
+        };
+        let client = &mut self.clients[id];
+        if client.program_ended {
+            return;
+        }
+        let next = client.program.step(&around);
+        let (done, of) = client.program.progress();
+        self.trace.note(
+            around.now,
+            "step",
+            [id as u64, done, 0],
+            format_args!("client {id}: {done} of {of} records"),
+        );
+        self.check_wake(id);
+        match next {
+            Some(wait) => self.push(around.now + wait, Event::Step(id)),
+            None => self.clients[id].program_ended = true,
+        }
+    }
+
+    /// Passes a wake-up on, after the moment that another thread takes to notice.
+    fn check_wake(&mut self, id: usize) {
+        if self.clients[id].waker.take() {
+            let moment = Duration::from_nanos(self.net.rng.range(100, 80_000));
+            let at = self.now() + moment;
+            self.push(at, Event::Wake(id));
+        }
+    }
+
+    /// Feeds a client's engine, obeys it, and sets its timer, as the driver does.
+    fn drive(
+        &mut self,
+        id: usize,
+        why: &'static str,
+        feed: impl FnOnce(&mut dyn Machine, Instant),
+    ) {
+        if self.clients[id].machine_ended {
+            return;
+        }
+        let (now, instant) = (self.now(), self.instant());
+        feed(self.clients[id].machine.as_mut(), instant);
+        let actions = self.clients[id].machine.take_actions();
+        self.trace.note(
+            now,
+            why,
+            [id as u64, actions.len() as u64, 0],
+            format_args!("client {id}: {} actions", actions.len()),
+        );
+        let idle = actions.is_empty();
+        for action in actions {
+            self.obey(id, action);
+        }
+        self.check_wake(id);
+        let client = &mut self.clients[id];
+        if client.machine.finished(instant) {
+            client.machine_ended = true;
+            for link in std::mem::take(&mut client.conns).into_values() {
+                self.close_by_client(link);
+            }
+            return;
+        }
+        let deadline = client.machine.deadline();
+        let over = deadline.is_some_and(|at| at <= instant);
+        client.spins = if over && idle { client.spins + 1 } else { 0 };
+        if let Some(at) = deadline
+            && client.armed != Some(at)
+        {
+            client.armed = Some(at);
+            // Timers of an operating system are late rather than exact.
+            let late = if self.net.rng.chance(1, 2) {
+                0
+            } else {
+                self.net.rng.range(0, 1_500_000)
+            };
+            let due = at.saturating_duration_since(self.clock.start()).max(now);
+            self.push(due + Duration::from_nanos(late), Event::Timer(id, at));
+        } else if deadline.is_none() {
+            client.armed = None;
+        }
+    }
+
+    fn obey(&mut self, id: usize, action: Action) {
+        let now = self.now();
+        match action {
+            Action::Connect { conn, peer } => {
+                let address = peer.address;
+                let node = self.net.resolve(&address);
+                let link = self.net.links.len();
+                let max_frame = self.clients[id].max_frame;
+                self.net
+                    .links
+                    .push(Link::new(id, conn, node.unwrap_or(-1), max_frame));
+                self.clients[id].conns.insert(conn, link);
+                self.trace.note(
+                    now,
+                    "connect",
+                    [link as u64, conn, u64::from(address.port)],
+                    format_args!(
+                        "client {id}: link {link} to {}:{}",
+                        address.host, address.port
+                    ),
+                );
+                let there_and_back = self.net.delay(node.unwrap_or(-1)) * 2;
+                let weather = self.net.weather(node.unwrap_or(-1));
+                let refused = (
+                    now + there_and_back,
+                    Event::ConnectFailed(link, "TCP connect failed: refused"),
+                );
+                let (at, event) = match node {
+                    Some(_) if weather.hangs => {
+                        self.tally(FaultKind::Unreachable);
+                        self.net.links[link].hangs = true;
+                        (
+                            now + peer.limit,
+                            Event::ConnectFailed(link, "TCP connect took too long"),
+                        )
+                    }
+                    Some(_) if weather.refuses => {
+                        self.tally(FaultKind::Refused);
+                        refused
+                    }
+                    Some(node) if self.broker.cluster.is_alive(node) => {
+                        (now + there_and_back, Event::Connected(link))
+                    }
+                    _ => refused,
+                };
+                self.push(at, event);
+            }
+            Action::Write {
+                conn,
+                frame,
+                expect,
+            } => {
+                if let Some(&link) = self.clients[id].conns.get(&conn) {
+                    self.net.links[link].write(frame, expect);
+                    self.write_out(link);
+                }
+            }
+            Action::Close { conn } => {
+                if let Some(link) = self.clients[id].conns.remove(&conn) {
+                    self.trace.note(
+                        now,
+                        "close",
+                        [link as u64, 0, 0],
+                        format_args!("client {id}: link {link}"),
+                    );
+                    self.close_by_client(link);
+                }
+            }
+        }
+    }
+
+    fn close_by_client(&mut self, id: LinkId) {
+        self.net.links[id].client_open = false;
+        if self.net.links[id].established
+            && let Some(at) = self.net.end(self.now(), id, Way::Up)
+        {
+            self.push(at, Event::Ends(id, Way::Up, ""));
+        }
+    }
+
+    /// Hands what is queued to the network, as much as the socket takes now.
+    fn write_out(&mut self, id: LinkId) {
+        let (bytes, more) = self.net.links[id].take_written(&mut self.net.rng);
+        self.send(id, Way::Up, bytes);
+        if more {
+            let soon = Duration::from_micros(self.net.rng.range(5, 500));
+            let at = self.now() + soon;
+            self.push(at, Event::Write(id));
+        }
+    }
+
+    fn send(&mut self, id: LinkId, way: Way, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let now = self.now();
+        self.trace.note(
+            now,
+            "send",
+            [id as u64, bytes.len() as u64, u64::from(crc32c(&bytes))],
+            format_args!("link {id} {way:?}: {} bytes", bytes.len()),
+        );
+        let (parcels, cut) = self.net.send(now, id, way, bytes);
+        for parcel in parcels {
+            self.push(parcel.at, Event::Arrives(id, way, parcel.bytes));
+        }
+        if let Some(at) = cut {
+            self.tally(match way {
+                Way::Up => FaultKind::CutRequest,
+                Way::Down => FaultKind::CutReply,
+            });
+            self.push(at, Event::Ends(id, Way::Up, "reset"));
+            self.push(
+                at,
+                Event::Ends(id, Way::Down, "the connection was lost: reset by peer"),
+            );
+        }
+    }
+
+    fn connected(&mut self, id: LinkId) {
+        let Link {
+            client,
+            conn,
+            node,
+            client_open,
+            ..
+        } = self.net.links[id];
+        if !client_open {
+            return;
+        }
+        if !self.broker.cluster.is_alive(node) {
+            return self.end_at_client(id, "TCP connect failed: refused");
+        }
+        let server = self.broker.connected(node);
+        self.servers.insert(server, id);
+        let link = &mut self.net.links[id];
+        link.server = Some(server);
+        link.established = true;
+        self.drive(client, "connected", |m, now| m.connected(now, conn));
+    }
+
+    fn at_client(&mut self, id: LinkId, bytes: &[u8]) {
+        let (client, conn) = (self.net.links[id].client, self.net.links[id].conn);
+        if !self.net.links[id].client_open {
+            return;
+        }
+        let mut arrivals = Vec::new();
+        let read = self.net.links[id].read(bytes, &mut self.net.rng, &mut arrivals);
+        if !arrivals.is_empty() {
+            self.drive(client, "arrived", |m, now| {
+                m.arrived(now, conn, &mut arrivals)
+            });
+        }
+        if let Err(e) = read
+            && self.net.links[id].client_open
+        {
+            self.net.links[id].client_open = false;
+            self.clients[client].conns.remove(&conn);
+            self.drive(client, "misread", |m, now| m.ended(now, conn, e));
+            self.close_by_client(id);
+        }
+    }
+
+    /// The connection is over for the client.
+    pub(super) fn end_at_client(&mut self, id: LinkId, why: &'static str) {
+        let link = &mut self.net.links[id];
+        if !std::mem::take(&mut link.client_open) {
+            return;
+        }
+        let (client, conn) = (link.client, link.conn);
+        self.clients[client].conns.remove(&conn);
+        self.drive(client, "ended", |m, now| m.ended(now, conn, lost(why)));
+    }
+
+    fn at_broker(&mut self, id: LinkId, bytes: &[u8]) {
+        let mut fresh = Some(bytes);
+        while let Some(server) = self.net.links[id].server
+            && let Some(frame) = self.net.links[id].next_frame(fresh.take())
+        {
+            let late = &self.net.links[id];
+            let overtaken = !late.client_open
+                && self.net.links[id + 1..]
+                    .iter()
+                    .any(|l| (l.client, l.node) == (late.client, late.node) && l.established);
+            if overtaken {
+                self.tally(FaultKind::Overtaken);
+            }
+            let now = self.now();
+            self.trace.note(
+                now,
+                "request",
+                [id as u64, frame.len() as u64, 0],
+                format_args!("link {id}: {}", Described(&frame)),
+            );
+            self.act(|core, now, out| core.frame(now, server, frame, out));
+        }
+    }
+
+    /// The connection is over for the broker.
+    pub(super) fn end_at_broker(&mut self, id: LinkId) {
+        if let Some(server) = self.net.links[id].server.take() {
+            self.servers.remove(&server);
+            self.broker.disconnected(server);
+        }
+    }
+
+    /// Does something with the broker and carries out what comes of it.
+    pub(super) fn act<T>(
+        &mut self,
+        act: impl FnOnce(&mut BrokerCore, Now, &mut Vec<BrokerAction>) -> T,
+    ) -> T {
+        let mut out = Vec::new();
+        let now = self.broker_now();
+        let result = act(&mut self.broker, now, &mut out);
+        for action in out {
+            match action {
+                BrokerAction::Reply { conn, parts } => {
+                    if let Some(&id) = self.servers.get(&conn) {
+                        self.send(id, Way::Down, parts.concat().into());
+                    }
+                }
+                BrokerAction::Close { conn } => {
+                    if let Some(id) = self.servers.remove(&conn) {
+                        self.net.links[id].server = None;
+                        if let Some(at) = self.net.end(self.now(), id, Way::Down) {
+                            self.push(
+                                at,
+                                Event::Ends(id, Way::Down, "the broker closed the connection"),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        for fault in self.broker.take_met() {
+            self.tally(FaultKind::of(&fault));
+        }
+        if let Some(at) = self.broker.deadline()
+            && self.broker_timer.is_none_or(|armed| at < armed)
+        {
+            self.broker_timer = Some(at);
+            self.push(at.max(self.now()), Event::Broker);
+        }
+        result
+    }
+
+    /// Counts a fault that has fired.
+    pub(super) fn tally(&mut self, kind: FaultKind) {
+        *self.fired.entry(kind).or_default() += 1;
+        let now = self.now();
+        self.trace.note(
+            now,
+            "fault",
+            [kind as u64, 0, 0],
+            format_args!("{}", kind.name()),
+        );
+    }
+
+    /// Stops a client's process for a while.
+    pub(super) fn stop_client(&mut self, id: usize, until: Duration) {
+        self.clients[id].stopped_until = until;
+    }
+
+    pub(super) fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(super) fn programs(&mut self) -> impl Iterator<Item = &mut Box<dyn Program>> {
+        self.clients.iter_mut().map(|c| &mut c.program)
+    }
+}
+
+/// A request's kind, for the printed trace.
+struct Described<'a>(&'a [u8]);
+
+impl std::fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(&[k0, k1, v0, v1, c0, c1, c2, c3]) = self.0.first_chunk() else {
+            return f.write_str("too short");
+        };
+        let key = i16::from_be_bytes([k0, k1]);
+        write!(
+            f,
+            "{} v{} correlation {}",
+            crate::protocol::schema::api_name(key),
+            i16::from_be_bytes([v0, v1]),
+            i32::from_be_bytes([c0, c1, c2, c3])
+        )
+    }
+}
