@@ -44,6 +44,9 @@ pub(crate) fn cases(t: &mut Talk) {
     t.remove_topics(&[NAME]);
 }
 
+/// Topic, partition and offset.
+type Position<'a> = (&'a str, i32, i64);
+
 /// A producer of a transactional id that nobody had before.
 #[derive(Clone)]
 pub(crate) struct Producer {
@@ -732,7 +735,7 @@ impl Producer {
             .with_group_id(GroupId(text(group)))
     }
 
-    fn commit_offsets(&self, group: &str, offsets: &[(&str, i32, i64)]) -> TxnOffsetCommitRequest {
+    fn commit_offsets(&self, group: &str, offsets: &[Position]) -> TxnOffsetCommitRequest {
         let topics = offsets.iter().map(|&(name, partition, offset)| {
             let partition = TxnOffsetCommitRequestPartition::default()
                 .with_partition_index(partition)
@@ -781,7 +784,7 @@ fn offsets(t: &mut Talk) {
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut p = Producer::new(t, "offsets");
-    let one: &[(&str, i32, i64)] = &[(NAME, 0, 3)];
+    let one: &[Position] = &[(NAME, 0, 3)];
     for version in 0..=4 {
         let request = p.commit_offsets(&group, one);
         t.ask("commit offsets, not added", version, &request);
@@ -826,7 +829,7 @@ fn offsets(t: &mut Talk) {
     p.settle(t);
     until_stable(t, &group);
     t.ask("positions after the commit", 7, &positions(&group, true));
-    let wrong: [(&str, &[(&str, i32, i64)]); 3] = [
+    let wrong: [(&str, &[Position]); 3] = [
         ("of an unknown topic", &[("conf-unknown", 0, 1)]),
         ("of an unknown partition", &[(NAME, 9, 1)]),
         (
