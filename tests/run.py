@@ -153,7 +153,7 @@ def lint(phase: Phase) -> None:
     """rustfmt, clippy, ruff, mypy."""
     phase.run("cargo", "fmt", "--check")
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
-    phase.run(*"cargo clippy --lib --bins --features simulation -- -D warnings".split())
+    phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
     ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
