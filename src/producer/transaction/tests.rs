@@ -552,7 +552,8 @@ impl World {
         let part = PartitionProduceResponse::default()
             .with_index(partition)
             .with_error_code(code.0 as i16)
-            .with_base_offset(0);
+            // A refusal has none; with one it would be of a batch that was appended.
+            .with_base_offset(if code == ErrorCode::NONE { 0 } else { -1 });
         let mut topic = TopicProduceResponse::default().with_partition_responses(vec![part]);
         if asked.version >= 13 {
             topic = topic.with_topic_id(uuid::Uuid::from_bytes([1; 16]));
