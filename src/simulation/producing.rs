@@ -304,12 +304,18 @@ impl Producing {
             let there = numbers.iter().filter(|n| seen(n) > 0).count();
             let told = transactions.list[transaction].committed;
             let fail = |what: &str| {
+                let why = numbers.iter().find_map(|n| {
+                    let end = self.ledger[*n].end.as_ref()?;
+                    end.why.as_deref()
+                });
                 Err(format!(
-                    "transaction {transaction}: {what}; {there} of {} records are visible",
-                    numbers.len()
+                    "transaction {transaction}: {what}; {there} of {} records are visible; {}",
+                    numbers.len(),
+                    why.unwrap_or("no record failed")
                 ))
             };
-            if let Some(twice) = numbers.iter().find(|n| seen(n) > 1) {
+            let twice = |n: &&usize| seen(n) > 1 && !self.ledger[**n].at_risk;
+            if let Some(twice) = numbers.iter().find(twice) {
                 return fail(&format!("record {twice} is visible more than once"));
             }
             match told {

@@ -384,9 +384,11 @@ impl Role for Sender {
                 let soon = now + Duration::from_millis(250);
                 deadline = Some(deadline.map_or(soon, |d| d.min(soon)));
             }
+            // Once that time is over, what is waited for is a connection.
             if let Identity::Wanted {
                 not_before: Some(at),
             } = self.identity
+                && at > now
             {
                 deadline = Some(deadline.map_or(at, |d| d.min(at)));
             }
