@@ -351,7 +351,7 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("lint", lint, 600, True),
     ("rust", rust, 900, True),
     ("simulation", simulation, 900, False),
-    ("build", build, 900, True),
+    ("build", build, 1500, True),
     ("c", c, 600, True),
     ("cpp", cpp, 600, True),
     ("python", python, 600, True),
@@ -360,11 +360,11 @@ PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
     ("examples", examples, 600, False),
     ("install", install, 300, False),
     ("golden", golden, 300, False),
-    ("bench", bench, 300, False),
-    ("cluster", cluster, 300, False),
-    ("faults", faults, 900, False),
-    ("kafka-4.3.1", on_kafka("4.3.1"), 900, False),
-    ("kafka-3.9.1", on_kafka("3.9.1"), 900, False),
+    ("bench", bench, 900, False),
+    ("cluster", cluster, 600, False),
+    ("faults", faults, 1500, False),
+    ("kafka-4.3.1", on_kafka("4.3.1"), 1800, False),
+    ("kafka-3.9.1", on_kafka("3.9.1"), 1800, False),
 ]
 
 
