@@ -345,7 +345,7 @@ impl Shared {
         });
         // The news is in the list before the armed time is read; the I/O thread stores the armed time before it
         // takes the list. So one of both sees the other.
-        if due < self.armed.load(Ordering::SeqCst) && !(planted!("lost-wakeup") && due == 0) {
+        if due < self.armed.load(Ordering::SeqCst) {
             self.armed.store(due, Ordering::SeqCst);
             self.waker.wake();
         }

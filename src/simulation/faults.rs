@@ -485,6 +485,14 @@ pub(super) fn heal(world: &mut World) {
         .weather
         .values_mut()
         .for_each(|w| *w = Weather::default());
+    // No packet of a connection that its client has given up wanders about any more: a late AddPartitionsToTxn begins a
+    // transaction that nobody wants, which transactions of the first kind can't help (KIP-890).
+    let given_up: Vec<LinkId> = (0..world.net.links.len())
+        .filter(|id| !world.net.links[*id].client_open)
+        .collect();
+    for link in given_up {
+        world.end_at_broker(link);
+    }
     // What lost packets, or has them still to come, ends rather than have its client wait for its timeout.
     let now = world.now();
     let sick: Vec<LinkId> = (0..world.net.links.len())

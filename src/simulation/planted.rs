@@ -107,11 +107,6 @@ pub const BUGS: &[Bug] = &[
         seen_in: "",
     },
     Bug {
-        name: "lost-wakeup",
-        what: "the I/O thread is not woken for a full batch",
-        seen_in: "",
-    },
-    Bug {
         name: "partial-write",
         what: "of a frame that was written in part, a part is written twice",
         seen_in: "",

@@ -254,6 +254,7 @@ impl Sender {
         match code {
             ErrorCode::DUPLICATE_SEQUENCE_NUMBER if planted!("duplicate-is-error") => {
                 let error = told("");
+                batch.unanswered = false;
                 self.give_up(slot, batch, Outcome::NotWritten, &error);
             }
             // A duplicate is a batch whose earlier attempt was written.
