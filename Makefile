@@ -12,12 +12,8 @@ PYTHON  ?= python3
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# One crate type at a time: with several at once Cargo drops link-time optimisation without a word.
-build: lib ## build target/release/libottla.so and libottla.a
-	cargo rustc --quiet --lib --release --crate-type staticlib
-
-lib: ## build the shared library alone
-	cargo rustc --quiet --lib --release --crate-type cdylib
+build: ## build target/release/libottla.so and libottla.a
+	cargo rustc --quiet --lib --release --crate-type cdylib,staticlib
 	@ln -sf libottla.so $(TARGET)/release/libottla.so.0
 
 demo: ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own

@@ -37,7 +37,7 @@ python() {
 }
 
 say "building the library$([ -e "$release/libottla.so" ] || echo " (one to three minutes the first time)")"
-make -s lib
+make -s build
 say "building the C and C++ programs"
 for source in examples/c/*.c examples/cpp/*.cpp; do
   language=$(basename "$(dirname "$source")") name=$(basename "$source")

@@ -237,6 +237,45 @@ fn records_for_a_topic_that_appears_later_wait_for_it() {
 }
 
 #[test]
+fn a_buffer_filled_before_the_topic_is_known_leaves_in_full_batches() {
+    let broker = broker(1);
+    let p = producer(
+        &broker,
+        &[("buffer.memory", "1000000"), ("batch.size", "16384")],
+    );
+    let value = vec![b'x'; 1000];
+    let mut sent = 0;
+    // Partitions in turns, so that each of them has a little of every batch that waits.
+    while p
+        .send(
+            &Record {
+                topic: "late",
+                partition: Some(sent as i32 % 8),
+                value: Some(&value),
+                token: 1,
+                ..Default::default()
+            },
+            Wait::UpTo(Duration::ZERO),
+        )
+        .is_ok()
+    {
+        sent += 1;
+        assert!(sent < 2000, "the buffer never filled");
+    }
+    assert!(sent > 100, "{sent} records filled the buffer");
+    broker.create_topic("late", 8, &[]).unwrap();
+    ends(&p, sent);
+    // A request has a batch of each partition at most; 16 records fill one.
+    let requests = broker.requests_seen(None, api_key::PRODUCE).unwrap();
+    let full = sent / 8 / 16 + 1;
+    assert!(
+        requests <= 2 * full,
+        "{sent} records in {requests} requests"
+    );
+    p.close(LIMIT).unwrap();
+}
+
+#[test]
 fn an_unknown_topic_is_named_with_what_to_do() {
     let broker = broker(1);
     let p = producer(&broker, &[("max.block.ms", "400")]);

@@ -389,19 +389,24 @@ impl AdminRole {
 }
 
 impl Call {
+    fn tried(&self, last: &Error) -> String {
+        let times = self.attempt;
+        format!("tried {times} times; the last time: {}", last.message())
+    }
+
     fn timed_out(&self, core: &Core<Tag>, now: Instant) -> Error {
         let name = self.operation.name();
         let waited = now.saturating_duration_since(self.since);
         let why = match (&self.state, &self.last_failure) {
-            (State::Sent { node, at }, _) => {
+            (State::Sent { node, at }, last) => {
                 let silent = now.saturating_duration_since(*at);
-                format!("{} has not answered for {silent:.1?}", core.address(*node))
+                let silence = format!("{} has not answered for {silent:.1?}", core.address(*node));
+                match last {
+                    None => silence,
+                    Some(error) => format!("{silence}; {}", self.tried(error)),
+                }
             }
-            (State::Waiting(_), Some(error)) => format!(
-                "tried {} times; the last time: {}",
-                self.attempt,
-                error.message()
-            ),
+            (State::Waiting(_), Some(error)) => self.tried(error),
             (State::Waiting(_), None) => return core.unreachable(now, waited, "").context(name),
         };
         Error::new(

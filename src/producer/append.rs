@@ -132,6 +132,7 @@ impl Shared {
     }
 
     /// Appends to the open batch, opening one if need be. `paid` bytes have been charged for a new one already.
+    /// `moving`: the records were in the buffer all along, so they need no room.
     #[inline]
     #[allow(clippy::too_many_arguments)]
     fn append_once<S: Source>(
@@ -143,12 +144,15 @@ impl Shared {
         paid: &mut usize,
         opened: &mut Option<Instant>,
         heir_of: Option<u64>,
+        moving: bool,
     ) -> Result<Appended> {
         let open = match &mut queue.open {
             // Where there is no room to grow the batch is full, and the next one has to wait for room: else each of many
             // partitions could grow its batch past the limit.
             Some(open)
-                if open.builder.spare() < source.next_size() && !self.may_grow(&open.builder) =>
+                if open.builder.spare() < source.next_size()
+                    && !moving
+                    && !self.may_grow(&open.builder) =>
             {
                 return Ok(Appended::Rows(0));
             }
@@ -254,6 +258,7 @@ impl Shared {
                 &mut paid,
                 &mut opened,
                 None,
+                false,
             ) {
                 Ok(appended) => appended,
                 Err(e) => break Err(e),
@@ -482,6 +487,7 @@ impl Shared {
                     token,
                     hold,
                     &mut admitted,
+                    false,
                 );
                 if result.is_err() {
                     break;
@@ -511,7 +517,7 @@ impl Shared {
     }
 
     /// Appends everything whether there is room or not; the caller bounds how much that is. Takes what it appends off
-    /// `admitted`.
+    /// `admitted`. For `moving` see [`Shared::append_once`].
     #[allow(clippy::too_many_arguments)]
     pub(super) fn append_forced<S: Source>(
         &self,
@@ -522,6 +528,7 @@ impl Shared {
         token: u64,
         heir_of: Option<u64>,
         admitted: &mut usize,
+        moving: bool,
     ) -> Result<()> {
         let partition = &partitions[index];
         loop {
@@ -530,7 +537,7 @@ impl Shared {
             let mut queue = partition.lock();
             if queue.open.is_none() {
                 // Where room is short a batch starts small, so that many partitions don't take it unused.
-                if self.memory.used() + queue.last_size > self.memory.limit() {
+                if !moving && self.memory.used() + queue.last_size > self.memory.limit() {
                     queue.last_size = 0;
                 }
                 paid = self.first_capacity(queue.last_size, source.next_size());
@@ -544,6 +551,7 @@ impl Shared {
                 &mut paid,
                 &mut opened,
                 heir_of,
+                moving,
             );
             let n = match appended {
                 Ok(Appended::Rows(n)) => n,

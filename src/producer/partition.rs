@@ -138,7 +138,8 @@ impl PartitionQueue {
         if let Some(at) = self
             .sealed
             .iter()
-            .position(|p| matches!(p, Place::Sealing(i) if *i == id))
+            // From behind: the places of batches being sealed are the last ones.
+            .rposition(|p| matches!(p, Place::Sealing(i) if *i == id))
         {
             match batch {
                 Some(batch) => self.sealed[at] = Place::Ready(batch),

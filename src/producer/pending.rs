@@ -124,6 +124,9 @@ impl Shared {
                 charged,
                 ..
             } = batch.open;
+            // The partitions charge these bytes again. If both counted, a full buffer would let no batch grow beyond its
+            // first record. Nobody in line is told: this is no room that came free.
+            self.memory.move_charge(charged);
             let mut owners = Vec::new();
             tokens.for_each(|token, first, count, indices| match indices {
                 Some(own) => owners.extend(own.iter().map(|i| (token, *i))),
@@ -150,7 +153,16 @@ impl Shared {
                         p => valid_partition(topic, p, partitions.len()),
                     };
                     match index.and_then(|i| {
-                        self.append_forced(topic, &partitions, i, one, token, Some(id), &mut 1)
+                        self.append_forced(
+                            topic,
+                            &partitions,
+                            i,
+                            one,
+                            token,
+                            Some(id),
+                            &mut 1,
+                            true,
+                        )
                     }) {
                         Ok(()) => {}
                         Err(e) => {
@@ -175,7 +187,7 @@ impl Shared {
                 timestamp: -1,
                 error: failed.as_ref(),
             };
-            self.complete_tokens(id, lost, charged, lost_count, &end);
+            self.complete_tokens(id, lost, 0, lost_count, &end);
         }
         topic.set_partitions(partitions);
         drop(pending);

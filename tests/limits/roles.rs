@@ -203,7 +203,8 @@ fn produce(servers: &str, topic: &str, partitions: usize, span: Duration) {
 
 /// Reads all partitions as fast as it may; at a partition's end, once more from its beginning.
 fn consume(servers: &str, topic: &str, partitions: usize, span: Duration) {
-    let consumer = consumer(servers, &[]);
+    // Beginning again waits for the fetch that is under way, which the broker holds where all has been read.
+    let consumer = consumer(servers, &[("fetch.max.wait.ms", "10")]);
     let all: Vec<_> = (0..partitions as i32).map(|p| (topic, p)).collect();
     let ends = consumer.end_offsets(&all, LIMIT).unwrap();
     let starts: Vec<_> = all.iter().map(|(t, p)| (*t, *p, Start::Earliest)).collect();

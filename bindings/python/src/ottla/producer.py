@@ -34,6 +34,9 @@ if _COMPLETION.size != ctypes.sizeof(_bindings.ottla_completion):
 # Draining at every send would cost more than sending; undrained completions only take room in the buffer.
 _DRAIN_EVERY = 512
 _FAILURES_KEPT = 1000
+# A wait is made of short ones, for Ctrl-C; this is what a short one ends with, and the whole one goes on after it:
+# no room, and a partitioner of the program's own whose topic's partitions are not known yet.
+_WAITED_FOR = (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL, _bindings.OTTLA_ERR_TIMED_OUT)
 
 
 class _HeaderColumn(ctypes.Structure):
@@ -336,7 +339,7 @@ class Producer(Transactional):
             if waiting is None:
                 waiting = self._deadline(timeout)
             self.poll(0)
-            if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or waiting.over():
+            if status not in _WAITED_FOR or waiting.over():
                 deliveries._total = done
                 self._raise_of_partitioner()
                 raise _with_accepted(self._final(failure, timeout), deliveries)
@@ -519,7 +522,7 @@ class Producer(Transactional):
             if not status:
                 return
             failure = errors.owned(status, error)
-            if status not in (_bindings.OTTLA_ERR_AGAIN, _bindings.OTTLA_ERR_BUFFER_FULL) or deadline.over():
+            if status not in _WAITED_FOR or deadline.over():
                 self._raise_of_partitioner()
                 raise self._final(failure, timeout)
 
