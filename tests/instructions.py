@@ -98,7 +98,8 @@ def count(bootstrap: str, topic: str, case: Case, n: int) -> int:
     options = ["--n", str(n), "--size", str(case.size), "--payload", str(payload(case.size)), *case.options]
     # Under valgrind a batch takes long to fill; with the usual linger each run would send others. And records whose
     # topic isn't known yet cost more, in a number that depends on how soon it is.
-    steady = ["--warm", "--set", "linger.ms=1000"] if case.verb == "produce" else []
+    # Nor may the buffer fill, which ends batches early.
+    steady = ["--warm", "--set", "linger.ms=1000", "--set", "buffer.memory=512MB"] if case.verb == "produce" else []
     with tempfile.TemporaryDirectory() as scratch:
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={scratch}/out", "--fair-sched=yes"]
         run = subprocess.run(
