@@ -127,18 +127,6 @@ choices! {
 }
 
 choices! {
-    /// Where to start when there is no valid position (`auto.offset.reset`).
-    AutoOffsetReset AUTO_OFFSET_RESET {
-        /// At the oldest record.
-        Earliest = "earliest" | "smallest" | "beginning",
-        /// After the newest record.
-        Latest = "latest" | "largest" | "end",
-        /// Nowhere: the poll answers with an error.
-        None = "none" | "error",
-    }
-}
-
-choices! {
     /// How a classic group's leader shares partitions out (`partition.assignment.strategy`).
     Assignor ASSIGNORS {
         /// Each topic's partitions in ranges; side by side for topics with equally many, and by rack where that helps

@@ -12,6 +12,7 @@
 mod choice;
 mod hosts;
 mod nearest;
+mod reset;
 mod rules;
 mod settings;
 mod table;
@@ -22,10 +23,11 @@ mod value;
 mod tests;
 
 pub use choice::{
-    Acks, AddressFamily, Assignor, AutoOffsetReset, Choice, Compression, DnsLookup, GroupProtocol,
-    IsolationLevel, Partitioner,
+    Acks, AddressFamily, Assignor, Choice, Compression, DnsLookup, GroupProtocol, IsolationLevel,
+    Partitioner,
 };
 pub use hosts::HostPort;
+pub use reset::AutoOffsetReset;
 pub use table::{Alias, ClientKind, Clients, Convert, Key, Kind, keys};
 pub use typed::{AdminConfig, CommonConfig, ConsumerConfig, ProducerConfig};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::choice::FromChoice;
 use super::hosts::HostPort;
 use super::nearest::nearest;
+use super::reset::AutoOffsetReset;
 use super::table::{self, ClientKind, Clients, Convert, FOREIGN, Key, Kind, keys};
 use super::value::{self, Value, Wrong};
 use crate::error::{Error, Result};
@@ -215,6 +216,13 @@ impl Settings {
     pub(super) fn choice<T: FromChoice>(&self, key: &str) -> Result<T> {
         match self.value(key)? {
             Value::Choice(at) => T::VALUES.get(*at).copied().ok_or_else(|| misread(key)),
+            _ => Err(misread(key)),
+        }
+    }
+
+    pub(super) fn reset(&self, key: &str) -> Result<AutoOffsetReset> {
+        match self.value(key)? {
+            Value::Reset(value) => Ok(*value),
             _ => Err(misread(key)),
         }
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::FOREVER;
 use super::choice::{
-    Acks, AddressFamily, Assignor, AutoOffsetReset, Compression, DnsLookup, GroupProtocol,
-    IsolationLevel, Partitioner,
+    Acks, AddressFamily, Assignor, Compression, DnsLookup, GroupProtocol, IsolationLevel,
+    Partitioner,
 };
 use super::hosts::HostPort;
+use super::reset::AutoOffsetReset;
 use super::rules;
 use super::settings::Settings;
 use super::table::{self, ClientKind};
@@ -347,7 +348,7 @@ impl ConsumerConfig {
             fetch_max_wait: s.duration("fetch.max.wait.ms")?,
             max_partition_fetch_bytes: s.size("max.partition.fetch.bytes")?,
             max_poll_records: s.int("max.poll.records")?,
-            auto_offset_reset: s.choice("auto.offset.reset")?,
+            auto_offset_reset: s.reset("auto.offset.reset")?,
             isolation_level: s.choice("isolation.level")?,
             check_crcs: s.bool("check.crcs")?,
             exclude_internal_topics: s.bool("exclude.internal.topics")?,

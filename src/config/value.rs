@@ -8,6 +8,7 @@ use super::FOREVER;
 use super::choice::Choice;
 use super::hosts::{self, HostPort};
 use super::nearest::nearest;
+use super::reset::AutoOffsetReset;
 use super::table::{Convert, Key, Kind};
 
 /// A checked value.
@@ -22,6 +23,7 @@ pub(super) enum Value {
     /// The position in the key's list of choices.
     Choice(usize),
     Hosts(Vec<HostPort>),
+    Reset(AutoOffsetReset),
 }
 
 /// Why a text is no value of its key.
@@ -63,7 +65,8 @@ pub(super) fn parse(key: &Key, convert: Convert, text: &str) -> Result<Value, Wr
             Value::Size(parse_size(text, unit, *min, *max, *system)?)
         }
         Kind::Text => Value::Text(text.to_owned()),
-        Kind::Choice(choices) => Value::Choice(parse_choice(text, choices)?),
+        Kind::Choice(choices) => Value::Choice(choice(text, choices)?),
+        Kind::Reset => Value::Reset(AutoOffsetReset::parse(text)?),
         Kind::Hosts => Value::Hosts(hosts::parse_list(text).map_err(Wrong::Hosts)?),
         Kind::NotYet => return Err(Wrong::Value("is not there yet in this version".to_owned())),
     })
@@ -173,6 +176,11 @@ fn parse_duration(
     ))
 }
 
+/// A duration outside the table: milliseconds as a plain number, or a number with a unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text, 0, i64::MAX, false)
+}
+
 /// A size outside the table: bytes as a plain number, or a number with a unit.
 #[cfg(feature = "broker")]
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -223,7 +231,7 @@ fn parse_size(text: &str, plain: i128, min: i64, max: i64, system: bool) -> Resu
     u64::try_from(bytes).map_err(|_| not())
 }
 
-fn parse_choice(text: &str, choices: &'static [Choice]) -> Result<usize, String> {
+pub(super) fn choice(text: &str, choices: &'static [Choice]) -> Result<usize, String> {
     let named = |choice: &Choice| choice.name == text || choice.aliases.contains(&text);
     if let Some(at) = choices.iter().position(named) {
         return match &choices[at] {

@@ -159,6 +159,56 @@ fn out_of_range_is_reported_and_follows_the_policy() {
 }
 
 #[test]
+fn a_reset_by_duration_starts_with_what_is_young_enough() {
+    let broker = broker(1);
+    broker.create_topic("t", 2, &[]).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as i64;
+    let hour = 3_600_000;
+    let mut rows = numbered(0..10);
+    for (row, age) in rows.iter_mut().zip((1..=10).rev()) {
+        row.timestamp = now - age * hour + hour / 2;
+    }
+    for row in &rows {
+        produce(
+            &broker,
+            "t",
+            0,
+            &[batch(std::slice::from_ref(row), Codec::None)],
+        );
+    }
+    produce(&broker, "t", 1, &[batch(&rows[..5], Codec::None)]);
+    for (policy, first) in [("by_duration:PT3H", 7), ("by_duration: 1d", 0)] {
+        let c = consumer(
+            &broker.bootstrap_servers(),
+            &[("auto.offset.reset", policy)],
+        );
+        c.assign(&[("t", 0, Start::Reset)]).unwrap();
+        assert_eq!(
+            offsets(&read(&c, 10 - first)),
+            (first as i64..10).collect::<Vec<_>>()
+        );
+    }
+    // All are older: what comes next is read. And what the log no longer holds goes by the same rule.
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[("auto.offset.reset", "by_duration:PT1H")],
+    );
+    c.assign(&[("t", 1, Start::Offset(500))]).unwrap();
+    let e = event(&c);
+    assert_eq!((e.kind, e.from, e.to), (EventKind::PositionReset, 500, 5));
+    let text = e.error.unwrap().to_string();
+    assert!(
+        text.contains("auto.offset.reset=by_duration:PT3600S"),
+        "{text}"
+    );
+    produce(&broker, "t", 1, &[batch(&numbered(0..1), Codec::None)]);
+    assert_eq!(offsets(&read(&c, 1)), [5]);
+}
+
+#[test]
 fn lookups() {
     let broker = broker(2);
     broker.create_topic("t", 2, &[]).unwrap();

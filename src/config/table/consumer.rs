@@ -29,8 +29,9 @@ pub(super) static KEYS: &[Key] = &[
         "Checks every batch's checksum before anything of it is delivered."),
     Key::new(FETCHING, "decompression.max.bytes", CONSUMER, bytes(1024, LONG), "256MiB",
         "Ottla's own: the most one compressed batch may expand to. Guards against a small batch that fills the memory."),
-    Key::new(POSITIONS, "auto.offset.reset", CONSUMER, Kind::Choice(choice::AUTO_OFFSET_RESET), "latest",
-        "Where to start where there is no position, or none the broker's log still holds."),
+    Key::new(POSITIONS, "auto.offset.reset", CONSUMER, Kind::Reset, "latest",
+        "Where to start where there is no position, or none the broker's log still holds. By duration (KIP-1106): at the oldest \
+         record that is no older than this at that moment, after the newest where all are older."),
     Key::new(POSITIONS, "isolation.level", CONSUMER, Kind::Choice(choice::ISOLATION_LEVEL), "read_uncommitted",
         "Whether records of transactions are delivered only once committed."),
     Key::new(POSITIONS, "group.id", CONSUMER, Kind::Text, "",

@@ -110,6 +110,8 @@ pub enum Kind {
     Text,
     /// One word of a list.
     Choice(&'static [Choice]),
+    /// Where to start without a position: one of a few words, or `by_duration:` and a duration.
+    Reset,
     /// Brokers, as `host:port`, separated by commas.
     Hosts,
     /// A key Kafka's clients have and this version does not: setting it is refused.
@@ -117,7 +119,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The type's name: `boolean`, `integer`, `duration`, `size`, `text`, `choice`, `hosts` or `not yet`.
+    /// The type's name: `boolean`, `integer`, `duration`, `size`, `text`, `choice`, `reset`, `hosts` or `not yet`.
     pub fn name(&self) -> &'static str {
         match self {
             Kind::Bool => "boolean",
@@ -126,6 +128,7 @@ impl Kind {
             Kind::Size { .. } => "size",
             Kind::Text => "text",
             Kind::Choice(_) => "choice",
+            Kind::Reset => "reset",
             Kind::Hosts => "hosts",
             Kind::NotYet => "not yet",
         }

@@ -195,7 +195,6 @@ fn every_choice_reads_as_itself() {
             } else {
                 let c = ConsumerConfig::from_pairs(pairs).unwrap();
                 match key.name {
-                    "auto.offset.reset" => c.auto_offset_reset.name(),
                     "isolation.level" => c.isolation_level.name(),
                     _ => choice.name,
                 }

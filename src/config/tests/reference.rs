@@ -100,6 +100,13 @@ fn values(kind: &Kind) -> String {
             format!("size{}{system}", range(*min, *max, ""))
         }
         Kind::Choice(choices) => choices.iter().map(choice).collect::<Vec<_>>().join(", "),
+        Kind::Reset => {
+            let words: Vec<_> = super::super::reset::WORDS.iter().map(choice).collect();
+            format!(
+                "{}, `by_duration:` and a duration (`by_duration:PT36H`, `by_duration:36h`)",
+                words.join(", ")
+            )
+        }
         Kind::Hosts => "`host:port`, …".to_owned(),
         Kind::Bool | Kind::Text | Kind::NotYet => kind.name().to_owned(),
     }

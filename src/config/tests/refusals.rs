@@ -220,7 +220,7 @@ fn unknown_choice() {
     );
     assert_eq!(
         consumer(&[("auto.offset.reset", "oldest")]),
-        "`auto.offset.reset` is set to `oldest`, which is not one of its values: earliest, latest, none are allowed"
+        "`auto.offset.reset` is set to `oldest`, which is not one of its values: earliest, latest, none are allowed, and by_duration:<duration>"
     );
     assert_eq!(
         producer(&[("acks", "2")]),

@@ -189,7 +189,7 @@ impl Fetcher {
         if outcome.auto_commit && !self.commit_positions(core, now, CommitOwner::Auto, None) {
             self.group.iter_mut().for_each(|g| g.auto_committed());
         }
-        self.take_located(outcome.located);
+        self.take_located(core, outcome.located);
     }
 
     fn handed_over(&mut self, core: &mut Core<Tag>, now: Instant, number: u64) {
@@ -388,7 +388,7 @@ impl Fetcher {
         }
     }
 
-    fn take_located(&mut self, located: Vec<Answer>) {
+    fn take_located(&mut self, core: &Core<Tag>, located: Vec<Answer>) {
         for (lookup, result) in located {
             let LookupOwner::Position {
                 partition,
@@ -413,7 +413,7 @@ impl Fetcher {
                     partition.set_committed(found.offset);
                     self.replan = true;
                 }
-                Ok(None) => self.locate_by_policy(&key),
+                Ok(None) => self.locate_by_policy(core, &key),
                 Err(e) => self.stop(
                     &key,
                     (-1, -1),

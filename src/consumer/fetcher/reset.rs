@@ -14,12 +14,16 @@ use crate::error::{Error, ErrorCode};
 use crate::protocol::wire::TopicId;
 
 impl Fetcher {
-    /// The timestamp to look up by `auto.offset.reset`; `None` if that is `none`.
-    pub(super) fn policy(&self) -> Option<i64> {
+    /// The timestamp to look up now by `auto.offset.reset`; `None` if that is `none`.
+    fn policy(&self, core: &Core<Tag>) -> Option<i64> {
         match self.shared.config.auto_offset_reset {
             AutoOffsetReset::Earliest => Some(EARLIEST),
             AutoOffsetReset::Latest => Some(LATEST),
             AutoOffsetReset::None => None,
+            AutoOffsetReset::ByDuration(past) => {
+                let past = i64::try_from(past.as_millis()).unwrap_or(i64::MAX);
+                Some(core.clock.wall_ms().saturating_sub(past).max(0))
+            }
         }
     }
 
@@ -81,14 +85,14 @@ impl Fetcher {
                     part.step = Step::Locate;
                     group.locate(&part.partition, generation);
                 }
-                None => self.locate_by_policy(&key),
+                None => self.locate_by_policy(core, &key),
             },
         }
     }
 
     /// Starts a partition without a position where `auto.offset.reset` says.
-    pub(super) fn locate_by_policy(&mut self, key: &Key) {
-        match self.policy() {
+    pub(super) fn locate_by_policy(&mut self, core: &Core<Tag>, key: &Key) {
+        match self.policy(core) {
             Some(time) => self.locate(key, time, None),
             None => {
                 let text = format!(
@@ -116,8 +120,8 @@ impl Fetcher {
     }
 
     /// A partition cannot go on from `from`: goes where `auto.offset.reset` says.
-    pub(super) fn reset(&mut self, key: &Key, from: i64, why: Error) {
-        match self.policy() {
+    pub(super) fn reset(&mut self, core: &Core<Tag>, key: &Key, from: i64, why: Error) {
+        match self.policy(core) {
             Some(time) => self.locate(key, time, Some((from, why))),
             None => {
                 let text = format!("{}; auto.offset.reset is none", why.message());
@@ -180,7 +184,7 @@ impl Fetcher {
                             match lost {
                                 None => partition.located(generation, to),
                                 Some((from, why)) => {
-                                    let policy = self.shared.config.auto_offset_reset.name();
+                                    let policy = self.shared.config.auto_offset_reset;
                                     let text = format!(
                                         "{}; the position was moved to {to} (auto.offset.reset={policy})",
                                         why.message()

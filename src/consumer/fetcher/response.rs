@@ -11,6 +11,7 @@ use super::topics::refusal;
 use super::{Fetcher, Step, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
+use crate::config::AutoOffsetReset;
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;
 use crate::protocol::fetch::{FetchHead, FetchPart, FetchedPartition};
@@ -216,7 +217,7 @@ impl Fetcher {
                 key.0, key.1, sent.offset
             ),
         );
-        if self.policy().is_none() {
+        if self.shared.config.auto_offset_reset == AutoOffsetReset::None {
             return self.stop(
                 key,
                 (sent.offset, end),
@@ -278,7 +279,7 @@ impl Fetcher {
                     "{place}: the log does not hold that offset (any more); see the topic's retention settings"
                 ),
             );
-            return self.reset(key, sent.offset, why);
+            return self.reset(core, key, sent.offset, why);
         }
         part.failures = part.failures.saturating_add(1);
         let backoff = Backoff {

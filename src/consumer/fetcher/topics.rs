@@ -192,7 +192,7 @@ impl Fetcher {
 
     /// A topic was deleted and created again: the offsets of its old life mean nothing in the new one.
     fn begin_anew(&mut self, core: &mut Core<Tag>, name: &Arc<str>) {
-        let policy = self.shared.config.auto_offset_reset.name();
+        let policy = self.shared.config.auto_offset_reset;
         let text = format!(
             "topic '{name}' was deleted and created again; its offsets begin anew, and it is read as \
              auto.offset.reset={policy} says"
@@ -214,7 +214,7 @@ impl Fetcher {
                 let generation = partition.restart(Start::Reset);
                 // What the group committed is of the old life too.
                 let key = self.begin(core, partition, generation);
-                self.locate_by_policy(&key);
+                self.locate_by_policy(core, &key);
             }
         }
         self.shared.purge();
