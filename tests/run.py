@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""The test phases, in order, each with a log and a time limit; stops at the first that fails.
+"""The test phases, each with a log and a time limit; stops at the first that fails.
 
     tests/run.py [--quick | --long] [PHASE ...]
 
-`--quick` needs no Java and takes under two minutes; `--long` sets OTTLA_TEST_LONG=1, which makes the
-property, fault and soak tests run their long versions. Naming phases runs only those.
+`--quick` needs no Java, tests an unoptimised library and takes under two minutes after a change; `--long` sets
+OTTLA_TEST_LONG=1, which makes the property, fault and soak tests run their long versions. Naming phases runs only
+those.
+
+Phases come in stages, one after the other, and a stage has one or two lanes side by side: what compiles has the machine
+to itself, and what mostly waits shares it.
 
 Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, bindings/python/tests,
 examples/run.sh, tests/install/run.sh,
@@ -21,6 +25,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +36,18 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 LOGS = TARGET / "test"
 VENV = TARGET / "venv"
 PYTHON = VENV / "bin" / "python"
+# Tests mostly wait, for brokers and for time to pass: more of them at once than there are cores.
+WAITING = {"RUST_TEST_THREADS": "4"}
+PYTEST: list[str | Path] = [PYTHON, "-m", "pytest", "-n", "3"]
+# Set when a phase has failed or the user has had enough: those beside it end.
+STOP = threading.Event()
 CLUSTER = ROOT / "tests" / "kafka" / "cluster.py"
 BOOTSTRAP = "OTTLA_TEST_BOOTSTRAP"
 
 PROGRAMS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "pkg-config": "pkg-config", "valgrind": "valgrind"}
 JAVA_PROGRAMS = {"java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless", "mvn": "maven"}
 RUST = (1, 95)
+SIMULATE = "cargo build --quiet --profile simulation --features simulation --bin simulate"
 C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]
 
 # How each test runner counts, by name of the outcome.
@@ -65,6 +76,16 @@ class Phase:
     options: argparse.Namespace
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def libraries(self) -> Path:
+        """Where the libraries under test are."""
+        return TARGET / ("debug" if self.options.quick else "release")
+
+    @property
+    def work(self) -> Path:
+        """Where programs are compiled to."""
+        return TARGET / "test" / ("quick" if self.options.quick else "full")
+
     def __post_init__(self) -> None:
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{self.name}.log"
@@ -87,7 +108,7 @@ class Phase:
                 start_new_session=True,
             ) as process:
                 try:
-                    code = process.wait(max(1, self.deadline - time.monotonic()))
+                    code = self.wait(process)
                 except BaseException as error:
                     # SIGTERM first: cluster.py ends its brokers on it.
                     os.killpg(process.pid, signal.SIGTERM)
@@ -100,6 +121,16 @@ class Phase:
                     raise
         if code != 0:
             raise Failed(f"ended with {code}: {' '.join(words)}")
+
+    def wait(self, process: subprocess.Popen[bytes]) -> int:
+        while True:
+            try:
+                return process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > self.deadline:
+                    raise
+                if STOP.is_set():
+                    raise Failed("stopped, because of another") from None
 
     def sources(self, place: str, pattern: str) -> list[Path]:
         """The files of a phase. None in a place that exists is a failure; a place not there yet is reported."""
@@ -164,35 +195,48 @@ def lint(phase: Phase) -> None:
         phase.run(*mypy, "src", cwd=bindings)
 
 
+def compile_tests(phase: Phase) -> None:
+    """The Rust tests and the simulation, so that nothing compiles beside what runs later."""
+    phase.run("cargo", "test", "--quiet", "--no-run")
+    if not phase.options.quick:
+        phase.run(*SIMULATE.split())
+
+
 def rust(phase: Phase) -> None:
     """Unit, property and integration tests, on the embedded broker."""
-    phase.run("cargo", "test", "--quiet")
+    quick = {"OTTLA_TEST_QUICK": "1"} if phase.options.quick else {}
+    phase.run("cargo", "test", "--quiet", env={**WAITING, **quick})
 
 
 def simulation(phase: Phase) -> None:
     """Thousands of seeds through faults, and every planted bug found by one of them."""
     if phase.sources("src/simulation", "*.rs"):
-        simulate = "cargo build --quiet --profile simulation --features simulation --bin simulate"
-        phase.run(*simulate.split())
+        phase.run(*SIMULATE.split())
         program = TARGET / "simulation" / "simulate"
         phase.run(program, "--seeds", "50000" if phase.options.long else "2000")
         phase.run(program, "--bugs")
 
 
 def build(phase: Phase) -> None:
-    """The shipped libraries, and what they export."""
+    """The shipped libraries, and what they export; when quick, an unoptimised one."""
+    if phase.options.quick:
+        phase.run("cargo", "rustc", "--quiet", "--lib", "--crate-type", "cdylib")
+        soname = phase.libraries / "libottla.so.0"
+        soname.unlink(missing_ok=True)
+        soname.symlink_to("libottla.so")
+        return
     phase.run("make", "-s", "build")
     if phase.sources("include", "ottla.h"):
         phase.run("tests/symbols.sh", TARGET / "release")
 
 
 def compile_c(phase: Phase) -> list[Path]:
-    out = TARGET / "test" / "c"
+    out = phase.work / "c"
     out.mkdir(parents=True, exist_ok=True)
     programs = []
     for source in phase.sources("tests/c", "*.c"):
         program = out / source.stem
-        release = TARGET / "release"
+        release = phase.libraries
         phase.run(
             "cc",
             *C_FLAGS,
@@ -248,7 +292,7 @@ def instructions(phase: Phase) -> None:
 def cpp(phase: Phase) -> None:
     """tests/cpp: CMake and GoogleTest."""
     if phase.sources("tests/cpp", "CMakeLists.txt"):
-        out = TARGET / "test" / "cpp"
+        out = phase.work / "cpp"
         phase.run(
             "cmake",
             "-S",
@@ -256,27 +300,28 @@ def cpp(phase: Phase) -> None:
             "-B",
             out,
             "-DCMAKE_BUILD_TYPE=Debug",
-            f"-DOTTLA_LIBRARY_DIR={TARGET / 'release'}",
+            f"-DOTTLA_LIBRARY_DIR={phase.libraries}",
         )
         phase.run("cmake", "--build", out, "-j2")
-        phase.run("ctest", "--test-dir", out, "--output-on-failure", "--no-tests=error", "--timeout", "300")
+        phase.run("ctest", "--test-dir", out, "--output-on-failure", "--no-tests=error", "--timeout", "300", "-j3")
 
 
 def python(phase: Phase) -> None:
     """The wheel, installed into the venv, and pytest."""
     if phase.sources("bindings/python/tests", "test_*.py"):
-        library = {"OTTLA_LIBRARY": str(TARGET / "release" / "libottla.so")}
+        library = {"OTTLA_LIBRARY": str(phase.libraries / "libottla.so")}
         phase.run(
             PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", "./bindings/python", env=library
         )
-        phase.run(PYTHON, "-m", "pytest", "bindings/python/tests")
+        phase.run(*PYTEST, "bindings/python/tests")
 
 
 def foreign(phase: Phase) -> None:
     """confluent-kafka, kafka-python, aiokafka and, unless it is to be quick, Java on the embedded broker."""
     chosen = ["-m", "not java and not slow"] if phase.options.quick else []
     if phase.sources("tests/foreign", "test_*.py"):
-        phase.run(PYTHON, "-m", "pytest", "tests/foreign", *chosen)
+        # By file, as the Java tests share a build.
+        phase.run(*PYTEST, "--dist", "loadfile", "tests/foreign", *chosen)
 
 
 def examples(phase: Phase) -> None:
@@ -301,8 +346,9 @@ def golden(phase: Phase) -> None:
 
 
 def bench(phase: Phase) -> None:
-    """Every benchmark program of the default cases, with few records: what each did is checked on the broker."""
-    phase.run(sys.executable, "benches/run.py", "--rounds", "1", "--divide", "200")
+    """Every program of the benchmark, with few records: what each did is checked on the broker."""
+    cases = "produce-100,consume-keyed,consume-10k,transactions,latency,python-produce,python-consume"
+    phase.run(sys.executable, "benches/run.py", "--rounds", "1", "--divide", "200", "--cases", cases)
     note_check(phase)
 
 
@@ -331,13 +377,15 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
             selected = [word for p in sorted(rust_tests) for word in ("--test", p.stem)]
             commands.append(["cargo", "test", "--quiet", *selected])
         sources = [p for p in phase.sources("tests/c", "*.c") if BOOTSTRAP in p.read_text()]
-        commands += [[TARGET / "test" / "c" / p.stem] for p in sources]
+        commands += [[phase.work / "c" / p.stem] for p in sources]
         if phase.sources("tests/cpp", "CMakeLists.txt"):
-            commands.append(["ctest", "--test-dir", TARGET / "test" / "cpp", "--output-on-failure", "--no-tests=error"])
+            commands.append(
+                ["ctest", "--test-dir", phase.work / "cpp", "--output-on-failure", "--no-tests=error", "-j3"]
+            )
         if phase.sources("bindings/python/tests", "test_*.py"):
-            commands.append([PYTHON, "-m", "pytest", "bindings/python/tests"])
+            commands.append([*PYTEST, "bindings/python/tests"])
         for command in commands:
-            phase.run(*beside, *command)
+            phase.run(*beside, *command, env=WAITING)
         if not commands:
             phase.missing.append(f"anything that reads {BOOTSTRAP}")
 
@@ -345,27 +393,116 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
     return run
 
 
-# name, function, limit in seconds, part of --quick
-PHASES: list[tuple[str, Callable[[Phase], None], int, bool]] = [
-    ("tools", tools, 600, True),
-    ("lint", lint, 600, True),
-    ("rust", rust, 900, True),
-    ("simulation", simulation, 900, False),
-    ("build", build, 1500, True),
-    ("c", c, 600, True),
-    ("cpp", cpp, 600, True),
-    ("python", python, 600, True),
-    ("foreign", foreign, 600, True),
-    ("instructions", instructions, 600, False),
-    ("examples", examples, 600, False),
-    ("install", install, 300, False),
-    ("golden", golden, 300, False),
-    ("bench", bench, 900, False),
-    ("cluster", cluster, 600, False),
-    ("faults", faults, 1500, False),
-    ("kafka-4.3.1", on_kafka("4.3.1"), 1800, False),
-    ("kafka-3.9.1", on_kafka("3.9.1"), 1800, False),
+@dataclass(frozen=True)
+class Kind:
+    """A phase as it is planned."""
+
+    name: str
+    function: Callable[[Phase], None]
+    limit_s: int
+    quick: bool = False
+
+
+# Stages of lanes of phases.
+STAGES: list[list[list[Kind]]] = [
+    [
+        [
+            Kind("tools", tools, 600, quick=True),
+            Kind("lint", lint, 600, quick=True),
+            Kind("compile", compile_tests, 900, quick=True),
+            Kind("build", build, 1500, quick=True),
+        ]
+    ],
+    [
+        [
+            Kind("rust", rust, 900, quick=True),
+            Kind("c", c, 600, quick=True),
+            Kind("cpp", cpp, 600, quick=True),
+            Kind("instructions", instructions, 600),
+        ],
+        [
+            Kind("python", python, 600, quick=True),
+            Kind("foreign", foreign, 600, quick=True),
+            Kind("examples", examples, 600),
+            Kind("install", install, 300),
+            Kind("golden", golden, 300),
+            Kind("simulation", simulation, 900),
+        ],
+    ],
+    [
+        [Kind("kafka-4.3.1", on_kafka("4.3.1"), 1800)],
+        [Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800)],
+    ],
+    [
+        [Kind("faults", faults, 1500)],
+        [Kind("cluster", cluster, 600), Kind("bench", bench, 900)],
+    ],
 ]
+PHASES = [kind for stage in STAGES for lane in stage for kind in lane]
+
+
+class Report:
+    """What came out of the phases so far. Each is told by one print, as two may end at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.totals = {"passed": 0, "failed": 0, "skipped": 0}
+        self.missing: list[str] = []
+        self.failed: list[str] = []
+
+    def ended(self, phase: Phase, seconds: float) -> None:
+        counts = phase.counts()
+        told = ", ".join(f"{value} {key}" for key, value in counts.items() if value)
+        absent = f"  NOT THERE YET: {', '.join(phase.missing)}" if phase.missing else ""
+        with self.lock:
+            for key, value in counts.items():
+                self.totals[key] += value
+            self.missing += phase.missing
+            print(f"{phase.name:12} ok     {seconds:7.1f} s  {told}{absent}", flush=True)
+
+    def broke(self, phase: Phase, seconds: float, error: Failed) -> None:
+        tail = phase.log.read_text(errors="replace").splitlines()[-60:]
+        with self.lock:
+            # Those that are stopped because of the first have nothing to say.
+            if not self.failed:
+                print(f"{phase.name:12} FAILED {seconds:7.1f} s: {error}")
+                print("\n".join(f"  | {line}" for line in tail))
+                print(f"the whole log: {phase.log}", flush=True)
+            self.failed.append(phase.name)
+
+
+def run_lane(lane: Sequence[Kind], options: argparse.Namespace, report: Report) -> None:
+    for kind in lane:
+        if STOP.is_set():
+            return
+        phase = Phase(kind.name, kind.limit_s * (4 if options.long else 1), options)
+        started = time.monotonic()
+        try:
+            kind.function(phase)
+        except Failed as error:
+            report.broke(phase, time.monotonic() - started, error)
+            STOP.set()
+            return
+        except BaseException:
+            STOP.set()
+            raise
+        report.ended(phase, time.monotonic() - started)
+
+
+def run_stage(lanes: Sequence[Sequence[Kind]], options: argparse.Namespace, report: Report) -> None:
+    """Runs the lanes side by side. Ctrl-C and SIGTERM end them all."""
+    threads = [threading.Thread(target=run_lane, args=(lane, options, report)) for lane in lanes if lane]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
+    except KeyboardInterrupt:
+        STOP.set()
+        for thread in threads:
+            thread.join()
+        raise
 
 
 def main() -> int:
@@ -373,49 +510,28 @@ def main() -> int:
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="no Java, under two minutes")
     extent.add_argument("--long", action="store_true", help="the long versions of the tests, too")
-    parser.add_argument(
-        "phases",
-        nargs="*",
-        metavar="PHASE",
-        choices=[*(p[0] for p in PHASES), []],
-        help="of: " + " ".join(p[0] for p in PHASES),
-    )
+    names = [kind.name for kind in PHASES]
+    parser.add_argument("phases", nargs="*", metavar="PHASE", choices=[*names, []], help="of: " + " ".join(names))
     options = parser.parse_args()
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
-    chosen = [p for p in PHASES if (p[0] in options.phases if options.phases else p[3] or not options.quick)]
-    if chosen[0][0] != "tools":
-        chosen.insert(0, PHASES[0])
+    wanted = {"tools", *options.phases} if options.phases else {k.name for k in PHASES if k.quick or not options.quick}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    totals = {"passed": 0, "failed": 0, "skipped": 0}
-    missing: list[str] = []
+    report = Report()
     begun = time.monotonic()
-    for name, function, limit, _ in chosen:
-        print(f"{name:12} ", end="", flush=True)
-        phase = Phase(name, limit * (4 if options.long else 1), options)
-        started = time.monotonic()
-        try:
-            function(phase)
-        except Failed as error:
-            print(f"FAILED {time.monotonic() - started:7.1f} s: {error}")
-            tail = phase.log.read_text(errors="replace").splitlines()[-60:]
-            print("\n".join(f"  | {line}" for line in tail))
-            print(f"the whole log: {phase.log}")
-            print(f"test result: FAILED. phase {name} failed after {time.monotonic() - begun:.1f} s")
+    for stage in STAGES:
+        run_stage([[kind for kind in lane if kind.name in wanted] for lane in stage], options, report)
+        if STOP.is_set():
+            failed = report.failed[0] if report.failed else "?"
+            print(f"test result: FAILED. phase {failed} failed after {time.monotonic() - begun:.1f} s")
             return 1
-        counts = phase.counts()
-        for key, value in counts.items():
-            totals[key] += value
-        told = ", ".join(f"{value} {key}" for key, value in counts.items() if value)
-        absent = f"  NOT THERE YET: {', '.join(phase.missing)}" if phase.missing else ""
-        missing += phase.missing
-        print(f"ok     {time.monotonic() - started:7.1f} s  {told}{absent}", flush=True)
-    if missing:
-        print(f"not tested, because not there yet: {', '.join(sorted(set(missing)))}")
+    if report.missing:
+        print(f"not tested, because not there yet: {', '.join(sorted(set(report.missing)))}")
+    totals = report.totals
     print(
         f"test result: ok. {totals['passed']} passed; {totals['failed']} failed; {totals['skipped']} ignored; "
-        f"{len(chosen)} phases; finished in {time.monotonic() - begun:.1f}s"
+        f"{len(wanted)} phases; finished in {time.monotonic() - begun:.1f}s"
     )
     return 0
 

@@ -80,6 +80,8 @@ class Member:
             auto_commit_interval_ms=200,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=300,
+            # A leader that shared out before it knew the topic does so again when it hears of it.
+            metadata_max_age_ms=1000,
         )
         while not self._leave.is_set():
             for records in consumer.poll(timeout_ms=100).values():
