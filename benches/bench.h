@@ -2,11 +2,12 @@
  * What every benchmark program in C and C++ shares: the command line, the payload, the checksum, the report.
  *
  *   PROG produce|consume|paced|transact --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
- *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--set KEY=VALUE ...]
+ *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--group] [--set KEY=VALUE ...]
  *
  * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
  * number as KEY_SIZE decimal digits. --headers adds H headers per record. --warm has the first record written before the
- * others are sent. A program prints one JSON line.
+ * others are sent. With --group partitions come from a consumer group of the program's own, and the time to the first
+ * record, from before the client was made, is told. A program prints one JSON line.
  *
  * `paced` (in the programs *_steady) sends --rate records a second to the partitions in turn and tells how long they took from
  * the call to the completion; `transact` sends transactions of TRANSACTION records.
@@ -41,6 +42,7 @@ typedef struct {
     int threads;
     int single;
     int warm;
+    int group;
     const char *settings[MAX_SETTINGS];
     int setting_count;
 } bench_options;
@@ -80,6 +82,10 @@ static inline bench_options bench_parse(int argc, char **argv) {
         }
         if (strcmp(name, "--warm") == 0) {
             o.warm = 1;
+            continue;
+        }
+        if (strcmp(name, "--group") == 0) {
+            o.group = 1;
             continue;
         }
         if (++i == argc) {
@@ -186,9 +192,16 @@ static inline double bench_cpu(void) {
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
+/* When the first record came, in ms; below 0 where it isn't measured. */
+static double bench_first_ms = -1;
+
 static inline void bench_report(uint64_t n, double wall_s, uint64_t checksum) {
-    printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %llu}\n",
+    printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %llu",
            (unsigned long long)n, wall_s, bench_cpu(), bench_peak_mb(), (unsigned long long)checksum);
+    if (bench_first_ms >= 0) {
+        printf(", \"first_ms\": %.3f", bench_first_ms);
+    }
+    printf("}\n");
 }
 
 #endif

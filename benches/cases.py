@@ -43,6 +43,7 @@ class Case:
     default: bool = True
     # One topic for all runs, where making one takes long.
     keep_topic: bool = False
+    brokers: int = 1
 
     def count(self, client: Client) -> int:
         return self.n // client.scale
@@ -97,6 +98,10 @@ AIOKAFKA = Client("aiokafka", "Python", "aiokafka", scale=6)
 FRANZ = Client("franz-go", "Go", "franz")
 KRAFKA = Client("krafka", "Rust", "krafka")
 JAVA = Client("kafka-clients", "Java", "java")
+
+# Partitions from a consumer group of the run's own, by the new protocol (KIP-848) on both sides.
+OTTLA_GROUP = Client("ottla", "C", "ottla_c", ("--group",), mode="group")
+RDKAFKA_GROUP = Client("librdkafka", "C", "rdkafka", ("--group", "--set", "group.protocol=consumer"), mode="group")
 
 NATIVE = (RDKAFKA, OTTLA_C, OTTLA_CPP)
 KEYED = ("--keyed", "--headers", "2")
@@ -165,6 +170,22 @@ CASES = [
             AIOKAFKA,
         ),
     ),
+    Case("group-1", "consume", 100, 2_000_000, (RDKAFKA_GROUP, OTTLA_GROUP, OTTLA_C), default=False),
+    Case("group-8", "consume", 100, 2_000_000, (RDKAFKA_GROUP, OTTLA_GROUP, OTTLA_C), partitions=8),
+    Case("group-64", "consume", 100, 2_000_000, (RDKAFKA_GROUP, OTTLA_GROUP, OTTLA_C), partitions=64, default=False),
+    *(
+        Case(
+            f"group-{codec}",
+            "consume",
+            1024,
+            200_000,
+            (RDKAFKA_GROUP, OTTLA_GROUP, OTTLA_C),
+            codec=codec,
+            default=False,
+        )
+        for codec in ("lz4", "zstd")
+    ),
+    Case("first-message", "consume", 100, 100, (RDKAFKA_GROUP, OTTLA_GROUP), partitions=12, brokers=3, default=False),
     Case("produce-8p", "produce", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
     Case("consume-8p", "consume", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
     Case("more-produce-100", "produce", 100, 1_500_000, (RDKAFKA, OTTLA_C, FRANZ, KRAFKA, JAVA), default=False),
@@ -273,6 +294,34 @@ TARGETS = [
         1,
         field=field("msg_s"),
         floor=True,
+    ),
+    *(
+        Target(
+            f"{case}: a group's consumer at most {text} of librdkafka's", case, OTTLA_GROUP, (RDKAFKA_GROUP,), factor
+        )
+        for text, factor, cases in (
+            ("1/4", 1 / 4, ("group-1", "group-8", "group-64")),
+            ("all", 1, ("group-lz4", "group-zstd")),
+        )
+        for case in cases
+    ),
+    *(
+        Target(
+            f"{case}: a group's consumer at most 1.1 times one with assigned partitions",
+            case,
+            OTTLA_GROUP,
+            (OTTLA_C,),
+            1.1,
+        )
+        for case in ("group-1", "group-8", "group-64", "group-lz4", "group-zstd")
+    ),
+    Target(
+        "first-message: at most 1.1 times librdkafka's time from making the client",
+        "first-message",
+        OTTLA_GROUP,
+        (RDKAFKA_GROUP,),
+        1.1,
+        field=field("first_ms"),
     ),
     Target("produce-100: eight threads at most 1.5 times one's CPU", "produce-100", OTTLA_C_8, (OTTLA_C,), 1.5),
     *(

@@ -3,6 +3,7 @@
 
 #include <ottla.h>
 #include <pthread.h>
+#include <unistd.h>
 
 enum { SLICE = 10000, IDLE_LIMIT_MS = 60000, MAX_HEADERS = 16, TOKEN = 1 };
 
@@ -18,6 +19,12 @@ static ottla_config *configuration(const bench_options *o) {
     check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), error);
     if (o->produce) {
         check("config", ottla_config_set(config, "compression.type", o->codec, &error), error);
+    }
+    if (o->group) {
+        char name[64];
+        snprintf(name, sizeof name, "bench-%d-%.0f", (int)getpid(), bench_now() * 1e3);
+        check("config", ottla_config_set(config, "group.id", name, &error), error);
+        check("config", ottla_config_set(config, "auto.offset.reset", "earliest", &error), error);
     }
     for (int i = 0; i < o->setting_count; i++) {
         char key[128];
@@ -216,20 +223,30 @@ static uint64_t add_records(const ottla_batch *batch) {
     return checksum;
 }
 
-static void consume(const bench_options *o) {
+static void start(const bench_options *o, const ottla_consumer *consumer) {
     ottla_error *error = NULL;
-    ottla_config *config = configuration(o);
-    ottla_consumer *consumer = NULL;
-    check("consumer", ottla_consumer_new(config, &consumer, &error), error);
-    ottla_config_free(config);
+    if (o->group) {
+        check("subscribe", ottla_consumer_subscribe(consumer, &o->topic, 1, &error), error);
+        return;
+    }
     ottla_assignment *partitions = (ottla_assignment *)need(calloc((size_t)o->partitions, sizeof *partitions));
     for (int i = 0; i < o->partitions; i++) {
         ottla_assignment one = {o->topic, 0, i, OTTLA_START_OFFSET};
         partitions[i] = one;
     }
-    double begun = bench_now();
     check("assign", ottla_consumer_assign(consumer, partitions, (size_t)o->partitions, &error), error);
     free(partitions);
+}
+
+static void consume(const bench_options *o) {
+    ottla_error *error = NULL;
+    const double made = bench_now();
+    ottla_config *config = configuration(o);
+    ottla_consumer *consumer = NULL;
+    check("consumer", ottla_consumer_new(config, &consumer, &error), error);
+    ottla_config_free(config);
+    double begun = bench_now();
+    start(o, consumer);
     uint64_t got = 0, checksum = 0;
     while (got < o->n) {
         ottla_batch *batch = NULL;
@@ -237,10 +254,17 @@ static void consume(const bench_options *o) {
         const size_t wanted = o->n - got < SLICE ? (size_t)(o->n - got) : SLICE;
         check("poll", ottla_consumer_poll(consumer, wanted, IDLE_LIMIT_MS, &batch, &event, &error), error);
         if (event) {
-            bench_fail("consume", ottla_event_message(event));
+            if (ottla_event_kind(event) != OTTLA_EVENT_PARTITIONS_ASSIGNED) {
+                bench_fail("consume", ottla_event_message(event));
+            }
+            ottla_event_free(event);
+            continue;
         }
         if (!batch) {
             bench_fail("consume", "nothing came for 60 s");
+        }
+        if (o->group && got == 0) {
+            bench_first_ms = (bench_now() - made) * 1e3;
         }
         checksum += o->single ? add_records(batch) : add_columns(batch);
         got += ottla_batch_rows(batch);

@@ -50,6 +50,8 @@ def cell(label: str, result: Result, base: Result) -> str:
         text += (
             f", p50 {number(result['p50_us'])} µs, p99 {number(result['p99_us'])} µs, {number(result['peak_mb'])} MB"
         )
+    if "first_ms" in result and result["n"] < 1000:
+        text += f", first record after {number(result['first_ms'])} ms"
     if result["what"].startswith("transact"):
         text += f", {number(result['msg_s'] / 1000)} transactions/s"
     return text

@@ -14,6 +14,7 @@ Standard library only; the peers live in a venv under target/bench.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -51,8 +52,8 @@ FIELDS = (
 
 # Enough of them to see that all works.
 FEW_PARTITIONS = 50
-# What only some programs tell: the time from the call to the completion.
-MORE_FIELDS = ("p50_us", "p99_us")
+# What only some programs tell: the time from the call to the completion, and to a group's first record.
+MORE_FIELDS = ("p50_us", "p99_us", "first_ms")
 
 Result = dict[str, Any]
 
@@ -202,7 +203,7 @@ def median(results: list[Result]) -> Result:
 
 def table(medians: dict[str, dict[str, Result]]) -> None:
     """The medians; `ratio` is CPU against the case's first client."""
-    heads = ("CPU ns/msg", "ratio", "M msg/s", "MB/s", "peak MB", "n", "p50 us", "p99 us")
+    heads = ("CPU ns/msg", "ratio", "M msg/s", "MB/s", "peak MB", "n", "p50 us", "p99 us", "first ms")
     print(f"\n{'case':18} {'client':34}" + "".join(f"{head:>11}" for head in heads))
     for name, clients in medians.items():
         base = next(iter(clients.values()))["cpu_ns_msg"]
@@ -214,7 +215,7 @@ def table(medians: dict[str, dict[str, Result]]) -> None:
                 f"{r['mb_s']:.1f}",
                 f"{r['peak_mb']:.1f}",
                 str(r["n"]),
-                *(f"{r[name]:.0f}" for name in MORE_FIELDS if name in r),
+                *(f"{r[name]:.0f}" if name in r else "" for name in MORE_FIELDS),
             )
             print(f"{name:18} {label:34}" + "".join(f"{cell:>11}" for cell in cells))
             name = ""
@@ -261,10 +262,16 @@ def main() -> int:
     begun = time.monotonic()
     # A topic is written and deleted per run: with the default minute before files go, the disk would fill.
     properties = {"log.segment.delete.delay.ms": "100", "log.initial.task.delay.ms": "100"}
-    with Cluster(NEWEST, properties=properties, heap_mb=1024) as cluster, open(BENCH / "rounds.jsonl", "w") as log:
-        driver = Driver(setup, cluster, options.divide)
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(NEWEST, properties=properties, heap_mb=1024))
+        log = stack.enter_context(open(BENCH / "rounds.jsonl", "w"))
+        drivers = {1: Driver(setup, cluster, options.divide)}
+        for brokers in sorted({case.brokers for case in cases} - {1}):
+            larger = stack.enter_context(Cluster(NEWEST, brokers, properties=properties, heap_mb=512))
+            drivers[brokers] = Driver(setup, larger, options.divide)
         for number in range(options.rounds):
             for case in cases:
+                driver = drivers[case.brokers]
                 order = clients[case.name]
                 for client in order if number % 2 == 0 else reversed(order):
                     try:

@@ -3,6 +3,7 @@
 #include "rdkafka_api.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 enum { POLL_MS = 100, SLICE = 10000, IDLE_LIMIT_S = 60 };
 
@@ -38,6 +39,11 @@ static rd_kafka_t *client(const bench_options *o, int type, const char *const *s
     }
     for (int i = 0; i < o->setting_count; i++) {
         set(conf, o->settings[i]);
+    }
+    char group[64];
+    if (o->group) {
+        snprintf(group, sizeof group, "group.id=bench-%d-%.0f", (int)getpid(), bench_now() * 1e3);
+        set(conf, group);
     }
     rd_kafka_conf_set_events(conf, type == RD_KAFKA_PRODUCER ? RD_KAFKA_EVENT_DR : 0);
     rd_kafka_t *rk = rd_kafka_new(type, conf, error, sizeof error);
@@ -161,15 +167,19 @@ static void produce(const bench_options *o, const bench_payload *p) {
 }
 
 static void consume(const bench_options *o) {
+    const double made = bench_now();
     rd_kafka_t *rk = client(o, RD_KAFKA_CONSUMER, CONSUMER);
     rd_kafka_poll_set_consumer(rk);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(o->partitions);
-    for (int i = 0; i < o->partitions; i++) {
+    if (o->group) {
+        rd_kafka_topic_partition_list_add(list, o->topic, RD_KAFKA_PARTITION_UA);
+    }
+    for (int i = 0; i < o->partitions && !o->group; i++) {
         rd_kafka_topic_partition_list_add(list, o->topic, i);
         rd_kafka_topic_partition_list_set_offset(list, o->topic, i, 0);
     }
     double begun = bench_now(), last = begun;
-    int error = rd_kafka_assign(rk, list);
+    int error = o->group ? rd_kafka_subscribe(rk, list) : rd_kafka_assign(rk, list);
     if (error) {
         bench_fail("assign", rd_kafka_err2str(error));
     }
@@ -191,6 +201,9 @@ static void consume(const bench_options *o) {
         }
         double now = bench_now();
         if (count > 0) {
+            if (o->group && got == 0) {
+                bench_first_ms = (now - made) * 1e3;
+            }
             got += (uint64_t)count;
             last = now;
         } else if (now - last > IDLE_LIMIT_S) {

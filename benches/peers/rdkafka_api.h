@@ -77,6 +77,7 @@ int rd_kafka_topic_partition_list_set_offset(rd_kafka_topic_partition_list_t *li
                                              int32_t partition, int64_t offset);
 void rd_kafka_topic_partition_list_destroy(rd_kafka_topic_partition_list_t *list);
 int rd_kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
+int rd_kafka_subscribe(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 ssize_t rd_kafka_consume_batch_queue(rd_kafka_queue_t *queue, int timeout_ms, rd_kafka_message_t **messages,
                                      size_t size);
 void rd_kafka_message_destroy(rd_kafka_message_t *message);

@@ -478,13 +478,15 @@ pub unsafe extern "C" fn ottla_membership_get(
     unsafe {
         guard::on("ottla_membership_get", membership, error, |call, own| {
             call.out("metadata", metadata)?;
-            let instance_id = own.instance_id.as_ref().map(|id| id.as_ptr());
+            let text = |id: &CString| (!id.is_empty()).then(|| id.as_ptr());
+            let member_id = text(&own.member_id);
+            let instance_id = own.instance_id.as_ref().and_then(text);
             guard::write(
                 metadata,
                 ottla_group_metadata {
                     group_id: own.group_id.as_ptr(),
                     generation: own.generation,
-                    member_id: own.member_id.as_ptr(),
+                    member_id: member_id.unwrap_or(std::ptr::null()),
                     instance_id: instance_id.unwrap_or(std::ptr::null()),
                 },
             );

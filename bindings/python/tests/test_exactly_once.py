@@ -56,9 +56,10 @@ def test_a_chain_of_processors_killed_at_random(bootstrap: str, new_topic: Calla
     seen: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     try:
         deadline = time.monotonic() + LIMIT_S
-        with ottla.Producer(bootstrap, linger_ms=1) as producer, ottla.Consumer(
-            bootstrap, isolation_level="read_committed"
-        ) as consumer:
+        with (
+            ottla.Producer(bootstrap, linger_ms=1) as producer,
+            ottla.Consumer(bootstrap, isolation_level="read_committed") as consumer,
+        ):
             consumer.assign([(topics[-1], p, "earliest") for p in range(PARTITIONS)])
             fed, kills = 0, 0
             next_feed = next_kill = time.monotonic()

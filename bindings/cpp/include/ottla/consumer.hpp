@@ -312,7 +312,7 @@ public:
         if (!own) {
             return own.error();
         }
-        return Membership{own->group_id, own->generation, own->member_id,
+        return Membership{own->group_id, own->generation, own->member_id ? own->member_id : "",
                           own->instance_id ? std::optional<std::string>(own->instance_id) : std::nullopt};
     }
     Membership membership() const { return try_membership().value(); }
