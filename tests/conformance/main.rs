@@ -18,6 +18,7 @@ mod topics;
 mod transactions;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla::broker::{Broker, BrokerOptions};
@@ -47,6 +48,9 @@ fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
             embedded.bootstrap_servers()
         }
     };
+    // On one Kafka the suites would see each other's groups.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut talk = Talk::new(address);
     cases(&mut talk);
     let transcript = talk.transcript();
