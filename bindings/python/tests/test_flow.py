@@ -109,6 +109,8 @@ def test_records_are_bounded_and_asyncio_hears_of_room(broker: Broker) -> None:
 
             loop.add_reader(producer.fileno(), readable)
             waits = 0
+            # Until the first refusal nobody takes the records, so that there is one.
+            broker.pause_node(1)
             for _ in range(100):
                 while True:
                     room.clear()
@@ -116,6 +118,8 @@ def test_records_are_bounded_and_asyncio_hears_of_room(broker: Broker) -> None:
                         producer.send("t", b"v", timeout=0)
                         break
                     except ottla.WouldBlock:
+                        if waits == 0:
+                            broker.resume_node(1)
                         waits += 1
                         await asyncio.wait_for(room.wait(), 30)
             loop.remove_reader(producer.fileno())
