@@ -778,7 +778,17 @@ fn one_partitions_doubt_is_nothing_to_the_others() {
     for topic in ["short", "long"] {
         broker.create_topic(topic, 1, &[]).unwrap();
     }
-    let p = producer(&broker, &[("linger.ms", "0"), ("retry.backoff.ms", "10")]);
+    // Each lost reply takes the connection with it; waiting longer for the next would use up the short time.
+    let p = producer(
+        &broker,
+        &[
+            ("linger.ms", "0"),
+            ("retry.backoff.ms", "10"),
+            ("retry.backoff.max.ms", "20"),
+            ("reconnect.backoff.ms", "10"),
+            ("reconnect.backoff.max.ms", "20"),
+        ],
+    );
     let short = [
         ("delivery.timeout.ms", "600"),
         ("request.timeout.ms", "500"),
