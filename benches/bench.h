@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { KEY_SIZE = 16, MAX_SETTINGS = 32, TRANSACTION = 1000 };
 
@@ -190,6 +191,13 @@ static inline double bench_cpu(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+/* A consumer group of this run's own. */
+static inline const char *bench_group(void) {
+    static char name[64];
+    snprintf(name, sizeof name, "bench-%d-%.0f", (int)getpid(), bench_now() * 1e3);
+    return name;
 }
 
 /* When the first record came, in ms; below 0 where it isn't measured. */

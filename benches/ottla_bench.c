@@ -3,7 +3,6 @@
 
 #include <ottla.h>
 #include <pthread.h>
-#include <unistd.h>
 
 enum { SLICE = 10000, IDLE_LIMIT_MS = 60000, MAX_HEADERS = 16, TOKEN = 1 };
 
@@ -21,9 +20,7 @@ static ottla_config *configuration(const bench_options *o) {
         check("config", ottla_config_set(config, "compression.type", o->codec, &error), error);
     }
     if (o->group) {
-        char name[64];
-        snprintf(name, sizeof name, "bench-%d-%.0f", (int)getpid(), bench_now() * 1e3);
-        check("config", ottla_config_set(config, "group.id", name, &error), error);
+        check("config", ottla_config_set(config, "group.id", bench_group(), &error), error);
         check("config", ottla_config_set(config, "auto.offset.reset", "earliest", &error), error);
     }
     for (int i = 0; i < o->setting_count; i++) {

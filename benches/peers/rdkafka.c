@@ -3,7 +3,6 @@
 #include "rdkafka_api.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 enum { POLL_MS = 100, SLICE = 10000, IDLE_LIMIT_S = 60 };
 
@@ -40,10 +39,8 @@ static rd_kafka_t *client(const bench_options *o, int type, const char *const *s
     for (int i = 0; i < o->setting_count; i++) {
         set(conf, o->settings[i]);
     }
-    char group[64];
-    if (o->group) {
-        snprintf(group, sizeof group, "group.id=bench-%d-%.0f", (int)getpid(), bench_now() * 1e3);
-        set(conf, group);
+    if (o->group && rd_kafka_conf_set(conf, "group.id", bench_group(), error, sizeof error) != 0) {
+        bench_fail("librdkafka", error);
     }
     rd_kafka_conf_set_events(conf, type == RD_KAFKA_PRODUCER ? RD_KAFKA_EVENT_DR : 0);
     rd_kafka_t *rk = rd_kafka_new(type, conf, error, sizeof error);

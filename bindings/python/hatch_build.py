@@ -38,7 +38,8 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[misc]
         if not (source / "Cargo.toml").exists():
             raise RuntimeError("the Rust sources are not there; install from a checkout, or set OTTLA_LIBRARY")
         if shutil.which("cargo"):
-            command = ["cargo", "rustc", "--quiet", "--lib", "--release", "--crate-type", "cdylib"]
+            # As `make build` does it, or each of the two would compile anew what the other has made.
+            command = ["cargo", "rustc", "--quiet", "--lib", "--release", "--crate-type", "cdylib,staticlib"]
             subprocess.run(command, cwd=source, check=True)
         if not library.exists():
             raise RuntimeError(f"{library} is not there, and Cargo, which builds it, isn't either: https://rustup.rs")

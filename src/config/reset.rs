@@ -74,42 +74,38 @@ impl fmt::Display for AutoOffsetReset {
 
 /// A duration as Java's `Duration` reads it, `PnDTnHnMn.nS`, but not below zero.
 fn iso_8601(text: &str) -> Option<Duration> {
-    let upper = text.to_ascii_uppercase();
-    let rest = upper.strip_prefix('P')?;
-    let (days, time) = rest
-        .split_once('T')
-        .map_or((rest, None), |(d, t)| (d, Some(t)));
-    if time == Some("") {
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') {
         return None;
     }
-    let mut nanos: u128 = 0;
+    let upper = text.to_ascii_uppercase();
+    let (days, time) = match upper.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some(both) => both,
+        None => (&upper[1..], ""),
+    };
+    const SECOND: i128 = 1_000_000_000;
+    let mut nanos = 0;
     let mut parts = 0;
-    for (mut rest, units) in [(days, "D"), (time.unwrap_or(""), "HMS")] {
-        let mut left = units;
+    for (mut rest, mut units) in [
+        (days, &[('D', 86_400)][..]),
+        (time, &[('H', 3_600), ('M', 60), ('S', 1)]),
+    ] {
         while !rest.is_empty() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-            let (number, unit) = (&rest[..end], rest[end..].chars().next()?);
+            let number = value::number(rest)?;
+            let unit = number.unit.chars().next()?;
             // Each unit once, the larger first.
-            left = &left[left.find(unit)? + 1..];
-            let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-            if whole.is_empty() || fraction.len() > 9 || (number.contains('.') && unit != 'S') {
+            let at = units.iter().position(|(name, _)| *name == unit)?;
+            if number.nano % SECOND != 0 && unit != 'S' {
                 return None;
             }
-            let seconds: u128 = match unit {
-                'D' => 86_400,
-                'H' => 3_600,
-                'M' => 60,
-                _ => 1,
-            };
-            let whole = whole.parse::<u64>().ok()?;
-            let fraction: u64 = format!("{fraction:0<9}").parse().ok()?;
-            nanos += u128::from(whole) * seconds * 1_000_000_000 + u128::from(fraction);
-            rest = &rest[end + 1..];
+            nanos += number.nano * units[at].1;
+            units = &units[at + 1..];
+            rest = &number.unit[1..];
             parts += 1;
         }
     }
-    let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
-    (parts > 0).then(|| Duration::new(seconds, (nanos % 1_000_000_000) as u32))
+    let seconds = u64::try_from(nanos / SECOND).ok()?;
+    (parts > 0).then(|| Duration::new(seconds, (nanos % SECOND) as u32))
 }
 
 #[cfg(test)]

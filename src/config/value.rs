@@ -98,14 +98,15 @@ fn parse_int(text: &str, min: i64, max: i64, or: Option<i64>) -> Result<i64, Str
 }
 
 /// A number as written: thousandths of millionths avoid binary fractions.
-struct Number<'a> {
+pub(super) struct Number<'a> {
     /// The number times 10^9.
-    nano: i128,
-    unit: &'a str,
+    pub(super) nano: i128,
+    /// What follows it.
+    pub(super) unit: &'a str,
 }
 
 /// Splits `1.5s` into its number and unit; `None` if it does not begin with a decimal number.
-fn number(text: &str) -> Option<Number<'_>> {
+pub(super) fn number(text: &str) -> Option<Number<'_>> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -132,7 +132,8 @@ impl Shared {
     }
 
     /// Appends to the open batch, opening one if need be. `paid` bytes have been charged for a new one already.
-    /// `moving`: the records were in the buffer all along, so they need no room.
+    /// `moving`: the records were in the buffer all along and are still counted there, so they need no room; in a full
+    /// buffer no batch would grow beyond its first record otherwise.
     #[inline]
     #[allow(clippy::too_many_arguments)]
     fn append_once<S: Source>(

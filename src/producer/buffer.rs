@@ -205,11 +205,6 @@ impl BufferMemory {
         self.used.fetch_add(n, Ordering::AcqRel);
     }
 
-    /// Takes `n` bytes off that are charged again at once, in another place.
-    pub(crate) fn move_charge(&self, n: usize) {
-        self.used.fetch_sub(n, Ordering::AcqRel);
-    }
-
     /// Gives `n` bytes back; true if someone refused wants to hear of it.
     #[must_use]
     pub(crate) fn release(&self, n: usize) -> bool {

@@ -124,9 +124,6 @@ impl Shared {
                 charged,
                 ..
             } = batch.open;
-            // The partitions charge these bytes again. If both counted, a full buffer would let no batch grow beyond its
-            // first record. Nobody in line is told: this is no room that came free.
-            self.memory.move_charge(charged);
             let mut owners = Vec::new();
             tokens.for_each(|token, first, count, indices| match indices {
                 Some(own) => owners.extend(own.iter().map(|i| (token, *i))),
@@ -187,7 +184,7 @@ impl Shared {
                 timestamp: -1,
                 error: failed.as_ref(),
             };
-            self.complete_tokens(id, lost, 0, lost_count, &end);
+            self.complete_tokens(id, lost, charged, lost_count, &end);
         }
         topic.set_partitions(partitions);
         drop(pending);
