@@ -9,6 +9,7 @@
 //   ottla_config     settings, by Kafka's own names
 //   ottla_producer   writes records, in transactions too; its completions tell what became of them
 //   ottla_consumer   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
+//   ottla_share_consumer  reads as a member of a share group: each record is one member's at a time
 //   ottla_admin      creates, deletes, lists and describes topics
 //   ottla_broker     a Kafka server inside this process, for first steps and for tests
 //
@@ -115,6 +116,10 @@ typedef struct ottla_membership ottla_membership;
 
 // Committed offsets. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_offsets ottla_offsets;
+
+// A member of a share group. All its functions but ottla_share_consumer_poll and ottla_share_consumer_free may be
+// called from many threads at once, also beside a poll.
+typedef struct ottla_share_consumer ottla_share_consumer;
 
 // The figures of a client at one moment. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_stats ottla_stats;
@@ -501,6 +506,9 @@ const char *ottla_status_name(ottla_status status);
 
 // The key is one of admin clients.
 #define OTTLA_KEY_ADMIN 4
+
+// clients: share consumers have the key.
+#define OTTLA_KEY_SHARE_CONSUMER 8
 
 // A row of the table of keys. Its strings live as long as the table.
 typedef struct ottla_key {
@@ -1495,6 +1503,10 @@ ottla_status ottla_batch_headers(const ottla_batch *batch,
                                  size_t *count,
                                  ottla_error **error);
 
+// How often each record of the batch has been delivered, this time included: an array of as many as it has rows, which
+// lives as long as the batch. NULL of a batch that is not a share group's, and of NULL.
+const int16_t *ottla_batch_delivery_counts(const ottla_batch *batch);
+
 // Copies the records into a batch of their own with one small buffer, and writes it; the caller frees both.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
@@ -1558,6 +1570,10 @@ void ottla_batch_free(ottla_batch *batch);
 
 // The membership has ended for good; it takes a new subscription to join again.
 #define OTTLA_EVENT_GROUP_LEFT 13
+
+// What was acknowledged of records of a share group was not carried out, or may not have been: those of a partition from
+// from to to, exclusive. They are delivered again.
+#define OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED 14
 
 // Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
 int32_t ottla_event_kind(const ottla_event *event);
@@ -1775,6 +1791,191 @@ ottla_status ottla_membership_get(const ottla_membership *membership,
 
 // Frees a membership.
 void ottla_membership_free(ottla_membership *membership);
+
+// ==================================================================================================================
+// Share groups
+//
+// In a share group (KIP-932; Kafka 4.1 and newer) members read the same partitions together, record by record: each record
+// is given to one member at a time, which has it to itself for a time and says how it ended. What is not said in time is
+// delivered again, perhaps to another member, up to the group's share.delivery.count.limit. There are more members than
+// partitions if you like, and no positions; records are not in order.
+//
+//     ottla_config_set(config, "group.id", "workers", &error);
+//     ottla_config_set(config, "share.acknowledgement.mode", "explicit", &error);
+//     status = ottla_share_consumer_new(config, &consumer, &error);
+//     const char *topics[] = {"jobs"};
+//     status = ottla_share_consumer_subscribe(consumer, topics, 1, &error);
+//     for (;;) {
+//         status = ottla_share_consumer_poll(consumer, 1000, &batch, &event, &error);
+//         if (status != OTTLA_OK) break;
+//         for (size_t row = 0; row < ottla_batch_rows(batch); row++) {
+//             int32_t type = work(batch, row) ? OTTLA_ACKNOWLEDGE_ACCEPT : OTTLA_ACKNOWLEDGE_RELEASE;
+//             status = ottla_share_consumer_acknowledge(consumer, batch, row, 1, type, &error);
+//         }
+//         ottla_batch_free(batch);
+//         ottla_event_free(event);                                // the next poll sends what was acknowledged
+//     }
+//
+// With share.acknowledgement.mode=implicit, the default, the records of a poll count as accepted once the next poll or
+// commit is made, but for those of which something else was said.
+// ==================================================================================================================
+
+// Done: nobody is given the record any more.
+#define OTTLA_ACKNOWLEDGE_ACCEPT 1
+
+// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+#define OTTLA_ACKNOWLEDGE_RELEASE 2
+
+// It can't be processed: nobody is given it any more.
+#define OTTLA_ACKNOWLEDGE_REJECT 3
+
+// Not done yet: its lock begins anew, and another acknowledgement follows (KIP-1222; Kafka 4.2 and newer).
+#define OTTLA_ACKNOWLEDGE_RENEW 4
+
+// Makes a share consumer without a subscription and writes its handle, which the caller frees with
+// ottla_share_consumer_free. It connects in the background. group.id names the share group.
+//
+// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_new(const ottla_config *config,
+                                      ottla_share_consumer **consumer,
+                                      ottla_error **error);
+
+// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+//
+// Errors: as ottla_producer_connect.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_connect(const ottla_share_consumer *consumer,
+                                          int64_t timeout_ms,
+                                          ottla_error **error);
+
+// Becomes a member of the share group that reads these topics; topics that don't exist yet are read once they do. Replaces
+// an earlier subscription. Where the group has not read before, its share.auto.offset.reset (latest by default) says where
+// it begins.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without a topic, or for an empty name.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_subscribe(const ottla_share_consumer *consumer,
+                                            const char *const *topics,
+                                            size_t count,
+                                            ottla_error **error);
+
+// Leaves the share group: sends what was acknowledged, gives the rest back at once, and waits up to the timeout until others
+// can have it. With implicit acknowledgement the records polled last are among the rest: commit before. Without a
+// subscription it does nothing.
+//
+// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_unsubscribe(const ottla_share_consumer *consumer,
+                                              int64_t timeout_ms,
+                                              ottla_error **error);
+
+// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of records
+// of one partition: at most max.poll.records, or whole record batches where share.acquire.mode is batch_optimized. The
+// other one, and when the time is over both, are NULL. One thread at a time. ottla_batch_delivery_counts tells how often
+// each was delivered.
+//
+// With implicit acknowledgement it accepts what the poll before gave. It sends what was acknowledged, and does not wait for
+// the answer: an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of a refusal.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without a subscription, and with explicit acknowledgement while a record of the polls
+// before is not acknowledged (renewed ones may stay); OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after
+// ottla_share_consumer_wake; OTTLA_ERR_CLOSED; until the first contact with the cluster, once
+// socket.connection.setup.timeout.ms is over, why no broker can be reached.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_poll(ottla_share_consumer *consumer,
+                                       int64_t timeout_ms,
+                                       ottla_batch **batch,
+                                       ottla_event **event,
+                                       ottla_error **error);
+
+// Says how count records of a polled batch, from row row on, ended (acknowledge: OTTLA_ACKNOWLEDGE_*). It is sent
+// with the next poll or commit, and may be changed until then.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or one of the records is not, or no longer, this
+// consumer's: acknowledged before, or given back.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_acknowledge(const ottla_share_consumer *consumer,
+                                              const ottla_batch *batch,
+                                              size_t row,
+                                              size_t count,
+                                              int32_t acknowledge,
+                                              ottla_error **error);
+
+// The same of the record at offset of a partition.
+//
+// Errors: as ottla_share_consumer_acknowledge.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_acknowledge_offset(const ottla_share_consumer *consumer,
+                                                     const char *topic,
+                                                     int32_t partition,
+                                                     int64_t offset,
+                                                     int32_t acknowledge,
+                                                     ottla_error **error);
+
+// Sends what was acknowledged and waits until the brokers have carried it out. With implicit acknowledgement, that is
+// everything that was polled.
+//
+// Errors: the first acknowledgement that was refused, such as OTTLA_ERR_INVALID_RECORD_STATE where a lock had run out;
+// OTTLA_ERR_TIMED_OUT.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_commit(const ottla_share_consumer *consumer,
+                                         int64_t timeout_ms,
+                                         ottla_error **error);
+
+// The same in the background; an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of each refusal.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_commit_async(const ottla_share_consumer *consumer,
+                                               ottla_error **error);
+
+// Writes for how many milliseconds a record is locked for the member that got it, as a broker has told; -1 before the first
+// fetch.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_lock_duration(const ottla_share_consumer *consumer,
+                                                int64_t *duration_ms,
+                                                ottla_error **error);
+
+// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+//
+// Errors: OTTLA_ERR_CLOSED.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_wake(const ottla_share_consumer *consumer,
+                                       ottla_error **error);
+
+// Writes a descriptor for poll, epoll, select or an event loop, as ottla_consumer_descriptor. Records are only fetched once
+// a poll has found nothing: poll with timeout 0 before waiting on it.
+//
+// Errors: OTTLA_ERR_IO if the operating system has none left.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_descriptor(const ottla_share_consumer *consumer,
+                                             intptr_t *descriptor,
+                                             ottla_error **error);
+
+// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_logs(const ottla_share_consumer *consumer,
+                                       size_t max,
+                                       ottla_log_lines **lines,
+                                       ottla_error **error);
+
+// Sends what was acknowledged, gives the rest back, leaves the group, and waits up to the timeout until the connections are
+// closed. With implicit acknowledgement the records polled last are among the rest: commit before. Batches stay valid.
+// Closing twice does nothing.
+//
+// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_close(const ottla_share_consumer *consumer,
+                                        int64_t timeout_ms,
+                                        ottla_error **error);
+
+// Frees a share consumer when all calls with it have returned. Its batches and events stay valid.
+void ottla_share_consumer_free(ottla_share_consumer *consumer);
 
 // ==================================================================================================================
 // Statistics

@@ -2,7 +2,7 @@
 //!
 //! The layers, each knowing only those above it in this list:
 //! [`error`], [`log`], [`memory`], [`config`], [`protocol`], [`stats`], `net`, `cluster`, [`producer`], [`consumer`],
-//! [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
+//! [`share`], [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
 
 /// Whether a deliberate bug is planted here, see `simulation::planted`. Without the simulation it is `false`, and nothing
 /// of it is compiled. With `=>`, what it does then.
@@ -35,6 +35,7 @@ pub mod log;
 pub mod memory;
 pub mod producer;
 pub mod protocol;
+pub mod share;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod stats;

@@ -56,6 +56,21 @@ impl Rng {
         z ^ (z >> 31)
     }
 
+    /// A random id as Kafka's clients write theirs: 16 bytes in URL-safe base 64.
+    pub(crate) fn id(&mut self) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut id = String::new();
+        for bits in [self.next(), self.next()] {
+            // 22 digits hold 128 bits; the last of each half takes the odd four.
+            for i in 0..11 {
+                let digit = (bits >> (i * 6)) & 63;
+                id.push(char::from(DIGITS[digit as usize]));
+            }
+        }
+        id
+    }
+
     /// From 0 to below 1.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64

@@ -194,6 +194,26 @@ choices! {
 }
 
 choices! {
+    /// How a share consumer's records are acknowledged (`share.acknowledgement.mode`).
+    AcknowledgementMode ACKNOWLEDGEMENT_MODE {
+        /// The next poll or commit accepts those of which nothing else was said.
+        Implicit = "implicit",
+        /// Each, before the next poll.
+        Explicit = "explicit",
+    }
+}
+
+choices! {
+    /// How a share consumer's records are acquired (`share.acquire.mode`).
+    AcquireMode ACQUIRE_MODE {
+        /// Whole record batches, from all brokers at once.
+        BatchOptimized = "batch_optimized",
+        /// At most `max.poll.records`, from one broker at a time.
+        RecordLimit = "record_limit",
+    }
+}
+
+choices! {
     /// What is done with a name that has several addresses (`client.dns.lookup`).
     DnsLookup DNS_LOOKUP {
         /// Each address is tried in turn.

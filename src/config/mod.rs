@@ -1,7 +1,7 @@
 //! Configuration: one table of every key, and the typed configurations read through it.
 //!
-//! Keys are Kafka's own, as strings. [`keys`] lists the table; [`ProducerConfig`], [`ConsumerConfig`]
-//! and [`AdminConfig`] are what the client code reads. Every mistake is an error with code
+//! Keys are Kafka's own, as strings. [`keys`] lists the table; [`ProducerConfig`], [`ConsumerConfig`],
+//! [`ShareConfig`] and [`AdminConfig`] are what the client code reads. Every mistake is an error with code
 //! `CONFIG` at construction: nothing is ignored, nothing is found out later. `docs/configuration.md` is generated
 //! from the table.
 //!
@@ -15,6 +15,7 @@ mod nearest;
 mod reset;
 mod rules;
 mod settings;
+mod share;
 mod table;
 mod typed;
 mod value;
@@ -23,11 +24,12 @@ mod value;
 mod tests;
 
 pub use choice::{
-    Acks, AddressFamily, Assignor, Choice, Compression, DnsLookup, GroupProtocol, IsolationLevel,
-    Partitioner,
+    AcknowledgementMode, Acks, AcquireMode, AddressFamily, Assignor, Choice, Compression,
+    DnsLookup, GroupProtocol, IsolationLevel, Partitioner,
 };
 pub use hosts::HostPort;
 pub use reset::AutoOffsetReset;
+pub use share::ShareConfig;
 pub use table::{Alias, ClientKind, Clients, Convert, Key, Kind, keys};
 pub use typed::{AdminConfig, CommonConfig, ConsumerConfig, ProducerConfig};
 

@@ -40,10 +40,14 @@ pub(super) fn producer(s: &mut Settings) -> Result<()> {
 }
 
 pub(super) fn consumer(s: &mut Settings) -> Result<()> {
+    fetching(s)?;
+    group(s)
+}
+
+pub(super) fn fetching(s: &mut Settings) -> Result<()> {
     fetch_wait(s)?;
     response_limit(s)?;
-    size_not_above(s, "fetch.min.bytes", "fetch.max.bytes")?;
-    group(s)
+    size_not_above(s, "fetch.min.bytes", "fetch.max.bytes")
 }
 
 /// What only a group has needs one; and a member is heard of before its time is over.

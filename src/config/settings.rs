@@ -283,6 +283,7 @@ fn article(client: ClientKind) -> &'static str {
         ClientKind::Producer => "a producer",
         ClientKind::Consumer => "a consumer",
         ClientKind::Admin => "an admin client",
+        ClientKind::ShareConsumer => "a share consumer",
     }
 }
 

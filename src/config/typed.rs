@@ -190,9 +190,9 @@ pub struct AdminConfig {
 }
 
 impl CommonConfig {
-    fn read(s: &Settings) -> Result<Self> {
+    pub(super) fn read(s: &Settings) -> Result<Self> {
         let allow_auto_create_topics = match s.client() {
-            ClientKind::Admin => false,
+            ClientKind::Admin | ClientKind::ShareConsumer => false,
             ClientKind::Producer | ClientKind::Consumer => s.bool("allow.auto.create.topics")?,
         };
         Ok(CommonConfig {
@@ -217,7 +217,7 @@ impl CommonConfig {
             receive_message_max_bytes: s.size("receive.message.max.bytes")?,
             enable_metrics_push: s.bool("enable.metrics.push")?,
             statistics_interval: match s.client() {
-                ClientKind::Admin => Duration::ZERO,
+                ClientKind::Admin | ClientKind::ShareConsumer => Duration::ZERO,
                 ClientKind::Producer | ClientKind::Consumer => {
                     s.duration("statistics.interval.ms")?
                 }

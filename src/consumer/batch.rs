@@ -13,12 +13,12 @@ use crate::protocol::record::{ColumnSet, Columns, HeaderIter, TimestampType};
 /// Records side by side in one buffer, of one partition, in the order of their offsets.
 #[derive(Debug)]
 pub struct Segment {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    pub(super) buffer: Buffer,
-    pub(super) rows: Range<usize>,
-    pub(super) timestamp_type: TimestampType,
-    pub(super) leader_epoch: i32,
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) buffer: Buffer,
+    pub(crate) rows: Range<usize>,
+    pub(crate) timestamp_type: TimestampType,
+    pub(crate) leader_epoch: i32,
 }
 
 impl Segment {
@@ -57,8 +57,10 @@ impl Segment {
 /// gone.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(super) segments: Vec<Segment>,
-    pub(super) columns: Columns,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) columns: Columns,
+    /// Of records of a share group.
+    pub(crate) deliveries: Vec<i16>,
 }
 
 /// One record, borrowed from its batch.
@@ -115,10 +117,11 @@ impl<'a> Record<'a> {
 
 impl Batch {
     /// An empty batch on recycled memory.
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         Batch {
             segments: Vec::new(),
             columns: Columns::take(),
+            deliveries: Vec::new(),
         }
     }
 
@@ -140,6 +143,11 @@ impl Batch {
     /// The columns of all rows. A row's positions are positions in the buffer of its segment.
     pub fn columns(&self) -> &ColumnSet {
         &self.columns
+    }
+
+    /// How often each record has been delivered, this time included, where a share group gave them; empty of others.
+    pub fn delivery_counts(&self) -> &[i16] {
+        &self.deliveries
     }
 
     /// The record at `row`; `None` past the end.
@@ -228,7 +236,11 @@ impl Batch {
                 leader_epoch: s.leader_epoch,
             })
             .collect();
-        Batch { segments, columns }
+        Batch {
+            segments,
+            columns,
+            deliveries: self.deliveries.clone(),
+        }
     }
 
     fn payload_bytes(&self) -> usize {

@@ -69,6 +69,9 @@ pub enum EventKind {
     GroupFailing = 12,
     /// The membership has ended for good, as [`Event::error`] says; it takes a new subscription to join again.
     GroupLeft = 13,
+    /// What was acknowledged of records of a share group was not carried out, or may not have been, as [`Event::error`]
+    /// says: those of a partition from [`Event::from`] to [`Event::to`], exclusive. They are delivered again.
+    AcknowledgementFailed = 14,
 }
 
 /// Something that happened to what is read.
@@ -94,7 +97,7 @@ pub struct Event {
 
 impl Event {
     /// An event about nothing in particular.
-    pub(super) fn of(kind: EventKind) -> Self {
+    pub(crate) fn of(kind: EventKind) -> Self {
         Event {
             kind,
             topic: None,
@@ -107,7 +110,7 @@ impl Event {
         }
     }
 
-    pub(super) fn of_partition(
+    pub(crate) fn of_partition(
         kind: EventKind,
         topic: &Arc<str>,
         partition: i32,
@@ -124,7 +127,7 @@ impl Event {
         }
     }
 
-    pub(super) fn of_topic(kind: EventKind, topic: &Arc<str>, error: Error) -> Self {
+    pub(crate) fn of_topic(kind: EventKind, topic: &Arc<str>, error: Error) -> Self {
         Event {
             topic: Some(topic.clone()),
             error: Some(error),

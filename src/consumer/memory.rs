@@ -13,7 +13,7 @@ pub(super) const FLOOR: usize = 64 * 1024;
 /// The I/O thread reserves and adds, the polling thread releases. Where the I/O thread can't go on until something
 /// was read, it arms a mark; the release that falls below it wakes the I/O thread, and no other does.
 #[derive(Debug)]
-pub(super) struct FetchMemory {
+pub(crate) struct FetchMemory {
     cap: usize,
     unread: AtomicUsize,
     /// The part of `unread` that belongs to paused partitions.
@@ -26,7 +26,7 @@ pub(super) struct FetchMemory {
 }
 
 impl FetchMemory {
-    pub(super) fn new(cap: usize) -> Self {
+    pub(crate) fn new(cap: usize) -> Self {
         FetchMemory {
             cap,
             unread: AtomicUsize::new(0),
@@ -54,7 +54,7 @@ impl FetchMemory {
     }
 
     /// Bytes of buffers the user holds.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
@@ -123,7 +123,7 @@ impl FetchMemory {
     }
 
     /// Makes a buffer one that the user may hold.
-    pub(super) fn hold(&self, buf: PoolBuf) -> Buffer {
+    pub(crate) fn hold(&self, buf: PoolBuf) -> Buffer {
         self.held.fetch_add(buf.capacity(), Ordering::Relaxed);
         Buffer(Arc::new(Held {
             buf,

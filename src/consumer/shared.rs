@@ -108,7 +108,7 @@ pub(super) enum Command {
 
 /// The answer to a call, waited for by the caller and given once.
 #[derive(Debug)]
-pub(super) struct Reply<T>(Arc<(Mutex<Option<Result<T>>>, Condvar)>);
+pub(crate) struct Reply<T>(Arc<(Mutex<Option<Result<T>>>, Condvar)>);
 
 impl<T> Clone for Reply<T> {
     fn clone(&self) -> Self {
@@ -123,7 +123,7 @@ impl<T> Default for Reply<T> {
 }
 
 impl<T> Reply<T> {
-    pub(super) fn give(&self, result: Result<T>) {
+    pub(crate) fn give(&self, result: Result<T>) {
         let (slot, given) = &*self.0;
         slot.lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -132,12 +132,12 @@ impl<T> Reply<T> {
     }
 
     /// True if nobody waits for it any more.
-    pub(super) fn is_orphaned(&self) -> bool {
+    pub(crate) fn is_orphaned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
     /// Waits for the answer; `None` if it does not come in time.
-    pub(super) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
+    pub(crate) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
         let (slot, given) = &*self.0;
         let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut slot, _) = given

@@ -310,6 +310,18 @@ pub unsafe extern "C" fn ottla_batch_headers(
     }
 }
 
+/// How often each record of the batch has been delivered, this time included: an array of as many as it has rows, which
+/// lives as long as the batch. NULL of a batch that is not a share group's, and of NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_batch_delivery_counts(batch: *const ottla_batch) -> *const i16 {
+    let counts = |b: &BatchParts| match b.batch.delivery_counts() {
+        [] => std::ptr::null(),
+        counts => counts.as_ptr(),
+    };
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(batch, std::ptr::null(), counts) }
+}
+
 /// Copies the records into a batch of their own with one small buffer, and writes it; the caller frees both.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.

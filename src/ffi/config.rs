@@ -133,6 +133,8 @@ pub const OTTLA_KEY_PRODUCER: u32 = 1;
 pub const OTTLA_KEY_CONSUMER: u32 = 2;
 /// The key is one of admin clients.
 pub const OTTLA_KEY_ADMIN: u32 = 4;
+/// `clients`: share consumers have the key.
+pub const OTTLA_KEY_SHARE_CONSUMER: u32 = 8;
 
 /// A row of the table of keys. Its strings live as long as the table.
 #[repr(C)]
@@ -172,7 +174,8 @@ pub unsafe extern "C" fn ottla_config_keys(
                     meaning: c_string(key.doc),
                     clients: has(ClientKind::Producer, OTTLA_KEY_PRODUCER)
                         | has(ClientKind::Consumer, OTTLA_KEY_CONSUMER)
-                        | has(ClientKind::Admin, OTTLA_KEY_ADMIN),
+                        | has(ClientKind::Admin, OTTLA_KEY_ADMIN)
+                        | has(ClientKind::ShareConsumer, OTTLA_KEY_SHARE_CONSUMER),
                 }
             });
             guard::write(keys, guard::handle(rows.collect()));

@@ -44,6 +44,10 @@ pub const OTTLA_EVENT_GROUP_FAILING: i32 = 12;
 /// The membership has ended for good; it takes a new subscription to join again.
 pub const OTTLA_EVENT_GROUP_LEFT: i32 = 13;
 
+/// What was acknowledged of records of a share group was not carried out, or may not have been: those of a partition from
+/// `from` to `to`, exclusive. They are delivered again.
+pub const OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED: i32 = 14;
+
 const _: () = assert!(
     OTTLA_EVENT_POSITION_RESET == EventKind::PositionReset as i32
         && OTTLA_EVENT_PARTITION_STOPPED == EventKind::PartitionStopped as i32
@@ -58,6 +62,7 @@ const _: () = assert!(
         && OTTLA_EVENT_PARTITIONS_LOST == EventKind::PartitionsLost as i32
         && OTTLA_EVENT_GROUP_FAILING == EventKind::GroupFailing as i32
         && OTTLA_EVENT_GROUP_LEFT == EventKind::GroupLeft as i32
+        && OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED == EventKind::AcknowledgementFailed as i32
 );
 
 /// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives

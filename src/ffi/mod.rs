@@ -9,6 +9,7 @@
 //!   `ottla_config`     settings, by Kafka's own names
 //!   `ottla_producer`   writes records, in transactions too; its completions tell what became of them
 //!   `ottla_consumer`   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
+//!   `ottla_share_consumer`  reads as a member of a share group: each record is one member's at a time
 //!   `ottla_admin`      creates, deletes, lists and describes topics
 //!   `ottla_broker`     a Kafka server inside this process, for first steps and for tests
 //!
@@ -76,5 +77,6 @@ mod guard;
 mod log;
 mod producer;
 mod producer_setup;
+mod share;
 mod stats;
 mod transaction;

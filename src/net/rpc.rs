@@ -82,29 +82,26 @@ impl Call {
 
     /// Starts a Produce request; the caller writes its body and calls [`OutFrame::finish`].
     pub(crate) fn produce(client_id: &str, version: i16) -> Result<Call> {
-        let frame = start_frame(
-            client_id,
-            produce::KEY,
-            version,
-            if version >= 9 { 2 } else { 1 },
-        )?;
-        Ok(Call {
-            key: produce::KEY,
-            version,
-            frame,
-        })
+        let header = if version >= 9 { 2 } else { 1 };
+        Call::begin(client_id, produce::KEY, version, header)
     }
 
     /// Starts a Fetch request; the caller writes its body and calls [`OutFrame::finish`].
     pub(crate) fn fetch(client_id: &str, version: i16) -> Result<Call> {
-        let frame = start_frame(
-            client_id,
-            fetch::KEY,
-            version,
-            if version >= 12 { 2 } else { 1 },
-        )?;
+        let header = if version >= 12 { 2 } else { 1 };
+        Call::begin(client_id, fetch::KEY, version, header)
+    }
+
+    /// Starts a request whose body the caller writes before it calls [`OutFrame::finish`].
+    pub(crate) fn begin(
+        client_id: &str,
+        key: i16,
+        version: i16,
+        header_version: i16,
+    ) -> Result<Call> {
+        let frame = start_frame(client_id, key, version, header_version)?;
         Ok(Call {
-            key: fetch::KEY,
+            key,
             version,
             frame,
         })

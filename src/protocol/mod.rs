@@ -9,4 +9,5 @@ pub mod fetch;
 pub mod produce;
 pub mod record;
 pub mod schema;
+pub mod share;
 pub mod wire;

@@ -244,7 +244,7 @@ static void key_table(void) {
             found++;
         }
         if (strcmp(key.name, "bootstrap.servers") == 0) {
-            SAME(key.clients, OTTLA_KEY_PRODUCER | OTTLA_KEY_CONSUMER | OTTLA_KEY_ADMIN);
+            SAME(key.clients, OTTLA_KEY_PRODUCER | OTTLA_KEY_CONSUMER | OTTLA_KEY_ADMIN | OTTLA_KEY_SHARE_CONSUMER);
             CHECK(key.default_value == NULL);
             found++;
         }

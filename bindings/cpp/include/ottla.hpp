@@ -27,8 +27,8 @@
 // (Text, Bytes, Span, Column) is viewed during the call and copied by it. What comes out of a batch (RecordView, Bytes,
 // Segment) is a view, valid as long as the batch is; batches, completions, events and errors outlive their client.
 //
-// Threads. A `const` function may be called from many threads at once, also beside a non-const one; the one non-const
-// function, Consumer::poll, is for one thread at a time. No code of yours ever runs on Ottla's thread; a
+// Threads. A `const` function may be called from many threads at once, also beside a non-const one; the non-const
+// functions, the polls of Consumer and ShareConsumer, are for one thread at a time. No code of yours ever runs on Ottla's thread; a
 // partitioner, the one callback, runs inside your own sending calls. Timeouts are any std::chrono duration, or ottla::no_limit.
 #ifndef OTTLA_HPP
 #define OTTLA_HPP
@@ -41,6 +41,7 @@
 #include "ottla/error.hpp"
 #include "ottla/partitioner.hpp"
 #include "ottla/producer.hpp"
+#include "ottla/share.hpp"
 #include "ottla/stats.hpp"
 #include "ottla/testing.hpp"
 #include "ottla/transaction.hpp"

@@ -321,7 +321,7 @@ fn answer(
 }
 
 /// Damages the first batch, in a copy of the piece that holds its first record.
-fn flip_a_byte(records: &mut [Bytes]) {
+pub(super) fn flip_a_byte(records: &mut [Bytes]) {
     let mut at = HEADER_LEN;
     for piece in records {
         if at < piece.len() {

@@ -11,6 +11,7 @@ use kafka_protocol::messages::share_fetch_response::{
 };
 use uuid::Uuid;
 
+use super::fetch::flip_a_byte;
 use super::share_acknowledge::{
     KNOWN, RENEWS, Results, Said, acknowledge, member, without_new_fields,
 };
@@ -258,6 +259,7 @@ pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, mut plan: Plan) -> Vec<Byt
         if wanted.records > 0 {
             match read_one(core, cx, &plan.who, (topic, index), wanted, left) {
                 Ok((records, acquired)) => {
+                    let records = perhaps_corrupt(core, cx, (topic, index), records);
                     left = left.saturating_sub(records.len() as u64);
                     let count: i64 = acquired.iter().map(|a| a.last - a.first + 1).sum();
                     wanted.records = wanted.records.saturating_sub(count as usize);
@@ -312,6 +314,23 @@ pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, mut plan: Plan) -> Vec<Byt
         Outcome::Reply(parts) => parts,
         _ => Vec::new(),
     }
+}
+
+/// The records as a fault wants them.
+fn perhaps_corrupt(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    (topic, index): (Uuid, i32),
+    records: Bytes,
+) -> Bytes {
+    let name = core.cluster.name_of(topic).map(str::to_owned);
+    if records.is_empty() || !name.is_some_and(|name| core.corrupts(cx, &name, index)) {
+        return records;
+    }
+    let mut pieces = [records];
+    flip_a_byte(&mut pieces);
+    let [corrupt] = pieces;
+    corrupt
 }
 
 fn tell_result(result: Result<(), crate::broker::log::Refused>, answer: &mut PartitionData) {

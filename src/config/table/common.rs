@@ -58,7 +58,7 @@ pub(super) static KEYS: &[Key] = &[
         "How long to wait for a broker's answer to one request before it counts as failed.")
         .aliases(&[same("socket.timeout.ms")])
         .per_topic(),
-    Key::new(TIMEOUTS, "default.api.timeout.ms", Clients::CONSUMER.and(Clients::ADMIN), millis(0, INT), "1min",
+    Key::new(TIMEOUTS, "default.api.timeout.ms", Clients::CONSUMER.and(Clients::ADMIN).and(Clients::SHARE_CONSUMER), millis(0, INT), "1min",
         "How long a call may take, retries included, when it is given no timeout of its own."),
     Key::new(TIMEOUTS, "reconnect.backoff.ms", ALL, millis(0, LONG), "50",
         "The wait before connecting again to a broker that failed; it doubles with every failure in a row."),

@@ -4,16 +4,17 @@ use super::{Alias, Clients, Convert, INT, Key, Kind, LONG, bytes, int, millis, s
 use crate::config::choice;
 
 const CONSUMER: Clients = Clients::CONSUMER;
+const BOTH: Clients = CONSUMER.and(Clients::SHARE_CONSUMER);
 const FETCHING: &str = "Consumer: fetching";
 const POSITIONS: &str = "Consumer: positions and groups";
 
 pub(super) static KEYS: &[Key] = &[
-    Key::new(FETCHING, "fetch.min.bytes", CONSUMER, bytes(1, INT), "1",
+    Key::new(FETCHING, "fetch.min.bytes", BOTH, bytes(1, INT), "1",
         "A broker answers a fetch once it has this many bytes, or after `fetch.max.wait.ms`."),
-    Key::new(FETCHING, "fetch.max.wait.ms", CONSUMER, millis(0, INT), "500",
+    Key::new(FETCHING, "fetch.max.wait.ms", BOTH, millis(0, INT), "500",
         "How long a broker may hold a fetch back while it has less than `fetch.min.bytes`. Less than `request.timeout.ms`.")
         .aliases(&[same("fetch.wait.max.ms")]),
-    Key::new(FETCHING, "fetch.max.bytes", CONSUMER, bytes(1, INT), "50MiB",
+    Key::new(FETCHING, "fetch.max.bytes", BOTH, bytes(1, INT), "50MiB",
         "The most one fetch may bring from a broker. A single larger batch still comes whole."),
     Key::new(FETCHING, "max.partition.fetch.bytes", CONSUMER, bytes(1, INT), "1MiB",
         "The most one fetch may bring of a partition. A single larger batch still comes whole.")
@@ -22,20 +23,21 @@ pub(super) static KEYS: &[Key] = &[
         "Ottla's own: the most memory for data that is fetched and not yet polled. A single larger batch still passes. What the program \
          holds is not counted.")
         .aliases(&[Alias { name: "queued.max.messages.kbytes", convert: Convert::Kibibytes }]),
-    Key::new(FETCHING, "max.poll.records", CONSUMER, int(1, INT), "10000",
+    Key::new(FETCHING, "max.poll.records", BOTH, int(1, INT), "10000",
         "The most records one poll returns. Java's default is 500, because Java makes an object of each; here a poll returns \
-         views, and more of them a call cost less."),
-    Key::new(FETCHING, "check.crcs", CONSUMER, Kind::Bool, "true",
+         views, and more of them a call cost less. A share consumer has 500 unless told otherwise, as the lock of each runs."),
+    Key::new(FETCHING, "check.crcs", BOTH, Kind::Bool, "true",
         "Checks every batch's checksum before anything of it is delivered."),
-    Key::new(FETCHING, "decompression.max.bytes", CONSUMER, bytes(1024, LONG), "256MiB",
+    Key::new(FETCHING, "decompression.max.bytes", BOTH, bytes(1024, LONG), "256MiB",
         "Ottla's own: the most one compressed batch may expand to. Guards against a small batch that fills the memory."),
     Key::new(POSITIONS, "auto.offset.reset", CONSUMER, Kind::Reset, "latest",
         "Where to start where there is no position, or none the broker's log still holds. By duration (KIP-1106): at the oldest \
          record that is no older than this at that moment, after the newest where all are older."),
     Key::new(POSITIONS, "isolation.level", CONSUMER, Kind::Choice(choice::ISOLATION_LEVEL), "read_uncommitted",
         "Whether records of transactions are delivered only once committed."),
-    Key::new(POSITIONS, "group.id", CONSUMER, Kind::Text, "",
-        "The consumer group. Subscribing needs one; with assigned partitions it keeps their committed offsets."),
+    Key::new(POSITIONS, "group.id", BOTH, Kind::Text, "",
+        "The consumer group. Subscribing needs one; with assigned partitions it keeps their committed offsets. For a share consumer \
+         the share group, and required."),
     Key::new(POSITIONS, "group.instance.id", CONSUMER, Kind::Text, "",
         "Makes the member a static one (KIP-345): it may be away for `session.timeout.ms` and comes back to what it had. Unique \
          in its group."),

@@ -5,6 +5,7 @@ mod consumer;
 mod foreign;
 mod not_yet;
 mod producer;
+mod share;
 
 use std::fmt;
 
@@ -21,6 +22,8 @@ pub enum ClientKind {
     Consumer,
     /// Administers topics.
     Admin,
+    /// Reads records as a member of a share group.
+    ShareConsumer,
 }
 
 impl fmt::Display for ClientKind {
@@ -29,6 +32,7 @@ impl fmt::Display for ClientKind {
             ClientKind::Producer => "producer",
             ClientKind::Consumer => "consumer",
             ClientKind::Admin => "admin client",
+            ClientKind::ShareConsumer => "share consumer",
         })
     }
 }
@@ -44,8 +48,10 @@ impl Clients {
     pub const CONSUMER: Clients = Clients(2);
     /// Admin clients.
     pub const ADMIN: Clients = Clients(4);
+    /// Share consumers.
+    pub const SHARE_CONSUMER: Clients = Clients(8);
     /// Every kind.
-    pub const ALL: Clients = Clients(7);
+    pub const ALL: Clients = Clients(15);
 
     pub(super) const fn and(self, other: Clients) -> Clients {
         Clients(self.0 | other.0)
@@ -57,6 +63,7 @@ impl Clients {
             ClientKind::Producer => Clients::PRODUCER,
             ClientKind::Consumer => Clients::CONSUMER,
             ClientKind::Admin => Clients::ADMIN,
+            ClientKind::ShareConsumer => Clients::SHARE_CONSUMER,
         };
         self.0 & bit.0 != 0
     }
@@ -67,6 +74,7 @@ impl Clients {
             ClientKind::Producer,
             ClientKind::Consumer,
             ClientKind::Admin,
+            ClientKind::ShareConsumer,
         ]
         .into_iter()
         .filter(move |kind| self.contains(*kind))
@@ -264,9 +272,15 @@ const fn bytes(min: i64, max: i64) -> Kind {
 
 /// Every key, in the reference page's order.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    [common::KEYS, producer::KEYS, consumer::KEYS, not_yet::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        common::KEYS,
+        producer::KEYS,
+        consumer::KEYS,
+        share::KEYS,
+        not_yet::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The key of this name or alias, and how values given under that name convert.

@@ -4,7 +4,6 @@ use super::{Clients, Key, Kind};
 
 const ALL: Clients = Clients::ALL;
 const PRODUCER: Clients = Clients::PRODUCER;
-const CONSUMER: Clients = Clients::CONSUMER;
 const ADMIN: Clients = Clients::ADMIN;
 
 const fn key(name: &'static str, clients: Clients, doc: &'static str) -> Key {
@@ -23,16 +22,6 @@ pub(super) static KEYS: &[Key] = &[
         "transaction.two.phase.commit.enable",
         PRODUCER,
         "Transactions that outlive their producer.",
-    ),
-    key(
-        "share.acknowledgement.mode",
-        CONSUMER,
-        "How a share group's records are acknowledged.",
-    ),
-    key(
-        "share.acquire.mode",
-        CONSUMER,
-        "How a share group's records are acquired.",
     ),
     key(
         "bootstrap.controllers",

@@ -307,6 +307,16 @@ fn every_default_is_accepted_when_given() {
                     format!("{:?}", AdminConfig::from_pairs(pairs))
                         == format!("{:?}", AdminConfig::from_pairs([B]))
                 }
+                ClientKind::ShareConsumer => {
+                    // Its group is required, and its own number of records has another default.
+                    let group = ("group.id", "workers");
+                    let with = match key.name {
+                        "group.id" | "max.poll.records" => vec![B, group],
+                        _ => vec![B, group, (key.name, default)],
+                    };
+                    format!("{:?}", ShareConfig::from_pairs(with))
+                        == format!("{:?}", ShareConfig::from_pairs([B, group]))
+                }
             };
             assert!(same, "{} for {client}", key.name);
         }

@@ -18,7 +18,7 @@ fn page() -> String {
          - **Booleans** are `true` or `false`.\n\
          - A default that contradicts a value you set gives way to it, and a log line says so. Two values you set that \
          contradict each other are an error.\n\
-         - P, C and A: the key is for producers, consumers, admin clients. T: a producer's topic may have a value of its own.\n",
+         - P, C, A and S: the key is for producers, consumers, admin clients, share consumers. T: a producer's topic may have a value of its own.\n",
     );
     let mut groups: Vec<&str> = Vec::new();
     for key in keys() {
@@ -63,6 +63,7 @@ fn clients(key: &Key) -> String {
         ClientKind::Producer => "P",
         ClientKind::Consumer => "C",
         ClientKind::Admin => "A",
+        ClientKind::ShareConsumer => "S",
     });
     let topics = key.per_topic.then_some("T");
     letters.chain(topics).collect::<Vec<_>>().join(" ")

@@ -25,6 +25,7 @@ use self::queries::{Owner, Queries};
 use self::response::Hint;
 use self::session::Session;
 use self::topics::TopicWatch;
+pub(crate) use self::topics::topic_problem;
 use super::chunk::Chunk;
 use super::event::Event;
 use super::group::{Ask, CommitOwner, Group};
@@ -135,7 +136,7 @@ pub(super) struct Fetcher {
 }
 
 /// The earlier of two times, where there are any.
-pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 

@@ -51,8 +51,8 @@ pub(super) fn refusal(code: ErrorCode, doing: &str, who: &str) -> Error {
 
 /// What is in the way of reading a partition, as far as metadata tells. Without trouble, or while it is too early to
 /// call it that, when to look again.
-pub(super) fn topic_problem(
-    core: &Core<Tag>,
+pub(crate) fn topic_problem<T: Clone>(
+    core: &Core<T>,
     now: Instant,
     topic: &str,
     partition: i32,

@@ -52,7 +52,7 @@ pub(super) enum Ask {
 
 /// What a refusal says beyond the request it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// Another broker coordinates the group, or will soon.
     Coordinator,
     /// The group is being rebalanced; the same can be asked again once that is over.
@@ -61,7 +61,7 @@ enum Trouble {
     Member,
 }
 
-fn trouble(code: ErrorCode) -> Option<Trouble> {
+pub(crate) fn trouble(code: ErrorCode) -> Option<Trouble> {
     match code {
         ErrorCode::NOT_COORDINATOR
         | ErrorCode::COORDINATOR_NOT_AVAILABLE
@@ -79,7 +79,7 @@ fn trouble(code: ErrorCode) -> Option<Trouble> {
 }
 
 /// What to do about a coordinator's refusal, where something can be done.
-fn advice(code: ErrorCode) -> &'static str {
+pub(crate) fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::GROUP_AUTHORIZATION_FAILED => {
             "; the user needs the ACL operation Read on this group"

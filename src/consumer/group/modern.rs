@@ -59,24 +59,10 @@ fn string(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// A random id as Kafka's clients write theirs: 16 bytes in URL-safe base 64.
-fn random_id(core: &mut Core<Tag>) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut id = String::new();
-    for bits in [core.rng.next(), core.rng.next()] {
-        // 22 digits hold 128 bits; the last of each half takes the odd four.
-        for i in 0..11 {
-            let digit = (bits >> (i * 6)) & 63;
-            id.push(char::from(DIGITS[digit as usize]));
-        }
-    }
-    id
-}
-
 impl Modern {
     pub(super) fn new(core: &mut Core<Tag>, terms: Arc<Terms>, serial: u32, now: Instant) -> Self {
         Modern {
-            member_id: random_id(core),
+            member_id: core.rng.id(),
             interval: terms.heartbeat_interval,
             terms,
             serial,

@@ -47,6 +47,28 @@ impl ColumnSet {
         self.header_count.truncate(rows);
     }
 
+    /// Of the rows from `first` on, keeps those whose offset `keep` wants.
+    pub fn retain_from(&mut self, first: usize, mut keep: impl FnMut(i64) -> bool) {
+        let mut to = first;
+        for row in first..self.rows() {
+            if !keep(self.offsets[row]) {
+                continue;
+            }
+            if to != row {
+                self.offsets[to] = self.offsets[row];
+                self.timestamps[to] = self.timestamps[row];
+                self.key_start[to] = self.key_start[row];
+                self.key_len[to] = self.key_len[row];
+                self.value_start[to] = self.value_start[row];
+                self.value_len[to] = self.value_len[row];
+                self.header_start[to] = self.header_start[row];
+                self.header_count[to] = self.header_count[row];
+            }
+            to += 1;
+        }
+        self.truncate(to.max(first));
+    }
+
     /// Makes room for `rows` more.
     pub(super) fn reserve(&mut self, rows: usize) {
         self.offsets.reserve(rows);

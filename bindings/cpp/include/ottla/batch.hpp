@@ -202,6 +202,11 @@ public:
         }
         return segments_[low][row - segments_[low].first_row()];
     }
+    /// How often each record has been delivered, this time included, where a share group gave them; empty of others.
+    Span<const std::int16_t> delivery_counts() const noexcept {
+        const std::int16_t *counts = ottla_batch_delivery_counts(get());
+        return {counts, counts ? rows_ : 0};
+    }
     /// The bytes of buffers it keeps alive.
     std::size_t held_bytes() const noexcept { return ottla_batch_held_bytes(get()); }
     /// A copy that holds only the bytes of its records.
@@ -256,6 +261,9 @@ enum class EventKind : std::int32_t {
     group_failing = OTTLA_EVENT_GROUP_FAILING,
     /// The membership has ended for good; it takes a new subscription to join again.
     group_left = OTTLA_EVENT_GROUP_LEFT,
+    /// What was acknowledged of a share group's records from `from` to `to` (exclusive) was not carried out, or may not
+    /// have been; they are delivered again.
+    acknowledgement_failed = OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED,
 };
 
 /// Something that happened to what is read. Outlives its consumer.

@@ -42,10 +42,12 @@ if TYPE_CHECKING:
         TopicListing,
         TopicResult,
     )
+    from .share import AcknowledgeType, ShareConsumer
 
 __version__: str = _lib.version().decode()
 
 __all__ = [
+    "AcknowledgeType",
     "Admin",
     "Batch",
     "ClusterBroker",
@@ -64,6 +66,7 @@ __all__ = [
     "ProducerCounts",
     "Record",
     "Segment",
+    "ShareConsumer",
     "TopicDescription",
     "TopicListing",
     "TopicPartition",
@@ -93,6 +96,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _OF_ADMIN:
         return getattr(importlib.import_module(".admin", __name__), name)
+    if name in ("AcknowledgeType", "ShareConsumer"):
+        return getattr(importlib.import_module(".share", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

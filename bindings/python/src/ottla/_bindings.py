@@ -149,6 +149,7 @@ OTTLA_ERR_REBOOTSTRAP_REQUIRED = 129
 OTTLA_KEY_PRODUCER = 1
 OTTLA_KEY_CONSUMER = 2
 OTTLA_KEY_ADMIN = 4
+OTTLA_KEY_SHARE_CONSUMER = 8
 OTTLA_LOG_ERROR = 1
 OTTLA_LOG_WARN = 2
 OTTLA_LOG_INFO = 3
@@ -180,6 +181,11 @@ OTTLA_EVENT_PARTITIONS_REVOKED = 10
 OTTLA_EVENT_PARTITIONS_LOST = 11
 OTTLA_EVENT_GROUP_FAILING = 12
 OTTLA_EVENT_GROUP_LEFT = 13
+OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED = 14
+OTTLA_ACKNOWLEDGE_ACCEPT = 1
+OTTLA_ACKNOWLEDGE_RELEASE = 2
+OTTLA_ACKNOWLEDGE_REJECT = 3
+OTTLA_ACKNOWLEDGE_RENEW = 4
 OTTLA_STATS_CLIENT = 0
 OTTLA_STATS_BROKER = 1
 OTTLA_STATS_PARTITION = 2
@@ -798,6 +804,7 @@ class Functions:
             c_void_p,
             c_void_p,
         )
+        self.batch_delivery_counts = d(releasing.ottla_batch_delivery_counts, c_void_p, c_void_p)
         self.batch_compact = d(releasing.ottla_batch_compact, c_int32, c_void_p, c_void_p, c_void_p)
         self.batch_held_bytes = d(quick.ottla_batch_held_bytes, c_size_t, c_void_p)
         self.batch_free = d(quick.ottla_batch_free, None, c_void_p)
@@ -874,6 +881,79 @@ class Functions:
         self.consumer_membership = d(quick.ottla_consumer_membership, c_int32, c_void_p, c_void_p, c_void_p)
         self.membership_get = d(quick.ottla_membership_get, c_int32, c_void_p, c_void_p, c_void_p)
         self.membership_free = d(quick.ottla_membership_free, None, c_void_p)
+        self.share_consumer_new = d(releasing.ottla_share_consumer_new, c_int32, c_void_p, c_void_p, c_void_p)
+        self.share_consumer_connect = d(releasing.ottla_share_consumer_connect, c_int32, c_void_p, c_int64, c_void_p)
+        self.share_consumer_subscribe = d(
+            releasing.ottla_share_consumer_subscribe,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+        )
+        self.share_consumer_unsubscribe = d(
+            releasing.ottla_share_consumer_unsubscribe,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+        )
+        self.share_consumer_poll = d(
+            releasing.ottla_share_consumer_poll,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.share_consumer_acknowledge = d(
+            releasing.ottla_share_consumer_acknowledge,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_size_t,
+            c_int32,
+            c_void_p,
+        )
+        self.share_consumer_acknowledge_offset = d(
+            releasing.ottla_share_consumer_acknowledge_offset,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_int32,
+            c_int64,
+            c_int32,
+            c_void_p,
+        )
+        self.share_consumer_commit = d(releasing.ottla_share_consumer_commit, c_int32, c_void_p, c_int64, c_void_p)
+        self.share_consumer_commit_async = d(releasing.ottla_share_consumer_commit_async, c_int32, c_void_p, c_void_p)
+        self.share_consumer_lock_duration = d(
+            releasing.ottla_share_consumer_lock_duration,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.share_consumer_wake = d(releasing.ottla_share_consumer_wake, c_int32, c_void_p, c_void_p)
+        self.share_consumer_descriptor = d(
+            releasing.ottla_share_consumer_descriptor,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.share_consumer_logs = d(
+            releasing.ottla_share_consumer_logs,
+            c_int32,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+            c_void_p,
+        )
+        self.share_consumer_close = d(releasing.ottla_share_consumer_close, c_int32, c_void_p, c_int64, c_void_p)
+        self.share_consumer_free = d(releasing.ottla_share_consumer_free, None, c_void_p)
         self.producer_stats = d(releasing.ottla_producer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
         self.producer_next_stats = d(quick.ottla_producer_next_stats, c_int32, c_void_p, c_void_p, c_void_p)
         self.consumer_stats = d(releasing.ottla_consumer_stats, c_int32, c_void_p, c_int64, c_void_p, c_void_p)

@@ -42,7 +42,9 @@ class _Owner:
         self.address = address
         weakref.finalize(self, lib.batch_free, address).atexit = False
 
-    def view(self, address: int | None, count: int, form: Literal["B", "i", "I", "q"], size: int) -> memoryview[int]:
+    def view(
+        self, address: int | None, count: int, form: Literal["B", "h", "i", "I", "q"], size: int
+    ) -> memoryview[int]:
         """Memory of this batch as a read-only view that keeps it alive."""
         if not count or not address:
             return memoryview(b"").cast(form)
@@ -406,6 +408,17 @@ class Batch:
     def timestamps(self) -> memoryview:
         """The timestamps in milliseconds since 1970, 64-bit, like `offsets`."""
         return self._joined([segment.timestamps for segment in self.segments])
+
+    @property
+    def delivery_counts(self) -> memoryview:
+        """How often each record has been delivered, this time included, 16-bit, where a share group gave them; empty of
+        others.
+
+        >>> batch.delivery_counts.tolist()
+        [1, 1, 2]
+        """
+        counts: int | None = lib.batch_delivery_counts(self._owner.address)
+        return self._owner.view(counts, self._rows if counts else 0, "h", 2)
 
     @staticmethod
     def _joined(parts: list[memoryview]) -> memoryview:

@@ -22,6 +22,7 @@ _KINDS = {
     _bindings.OTTLA_EVENT_PARTITIONS_LOST: "partitions_lost",
     _bindings.OTTLA_EVENT_GROUP_FAILING: "group_failing",
     _bindings.OTTLA_EVENT_GROUP_LEFT: "group_left",
+    _bindings.OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED: "acknowledgement_failed",
 }
 
 
@@ -45,7 +46,9 @@ class Event(NamedTuple):
     - `partitions_revoked`: `partitions` will be another member's; what was read of them can be committed now
     - `partitions_lost`: `partitions` are no longer this member's, since some time ago
     - `group_failing`: the group can't be joined, or positions not be committed; the attempts go on
-    - `group_left`: the membership has ended for good"""
+    - `group_left`: the membership has ended for good
+    - `acknowledgement_failed`: what was acknowledged of a share group's records from `before` to `after`, exclusive,
+      was not carried out; they are delivered again"""
     topic: str | None
     """The topic it is about, if it is about one."""
     partition: int | None

@@ -1,0 +1,206 @@
+// Part of <ottla.hpp>: ShareConsumer.
+#ifndef OTTLA_SHARE_HPP
+#define OTTLA_SHARE_HPP
+
+#include "batch.hpp"
+#include "config.hpp"
+
+namespace ottla {
+
+/// What a program says about a record of a share group (KIP-932, KIP-1222).
+enum class AcknowledgeType : std::int32_t {
+    /// Done: nobody is given it any more.
+    accept = OTTLA_ACKNOWLEDGE_ACCEPT,
+    /// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+    release = OTTLA_ACKNOWLEDGE_RELEASE,
+    /// It can't be processed: nobody is given it any more.
+    reject = OTTLA_ACKNOWLEDGE_REJECT,
+    /// Not done yet: its lock begins anew, and another acknowledgement follows. Kafka 4.2 and newer.
+    renew = OTTLA_ACKNOWLEDGE_RENEW,
+};
+
+/// Reads topics as a member of a share group: each record is given to one member at a time, which has it to itself for a
+/// time and says how it ended.
+///
+/// With `share.acknowledgement.mode=implicit`, the default, the records of a poll count as accepted once the next poll or
+/// commit is made, but for those of which something else was said; with `explicit` each must be acknowledged before the
+/// next poll. `poll` is for one thread at a time; everything else, `const`, may be called from other threads meanwhile.
+///
+///     ottla::ShareConsumer consumer{{{"bootstrap.servers", "localhost:9092"}, {"group.id", "workers"}}};
+///     consumer.subscribe({"jobs"});
+///     while (auto polled = consumer.poll(10s)) {
+///         if (auto *batch = polled.batch())
+///             for (auto record : *batch)
+///                 if (!work(*record.value())) consumer.acknowledge(record, ottla::AcknowledgeType::release);
+///     }
+///
+/// Functions throw `Error`; their twins `try_…` return it instead.
+class ShareConsumer {
+public:
+    using Handle = detail::Handle<ottla_share_consumer, ottla_share_consumer_free>;
+
+    /// Checks the settings; connects to nobody yet.
+    explicit ShareConsumer(const Config &config) : ShareConsumer(open(config).value()) {}
+    /// The same without exceptions.
+    static Result<ShareConsumer> open(const Config &config) {
+        auto handle = detail::open<Handle>(config, ottla_share_consumer_new);
+        if (!handle) {
+            return handle.error();
+        }
+        return ShareConsumer(*std::move(handle));
+    }
+
+    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional.
+    Result<void> try_connect(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_share_consumer_connect(get(), timeout.ms(), error); });
+    }
+    void connect(Timeout timeout) const { try_connect(timeout).value(); }
+
+    /// Becomes a member of the share group `group.id` that reads these topics, also those made later. Replaces an earlier
+    /// subscription.
+    Result<void> try_subscribe(Span<const std::string> topics) const {
+        std::vector<const char *> raw;
+        raw.reserve(topics.size());
+        for (const std::string &topic : topics) {
+            raw.push_back(topic.c_str());
+        }
+        return detail::call([&](ottla_error **error) {
+            return ottla_share_consumer_subscribe(get(), raw.data(), raw.size(), error);
+        });
+    }
+    void subscribe(Span<const std::string> topics) const { try_subscribe(topics).value(); }
+
+    /// Leaves the share group: sends what was acknowledged and gives the rest back at once.
+    Result<void> try_unsubscribe(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_share_consumer_unsubscribe(get(), timeout.ms(), error); });
+    }
+    void unsubscribe(Timeout timeout) const { try_unsubscribe(timeout).value(); }
+
+    /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. Sends what was
+    /// acknowledged; an event `acknowledgement_failed` tells of a refusal.
+    Result<Polled> try_poll(Timeout timeout) {
+        ottla_batch *batch = nullptr;
+        ottla_event *event = nullptr;
+        ottla_error *error = nullptr;
+        const ottla_status status = ottla_share_consumer_poll(get(), timeout.ms(), &batch, &event, &error);
+        if (status != 0) {
+            return Error::take(status, error);
+        }
+        if (event) {
+            return Polled(Event(Event::Handle(event)));
+        }
+        if (!batch) {
+            return Polled();
+        }
+        auto taken = Batch::take(Batch::Handle(batch));
+        if (!taken) {
+            return taken.error();
+        }
+        return Polled(*std::move(taken));
+    }
+    Polled poll(Timeout timeout) { return try_poll(timeout).value(); }
+
+    /// Says how `count` records of a polled batch, from row `row` on, ended. Sent with the next poll or commit; it may be
+    /// changed until then.
+    Result<void> try_acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
+        return detail::call([&](ottla_error **error) {
+            return ottla_share_consumer_acknowledge(get(), batch.get(), row, count, static_cast<std::int32_t>(type), error);
+        });
+    }
+    void acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
+        try_acknowledge(batch, row, count, type).value();
+    }
+    /// The same of all records of a batch.
+    Result<void> try_acknowledge(const Batch &batch, AcknowledgeType type) const {
+        return try_acknowledge(batch, 0, batch.rows(), type);
+    }
+    void acknowledge(const Batch &batch, AcknowledgeType type) const { try_acknowledge(batch, type).value(); }
+    /// The same of one record.
+    Result<void> try_acknowledge(const RecordView &record, AcknowledgeType type) const {
+        return try_acknowledge_offset(record.topic(), record.partition(), record.offset(), type);
+    }
+    void acknowledge(const RecordView &record, AcknowledgeType type) const { try_acknowledge(record, type).value(); }
+    /// The same of one record, by its offset.
+    Result<void> try_acknowledge_offset(const Text &topic, std::int32_t partition, std::int64_t offset,
+                                        AcknowledgeType type) const {
+        return detail::with_text(topic, [&](const char *name) -> Result<void> {
+            return detail::call([&](ottla_error **error) {
+                return ottla_share_consumer_acknowledge_offset(get(), name, partition, offset,
+                                                               static_cast<std::int32_t>(type), error);
+            });
+        });
+    }
+    void acknowledge_offset(const Text &topic, std::int32_t partition, std::int64_t offset, AcknowledgeType type) const {
+        try_acknowledge_offset(topic, partition, offset, type).value();
+    }
+
+    /// Sends what was acknowledged (with implicit acknowledgement: everything that was polled) and waits until the brokers
+    /// have carried it out; the error is the first one's that was refused.
+    Result<void> try_commit(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_share_consumer_commit(get(), timeout.ms(), error); });
+    }
+    void commit(Timeout timeout) const { try_commit(timeout).value(); }
+
+    /// The same in the background; an event `acknowledgement_failed` tells of each refusal.
+    Result<void> try_commit_async() const {
+        return detail::call([&](ottla_error **error) { return ottla_share_consumer_commit_async(get(), error); });
+    }
+    void commit_async() const { try_commit_async().value(); }
+
+    /// For how long a record is locked for the member that got it; nothing before the first fetch.
+    Result<std::optional<std::chrono::milliseconds>> try_lock_duration() const {
+        using Answer = Result<std::optional<std::chrono::milliseconds>>;
+        auto ms = detail::call_for<std::int64_t>([&](std::int64_t *out, ottla_error **error) {
+            return ottla_share_consumer_lock_duration(get(), out, error);
+        });
+        if (!ms) {
+            return ms.error();
+        }
+        return Answer(*ms < 0 ? std::nullopt : std::optional<std::chrono::milliseconds>(*ms));
+    }
+    std::optional<std::chrono::milliseconds> lock_duration() const { return try_lock_duration().value(); }
+
+    /// Ends a `poll` that waits in another thread, or the next one that has to wait, with `OTTLA_ERR_WOKEN`.
+    Result<void> try_wake() const {
+        return detail::call([&](ottla_error **error) { return ottla_share_consumer_wake(get(), error); });
+    }
+    void wake() const { try_wake().value(); }
+
+    /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something. Records are only
+    /// fetched once a poll has found nothing. It belongs to the share consumer; only poll it.
+    Result<std::intptr_t> try_descriptor() const {
+        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
+            return ottla_share_consumer_descriptor(get(), out, error);
+        });
+    }
+    std::intptr_t descriptor() const { return try_descriptor().value(); }
+
+    /// Drains up to `max` lines of its log.
+    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        return detail::log_lines(
+            [&](auto **out, ottla_error **error) { return ottla_share_consumer_logs(get(), max, out, error); });
+    }
+    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+
+    /// Sends what was acknowledged, gives the rest back, leaves the group and wakes whoever waits.
+    Result<void> try_close(Timeout timeout) const {
+        return detail::call(
+            [&](ottla_error **error) { return ottla_share_consumer_close(get(), timeout.ms(), error); });
+    }
+    void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// The handle for the C API; it stays this object's.
+    ottla_share_consumer *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit ShareConsumer(Handle handle) noexcept : handle_(std::move(handle)) {}
+
+    Handle handle_;
+};
+
+} // namespace ottla
+
+#endif

@@ -1,0 +1,493 @@
+//! The share consumer as a program sees it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::ledger::{AcknowledgeType, Ledger};
+use super::reader;
+use super::role::ShareRole;
+use super::shared::{Chunk, Command, Item, Shared};
+use crate::clock::Clock;
+use crate::cluster;
+use crate::cluster::core::Core;
+use crate::cluster::driver;
+use crate::cluster::engine::Engine;
+use crate::config::{AcknowledgementMode, ShareConfig};
+use crate::consumer::{Batch, Event, Polled, Reply};
+use crate::error::{Error, ErrorCode, Result};
+use crate::log::LogLine;
+use crate::net::io_thread::{check_generation, generation};
+use crate::net::socket::SocketOptions;
+use crate::queue::Drained;
+
+/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long one that is dropped without being closed may take in the background to say what is to be said.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Reads topics as a member of a share group (KIP-932): each record is given to one member at a time, which has it to
+/// itself for the group's `share.record.lock.duration.ms` and says how it ended.
+///
+/// With `share.acknowledgement.mode=implicit` the records of a poll count as accepted once the next poll or commit is
+/// made, unless [`ShareConsumer::acknowledge`] said otherwise. With `explicit` each must be acknowledged before the next
+/// poll; acknowledgements are sent with that poll, or by a commit. What is not acknowledged in time is delivered again,
+/// perhaps to another member, up to the group's `share.delivery.count.limit`.
+///
+/// Every method may be called from any thread; only two polls at the same time are refused.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use ottla::config::ShareConfig;
+/// use ottla::consumer::Polled;
+/// use ottla::share::{AcknowledgeType, ShareConsumer};
+///
+/// # fn main() -> ottla::Result<()> {
+/// # fn work(_: Option<&[u8]>) -> bool { true }
+/// let config = ShareConfig::from_pairs([
+///     ("bootstrap.servers", "localhost:9092"),
+///     ("group.id", "workers"),
+///     ("share.acknowledgement.mode", "explicit"),
+/// ])?;
+/// let consumer = ShareConsumer::new(config)?;
+/// consumer.subscribe(&["jobs"])?;
+/// loop {
+///     if let Polled::Batch(batch) = consumer.poll(Duration::from_secs(1))? {
+///         for (row, record) in batch.iter().enumerate() {
+///             let word = if work(record.value()) { AcknowledgeType::Accept } else { AcknowledgeType::Release };
+///             consumer.acknowledge(&batch, row..row + 1, word)?;
+///         }
+///         consumer.commit(Duration::from_secs(30))?;
+///     }
+/// }
+/// # }
+/// ```
+pub struct ShareConsumer {
+    shared: Option<Arc<Shared>>,
+    polling: Mutex<()>,
+    /// The fork generation it was made in.
+    born: u32,
+}
+
+impl ShareConsumer {
+    /// A share consumer without a subscription. It connects in the background.
+    ///
+    /// # Errors
+    /// `IO` if the I/O thread cannot be started.
+    pub fn new(config: ShareConfig) -> Result<Self> {
+        let born = generation();
+        let (common, clock) = (Arc::new(config.common.clone()), Clock::System);
+        let log = cluster::client_log(&common, &clock);
+        let options = SocketOptions::of(&common);
+        let shared = Arc::new(Shared::new(config, log.clone()));
+        let theirs = shared.clone();
+        driver::spawn(shared.waker.clone(), options, move |now| {
+            Engine::new(Core::new(common, log, clock, now), ShareRole::new(theirs))
+        })?;
+        Ok(ShareConsumer {
+            shared: Some(shared),
+            polling: Mutex::new(()),
+            born,
+        })
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) if !shared.is_closed() => Ok(shared),
+            _ => Err(Error::new(
+                ErrorCode::CLOSED,
+                "the share consumer is closed",
+            )),
+        }
+    }
+
+    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    ///
+    /// # Errors
+    /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
+    pub fn connect(&self, timeout: Duration) -> Result<()> {
+        let shared = self.shared()?;
+        shared.connect_calls.connect(&shared.waker, timeout)
+    }
+
+    /// Becomes a member of the share group `group.id` that reads these topics; topics that don't exist yet are read once
+    /// they do. Replaces an earlier subscription. Records are fetched from the first poll on; where the group has not read
+    /// before, `share.auto.offset.reset` of the group (its default: latest) says where it begins.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` without a topic, or for an empty name.
+    pub fn subscribe(&self, topics: &[&str]) -> Result<()> {
+        if topics.is_empty() {
+            return Err(Error::argument(
+                "subscribing to no topic at all; to leave the share group, unsubscribe",
+            ));
+        }
+        if topics.iter().any(|t| t.is_empty()) {
+            return Err(Error::argument("subscribing: a topic's name is empty"));
+        }
+        let shared = self.shared()?;
+        let topics: BTreeSet<Arc<str>> = topics.iter().map(|t| Arc::from(*t)).collect();
+        let mut subscription = shared.subscription();
+        subscription.clone_from(&topics);
+        shared.command(Command::Subscribe(topics));
+        Ok(())
+    }
+
+    /// The topics subscribed to, in their order.
+    pub fn subscription(&self) -> Result<Vec<Arc<str>>> {
+        Ok(self.shared()?.subscription().iter().cloned().collect())
+    }
+
+    /// Leaves the share group: sends what was acknowledged, gives back the rest at once, and waits until others can have
+    /// it. With implicit acknowledgement the records polled last are among the rest: commit before.
+    ///
+    /// # Errors
+    /// `TIMED_OUT`; leaving goes on in the background.
+    pub fn unsubscribe(&self, timeout: Duration) -> Result<()> {
+        let shared = self.shared()?;
+        let reply = Reply::default();
+        {
+            let mut subscription = shared.subscription();
+            if subscription.is_empty() {
+                return Ok(());
+            }
+            subscription.clear();
+            let mut ledger = shared.ledger();
+            let said = ledger.take();
+            *ledger = Ledger::default();
+            let waits = (later(timeout), reply.clone());
+            shared.command(Command::Unsubscribe(said, waits));
+        }
+        wait(&reply, timeout, "leaving the share group")
+    }
+
+    /// Waits until there is an event or a record, and gives it: events first, then the records that have arrived, at most
+    /// `max.poll.records` but whole record batches where `share.acquire.mode` is `batch_optimized`. The batch's
+    /// [`Batch::delivery_counts`] tell how often each was delivered.
+    ///
+    /// With implicit acknowledgement, accepts what the poll before gave; sends what was acknowledged.
+    ///
+    /// # Errors
+    /// With explicit acknowledgement: `INVALID_ARGUMENT` while a record is not acknowledged (renewed ones may stay).
+    /// `IN_USE` while another thread polls; `WOKEN` after [`ShareConsumer::wake`]; `CLOSED`; `INVALID_ARGUMENT` without a
+    /// subscription; and until the first contact with the cluster, once `socket.connection.setup.timeout.ms` is over, why
+    /// no broker can be reached.
+    pub fn poll(&self, timeout: Duration) -> Result<Polled> {
+        let shared = self.shared()?;
+        let _polling = match self.polling.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    ErrorCode::IN_USE,
+                    "polling: another thread is polling this share consumer; poll from one thread at a time",
+                ));
+            }
+        };
+        if shared.subscription().is_empty() {
+            return Err(Error::argument(
+                "polling a share consumer that is subscribed to nothing; subscribe first",
+            ));
+        }
+        self.conclude(shared)?;
+        let start = Instant::now();
+        loop {
+            if shared.is_closed() {
+                return Err(shared.closed_error());
+            }
+            if let Some(error) = shared.unreachable() {
+                return Err(error);
+            }
+            if shared.items.len() == 0 {
+                shared.set_hungry();
+            }
+            let mut taken = Taken::default();
+            let left = timeout.saturating_sub(start.elapsed());
+            let drained = shared.items.take_with(left, |items| taken.take(items));
+            match drained {
+                Drained::Items(_) => {}
+                Drained::TimedOut => return Ok(Polled::Nothing),
+                Drained::Woken if shared.was_woken() => {
+                    return Err(Error::new(
+                        ErrorCode::WOKEN,
+                        "the poll was woken by another thread",
+                    ));
+                }
+                Drained::Woken => {}
+                Drained::Closed => return Err(shared.closed_error()),
+            }
+            if let Some(event) = taken.event {
+                return Ok(Polled::Event(event));
+            }
+            let Some(chunk) = taken.chunk else { continue };
+            // The lock of what waited too long has run out: others may have it by now.
+            if chunk.locked_until <= Instant::now() {
+                continue;
+            }
+            let mut batch = Batch::take();
+            let failed = reader::read(shared, chunk, &mut batch, &mut shared.ledger());
+            if let Some(event) = failed {
+                shared
+                    .items
+                    .update(|items| items.push_front(Item::Event(event)));
+            }
+            if !batch.is_empty() {
+                return Ok(Polled::Batch(batch));
+            }
+            // Nothing but gaps, or what can't be read: told at once, so that the group moves on.
+            self.conclude(shared)?;
+        }
+    }
+
+    /// Sends what was said of the records given before.
+    fn conclude(&self, shared: &Shared) -> Result<()> {
+        let mut ledger = shared.ledger();
+        match shared.config.acknowledgement {
+            AcknowledgementMode::Implicit => ledger.accept_rest(),
+            AcknowledgementMode::Explicit => {
+                if let Some(((topic, partition), offset, count)) = ledger.unsaid() {
+                    return Err(Error::argument(format!(
+                        "polling: {count} records of the polls before are not acknowledged, first {topic}-{partition} at \
+                         offset {offset}; with share.acknowledgement.mode=explicit acknowledge each (accept, release, \
+                         reject, renew) before the next poll"
+                    )));
+                }
+            }
+        }
+        let said = ledger.take();
+        if !said.is_empty() {
+            shared.command(Command::Acknowledge(said, None));
+        }
+        Ok(())
+    }
+
+    /// Says of rows of a batch that was polled how they ended. It is sent with the next poll or commit, and may be changed
+    /// until then.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the batch has no such rows, or one of the records is not (or no longer) this consumer's:
+    /// acknowledged before, or given back. It is said of the others nevertheless.
+    pub fn acknowledge(
+        &self,
+        batch: &Batch,
+        rows: Range<usize>,
+        word: AcknowledgeType,
+    ) -> Result<()> {
+        let shared = self.shared()?;
+        if rows.end > batch.len() || rows.start > rows.end {
+            return Err(Error::argument(format!(
+                "acknowledging rows {} to {} of a batch of {}",
+                rows.start,
+                rows.end,
+                batch.len()
+            )));
+        }
+        let mut ledger = shared.ledger();
+        let mut missing = None;
+        for segment in batch.segments() {
+            let own = segment.rows();
+            let (from, to) = (rows.start.max(own.start), rows.end.min(own.end));
+            if from >= to {
+                continue;
+            }
+            let offsets = &batch.columns().offsets[from..to];
+            let key = (segment.topic().clone(), segment.partition());
+            let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+            let count = ledger.say(&key, first, last, word);
+            let lacking = offsets.len() as u64 - count.min(offsets.len() as u64);
+            if lacking > 0 {
+                missing.get_or_insert_with(|| not_held(&key.0, key.1, first, last, lacking));
+            }
+        }
+        missing.map_or(Ok(()), Err)
+    }
+
+    /// The same of one record, by its offset.
+    ///
+    /// # Errors
+    /// As [`ShareConsumer::acknowledge`].
+    pub fn acknowledge_offset(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        word: AcknowledgeType,
+    ) -> Result<()> {
+        let key = (Arc::from(topic), partition);
+        match self.shared()?.ledger().say(&key, offset, offset, word) {
+            0 => Err(not_held(topic, partition, offset, offset, 1)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what was acknowledged and waits until the brokers have carried it out. With implicit acknowledgement, that is
+    /// everything that was polled.
+    ///
+    /// # Errors
+    /// The first acknowledgement that was refused, such as `INVALID_RECORD_STATE` where a lock had run out; `TIMED_OUT`.
+    pub fn commit(&self, timeout: Duration) -> Result<()> {
+        let reply = Reply::default();
+        let waits = (later(timeout), reply.clone());
+        if !self.send_said(Some(waits))? {
+            return Ok(());
+        }
+        wait(&reply, timeout, "committing acknowledgements")
+    }
+
+    /// Sends what was acknowledged in the background; an event
+    /// [`AcknowledgementFailed`](crate::consumer::EventKind::AcknowledgementFailed) tells of each refusal. Acknowledgements
+    /// are sent with the next poll anyway: this is for programs that don't poll soon.
+    pub fn commit_async(&self) -> Result<()> {
+        self.send_said(None).map(|_| ())
+    }
+
+    /// False if there is nothing to send.
+    fn send_said(&self, waits: Option<(Instant, Reply<()>)>) -> Result<bool> {
+        let shared = self.shared()?;
+        let mut ledger = shared.ledger();
+        if shared.config.acknowledgement == AcknowledgementMode::Implicit {
+            ledger.accept_rest();
+        }
+        let said = ledger.take();
+        if said.is_empty() {
+            return Ok(false);
+        }
+        shared.command(Command::Acknowledge(said, waits));
+        Ok(true)
+    }
+
+    /// For how long a record is locked for the member that got it, as a broker has told; `None` before the first fetch.
+    pub fn lock_duration(&self) -> Result<Option<Duration>> {
+        Ok(self.shared()?.lock_duration())
+    }
+
+    /// Ends the wait of the poll that is under way, or of the next one that has to wait.
+    pub fn wake(&self) -> Result<()> {
+        self.shared()?.wake_poll();
+        Ok(())
+    }
+
+    /// A descriptor that is readable while a poll would give something at once. Records are only fetched once a poll has
+    /// found nothing: poll with a timeout of 0 before waiting on it. It is owned by the share consumer, and only to be
+    /// waited on.
+    ///
+    /// # Errors
+    /// `IO` if the operating system has none left.
+    pub fn descriptor(&self) -> Result<isize> {
+        self.shared()?.items.descriptor().map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("making a descriptor to wait on failed: {e}"),
+            )
+        })
+    }
+
+    /// Bytes of buffers that polled batches keep from being reused.
+    pub fn held_bytes(&self) -> Result<usize> {
+        Ok(self.shared()?.memory.held())
+    }
+
+    /// Takes up to `max` log lines, the oldest first.
+    pub fn log_lines(&self, max: usize) -> Result<Vec<LogLine>> {
+        check_generation(self.born)?;
+        let mut lines = Vec::new();
+        if let Some(shared) = &self.shared {
+            shared.log.drain(max, &mut lines);
+        }
+        Ok(lines)
+    }
+
+    /// Sends what was acknowledged, gives back the rest, leaves the group and ends the client. Every other call ends with
+    /// `CLOSED`. With implicit acknowledgement the records polled last are among the rest: commit before. Batches that the
+    /// program holds stay valid. Closing twice is no error.
+    ///
+    /// # Errors
+    /// `TIMED_OUT` if that does not end within `timeout`.
+    pub fn close(&self, timeout: Duration) -> Result<()> {
+        check_generation(self.born)?;
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        if !shared.close() {
+            return Ok(());
+        }
+        let reply = Reply::default();
+        begin_close(shared, timeout, &reply);
+        let closed = reply.wait(timeout.saturating_add(GRACE));
+        if closed.is_some() {
+            shared.waker.wait_ended();
+        }
+        closed.unwrap_or_else(|| Err(no_answer(timeout, "closing the share consumer")))
+    }
+}
+
+impl Drop for ShareConsumer {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.take() else {
+            return;
+        };
+        if check_generation(self.born).is_err() {
+            // The parent's locks may be held by threads that this process does not have.
+            std::mem::forget(shared);
+        } else if shared.close() {
+            begin_close(&shared, LAST_WORDS, &Reply::default());
+        }
+    }
+}
+
+fn begin_close(shared: &Shared, timeout: Duration, reply: &Reply<()>) {
+    let said = shared.ledger().take();
+    shared.command(Command::Close(said, (later(timeout), reply.clone())));
+}
+
+/// What a poll takes of the queue: one event, or one chunk.
+#[derive(Default)]
+struct Taken {
+    event: Option<Event>,
+    chunk: Option<Chunk>,
+}
+
+impl Taken {
+    fn take(&mut self, items: &mut VecDeque<Item>) -> usize {
+        match items.pop_front() {
+            Some(Item::Event(event)) => self.event = Some(event),
+            Some(Item::Chunk(chunk)) => self.chunk = Some(chunk),
+            None => return 0,
+        }
+        1
+    }
+}
+
+fn wait(reply: &Reply<()>, timeout: Duration, doing: &str) -> Result<()> {
+    reply
+        .wait(timeout.saturating_add(GRACE))
+        .unwrap_or_else(|| Err(no_answer(timeout, doing)))
+}
+
+fn no_answer(timeout: Duration, doing: &str) -> Error {
+    Error::new(
+        ErrorCode::TIMED_OUT,
+        format!("{doing}: not done within {timeout:.1?}"),
+    )
+}
+
+/// Far enough for whoever waits for ever.
+fn later(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout)
+        .unwrap_or(now + driver::FAR * 24 * 365)
+}
+
+fn not_held(topic: &str, partition: i32, first: i64, last: i64, count: u64) -> Error {
+    let place = if first == last {
+        format!("{topic}-{partition} at offset {first}")
+    } else {
+        format!("{topic}-{partition} at offsets {first} to {last}")
+    };
+    Error::argument(format!(
+        "acknowledging {place}: {count} of them this share consumer does not have; they were not polled, or were \
+         acknowledged and sent before"
+    ))
+}

@@ -1,0 +1,198 @@
+//! From what was fetched to a batch: checks, decompresses, indexes, and leaves out records that are not this member's.
+
+use crate::consumer::{Batch, Buffer, Event, EventKind, Segment};
+use crate::error::{Error, Result};
+use crate::memory::PoolBuf;
+use crate::protocol::compress::{Codec, decompress};
+use crate::protocol::record::{BatchHeader, Batches, HEADER_LEN, RecordCursor, verify_crc};
+use crate::protocol::share::Acquired;
+
+use super::ledger::{AcknowledgeType, GAP, Ledger};
+use super::shared::{Chunk, Shared};
+
+/// Walks ranges and offsets side by side, both rising.
+struct Within<'a> {
+    ranges: &'a [Acquired],
+    at: usize,
+}
+
+impl Within<'_> {
+    /// How often the record at `offset` was delivered; `None` if it is not this member's.
+    fn deliveries(&mut self, offset: i64) -> Option<i16> {
+        while let Some(range) = self.ranges.get(self.at) {
+            if offset <= range.last {
+                return (range.first <= offset).then_some(range.deliveries);
+            }
+            self.at += 1;
+        }
+        None
+    }
+}
+
+/// Adds a chunk's records to a batch, and enters in the ledger what the program has with them. Gives what went wrong:
+/// records that can't be read are given back.
+pub(super) fn read(
+    shared: &Shared,
+    chunk: Chunk,
+    batch: &mut Batch,
+    ledger: &mut Ledger,
+) -> Option<Event> {
+    let mut bytes = PoolBuf::with_capacity(chunk.records.len());
+    bytes.extend_from_slice(&chunk.records);
+    let buffer = shared.memory.hold(bytes);
+    let mut within = Within {
+        ranges: &chunk.acquired,
+        at: 0,
+    };
+    let first = batch.len();
+    let mut failure = None;
+    for one in Batches::new(&buffer) {
+        let added = one.and_then(|one| {
+            add(
+                shared,
+                &chunk,
+                &buffer,
+                &one.header,
+                one.range.start,
+                &mut within,
+                batch,
+            )
+        });
+        if let Err(error) = added {
+            failure = Some(error);
+            break;
+        }
+    }
+    let read = batch.columns.offsets.get(first..).unwrap_or_default();
+    enter(&chunk, read, failure.is_some(), ledger);
+    let error = failure?;
+    let (topic, partition) = &chunk.key;
+    let at = read.last().map_or_else(
+        || chunk.acquired.first().map_or(-1, |r| r.first),
+        |last| last.saturating_add(1),
+    );
+    let message = format!(
+        "reading {topic}-{partition} at offset {at}: {}; the records from there on are given back and delivered again, until \
+         their deliveries are used up",
+        error.message()
+    );
+    Some(Event::of_partition(
+        EventKind::PartitionFailing,
+        topic,
+        *partition,
+        (at, -1),
+        Error::new(error.code(), message),
+    ))
+}
+
+/// Adds the records of one record batch, which starts at `start` of the buffer.
+fn add(
+    shared: &Shared,
+    chunk: &Chunk,
+    buffer: &Buffer,
+    header: &BatchHeader,
+    start: usize,
+    within: &mut Within<'_>,
+    batch: &mut Batch,
+) -> Result<()> {
+    let whole = start..start + header.total_len();
+    let bytes = buffer.get(whole.clone()).unwrap_or_default();
+    if shared.config.check_crcs {
+        verify_crc(bytes)?;
+    }
+    if header.attributes.is_control() {
+        return Ok(());
+    }
+    let records = whole.start + HEADER_LEN..whole.end;
+    let codec = header.attributes.codec()?;
+    let expanded;
+    let (place, region) = if codec == Codec::None {
+        (buffer, records)
+    } else {
+        let compressed = buffer.get(records).unwrap_or_default();
+        let mut out = PoolBuf::with_capacity(compressed.len().saturating_mul(2));
+        decompress(
+            codec,
+            compressed,
+            &mut out,
+            shared.config.decompression_max_bytes,
+        )?;
+        expanded = shared.memory.hold(out);
+        (&expanded, 0..expanded.len())
+    };
+    let first = batch.len();
+    let mut cursor = RecordCursor::open(place, region, header)?;
+    cursor.index(place, &mut batch.columns, usize::MAX, usize::MAX, i64::MIN)?;
+    let deliveries = &mut batch.deliveries;
+    batch.columns.retain_from(first, |offset| {
+        let found = within.deliveries(offset);
+        deliveries.extend(found);
+        found.is_some()
+    });
+    let rows = first..batch.len();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let timestamp_type = header.attributes.timestamp_type();
+    match batch.segments.last_mut() {
+        Some(last)
+            if last.buffer.is_same(place)
+                && last.timestamp_type == timestamp_type
+                && last.rows.end == rows.start =>
+        {
+            last.rows.end = rows.end;
+            last.leader_epoch = header.partition_leader_epoch;
+        }
+        _ => batch.segments.push(Segment {
+            topic: chunk.key.0.clone(),
+            partition: chunk.key.1,
+            buffer: place.clone(),
+            rows,
+            timestamp_type,
+            leader_epoch: header.partition_leader_epoch,
+        }),
+    }
+    Ok(())
+}
+
+/// Enters what was acquired: the records read are the program's; offsets between them hold none (transaction markers, or
+/// what compaction removed); after a failure the rest is given back.
+fn enter(chunk: &Chunk, read: &[i64], failed: bool, ledger: &mut Ledger) {
+    let release = AcknowledgeType::Release as i8;
+    let readable = if failed {
+        read.last().map_or(i64::MIN, |last| last.saturating_add(1))
+    } else {
+        i64::MAX
+    };
+    let mut read = read.iter().copied().peekable();
+    for range in &chunk.acquired {
+        let mut at = range.first;
+        while at <= range.last {
+            match read.next_if(|offset| *offset <= range.last) {
+                Some(offset) => {
+                    ledger.fill(&chunk.key, chunk.from, (at, offset - 1), GAP);
+                    let mut last = offset;
+                    while read
+                        .next_if(|next| *next == last + 1 && *next <= range.last)
+                        .is_some()
+                    {
+                        last += 1;
+                    }
+                    ledger.deliver(&chunk.key, chunk.from, offset, last);
+                    at = last + 1;
+                }
+                None => {
+                    let end = range.last.min(readable.saturating_sub(1));
+                    ledger.fill(&chunk.key, chunk.from, (at, end), GAP);
+                    ledger.fill(
+                        &chunk.key,
+                        chunk.from,
+                        (at.max(readable), range.last),
+                        release,
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
