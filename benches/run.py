@@ -157,9 +157,8 @@ class Driver:
 
     def fill(self, case: Case) -> str:
         """The topic this case consumes, written once by librdkafka for all clients and cases like it."""
-        key = f"fill-{case.size}-{case.codec}-{case.partitions}-{'-'.join(o.strip('-') for o in case.options)}".rstrip(
-            "-"
-        )
+        options = "".join(f"-{option.strip('-')}" for option in case.options)
+        key = f"fill-{case.size}-{case.codec}-{case.partitions}-{case.n}{options}"
         if key not in self.filled:
             self.admin("prepare", key, str(case.partitions))
             source = Client("librdkafka", "C", "rdkafka")

@@ -50,6 +50,10 @@ pub(crate) const ALL: [(&str, Measure); 4] = [
     ("threads", threads),
 ];
 
+/// Those that take a moment.
+#[allow(dead_code, reason = "one of the two programs uses it")]
+pub(crate) const SOON: [&str; 2] = ["idle", "threads"];
+
 fn at_most(what: impl Into<String>, value: f64, unit: &'static str, limit: f64) -> Figure {
     Figure {
         what: what.into(),

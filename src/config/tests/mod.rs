@@ -192,6 +192,14 @@ fn every_choice_reads_as_itself() {
                     "broker.address.family" => p.common.broker_address_family.name(),
                     _ => choice.name,
                 }
+            } else if key.clients == Clients::SHARE_CONSUMER {
+                let pairs = pairs.into_iter().chain([("group.id", "workers")]);
+                let c = ShareConfig::from_pairs(pairs).unwrap();
+                match key.name {
+                    "share.acknowledgement.mode" => c.acknowledgement.name(),
+                    "share.acquire.mode" => c.acquire.name(),
+                    _ => choice.name,
+                }
             } else {
                 let c = ConsumerConfig::from_pairs(pairs).unwrap();
                 match key.name {

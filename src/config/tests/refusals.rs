@@ -182,8 +182,8 @@ fn bootstrap_servers() {
 #[test]
 fn a_key_of_another_client() {
     assert_eq!(
-        producer(&[("fetch.min.bytes", "1")]),
-        "`fetch.min.bytes` is a key of the consumer, and this is a producer: remove it"
+        producer(&[("auto.offset.reset", "latest")]),
+        "`auto.offset.reset` is a key of the consumer, and this is a producer: remove it"
     );
     assert_eq!(
         consumer(&[("linger.ms", "1")]),
