@@ -385,6 +385,8 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
             )
         if phase.sources("bindings/python/tests", "test_*.py"):
             commands.append([*PYTEST, "bindings/python/tests"])
+        if not version.startswith("3"):
+            commands.append([*PYTEST, "tests/foreign/test_java_share.py"])
         for command in commands:
             phase.run(*beside, *command, env=WAITING)
         if not commands:

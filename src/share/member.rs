@@ -22,6 +22,9 @@ const HEARTBEAT: i16 = 76;
 /// Version 0 was a preview and is gone.
 const VERSIONS: (i16, i16) = (1, 1);
 const LEAVING: i32 = -1;
+/// How soon a member asks again that has joined and got no partitions: a coordinator may share them out only after it has
+/// answered, and would tell of it with the next heartbeat. Doubled each time, up to the interval between heartbeats.
+const EAGER: Duration = Duration::from_millis(250);
 /// Until a coordinator says otherwise.
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,8 @@ pub(super) struct Member {
     /// 0 until it has joined.
     epoch: i32,
     interval: Duration,
+    /// How long it waits for its first partitions before it asks again.
+    eager: Option<Duration>,
     heartbeat_at: Instant,
     sent: bool,
     /// The next heartbeat says everything.
@@ -79,6 +84,7 @@ impl Member {
             topics,
             epoch: 0,
             interval: INTERVAL,
+            eager: Some(EAGER),
             heartbeat_at: now,
             sent: false,
             full: true,
@@ -95,6 +101,7 @@ impl Member {
     pub(super) fn subscribe(&mut self, topics: BTreeSet<Arc<str>>, now: Instant) {
         self.topics = topics;
         self.full = true;
+        self.eager = Some(EAGER);
         self.heartbeat_at = now;
     }
 
@@ -210,15 +217,24 @@ impl Member {
         {
             self.interval = Duration::from_millis(ms);
         }
-        self.heartbeat_at = if self.full { now } else { now + self.interval };
         let mut signals = vec![Signal::Heard];
         if let Some(assignment) = response.assignment {
+            if !assignment.topic_partitions.is_empty() {
+                self.eager = None;
+            }
             let each = assignment.topic_partitions.into_iter();
             signals.push(Signal::Assigned(
                 each.map(|t| (t.topic_id.into_bytes(), t.partitions))
                     .collect(),
             ));
         }
+        let eager = self.eager.filter(|eager| *eager < self.interval);
+        self.eager = eager.map(|eager| 2 * eager);
+        self.heartbeat_at = match eager {
+            _ if self.full => now,
+            Some(eager) => now + eager,
+            None => now + self.interval,
+        };
         signals
     }
 
@@ -254,6 +270,7 @@ impl Member {
             Some(Trouble::Member) => {
                 self.serial = self.serial.wrapping_add(1);
                 self.epoch = 0;
+                self.eager = Some(EAGER);
                 Signal::Lost(error)
             }
             Some(Trouble::Rebalancing) | None => {

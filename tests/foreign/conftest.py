@@ -19,9 +19,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: not in the quick run")
 
 
-@pytest.fixture(scope="session", params=[1, 3], ids=["one node", "three nodes"])
+GIVEN = os.environ.get("OTTLA_TEST_BOOTSTRAP")
+
+
+@pytest.fixture(scope="session", params=[0] if GIVEN else [1, 3], ids=lambda nodes: f"{nodes or 'given'} nodes")
 def bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a broker of one node, then of a cluster of three."""
+    """The address of a broker of one node, then of a cluster of three; or the one that is given."""
+    if GIVEN:
+        yield GIVEN
+        return
     subprocess.run(["cargo", "build", "--quiet", "--example", "broker"], cwd=ROOT, check=True)
     program = TARGET / "debug" / "examples" / "broker"
     with subprocess.Popen(

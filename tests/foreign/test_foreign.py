@@ -347,6 +347,8 @@ def test_aiokafka_transactions(bootstrap: str, name: str) -> None:
     asyncio.run(asyncio.wait_for(aio_transactions(bootstrap, name), LIMIT_S))
     assert read_all(bootstrap, name, "read_committed") == [b"kept"]
     assert read_all(bootstrap, name, "read_uncommitted") == [b"dropped", b"kept"]
+
+
 def test_keys_still_go_where_librdkafka_sends_them() -> None:
     """The golden file that Ottla's partitioners are held to is what the installed librdkafka chooses."""
     subprocess.run([sys.executable, ROOT / "tests" / "golden" / "librdkafka.py", "--check"], check=True)

@@ -37,6 +37,18 @@ class JavaMember:
     """A console consumer; what it prints is what it has consumed."""
 
     def __init__(self, classpath: str, bootstrap: str, group: str, topic: str, protocol: str) -> None:
+        self.seen: list[bytes] = []
+        java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+        self.process = subprocess.Popen(
+            [*java, *self.command(bootstrap, group, topic, protocol)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def command(self, bootstrap: str, group: str, topic: str, protocol: str) -> list[str]:
         properties = {
             "group.protocol": protocol,
             "auto.offset.reset": "earliest",
@@ -45,18 +57,11 @@ class JavaMember:
         }
         if protocol == "classic":
             properties |= {"heartbeat.interval.ms": "300", "session.timeout.ms": "10000"}
-        self.seen: list[bytes] = []
-        self.process = subprocess.Popen(
-            ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
-            + ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", bootstrap]
-            + ["--topic", topic, "--group", group]
-            + [word for key, value in properties.items() for word in ("--command-property", f"{key}={value}")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
+        return [
+            "org.apache.kafka.tools.consumer.ConsoleConsumer",
+            *("--bootstrap-server", bootstrap, "--topic", topic, "--group", group),
+            *(word for key, value in properties.items() for word in ("--command-property", f"{key}={value}")),
+        ]
 
     def _read(self) -> None:
         assert self.process.stdout is not None
