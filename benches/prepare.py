@@ -71,7 +71,8 @@ def text(size: int) -> bytes:
 class Setup:
     """Builds what is missing, and knows each client's command line. A program that is not there yet is left out."""
 
-    def __init__(self, everything: bool) -> None:
+    def __init__(self, wanted: set[str]) -> None:
+        """Makes the programs that are `wanted`, and those that most cases want."""
         BENCH.mkdir(parents=True, exist_ok=True)
         (BENCH / "bin").mkdir(exist_ok=True)
         self._checksums: dict[tuple[int, bool], list[int]] = {}
@@ -84,8 +85,10 @@ class Setup:
         for raw in ("socket", "raw_kafka"):
             self.compile(raw, "cc", PEERS / f"{raw}.c")
         self.ottla()
-        if everything:
+        if wanted & {"franz", "krafka"}:
             self.more_peers()
+        if "java" in wanted:
+            self.java()
 
     def venv(self, requirements: list[str]) -> None:
         stamp = VENV / "requirements.txt"
@@ -131,7 +134,7 @@ class Setup:
             self.commands["ottla_py"] = [PYTHON, str(BENCHES / "ottla_bench.py")]
 
     def more_peers(self) -> None:
-        """The peers that need Go, a Rust project of their own, Kafka's jars.
+        """The peers that need Go, or a Rust project of their own.
 
         PyKafka 2.8 is not among them: it knows Produce version 0 and Fetch up to version 1, whatever its broker_version
         (which only chooses the message format), and Kafka 4 takes Produce from 3 and Fetch from 4 on (KIP-896). Against
@@ -147,6 +150,9 @@ class Setup:
         command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest]
         subprocess.run(command, check=True, env=environment)
         self.commands["krafka"] = [str(build / "release" / "krafka-bench")]
+
+    def java(self) -> None:
+        """Kafka's own client, for which its jars are there anyway."""
         jars = f"{cluster.fetch()}/*"
         run("javac", "-d", str(BENCH / "java"), "-cp", jars, str(PEERS / "Bench.java"))
         self.commands["java"] = ["java", "-Xmx1g", "-cp", f"{BENCH / 'java'}:{jars}", "Bench"]

@@ -253,7 +253,7 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cases = choose(options.cases)
-    setup = Setup(everything=any(c.name.startswith("more-") for c in cases))
+    setup = Setup({client.command for case in cases for client in case.clients})
     clients = {case.name: [c for c in case.clients if setup.has(c)] for case in cases}
     for label in sorted({c.label for case in cases for c in case.clients if not setup.has(c)}):
         print(f"not run, as its program is not there: {label}")

@@ -27,10 +27,13 @@ public final class Bench {
     private final long n;
     private final int size;
     private long checksum;
+    /** From making the client to a group's first record; -1 without a group. */
+    private double firstMs = -1;
 
     private Bench(String[] arguments) {
         for (int i = 1; i < arguments.length; i++) {
-            boolean flag = arguments[i].equals("--keyed") || arguments[i].equals("--single");
+            boolean flag = arguments[i].equals("--keyed") || arguments[i].equals("--single")
+                    || arguments[i].equals("--group");
             options.put(arguments[i], flag ? "" : arguments[++i]);
         }
         n = Long.parseLong(options.get("--n"));
@@ -43,8 +46,9 @@ public final class Bench {
         double peak = Files.readAllLines(Path.of("/proc/self/status")).stream().filter(l -> l.startsWith("VmHWM:"))
                 .mapToDouble(l -> Long.parseLong(l.replaceAll("\\D", "")) * 1024e-6).sum();
         double cpu = ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO).toNanos() * 1e-9;
-        System.out.printf("{\"n\": %d, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %d}%n",
-                bench.n, wall, cpu, peak, bench.checksum);
+        String first = bench.firstMs < 0 ? "" : String.format(", \"first_ms\": %.1f", bench.firstMs);
+        System.out.printf("{\"n\": %d, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": %d%s}%n",
+                bench.n, wall, cpu, peak, bench.checksum, first);
     }
 
     private double produce() throws IOException {
@@ -84,14 +88,23 @@ public final class Bench {
     }
 
     private double consume() {
-        Map<String, Object> settings = Map.of("bootstrap.servers", options.get("--bootstrap"), "max.poll.records", 10_000,
-                "max.partition.fetch.bytes", 8 << 20, "check.crcs", false, "enable.auto.commit", false,
-                "auto.offset.reset", "earliest");
+        boolean group = options.containsKey("--group");
+        Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", options.get("--bootstrap"),
+                "max.poll.records", 10_000, "max.partition.fetch.bytes", 8 << 20, "check.crcs", false,
+                "enable.auto.commit", false, "auto.offset.reset", "earliest"));
+        if (group) {
+            settings.put("group.id", "bench-java-" + ProcessHandle.current().pid() + "-" + System.nanoTime());
+            settings.put("group.protocol", "consumer");
+        }
         List<TopicPartition> partitions = IntStream.range(0, Integer.parseInt(options.get("--partitions")))
                 .mapToObj(p -> new TopicPartition(options.get("--topic"), p)).toList();
         long begun = System.nanoTime();
         try (var consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-            consumer.assign(partitions);
+            if (group) {
+                consumer.subscribe(List.of(options.get("--topic")));
+            } else {
+                consumer.assign(partitions);
+            }
             long got = 0;
             long last = begun;
             while (got < n) {
@@ -103,6 +116,9 @@ public final class Bench {
                 }
                 long now = System.nanoTime();
                 if (!records.isEmpty()) {
+                    if (group && firstMs < 0) {
+                        firstMs = (now - begun) * 1e-6;
+                    }
                     last = now;
                 } else if (now - last > IDLE_LIMIT_NS) {
                     throw new IllegalStateException("nothing came for 60 s");
