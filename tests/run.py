@@ -386,7 +386,8 @@ def on_kafka(version: str) -> Callable[[Phase], None]:
         if phase.sources("bindings/python/tests", "test_*.py"):
             commands.append([*PYTEST, "bindings/python/tests"])
         if not version.startswith("3"):
-            commands.append([*PYTEST, "tests/foreign/test_java_share.py"])
+            java = ["tests/foreign/test_java_share.py", "tests/foreign/test_java_committed.py"]
+            commands.append([*PYTEST, *java])
         for command in commands:
             phase.run(*beside, *command, env=WAITING)
         if not commands:
