@@ -35,7 +35,7 @@ pub(crate) fn leaders_killed(ground: &mut Ground) {
 }
 
 /// Waits until every partition has so many replicas in sync.
-fn in_sync(ground: &Ground, topic: &str, replicas: usize) {
+pub(crate) fn in_sync(ground: &Ground, topic: &str, replicas: usize) {
     ground.until("replicas are in sync", |g| {
         g.in_sync(topic).is_some_and(|least| least >= replicas)
     });

@@ -71,6 +71,11 @@ impl Ground {
             // A follower that stands still leaves the in-sync set after this, not after 30 s.
             ("replica.lag.time.max.ms", "5000"),
             ("leader.imbalance.check.interval.seconds", "3600"),
+            // Members of groups that are killed or stopped are missed soon.
+            ("group.consumer.min.session.timeout.ms", "3000"),
+            ("group.consumer.session.timeout.ms", "6000"),
+            ("group.consumer.min.heartbeat.interval.ms", "500"),
+            ("group.consumer.heartbeat.interval.ms", "500"),
         ];
         let cluster = Cluster::start(&ports, &properties);
         for (i, port) in cluster.proxied.iter().enumerate() {

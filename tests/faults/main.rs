@@ -28,7 +28,11 @@ mod cluster;
 #[cfg(target_os = "linux")]
 mod ground;
 #[cfg(target_os = "linux")]
+mod groups;
+#[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod member;
 #[cfg(target_os = "linux")]
 mod network;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::ground::Ground;
 use super::random::Random;
-use super::{brokers, network, soak, transactions};
+use super::{brokers, groups, member, network, soak, transactions};
 
 struct Scenario {
     name: &'static str,
@@ -59,6 +59,8 @@ const SCENARIOS: &[Scenario] = &[
     kafka("quota", brokers::quota),
     kafka("too_large", brokers::too_large),
     kafka("records_deleted", brokers::records_deleted),
+    kafka("group_storm", groups::group_storm),
+    kafka("classic_group_storm", groups::classic_group_storm),
     // It leaves the brokers at other addresses: last.
     kafka("all_replaced", brokers::all_replaced),
 ];
@@ -76,6 +78,12 @@ pub(crate) fn main() -> ExitCode {
             _ => Random::from_os().next() % 1_000_000,
         };
         return soak::run(minutes.parse().expect("minutes are a number"), seed);
+    }
+    if let [flag, rest @ ..] = &arguments[..]
+        && flag == "--member"
+    {
+        member::run(rest);
+        return ExitCode::SUCCESS;
     }
     let on_kafka = arguments.iter().any(|a| a == "--kafka");
     let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
