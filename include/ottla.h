@@ -1575,6 +1575,10 @@ void ottla_batch_free(ottla_batch *batch);
 // from to to, exclusive. They are delivered again.
 #define OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED 14
 
+// The program's own assignor is the group's, and this member its leader: the members (ottla_event_group_member) are to be
+// given the partitions of topics (ottla_event_group_topic), by ottla_consumer_assign_group.
+#define OTTLA_EVENT_ASSIGNMENT_WANTED 15
+
 // Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
 int32_t ottla_event_kind(const ottla_event *event);
 
@@ -1791,6 +1795,112 @@ ottla_status ottla_membership_get(const ottla_membership *membership,
 
 // Frees a membership.
 void ottla_membership_free(ottla_membership *membership);
+
+// ==================================================================================================================
+// Assignors of one's own
+//
+// In a classic group one member, the leader, shares the partitions out for all. A program can do that by a strategy of its
+// own: set it before subscribing, in every member; where the group agrees on it, the leader's poll gives an event
+// OTTLA_EVENT_ASSIGNMENT_WANTED, and the group waits for the answer while heartbeats go on.
+//
+//     status = ottla_consumer_set_assignor(consumer, "by-size", (ottla_bytes){NULL, 0}, false, &error);
+//     ...
+//     if (ottla_event_kind(event) == OTTLA_EVENT_ASSIGNMENT_WANTED) {
+//         ottla_group_share shares[100];
+//         size_t count = share_out(event, shares);    // reads ottla_event_group_member and ottla_event_group_topic
+//         status = ottla_consumer_assign_group(consumer, event, shares, count, &error);
+//     }
+// ==================================================================================================================
+
+// A member of a group that is to be shared out. What it points to lives as long as the event.
+typedef struct ottla_group_member {
+    // Its id, by which it is given partitions.
+    const char *member_id;
+    // group.instance.id of a static member; NULL of another.
+    const char *instance_id;
+    // Where it runs (client.rack); NULL if it does not say.
+    const char *rack;
+    // What its own assignor tells besides, or null.
+    ottla_bytes user_data;
+    // The topics it subscribes to.
+    const char *const *topics;
+    // How many.
+    size_t topic_count;
+    // The partitions it has.
+    const ottla_topic_partition *owned;
+    // How many.
+    size_t owned_count;
+} ottla_group_member;
+
+// A partition that a member is given.
+typedef struct ottla_group_share {
+    // The member.
+    const char *member_id;
+    // The topic.
+    const char *topic;
+    // The partition.
+    int32_t partition;
+} ottla_group_share;
+
+// Gives a consumer an assignor of its own, the favourite among those of partition.assignment.strategy: a group uses it if all
+// members have it. To be called before subscribing; groups are joined by the classic protocol then. user_data, which may
+// be null, is what this member tells the leader besides. With cooperative, members keep reading what they keep through a
+// rebalance (KIP-429), and the answer must leave out what has to change hands until who has it does not name it any more.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, after subscribing, for a name that is empty or a known strategy's, or
+// with group.protocol=consumer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_set_assignor(const ottla_consumer *consumer,
+                                         const char *name,
+                                         ottla_bytes user_data,
+                                         bool cooperative,
+                                         ottla_error **error);
+
+// How many members a group has that is to be shared out; 0 of other events, and of NULL.
+size_t ottla_event_group_member_count(const ottla_event *event);
+
+// Writes member i of those, counted from 0. What it points to lives as long as the event.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_event_group_member(const ottla_event *event,
+                                      size_t i,
+                                      ottla_group_member *member,
+                                      ottla_error **error);
+
+// How many topics are to be shared out; 0 of other events, and of NULL.
+size_t ottla_event_group_topic_count(const ottla_event *event);
+
+// Writes topic i of those, counted from 0, and how many partitions it has. Its name lives as long as the event.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT.
+OTTLA_MUST_USE
+ottla_status ottla_event_group_topic(const ottla_event *event,
+                                     size_t i,
+                                     const char **topic,
+                                     int32_t *partitions,
+                                     ottla_error **error);
+
+// Answers an event OTTLA_EVENT_ASSIGNMENT_WANTED: which partitions each member gets, one row each. Members that are not named
+// get nothing. The group waits for it for up to the members' max.poll.interval.ms.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT for another event, a member or partition that there is not, one that its member does not
+// subscribe to, or one given twice: it can be answered again. OTTLA_ERR_REBALANCE_IN_PROGRESS if the group has gone on
+// meanwhile.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_assign_group(const ottla_consumer *consumer,
+                                         const ottla_event *event,
+                                         const ottla_group_share *shares,
+                                         size_t count,
+                                         ottla_error **error);
+
+// Says that there is no answer at present: the group is rebalanced and asked for again, after a moment.
+//
+// Errors: as ottla_consumer_assign_group.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_refuse_assignment(const ottla_consumer *consumer,
+                                              const ottla_event *event,
+                                              ottla_error **error);
 
 // ==================================================================================================================
 // Share groups

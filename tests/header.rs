@@ -17,7 +17,7 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "basics",
     "error",
     "config",
@@ -30,6 +30,7 @@ const SECTIONS: [&str; 17] = [
     "batch",
     "event",
     "group",
+    "assignor",
     "share",
     "stats",
     "admin",

@@ -155,6 +155,13 @@ choices! {
 }
 
 impl Assignor {
+    /// True for the name of a strategy, also by its Java class.
+    pub(crate) fn is_known(name: &str) -> bool {
+        ASSIGNORS
+            .iter()
+            .any(|c| c.name == name || c.aliases.contains(&name))
+    }
+
     /// The strategies of a list, separated by commas.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::Batch;
+use super::group::GroupToAssign;
 use crate::error::Error;
 
 /// Where reading a partition starts.
@@ -72,6 +73,9 @@ pub enum EventKind {
     /// What was acknowledged of records of a share group was not carried out, or may not have been, as [`Event::error`]
     /// says: those of a partition from [`Event::from`] to [`Event::to`], exclusive. They are delivered again.
     AcknowledgementFailed = 14,
+    /// The program's own strategy is the group's, and this member its leader: [`Event::group`] is to be shared out among
+    /// the members, by [`Consumer::assign_group`](crate::consumer::Consumer::assign_group).
+    AssignmentWanted = 15,
 }
 
 /// Something that happened to what is read.
@@ -93,6 +97,8 @@ pub struct Event {
     pub token: u64,
     /// Why, and what to do about it.
     pub error: Option<Error>,
+    /// The members and topics of a group that is to be shared out.
+    pub group: Option<Arc<GroupToAssign>>,
 }
 
 impl Event {
@@ -107,6 +113,7 @@ impl Event {
             partitions: Vec::new(),
             token: 0,
             error: None,
+            group: None,
         }
     }
 

@@ -25,6 +25,7 @@ pub use batch::{Batch, Record, Segment};
 pub use client::Consumer;
 pub use event::{Event, EventKind, Polled, Start};
 pub(crate) use fetcher::{earliest, topic_problem};
+pub use group::{GroupMember, GroupToAssign, OwnAssignor};
 pub(crate) use group::{Trouble, advice, trouble};
 pub use memory::Buffer;
 pub(crate) use memory::FetchMemory;

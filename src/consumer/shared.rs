@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::event::{Event, Start};
-use super::group::{Commit, Found, Given, Identity, Polls, Subscription};
+use super::group::{Commit, Found, Given, Identity, OwnAssignor, Polls, Shares, Subscription};
 use super::memory::FetchMemory;
 use super::offset::GroupMetadata;
 use super::partition::{Assignment, Key, Partition};
@@ -100,6 +100,14 @@ pub(super) enum Command {
     Unsubscribe { deadline: Instant, reply: Reply<()> },
     /// A revocation was dealt with.
     Acknowledge(u64),
+    /// Subscriptions from now on have a strategy of the program's own.
+    SetAssignor(OwnAssignor),
+    /// How the group is shared out; `None` if the program can't say.
+    ShareOut {
+        number: u64,
+        shares: Option<Shares>,
+        reply: Reply<()>,
+    },
     /// The program polls again after it was too late to.
     Returned,
     /// Ends the client, at the deadline at the latest.

@@ -7,6 +7,7 @@ use std::ffi::{CString, c_char};
 
 use libc::size_t;
 
+use super::assignor::GroupParts;
 use super::basics::ottla_status;
 use super::consumer::ottla_topic_partition;
 use super::error::{ottla_error, part_ptr};
@@ -48,6 +49,10 @@ pub const OTTLA_EVENT_GROUP_LEFT: i32 = 13;
 /// `from` to `to`, exclusive. They are delivered again.
 pub const OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED: i32 = 14;
 
+/// The program's own assignor is the group's, and this member its leader: the members (`ottla_event_group_member`) are to be
+/// given the partitions of topics (`ottla_event_group_topic`), by `ottla_consumer_assign_group`.
+pub const OTTLA_EVENT_ASSIGNMENT_WANTED: i32 = 15;
+
 const _: () = assert!(
     OTTLA_EVENT_POSITION_RESET == EventKind::PositionReset as i32
         && OTTLA_EVENT_PARTITION_STOPPED == EventKind::PartitionStopped as i32
@@ -63,6 +68,7 @@ const _: () = assert!(
         && OTTLA_EVENT_GROUP_FAILING == EventKind::GroupFailing as i32
         && OTTLA_EVENT_GROUP_LEFT == EventKind::GroupLeft as i32
         && OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED == EventKind::AcknowledgementFailed as i32
+        && OTTLA_EVENT_ASSIGNMENT_WANTED == EventKind::AssignmentWanted as i32
 );
 
 /// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
@@ -78,6 +84,8 @@ pub(super) struct EventParts {
     places: Vec<usize>,
     error: Option<Box<ottla_error>>,
     message: CString,
+    /// Of a group that is to be shared out.
+    pub(super) group: Option<GroupParts>,
 }
 
 impl From<Event> for EventParts {
@@ -97,6 +105,7 @@ impl From<Event> for EventParts {
             places,
             error: event.error.as_ref().map(ottla_error::part),
             message: c_string(event.error.as_ref().map_or("", |e| e.message())),
+            group: event.group.as_deref().map(GroupParts::of),
             event,
         }
     }

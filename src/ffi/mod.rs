@@ -62,6 +62,7 @@
 
 mod admin;
 mod admin_results;
+mod assignor;
 mod basics;
 mod batch;
 #[cfg(feature = "broker")]

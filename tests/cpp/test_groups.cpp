@@ -177,3 +177,47 @@ TEST(Groups, TopicsThatMatchLaterAreReadToo) {
     EXPECT_EQ(member.owned.count({later, 0}), 1U);
     admin.delete_topic(later, 30s);
 }
+
+namespace {
+
+TEST(Groups, AnAssignorOfOnesOwnSharesOut) {
+    const Topic topic(partitions);
+    const auto member = [&](const std::string &wish) {
+        ottla::Consumer consumer(of_group(topic.name));
+        ottla::Assignor assignor;
+        assignor.name = "by-wish";
+        assignor.user_data = wish;
+        assignor.assign = [](const std::vector<ottla::GroupMember> &members,
+                             const std::map<std::string, std::int32_t> &topics) {
+            ottla::Assignor::Share share;
+            for (const auto &one : members) {
+                EXPECT_EQ(topics.at(one.topics.at(0)), partitions);
+                for (const char digit : one.user_data.value()) {
+                    share[one.id].push_back({one.topics.at(0), digit - '0'});
+                }
+            }
+            return share;
+        };
+        consumer.set_assignor(std::move(assignor));
+        consumer.subscribe({topic.name});
+        return consumer;
+    };
+    auto first = member("03");
+    auto second = member("12");
+    const auto owned = [](const ottla::Consumer &consumer) {
+        std::set<std::int32_t> all;
+        for (const auto &p : consumer.assignment()) {
+            all.insert(p.partition);
+        }
+        return all;
+    };
+    until("shared out as wished", [&] {
+        (void)first.poll(0, 20ms);
+        (void)second.poll(0, 20ms);
+        return owned(first) == std::set<std::int32_t>{0, 3} && owned(second) == std::set<std::int32_t>{1, 2};
+    });
+    first.close(30s);
+    second.close(30s);
+}
+
+} // namespace

@@ -48,7 +48,7 @@ pub(super) static KEYS: &[Key] = &[
         "The brokers' strategy for sharing partitions out in the new protocol, `uniform` or `range`; theirs by default."),
     Key::new(POSITIONS, "partition.assignment.strategy", CONSUMER, Kind::Text, "range,cooperative-sticky",
         "How partitions are shared out among a group's members: `range`, `roundrobin`, `sticky`, `cooperative-sticky` (or the names of \
-         Java's classes), the favourite first; the group uses one that all members have. Members keep what they keep through a \
+         Java's classes), the favourite first; the group uses one that all members have, and a program may add one of its own. Members keep what they keep through a \
          rebalance where only `cooperative-sticky` is given."),
     Key::new(POSITIONS, "session.timeout.ms", CONSUMER, millis(1, INT), "45s",
         "A member that is not heard of for so long is taken for dead. The brokers limit it by `group.min.session.timeout.ms` and \

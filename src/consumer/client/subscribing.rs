@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::event::{Event, EventKind};
-use super::super::group::{Pattern, Subscription};
+use super::super::group::{GroupToAssign, OwnAssignor, Pattern, Shares, Subscription};
 use super::super::shared::{Command, Shared};
 use super::{Consumer, remove};
+use crate::config::{Assignor, GroupProtocol};
 use crate::error::{Error, Result};
+
+/// The I/O thread answers at once; this is for one that is busy.
+const ANSWERED: Duration = Duration::from_secs(10);
 
 impl Consumer {
     /// Becomes a member of the group `group.id` and reads what it assigns of these topics; topics that don't exist yet are
@@ -55,6 +59,74 @@ impl Consumer {
         assignment.subscribed = true;
         shared.command(Command::Subscribe(subscription));
         Ok(())
+    }
+
+    /// Gives the consumer a strategy of its own for sharing a group out, the favourite among those of
+    /// `partition.assignment.strategy`: the group uses it if all members have it. Where it does and this member leads the
+    /// group, a poll gives [`AssignmentWanted`](EventKind::AssignmentWanted). Groups are joined by the classic protocol then.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` without `group.id`, after subscribing, for a name that is empty or a known strategy's, or with
+    /// `group.protocol=consumer`.
+    pub fn set_assignor(&self, own: OwnAssignor) -> Result<()> {
+        let shared = self.grouped("setting an assignor")?;
+        let wrong = |why: &str| Err(Error::argument(format!("setting an assignor: {why}")));
+        if own.name.is_empty() {
+            return wrong("its name is empty");
+        }
+        if Assignor::is_known(&own.name) {
+            return wrong(&format!(
+                "'{}' is a strategy that is there already",
+                own.name
+            ));
+        }
+        if shared.config.group_protocol == GroupProtocol::Consumer {
+            return wrong(
+                "by group.protocol=consumer the brokers share groups out; set group.protocol=classic",
+            );
+        }
+        let assignment = shared.assignment();
+        if assignment.subscribed {
+            return wrong("the consumer is subscribed already; set it before");
+        }
+        shared.command(Command::SetAssignor(own));
+        Ok(())
+    }
+
+    /// Answers [`AssignmentWanted`](EventKind::AssignmentWanted): which partitions each member gets (member id, topic,
+    /// partition). Members that are not named get nothing. The group waits for the answer for up to the members'
+    /// `max.poll.interval.ms`.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for another event, a member or partition that there is not, one that its member does not subscribe
+    /// to, or one given twice: it can be answered again. `REBALANCE_IN_PROGRESS` if the group has gone on meanwhile.
+    pub fn assign_group<'a>(
+        &self,
+        event: &Event,
+        shares: impl IntoIterator<Item = (&'a str, &'a str, i32)>,
+    ) -> Result<()> {
+        let shares = asked(event)?.check(shares)?;
+        self.answer(event, Some(shares))
+    }
+
+    /// Says that there is no answer at present: the group is rebalanced and asked for again, after a moment.
+    ///
+    /// # Errors
+    /// As [`Consumer::assign_group`].
+    pub fn refuse_assignment(&self, event: &Event) -> Result<()> {
+        asked(event)?;
+        self.answer(event, None)
+    }
+
+    fn answer(&self, event: &Event, shares: Option<Shares>) -> Result<()> {
+        let number = event.token;
+        self.ask(ANSWERED, "sharing out the group", |_, reply| {
+            Command::ShareOut {
+                number,
+                shares,
+                reply,
+            }
+        })
     }
 
     /// Leaves the group at once: what counts as read is committed (with `enable.auto.commit`), nothing more is delivered,
@@ -107,6 +179,14 @@ impl Consumer {
         at_work(shared);
         Ok(())
     }
+}
+
+fn asked(event: &Event) -> Result<&GroupToAssign> {
+    event.group.as_deref().ok_or_else(|| {
+        Error::argument(
+            "sharing out the group: the event does not ask for it; give the one of kind AssignmentWanted",
+        )
+    })
 }
 
 fn at_work(shared: &Shared) {

@@ -32,6 +32,7 @@ pub(super) fn terms(shared: &Shared) -> Option<Terms> {
         instance_id: config.group_instance_id.clone(),
         protocol: config.group_protocol,
         assignors: config.assignors.clone(),
+        own_assignor: None,
         remote_assignor: config.group_remote_assignor.clone(),
         session_timeout: config.session_timeout,
         heartbeat_interval: config.heartbeat_interval,
@@ -251,6 +252,11 @@ impl Fetcher {
                     ..Event::of(kind)
                 });
             }
+            Act::ToAssign(number, group) => self.events.push(Event {
+                token: number,
+                group: Some(Arc::new(group)),
+                ..Event::of(EventKind::AssignmentWanted)
+            }),
             Act::Left => {
                 let mut leavers = Vec::new();
                 if let Some(group) = &mut self.group {

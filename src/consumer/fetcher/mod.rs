@@ -235,6 +235,19 @@ impl Fetcher {
                 self.leave(core, now, "the consumer unsubscribed", deadline, reply);
             }
             Command::Acknowledge(number) => self.acknowledge(core, now, number),
+            Command::SetAssignor(own) => self
+                .group
+                .iter_mut()
+                .for_each(|g| g.set_assignor(own.clone())),
+            Command::ShareOut {
+                number,
+                shares,
+                reply,
+            } => {
+                if let Some(group) = &mut self.group {
+                    reply.give(group.shared_out(now, number, shares));
+                }
+            }
             Command::Returned => self.group.iter_mut().for_each(Group::returned),
             Command::Close { deadline, reply } => {
                 self.closing = Some((deadline, reply));

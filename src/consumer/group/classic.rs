@@ -19,14 +19,14 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::partition::Key;
-use super::assignors::{Member, Topics};
+use super::assignors::{Member, Shares, Topics};
 use super::membership::{Signal, Terms};
 use super::metadata::{self, Own};
+use super::own_assignor::{GroupToAssign, Strategy};
 use super::{Ask, Identity, Trouble, advice, trouble};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::metadata::TopicState;
 use crate::cluster::nodes::{Backoff, Node};
-use crate::config::Assignor;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
@@ -45,6 +45,36 @@ const PARKED: Duration = Duration::from_secs(5);
 /// A leader waits no longer for the metadata of topics that only others want.
 const STRANGERS: Duration = Duration::from_secs(5);
 
+/// A program that had no answer is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The topics that members want, with the racks of each partition's replicas.
+fn topics_of(core: &Core<Tag>, members: &[Member]) -> Topics {
+    let racks: BTreeMap<i32, &String> = core
+        .brokers()
+        .filter_map(|(id, state)| Some((id, state.rack.as_ref()?)))
+        .collect();
+    let wanted: BTreeSet<&Arc<str>> = members.iter().flat_map(|m| &m.topics).collect();
+    let mut topics = Topics::new();
+    for topic in wanted {
+        let Some(meta) = core.topics.known(topic) else {
+            continue;
+        };
+        let of_partition = meta.partitions.iter().map(|p| {
+            let racks = p.replicas.iter().filter_map(|id| racks.get(id));
+            racks.map(ToString::to_string).collect()
+        });
+        topics.insert(topic.clone(), of_partition.collect());
+    }
+    topics
+}
+
+fn encode(shares: Shares) -> Result<Vec<(String, Bytes)>> {
+    let each = shares.into_iter();
+    each.map(|(member, share)| Ok((member, metadata::assignment(&share)?)))
+        .collect()
+}
+
 #[derive(Debug)]
 enum State {
     /// Not in the group, or to join it again once what has to be given up is.
@@ -56,6 +86,11 @@ enum State {
     Sharing {
         members: Vec<Member>,
         since: Instant,
+    },
+    /// The program shares them out; heartbeats go on meanwhile.
+    Asked {
+        number: u64,
+        partitions: BTreeMap<Arc<str>, usize>,
     },
     ToSync(Vec<(String, Bytes)>),
     Syncing,
@@ -71,7 +106,9 @@ pub(super) struct Classic {
     member_id: String,
     generation: i32,
     /// The strategy the group has agreed on.
-    protocol: Option<Assignor>,
+    protocol: Option<Strategy>,
+    /// How often the program was asked to share out.
+    asked: u64,
     state: State,
     /// Why a join is wanted.
     rejoin: Option<String>,
@@ -99,6 +136,7 @@ impl Classic {
             member_id: String::new(),
             generation: -1,
             protocol: None,
+            asked: 0,
             state: State::Out,
             rejoin: Some("subscribed".to_owned()),
             not_before: None,
@@ -122,13 +160,19 @@ impl Classic {
     /// True if all is given up before a join: so it is unless every strategy is cooperative, which holds until the group
     /// has agreed on one.
     pub(super) fn eager(&self) -> bool {
-        !self.terms.assignors.iter().all(|a| a.cooperative())
+        !self.strategies().all(|s| s.cooperative())
+    }
+
+    /// The favourite first.
+    fn strategies(&self) -> impl Iterator<Item = Strategy> {
+        let own = self.terms.own_assignor.iter().cloned().map(Strategy::Own);
+        own.chain(self.terms.assignors.iter().copied().map(Strategy::Known))
     }
 
     /// True if it is time to give up what has to be, and join.
     pub(super) fn wants_join(&self, now: Instant) -> bool {
         self.rejoin.is_some()
-            && matches!(self.state, State::Out | State::Stable)
+            && matches!(self.state, State::Out | State::Stable | State::Asked { .. })
             && self.not_before.is_none_or(|t| t <= now)
     }
 
@@ -175,14 +219,17 @@ impl Classic {
                 self.state,
                 State::ToJoin | State::Sharing { .. } | State::ToSync(_)
             );
-        let heartbeat =
-            matches!(self.state, State::Stable) && !self.heartbeat_sent && self.heartbeat_at <= now;
+        let heartbeat = self.beats() && !self.heartbeat_sent && self.heartbeat_at <= now;
         (join, heartbeat)
+    }
+
+    fn beats(&self) -> bool {
+        matches!(self.state, State::Stable | State::Asked { .. })
     }
 
     /// When to look again though nothing else happens.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let heartbeat = matches!(self.state, State::Stable) && !self.heartbeat_sent;
+        let heartbeat = self.beats() && !self.heartbeat_sent;
         let patience = match self.state {
             State::Sharing { since, .. } => Some(since + STRANGERS),
             _ => None,
@@ -213,8 +260,9 @@ impl Classic {
             }) {
                 return;
             }
-            match self.share_out(core) {
-                Ok(shares) => self.state = State::ToSync(shares),
+            match self.share_out(core, now, signals) {
+                Ok(Some(shares)) => self.state = State::ToSync(shares),
+                Ok(None) => return,
                 Err(e) => {
                     self.state = State::Out;
                     return self.retry(core, now, &e, signals);
@@ -253,13 +301,12 @@ impl Classic {
         own: &Own,
     ) -> Result<()> {
         let terms = &self.terms;
-        let protocols: Result<Vec<JoinGroupRequestProtocol>> = terms
-            .assignors
-            .iter()
-            .map(|assignor| {
+        let protocols: Result<Vec<JoinGroupRequestProtocol>> = self
+            .strategies()
+            .map(|strategy| {
                 Ok(JoinGroupRequestProtocol::default()
-                    .with_name(string(assignor.name()))
-                    .with_metadata(metadata::subscription(*assignor, own)?))
+                    .with_name(string(strategy.name()))
+                    .with_metadata(metadata::subscription(&strategy, own)?))
             })
             .collect();
         let min = if terms.instance_id.is_some() {
@@ -307,7 +354,7 @@ impl Classic {
                 .with_member_id(string(member))
                 .with_assignment(share.clone())
         });
-        let named = self.protocol.filter(|_| version >= 5);
+        let named = self.protocol.as_ref().filter(|_| version >= 5);
         let request = SyncGroupRequest::default()
             .with_group_id(GroupId(string(&terms.group)))
             .with_generation_id(self.generation)
@@ -332,32 +379,64 @@ impl Classic {
         Ok(())
     }
 
-    /// Shares all partitions out among the members, as the leader.
-    fn share_out(&mut self, core: &Core<Tag>) -> Result<Vec<(String, Bytes)>> {
-        let (State::Sharing { members, .. }, Some(assignor)) = (&self.state, self.protocol) else {
-            return Ok(Vec::new());
+    /// Shares all partitions out among the members, as the leader; `None` where the program is asked to.
+    fn share_out(
+        &mut self,
+        core: &Core<Tag>,
+        now: Instant,
+        signals: &mut Vec<Signal>,
+    ) -> Result<Option<Vec<(String, Bytes)>>> {
+        let (State::Sharing { members, .. }, Some(strategy)) = (&self.state, &self.protocol) else {
+            return Ok(Some(Vec::new()));
         };
-        let racks: BTreeMap<i32, &String> = core
-            .brokers()
-            .filter_map(|(id, state)| Some((id, state.rack.as_ref()?)))
-            .collect();
-        let wanted: BTreeSet<&Arc<str>> = members.iter().flat_map(|m| &m.topics).collect();
-        let mut topics = Topics::new();
-        for topic in wanted {
-            let Some(meta) = core.topics.known(topic) else {
-                continue;
-            };
-            let of_partition = meta.partitions.iter().map(|p| {
-                let racks = p.replicas.iter().filter_map(|id| racks.get(id));
-                racks.map(ToString::to_string).collect()
-            });
-            topics.insert(topic.clone(), of_partition.collect());
+        let topics = topics_of(core, members);
+        let counts = topics.iter().map(|(t, p)| (t.clone(), p.len())).collect();
+        match strategy {
+            Strategy::Known(assignor) => {
+                let shares = assignor.assign(members, &topics);
+                self.shared_out = Some(counts);
+                encode(shares).map(Some)
+            }
+            Strategy::Own(_) => {
+                self.asked += 1;
+                let ask = GroupToAssign::new(members, &topics);
+                signals.push(Signal::ToAssign(self.asked, ask));
+                self.state = State::Asked {
+                    number: self.asked,
+                    partitions: counts,
+                };
+                self.heartbeat_at = now + self.terms.heartbeat_interval;
+                self.heartbeat_sent = false;
+                Ok(None)
+            }
         }
-        let shares = assignor.assign(members, &topics);
-        self.shared_out = Some(topics.into_iter().map(|(t, p)| (t, p.len())).collect());
-        let each = shares.into_iter();
-        each.map(|(member, share)| Ok((member, metadata::assignment(&share)?)))
-            .collect()
+    }
+
+    /// The program's answer, or (`None`) that it has none: then it is asked again, after a rebalance.
+    pub(super) fn shared_out_by_program(
+        &mut self,
+        now: Instant,
+        asked: u64,
+        shares: Option<Shares>,
+    ) -> Result<()> {
+        let State::Asked { number, partitions } = &mut self.state else {
+            return Err(self.terms.gone_on());
+        };
+        if *number != asked {
+            return Err(self.terms.gone_on());
+        }
+        match shares {
+            Some(shares) => {
+                self.shared_out = Some(std::mem::take(partitions));
+                self.state = State::ToSync(encode(shares)?);
+            }
+            None => {
+                self.state = State::ToJoin;
+                self.rejoin("the program could not share the group out");
+                self.not_before = Some(now + ASK_AGAIN);
+            }
+        }
+        Ok(())
     }
 
     /// Sends a heartbeat.
@@ -470,7 +549,7 @@ impl Classic {
             return self.refused(core, now, node, "joining", code, signals);
         }
         let name = response.protocol_name.as_deref().unwrap_or_default();
-        let Some(protocol) = self.terms.assignors.iter().find(|a| a.name() == name) else {
+        let Some(protocol) = self.strategies().find(|s| s.name() == name) else {
             let text = format!(
                 "joining group '{}': the group has agreed on '{name}', which is not in partition.assignment.strategy",
                 self.terms.group
@@ -480,7 +559,7 @@ impl Classic {
         };
         self.member_id = response.member_id.to_string();
         self.generation = response.generation_id;
-        self.protocol = Some(*protocol);
+        self.protocol = Some(protocol.clone());
         self.rejoin = None;
         self.failures = 0;
         self.heard = now;
@@ -494,7 +573,7 @@ impl Classic {
             .into_iter()
             .map(|m| {
                 let instance = m.group_instance_id.as_deref();
-                metadata::member(*protocol, &m.member_id, instance, m.metadata)
+                metadata::member(&protocol, &m.member_id, instance, m.metadata)
             })
             .collect();
         match members {

@@ -13,9 +13,11 @@ use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::partition::Key;
+use super::assignors::Shares;
 use super::classic::Classic;
 use super::metadata::Own;
 use super::modern::{self, Modern};
+use super::own_assignor::{GroupToAssign, OwnAssignor};
 use super::subscription::Subscription;
 use super::{Ask, Identity};
 use crate::cluster::core::Core;
@@ -28,12 +30,14 @@ use crate::net::rpc;
 use crate::protocol::wire::TopicId;
 
 /// What the configuration says of memberships.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::consumer) struct Terms {
     pub(in crate::consumer) group: Arc<str>,
     pub(in crate::consumer) instance_id: Option<String>,
     pub(in crate::consumer) protocol: GroupProtocol,
     pub(in crate::consumer) assignors: Vec<Assignor>,
+    /// The program's own strategy, the favourite.
+    pub(in crate::consumer) own_assignor: Option<Arc<OwnAssignor>>,
     /// `group.remote.assignor`
     pub(in crate::consumer) remote_assignor: Option<String>,
     pub(in crate::consumer) session_timeout: Duration,
@@ -42,6 +46,20 @@ pub(in crate::consumer) struct Terms {
     pub(in crate::consumer) rebalance_timeout: Duration,
     pub(in crate::consumer) auto_commit: bool,
     pub(in crate::consumer) rack: Option<String>,
+}
+
+impl Terms {
+    /// The error of an answer that nobody waits for any more.
+    pub(super) fn gone_on(&self) -> Error {
+        Error::new(
+            ErrorCode::REBALANCE_IN_PROGRESS,
+            format!(
+                "sharing out group '{}': the group has gone on since it was asked for; if this member leads it still, it \
+                 is asked anew",
+                self.group
+            ),
+        )
+    }
 }
 
 /// What a protocol has found out.
@@ -59,6 +77,8 @@ pub(super) enum Signal {
     Heard,
     /// The new protocol is not for this group, or not for these brokers: the classic one is tried.
     FallBack(Error),
+    /// The program is to share out the group; the number is for its answer.
+    ToAssign(u64, GroupToAssign),
 }
 
 /// What is to be done with partitions, in this order.
@@ -76,6 +96,8 @@ pub(in crate::consumer) enum Act {
     Take(BTreeSet<Key>),
     /// Something the program is told of: the attempts go on, or (true) do not.
     Failing(Error, bool),
+    /// The program is to share out the group; the number is for its answer.
+    ToAssign(u64, GroupToAssign),
     /// The consumer has left.
     Left,
 }
@@ -231,6 +253,19 @@ impl Membership {
             Protocol::Unsettled(_) => Ok(()),
             Protocol::Classic(classic) => classic.send_leave(core, now, conn, why),
             Protocol::Modern(modern) => modern.send_leave(core, now, conn),
+        }
+    }
+
+    /// The program's answer to [`Signal::ToAssign`], or (`None`) that it has none.
+    pub(super) fn shared_out(
+        &mut self,
+        now: Instant,
+        number: u64,
+        shares: Option<Shares>,
+    ) -> Result<()> {
+        match &mut self.protocol {
+            Protocol::Classic(classic) => classic.shared_out_by_program(now, number, shares),
+            Protocol::Unsettled(_) | Protocol::Modern(_) => Err(self.terms.gone_on()),
         }
     }
 
@@ -446,6 +481,7 @@ impl Membership {
                 }
             }
             Signal::Heard => self.told = None,
+            Signal::ToAssign(number, group) => acts.push(Act::ToAssign(number, group)),
             Signal::FallBack(_) => {
                 let terms = self.terms.clone();
                 self.protocol = Protocol::Classic(Classic::new(terms, serial, now));

@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use super::super::partition::Key;
 use super::assignors::Member;
+use super::own_assignor::Strategy;
 use crate::config::Assignor;
 use crate::error::{Error, Result};
 use crate::protocol::schema::{decode_assignment, decode_subscription};
@@ -45,8 +46,12 @@ fn string(text: &str) -> StrBytes {
 }
 
 /// What a strategy wants told besides.
-fn user_data(assignor: Assignor, own: &Own) -> Option<Bytes> {
+fn user_data(strategy: &Strategy, own: &Own) -> Option<Bytes> {
     let mut out = BytesMut::new();
+    let assignor = match strategy {
+        Strategy::Known(assignor) => *assignor,
+        Strategy::Own(own) => return own.user_data.clone().map(Bytes::from),
+    };
     match assignor {
         Assignor::Range | Assignor::RoundRobin => return None,
         // StickyAssignorUserData v1: topics with partitions, generation.
@@ -70,7 +75,7 @@ fn user_data(assignor: Assignor, own: &Own) -> Option<Bytes> {
 }
 
 /// The metadata of one strategy in a JoinGroup request.
-pub(super) fn subscription(assignor: Assignor, own: &Own) -> Result<Bytes> {
+pub(super) fn subscription(strategy: &Strategy, own: &Own) -> Result<Bytes> {
     let owned = by_topic(&own.owned).into_iter().map(|(topic, partitions)| {
         consumer_protocol_subscription::TopicPartition::default()
             .with_topic(TopicName(string(topic)))
@@ -78,7 +83,7 @@ pub(super) fn subscription(assignor: Assignor, own: &Own) -> Result<Bytes> {
     });
     let message = ConsumerProtocolSubscription::default()
         .with_topics(own.topics.iter().map(|t| string(t)).collect())
-        .with_user_data(user_data(assignor, own))
+        .with_user_data(user_data(strategy, own))
         .with_owned_partitions(owned.collect())
         .with_generation_id(own.generation)
         .with_rack_id(own.rack.map(string));
@@ -127,7 +132,7 @@ pub(super) fn assigned(bytes: Bytes) -> Result<BTreeSet<Key>> {
 /// # Errors
 /// `PROTOCOL` for what is no subscription. A strategy's own data that makes no sense counts as none.
 pub(super) fn member(
-    assignor: Assignor,
+    strategy: &Strategy,
     id: &str,
     instance_id: Option<&str>,
     metadata: Bytes,
@@ -139,11 +144,12 @@ pub(super) fn member(
         owned.extend(row.partitions.into_iter().map(|p| (topic.clone(), p)));
     }
     let mut generation = message.generation_id;
-    let data = message.user_data.unwrap_or_default();
-    match assignor {
-        Assignor::Sticky => (owned, generation) = sticky_data(data),
+    let user_data = message.user_data;
+    let data = user_data.clone().unwrap_or_default();
+    match strategy {
+        Strategy::Known(Assignor::Sticky) => (owned, generation) = sticky_data(data),
         // Members older than version 2 of the message tell it here.
-        Assignor::CooperativeSticky if generation < 0 => {
+        Strategy::Known(Assignor::CooperativeSticky) if generation < 0 => {
             generation = data.clone().try_get_i32().unwrap_or(-1);
         }
         _ => {}
@@ -159,6 +165,7 @@ pub(super) fn member(
         owned,
         generation,
         rack: message.rack_id.map(|r| r.to_string()),
+        user_data,
     })
 }
 
@@ -246,9 +253,10 @@ mod tests {
                  7273000000010000000100000007ffff",
             ),
         ] {
-            let bytes = subscription(assignor, &own).unwrap();
+            let strategy = Strategy::Known(assignor);
+            let bytes = subscription(&strategy, &own).unwrap();
             assert_eq!(hex(&bytes), expected, "{assignor:?}");
-            let read = member(assignor, "m", Some("i"), bytes).unwrap();
+            let read = member(&strategy, "m", Some("i"), bytes).unwrap();
             assert_eq!(read.topics, own.topics);
             assert_eq!(read.rack.as_deref(), own.rack);
             let owned = if assignor == Assignor::Sticky {
@@ -281,7 +289,7 @@ mod tests {
         assert!(assigned(Bytes::from_static(&[0])).is_err());
         assert!(assigned(Bytes::from_static(&[0, 3, 0x7f, 0xff, 0xff, 0xff])).is_err());
         let wrong = Bytes::from_static(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff]);
-        assert!(member(Assignor::Range, "m", None, wrong).is_err());
+        assert!(member(&Strategy::Known(Assignor::Range), "m", None, wrong).is_err());
         for data in [
             &[][..],
             &[1],

@@ -14,6 +14,7 @@ mod lookups;
 mod membership;
 mod metadata;
 mod modern;
+mod own_assignor;
 mod subscription;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(super) use self::assignors::Shares;
 use self::calls::Calls;
 pub(super) use self::commits::{Commit, CommitOwner};
 use self::commits::{Commits, Done};
@@ -28,6 +30,7 @@ use self::lookups::Lookups;
 pub(super) use self::lookups::{Answer, Found, LookupOwner};
 pub(super) use self::membership::{Act, Terms};
 use self::membership::{Membership, Signal};
+pub use self::own_assignor::{GroupMember, GroupToAssign, OwnAssignor};
 pub(super) use self::subscription::{Pattern, Subscription};
 use super::fetcher::{Tag, earliest};
 use super::partition::{Key, Partition};
@@ -224,6 +227,28 @@ impl Group {
                 membership.leave(why, by, &mut outcome.acts);
             }
             None => reply.give(Ok(())),
+        }
+    }
+
+    /// Memberships from now on have a strategy of the program's own.
+    pub(super) fn set_assignor(&mut self, own: OwnAssignor) {
+        let mut terms = Terms::clone(&self.terms);
+        terms.own_assignor = Some(Arc::new(own));
+        // The new protocol has no leader that could be asked.
+        terms.protocol = crate::config::GroupProtocol::Classic;
+        self.terms = Arc::new(terms);
+    }
+
+    /// The program's answer to the question how to share out the group.
+    pub(super) fn shared_out(
+        &mut self,
+        now: Instant,
+        number: u64,
+        shares: Option<Shares>,
+    ) -> crate::error::Result<()> {
+        match &mut self.membership {
+            Some(membership) => membership.shared_out(now, number, shares),
+            None => Err(self.terms.gone_on()),
         }
     }
 

@@ -264,6 +264,8 @@ enum class EventKind : std::int32_t {
     /// What was acknowledged of a share group's records from `from` to `to` (exclusive) was not carried out, or may not
     /// have been; they are delivered again.
     acknowledgement_failed = OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED,
+    /// The program's own assignor is the group's, and this member its leader; `Consumer::poll` calls it.
+    assignment_wanted = OTTLA_EVENT_ASSIGNMENT_WANTED,
 };
 
 /// Something that happened to what is read. Outlives its consumer.

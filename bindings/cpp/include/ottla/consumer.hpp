@@ -7,6 +7,7 @@
 #include "stats.hpp"
 
 #include <functional>
+#include <map>
 
 namespace ottla {
 
@@ -80,6 +81,31 @@ struct Rebalance {
     Callback revoked;
     /// Partitions are gone already.
     Callback lost;
+};
+
+/// A member of a group, as its leader sees it.
+struct GroupMember {
+    std::string id;
+    std::optional<std::string> instance_id;
+    std::vector<std::string> topics;
+    std::vector<TopicPartition> owned;
+    std::optional<std::string> user_data;
+    std::optional<std::string> rack;
+};
+
+/// How a group's leader shares partitions out (classic groups): set before subscribing, in every member.
+struct Assignor {
+    /// Partitions by member id; members that are not named get nothing. `topics`: how many partitions each has.
+    using Share = std::map<std::string, std::vector<TopicPartition>>;
+    using Assign = std::function<Share(const std::vector<GroupMember> &members,
+                                       const std::map<std::string, std::int32_t> &topics)>;
+    std::string name;
+    /// Called from inside `poll` of the leader. An exception ends that poll, and the group is asked for again.
+    Assign assign;
+    /// What this member tells the leader besides.
+    std::optional<std::string> user_data = std::nullopt;
+    /// Members keep reading what they keep through a rebalance (KIP-429).
+    bool cooperative = false;
 };
 
 /// Reads partitions of one's choice or, as a member of a group, its share of topics, fetching in the background.
@@ -205,6 +231,21 @@ public:
     void subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
         try_subscribe_pattern(pattern, std::move(rebalance)).value();
     }
+
+    /// Gives the consumer an assignor of its own, the favourite among those of `partition.assignment.strategy`. Before
+    /// subscribing; groups are joined by the classic protocol then.
+    Result<void> try_set_assignor(Assignor assignor) {
+        const std::optional<std::string> &data = assignor.user_data;
+        const ottla_bytes bytes = data ? Bytes(*data).raw() : ottla_bytes{nullptr, 0};
+        auto set = detail::call([&](ottla_error **error) {
+            return ottla_consumer_set_assignor(get(), assignor.name.c_str(), bytes, assignor.cooperative, error);
+        });
+        if (set) {
+            assignor_ = std::move(assignor.assign);
+        }
+        return set;
+    }
+    void set_assignor(Assignor assignor) { try_set_assignor(std::move(assignor)).value(); }
 
     /// Leaves the group at once: commits what counts as read (`enable.auto.commit`), delivers nothing more.
     Result<void> try_unsubscribe(Timeout timeout) const {
@@ -417,7 +458,15 @@ public:
         const auto start = std::chrono::steady_clock::now();
         for (;;) {
             auto polled = poll_once(max_records, timeout.left_since(start));
-            if (!polled || !polled->event() || !rebalanced(*polled->event())) {
+            if (!polled || !polled->event()) {
+                return polled;
+            }
+            if (assignor_ && polled->event()->kind() == EventKind::assignment_wanted) {
+                auto assigned = assign(*polled->event());
+                if (!assigned) {
+                    return assigned.error();
+                }
+            } else if (!rebalanced(*polled->event())) {
                 return polled;
             }
         }
@@ -506,6 +555,69 @@ private:
         return Polled(*std::move(taken));
     }
 
+    /// Refuses an assignment that is not made, as an exception ends the poll.
+    struct Refusal {
+        const Consumer &consumer;
+        const Event &event;
+        bool made = false;
+        ~Refusal() {
+            if (!made) {
+                (void)detail::call([&](ottla_error **error) {
+                    return ottla_consumer_refuse_assignment(consumer.get(), event.get(), error);
+                });
+            }
+        }
+    };
+
+    /// Shares the group out. That it has gone on meanwhile is no error of the poll's.
+    Result<void> assign(const Event &event) const {
+        const ottla_event *raw = event.get();
+        std::vector<GroupMember> members;
+        for (std::size_t i = 0; i < ottla_event_group_member_count(raw); i++) {
+            ottla_group_member one{};
+            if (ottla_event_group_member(raw, i, &one, nullptr) != 0) {
+                continue;
+            }
+            GroupMember member;
+            member.id = one.member_id;
+            if (one.instance_id) {
+                member.instance_id = one.instance_id;
+            }
+            if (one.rack) {
+                member.rack = one.rack;
+            }
+            if (one.user_data.data) {
+                member.user_data.emplace(reinterpret_cast<const char *>(one.user_data.data), one.user_data.len);
+            }
+            member.topics.assign(one.topics, one.topics + one.topic_count);
+            for (std::size_t k = 0; k < one.owned_count; k++) {
+                member.owned.push_back({one.owned[k].topic, one.owned[k].partition});
+            }
+            members.push_back(std::move(member));
+        }
+        std::map<std::string, std::int32_t> topics;
+        for (std::size_t i = 0; i < ottla_event_group_topic_count(raw); i++) {
+            const char *name = nullptr;
+            std::int32_t partitions = 0;
+            if (ottla_event_group_topic(raw, i, &name, &partitions, nullptr) == 0) {
+                topics.emplace(name, partitions);
+            }
+        }
+        Refusal refusal{*this, event};
+        const Assignor::Share share = assignor_(members, topics);
+        std::vector<ottla_group_share> rows;
+        for (const auto &[id, partitions] : share) {
+            for (const TopicPartition &p : partitions) {
+                rows.push_back({id.c_str(), p.topic.c_str(), p.partition});
+            }
+        }
+        auto assigned = detail::call([&](ottla_error **error) {
+            return ottla_consumer_assign_group(get(), raw, rows.data(), rows.size(), error);
+        });
+        refusal.made = assigned || assigned.error().code() == OTTLA_ERR_REBALANCE_IN_PROGRESS;
+        return refusal.made ? Result<void>() : assigned;
+    }
+
     /// Calls the callback an event has, if it has one.
     bool rebalanced(const Event &event) const {
         const Rebalance::Callback *callback = nullptr;
@@ -581,6 +693,7 @@ private:
 
     Handle handle_;
     Rebalance rebalance_;
+    Assignor::Assign assignor_;
 };
 
 } // namespace ottla

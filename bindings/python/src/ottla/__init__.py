@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from ._library import lib as _lib
+from .assignor import Assignor, GroupMember
 from .batch import Batch, Column, Record, Segment
 from .config import ConfigValue
 from .consumer import Consumer, TopicPartition
@@ -49,6 +50,7 @@ __version__: str = _lib.version().decode()
 __all__ = [
     "AcknowledgeType",
     "Admin",
+    "Assignor",
     "Batch",
     "ClusterBroker",
     "ClusterDescription",
@@ -58,6 +60,7 @@ __all__ = [
     "Deliveries",
     "Delivery",
     "Event",
+    "GroupMember",
     "GroupMetadata",
     "NewTopic",
     "OffsetAndMetadata",

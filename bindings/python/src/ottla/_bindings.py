@@ -182,6 +182,7 @@ OTTLA_EVENT_PARTITIONS_LOST = 11
 OTTLA_EVENT_GROUP_FAILING = 12
 OTTLA_EVENT_GROUP_LEFT = 13
 OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED = 14
+OTTLA_EVENT_ASSIGNMENT_WANTED = 15
 OTTLA_ACKNOWLEDGE_ACCEPT = 1
 OTTLA_ACKNOWLEDGE_RELEASE = 2
 OTTLA_ACKNOWLEDGE_REJECT = 3
@@ -427,6 +428,38 @@ class ottla_record(Structure):
         ("partition", c_int32),
         ("header_count", c_int32),
         ("timestamp_type", c_int32),
+    )
+
+
+class ottla_group_member(Structure):
+    member_id: bytes | None
+    instance_id: bytes | None
+    rack: bytes | None
+    user_data: Any
+    topics: int | None
+    topic_count: int
+    owned: int | None
+    owned_count: int
+    _fields_: ClassVar[Any] = (
+        ("member_id", c_char_p),
+        ("instance_id", c_char_p),
+        ("rack", c_char_p),
+        ("user_data", ottla_bytes),
+        ("topics", c_void_p),
+        ("topic_count", c_size_t),
+        ("owned", c_void_p),
+        ("owned_count", c_size_t),
+    )
+
+
+class ottla_group_share(Structure):
+    member_id: bytes | None
+    topic: bytes | None
+    partition: int
+    _fields_: ClassVar[Any] = (
+        ("member_id", c_char_p),
+        ("topic", c_char_p),
+        ("partition", c_int32),
     )
 
 
@@ -881,6 +914,43 @@ class Functions:
         self.consumer_membership = d(quick.ottla_consumer_membership, c_int32, c_void_p, c_void_p, c_void_p)
         self.membership_get = d(quick.ottla_membership_get, c_int32, c_void_p, c_void_p, c_void_p)
         self.membership_free = d(quick.ottla_membership_free, None, c_void_p)
+        self.consumer_set_assignor = d(
+            releasing.ottla_consumer_set_assignor,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            ottla_bytes,
+            c_bool,
+            c_void_p,
+        )
+        self.event_group_member_count = d(quick.ottla_event_group_member_count, c_size_t, c_void_p)
+        self.event_group_member = d(quick.ottla_event_group_member, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
+        self.event_group_topic_count = d(quick.ottla_event_group_topic_count, c_size_t, c_void_p)
+        self.event_group_topic = d(
+            quick.ottla_event_group_topic,
+            c_int32,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.consumer_assign_group = d(
+            releasing.ottla_consumer_assign_group,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+        )
+        self.consumer_refuse_assignment = d(
+            releasing.ottla_consumer_refuse_assignment,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
         self.share_consumer_new = d(releasing.ottla_share_consumer_new, c_int32, c_void_p, c_void_p, c_void_p)
         self.share_consumer_connect = d(releasing.ottla_share_consumer_connect, c_int32, c_void_p, c_int64, c_void_p)
         self.share_consumer_subscribe = d(

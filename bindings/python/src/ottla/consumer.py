@@ -19,6 +19,7 @@ from . import config as _config
 from ._client import Client, Deadline, Timeout, as_ms
 from ._client import stats as _stats
 from ._library import lib
+from .assignor import Assignor, share_out
 from .batch import Batch, Record, Segment
 from .config import ConfigValue
 from .events import Event
@@ -112,6 +113,7 @@ class Consumer(Client):
         *,
         config: Mapping[str, ConfigValue] | None = None,
         on_event: Callable[[Event], object] | None = None,
+        assignor: Assignor | None = None,
         **keys: ConfigValue,
     ) -> None:
         pairs = _config.merge(bootstrap_servers, config, keys)
@@ -132,6 +134,14 @@ class Consumer(Client):
         self._grouped = any(key in ("group.id", "group_id") for key in (*(config or ()), *keys))
         # How many records an iteration by message hands out before it tells how far it is: few where each takes long.
         self._stride = 1
+        self._assignor = assignor
+        if assignor is not None:
+            data = assignor.user_data()
+            view = _bindings.ottla_bytes()
+            if data is not None:
+                view.data, view.len = _arguments.address_of(data), len(data)
+            name = _arguments.text("the assignor's name", assignor.name)
+            self._call(lib.consumer_set_assignor, name, view, bool(assignor.cooperative))
 
     def connect(self, timeout: Timeout = 30) -> Consumer:
         """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
@@ -558,11 +568,27 @@ class Consumer(Client):
             if batch.value:
                 return Batch(batch.value, self._topics, self._commit_batch)
             if event.value:
-                happened = Event._of(event.value)
-                event.value = None
-                self._handle(happened)
+                address, event.value = event.value, None
+                if self._assignor is not None and lib.event_kind(address) == _bindings.OTTLA_EVENT_ASSIGNMENT_WANTED:
+                    self._share_out(self._assignor, address)
+                else:
+                    self._handle(Event._of(address))
             elif deadline.over():
                 return None
+
+    def _share_out(self, assignor: Assignor, event: int) -> None:
+        """Answers for the group that this member leads. That it has gone on meanwhile is no error of the reading
+        call."""
+        try:
+            native = share_out(assignor, event)
+            self._call(lib.consumer_assign_group, event, native, len(native))
+        except BaseException as error:
+            if getattr(error, "code", None) != _bindings.OTTLA_ERR_REBALANCE_IN_PROGRESS:
+                with suppress(errors.OttlaError):
+                    self._call(lib.consumer_refuse_assignment, event)
+                raise
+        finally:
+            lib.event_free(event)
 
     def _handle(self, event: Event) -> None:
         self.events.append(event)

@@ -23,6 +23,7 @@ _KINDS = {
     _bindings.OTTLA_EVENT_GROUP_FAILING: "group_failing",
     _bindings.OTTLA_EVENT_GROUP_LEFT: "group_left",
     _bindings.OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED: "acknowledgement_failed",
+    _bindings.OTTLA_EVENT_ASSIGNMENT_WANTED: "assignment_wanted",
 }
 
 

@@ -26,6 +26,8 @@ pub(in crate::consumer) struct Member {
     pub(in crate::consumer) owned: Vec<Key>,
     pub(in crate::consumer) generation: i32,
     pub(in crate::consumer) rack: Option<String>,
+    /// What its strategy tells besides.
+    pub(in crate::consumer) user_data: Option<bytes::Bytes>,
 }
 
 impl Member {
