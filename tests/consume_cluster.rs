@@ -308,3 +308,45 @@ fn only_what_was_committed() {
         [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14]
     );
 }
+
+/// Row 19: offsets of a topic that was deleted and created again begin anew, and the reader is told.
+#[test]
+fn a_recreated_topic_begins_anew() {
+    let (ground, mut raw) = ground("recreated", 1);
+    let topic = &*ground.topic;
+    raw.produce(topic, 0, &[batch(&numbered(0..50), Codec::None)]);
+    let c = consumer(
+        &ground.bootstrap,
+        &[
+            ("auto.offset.reset", "earliest"),
+            ("metadata.max.age.ms", "300"),
+        ],
+    );
+    c.assign(&[(topic, 0, Start::Earliest)]).unwrap();
+    assert_eq!(read(&c, 50).len(), 50);
+
+    let admin = AdminConfig::from_pairs([("bootstrap.servers", &*ground.bootstrap)]).unwrap();
+    let admin = Admin::new(admin).unwrap();
+    let deleted = admin.delete_topics(&[topic], LIMIT).unwrap();
+    assert!(deleted[0].error.is_none(), "{:?}", deleted[0].error);
+    // A broker takes a moment to let go of the name.
+    until("the topic is there again", || {
+        let new = [NewTopic::new(topic, 1, 1)];
+        admin.create_topics(&new, LIMIT, false).unwrap()[0]
+            .error
+            .is_none()
+    });
+    raw.produce(topic, 0, &[batch(&numbered(100..105), Codec::None)]);
+    let (mut told, mut got) = (Vec::new(), Vec::new());
+    let end = Instant::now() + LIMIT;
+    while got.len() < 5 {
+        assert!(Instant::now() < end, "{got:?}, told {told:?}");
+        match c.poll(0, Duration::from_millis(100)).unwrap() {
+            Polled::Batch(batch) => got.extend(batch.iter().map(|r| (r.offset(), r.timestamp()))),
+            Polled::Event(event) => told.push(event.kind),
+            Polled::Nothing => {}
+        }
+    }
+    assert_eq!(got, (0..5).map(|n| (n, 100 + n)).collect::<Vec<_>>());
+    assert!(told.contains(&EventKind::TopicRecreated), "{told:?}");
+}

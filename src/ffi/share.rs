@@ -155,7 +155,7 @@ pub unsafe extern "C" fn ottla_share_consumer_subscribe(
 /// can have it. With implicit acknowledgement the records polled last are among the rest: commit before. Without a
 /// subscription it does nothing.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_unsubscribe(
@@ -425,7 +425,8 @@ pub unsafe extern "C" fn ottla_share_consumer_logs(
 /// closed. With implicit acknowledgement the records polled last are among the rest: commit before. Batches stay valid.
 /// Closing twice does nothing.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time; the share
+/// consumer is closed all the same.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_close(

@@ -144,7 +144,7 @@ impl ShareConsumer {
     /// it. With implicit acknowledgement the records polled last are among the rest: commit before.
     ///
     /// # Errors
-    /// `TIMED_OUT`; leaving goes on in the background.
+    /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`).
     pub fn unsubscribe(&self, timeout: Duration) -> Result<()> {
         let shared = self.shared()?;
         let reply = Reply::default();
@@ -404,7 +404,7 @@ impl ShareConsumer {
     /// program holds stay valid. Closing twice is no error.
     ///
     /// # Errors
-    /// `TIMED_OUT` if that does not end within `timeout`.
+    /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`); the client has ended all the same.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         check_generation(self.born)?;
         let Some(shared) = &self.shared else {

@@ -4,7 +4,7 @@
 //! Plain data like every role. Two rules order it: one request at a time for each broker, as the session's epochs count
 //! them; and what was acknowledged goes out before or with the next fetch, never behind one that is held back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ struct WaitingCall {
 struct Leaving {
     by: Instant,
     replies: Vec<Reply<()>>,
+    /// What comes of the last acknowledgements.
+    said: Vec<Reply<()>>,
     goodbye: Goodbye,
 }
 
@@ -75,6 +77,8 @@ pub(super) struct ShareRole {
     calls: BTreeMap<u64, WaitingCall>,
     next_call: u64,
     leaving: Option<Leaving>,
+    /// What is subscribed to once the membership has ended.
+    next: Option<BTreeSet<Arc<str>>>,
     closing: bool,
     closed: bool,
     unplaced: bool,
@@ -99,6 +103,7 @@ impl ShareRole {
             calls: BTreeMap::new(),
             next_call: 0,
             leaving: None,
+            next: None,
             closing: false,
             closed: false,
             unplaced: false,
@@ -111,27 +116,30 @@ impl ShareRole {
 
     fn obey(&mut self, core: &mut Core<Tag>, now: Instant, command: Command) {
         match command {
-            Command::Subscribe(topics) => {
-                for topic in &topics {
-                    core.want_topic(topic);
-                }
-                match &mut self.member {
-                    Some(member) => member.subscribe(topics, now),
-                    None => {
-                        if self.id.is_empty() {
-                            self.id = core.rng.id();
-                        }
-                        let who = (self.group.clone(), self.id.clone());
-                        let rack = core.config.client_rack.clone();
-                        self.member = Some(Member::new(who, rack, topics, now));
-                    }
-                }
-            }
+            Command::Subscribe(topics) if self.leaving.is_some() => self.next = Some(topics),
+            Command::Subscribe(topics) => self.subscribe(core, now, topics),
             Command::Acknowledge(said, waits) => self.acknowledge(core, said, waits),
             Command::Unsubscribe(said, waits) => self.leave(core, said, waits),
             Command::Close(said, waits) => {
                 self.closing = true;
                 self.leave(core, said, waits);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, core: &mut Core<Tag>, now: Instant, topics: BTreeSet<Arc<str>>) {
+        for topic in &topics {
+            core.want_topic(topic);
+        }
+        match &mut self.member {
+            Some(member) => member.subscribe(topics, now),
+            None => {
+                if self.id.is_empty() {
+                    self.id = core.rng.id();
+                }
+                let who = (self.group.clone(), self.id.clone());
+                let rack = core.config.client_rack.clone();
+                self.member = Some(Member::new(who, rack, topics, now));
             }
         }
     }
@@ -218,25 +226,29 @@ impl ShareRole {
 
     /// Sends what was said, says goodbye, ends the sessions, which gives back the records that are left.
     fn leave(&mut self, core: &Core<Tag>, said: Vec<Said>, (by, reply): Waits) {
-        self.acknowledge(core, said, None);
+        let last = Reply::default();
+        self.acknowledge(core, said, Some((by, last.clone())));
         self.assigned.clear();
         self.unplaced = true;
+        self.next = None;
         match &mut self.leaving {
             Some(leaving) => {
                 leaving.by = leaving.by.min(by);
                 leaving.replies.push(reply);
+                leaving.said.push(last);
             }
             None => {
                 self.leaving = Some(Leaving {
                     by,
                     replies: vec![reply],
+                    said: vec![last],
                     goodbye: Goodbye::ToSay,
                 });
             }
         }
     }
 
-    fn poll_leaving(&mut self, now: Instant) -> Option<Instant> {
+    fn poll_leaving(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
         let leaving = self.leaving.as_ref()?;
         let quiet = leaving.goodbye == Goodbye::Said
             && self
@@ -258,6 +270,17 @@ impl ShareRole {
         for parcel in parcels {
             self.lost(parcel);
         }
+        // That the records are given back in any case does not make up for an acknowledgement that was lost.
+        let unanswered = || {
+            let text = "leaving the share group: the brokers have not answered the last acknowledgements in time; whether \
+                        they were carried out is not known";
+            Err(Error::new(ErrorCode::TIMED_OUT, text))
+        };
+        let each = leaving.said.iter();
+        let outcome = each
+            .map(|said| said.wait(Duration::ZERO).unwrap_or_else(unanswered))
+            .find(Result::is_err)
+            .unwrap_or(Ok(()));
         if self.closing {
             self.closed = true;
             self.nodes.clear();
@@ -267,7 +290,11 @@ impl ShareRole {
             self.shared.connect_calls.close();
         }
         for reply in leaving.replies {
-            reply.give(Ok(()));
+            reply.give(outcome.clone());
+        }
+        if let Some(topics) = self.next.take().filter(|_| !self.closing) {
+            self.subscribe(core, now, topics);
+            return Some(now);
         }
         None
     }
@@ -930,7 +957,7 @@ impl Role for ShareRole {
         deadline = earliest(deadline, self.poll_member(core, now));
         deadline = earliest(deadline, self.drive(core, now));
         deadline = earliest(deadline, self.expire_calls(now));
-        deadline = earliest(deadline, self.poll_leaving(now));
+        deadline = earliest(deadline, self.poll_leaving(core, now));
         deadline = earliest(deadline, self.shared.connect_calls.poll(core, now));
         self.shared.deliver(&mut self.events, &mut self.chunks);
         deadline

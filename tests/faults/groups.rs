@@ -1,15 +1,16 @@
-//! Row 13: a rebalance storm. Members are processes that come, leave, are killed and stopped, while brokers are killed and
+//! Rows 12 and 13. A rebalance storm: members are processes that come, leave, are killed and stopped, while brokers are killed and
 //! stopped too, the group's coordinator among them. Every record that was written is read, no partition is read by two members
 //! at once, and in the end all of it is committed.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ottla::config::ConsumerConfig;
-use ottla::consumer::Consumer;
+use ottla::consumer::{Consumer, Polled, Start};
 
 use super::brokers::{in_sync, is_long};
 use super::ground::{Ground, LIMIT};
@@ -173,7 +174,7 @@ fn storm(ground: &mut Ground, protocol: &'static str) {
     };
     let most = if is_long() { MEMBERS } else { 5 };
     (0..most).for_each(|_| members.add());
-    let time = Duration::from_secs(if is_long() { 300 } else { 30 });
+    let time = Duration::from_secs(if is_long() { 300 } else { 20 });
     let (begun, mut dice, mut round) = (Instant::now(), Random::new(13), 0);
     while begun.elapsed() < time {
         members.wake(false);
@@ -326,4 +327,60 @@ fn one_owner_at_a_time(story: &[(u64, usize, String, Vec<i64>)]) {
             _ => {}
         }
     }
+}
+
+/// Row 12: every broker in turn stands still and goes on, the group's coordinator among them, while a consumer commits each
+/// batch and waits for it. What is committed in the end is what was read.
+pub(crate) fn coordinator_lost_amid_commits(ground: &mut Ground) {
+    const PARTITIONS: i32 = 3;
+    let topic = ground.topic("commits", PARTITIONS, &[]);
+    let load = Load::start(ground, &Plan::new(&topic, PARTITIONS).rate(300));
+    let servers = ground.bootstrap();
+    let pairs = [
+        ("bootstrap.servers", &*servers),
+        ("group.id", &*topic),
+        ("enable.auto.commit", "false"),
+        ("request.timeout.ms", "2000"),
+        ("reconnect.backoff.max.ms", "250"),
+    ];
+    let consumer = Consumer::new(ConsumerConfig::from_pairs(pairs).unwrap()).unwrap();
+    consumer.assign_topic(&topic, Start::Earliest).unwrap();
+    let (over, commits) = (AtomicBool::new(false), AtomicU64::new(0));
+    let read = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut next = vec![0; PARTITIONS as usize];
+            while !over.load(Ordering::Relaxed) {
+                if let Polled::Batch(batch) = consumer.poll(0, Duration::from_millis(100)).unwrap()
+                {
+                    consumer.commit_batch(&batch, LIMIT).unwrap();
+                    commits.fetch_add(1, Ordering::Relaxed);
+                    for record in batch.iter() {
+                        let next = &mut next[record.partition() as usize];
+                        assert_eq!(record.offset(), *next, "partition {}", record.partition());
+                        *next += 1;
+                    }
+                }
+            }
+            next
+        });
+        for broker in 1..=3 {
+            ground.order(&format!("pause {broker}"));
+            std::thread::sleep(Duration::from_secs(4));
+            ground.order(&format!("resume {broker}"));
+            let before = commits.load(Ordering::Relaxed);
+            ground.until("commits go on", |_| {
+                commits.load(Ordering::Relaxed) > before + 5
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        reading.join().unwrap()
+    });
+    load.finish(LIMIT).all_written(ground);
+    let all: Vec<(&str, i32)> = (0..PARTITIONS).map(|p| (&*topic, p)).collect();
+    let found = consumer.committed(&all, LIMIT).unwrap();
+    let committed: Vec<i64> = found
+        .into_iter()
+        .map(|c| c.map_or(0, |c| c.offset))
+        .collect();
+    assert_eq!(committed, read);
 }

@@ -59,6 +59,10 @@ const SCENARIOS: &[Scenario] = &[
     kafka("quota", brokers::quota),
     kafka("too_large", brokers::too_large),
     kafka("records_deleted", brokers::records_deleted),
+    kafka(
+        "coordinator_lost_amid_commits",
+        groups::coordinator_lost_amid_commits,
+    ),
     kafka("group_storm", groups::group_storm),
     kafka("classic_group_storm", groups::classic_group_storm),
     // It leaves the brokers at other addresses: last.

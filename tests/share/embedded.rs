@@ -44,6 +44,38 @@ fn a_lock_that_runs_out_is_told() {
 }
 
 #[test]
+fn a_close_tells_of_acknowledgements_that_were_lost() {
+    let ground = Ground::embedded(BrokerOptions::new(), "close", 1);
+    let member = ground.joined(&[("share.acknowledgement.mode", "explicit")]);
+    ground.send(0..2, &[]);
+    let batch = support::records(&member, 2);
+    member
+        .acknowledge(&batch, 0..2, AcknowledgeType::Accept)
+        .unwrap();
+    let code = ErrorCode::SHARE_SESSION_NOT_FOUND;
+    let rule = FaultRule::new(Fault::Error { code }).api(79).times(1);
+    ground.broker.as_ref().unwrap().add_fault(rule).unwrap();
+    let lost = member.close(LIMIT).unwrap_err();
+    assert_eq!(lost.code(), code);
+    assert!(lost.message().contains("offsets 0 to 1"), "{lost}");
+
+    // Left without a word from the broker: what is subscribed to next is read all the same.
+    let member = ground.subscribed(&[("request.timeout.ms", "1000")]);
+    support::records(&member, 2);
+    let rule = FaultRule::new(Fault::SwallowReply { close: false })
+        .api(79)
+        .times(1);
+    ground.broker.as_ref().unwrap().add_fault(rule).unwrap();
+    member.commit_async().unwrap();
+    let late = member.unsubscribe(Duration::from_millis(300));
+    assert!(late.is_ok(), "nothing was left to say: {late:?}");
+    member.subscribe(&[&ground.topic]).unwrap();
+    ground.send(2..3, &[]);
+    let again = support::records(&member, 1);
+    assert_eq!(again.columns().offsets, [2]);
+}
+
+#[test]
 fn renewing_keeps_a_lock_for_as_long_as_it_takes() {
     let lock = Duration::from_millis(500);
     let ground = Ground::embedded(BrokerOptions::new().share_lock(lock), "renew", 1);
