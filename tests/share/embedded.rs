@@ -71,6 +71,9 @@ fn a_close_tells_of_acknowledgements_that_were_lost() {
     assert!(late.is_ok(), "nothing was left to say: {late:?}");
     member.subscribe(&[&ground.topic]).unwrap();
     ground.send(2..3, &[]);
+    let told = support::event(&member);
+    assert_eq!(told.kind, EventKind::AcknowledgementFailed);
+    assert_eq!(told.error.unwrap().code(), ErrorCode::TIMED_OUT);
     let again = support::records(&member, 1);
     assert_eq!(again.columns().offsets, [2]);
 }
