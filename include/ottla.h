@@ -1974,7 +1974,7 @@ ottla_status ottla_share_consumer_subscribe(const ottla_share_consumer *consumer
 // can have it. With implicit acknowledgement the records polled last are among the rest: commit before. Without a
 // subscription it does nothing.
 //
-// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_unsubscribe(const ottla_share_consumer *consumer,
                                               int64_t timeout_ms,
@@ -2078,7 +2078,8 @@ ottla_status ottla_share_consumer_logs(const ottla_share_consumer *consumer,
 // closed. With implicit acknowledgement the records polled last are among the rest: commit before. Batches stay valid.
 // Closing twice does nothing.
 //
-// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time; the share
+// consumer is closed all the same.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_close(const ottla_share_consumer *consumer,
                                         int64_t timeout_ms,
