@@ -33,14 +33,18 @@ def classpath() -> str:
     return f"{cluster_module().fetch()}/*"
 
 
+def java_command(classpath: str) -> list[str]:
+    """Runs one of Kafka's programs, with little memory and a quick start; its class and arguments follow."""
+    return ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+
+
 class JavaMember:
     """A console consumer; what it prints is what it has consumed."""
 
     def __init__(self, classpath: str, bootstrap: str, group: str, topic: str, protocol: str) -> None:
         self.seen: list[bytes] = []
-        java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
         self.process = subprocess.Popen(
-            [*java, *self.command(bootstrap, group, topic, protocol)],
+            [*java_command(classpath), *self.command(bootstrap, group, topic, protocol)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import ottla
 import pytest
-from test_java import classpath  # noqa: F401 (a fixture)
+from test_java import classpath, java_command  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.java
 
@@ -70,7 +70,7 @@ def written(bootstrap: str, topic: str, seed: int) -> Iterator[set[bytes]]:
 
 
 def read_by_java(classpath: str, bootstrap: str, topic: str) -> Read:  # noqa: F811
-    command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+    command = java_command(classpath)
     command += ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", bootstrap, "--topic", topic]
     command += ["--from-beginning", "--timeout-ms", "4000", "--isolation-level", "read_committed"]
     for property in ("print.partition=true", "print.offset=true"):

@@ -10,14 +10,14 @@ import time
 import ottla
 import pytest
 from test_groups import LIMIT_S, PARTITIONS, create, produce, until
-from test_java import JavaMember, classpath  # noqa: F401 (a fixture)
+from test_java import JavaMember, classpath, java_command  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.java
 
 
 def tool(classpath: str, bootstrap: str, *words: str) -> str:  # noqa: F811
     """What kafka-share-groups.sh prints."""
-    command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath]
+    command = java_command(classpath)
     command += ["org.apache.kafka.tools.consumer.group.ShareGroupCommand", "--bootstrap-server", bootstrap, *words]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S, check=False

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import _arguments, _bindings, errors
 from . import config as _config
-from ._client import Client, Deadline, Timeout, as_ms
+from ._client import Deadline, Timeout, as_ms
 from ._client import stats as _stats
 from ._library import lib
+from ._reading import Reading
 from .assignor import Assignor, share_out
 from .batch import Batch, Record, Segment
 from .config import ConfigValue
@@ -84,7 +84,7 @@ class _Run:
         return int(self._segment.offsets[-1]) + 1
 
 
-class Consumer(Client):
+class Consumer(Reading):
     """Reads partitions of topics: those it is assigned, or as a member of a group its share. Records are fetched in the
     background.
 
@@ -122,14 +122,9 @@ class Consumer(Client):
             status = lib.consumer_new(native, ctypes.byref(handle), ctypes.byref(error))
         if status:
             raise errors.owned(status, error)
-        super().__init__(handle.value or 0, lib.consumer_free, lib.consumer_logs)
-        self.on_event = on_event
-        self.events: deque[Event] = deque(maxlen=1000)
-        """What happened, oldest first."""
-        self._topics: dict[bytes, str] = {}
+        super().__init__(handle.value or 0, lib.consumer_free, lib.consumer_logs, on_event)
         self._runs: deque[_Run] = deque()
         self._read: dict[tuple[str, int], int] = {}
-        self._closed = False
         self._callbacks: dict[str, Rebalanced | None] = {}
         self._grouped = any(key in ("group.id", "group_id") for key in (*(config or ()), *keys))
         # How many records an iteration by message hands out before it tells how far it is: few where each takes long.
@@ -491,9 +486,7 @@ class Consumer(Client):
 
         It belongs to the consumer and is only for waiting on.
         """
-        descriptor = ctypes.c_ssize_t()
-        self._call(lib.consumer_descriptor, ctypes.byref(descriptor))
-        return descriptor.value
+        return self._descriptor(lib.consumer_descriptor)
 
     @property
     def held_bytes(self) -> int:
@@ -542,39 +535,16 @@ class Consumer(Client):
     def __enter__(self) -> Consumer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<Consumer{' closed' if self._closed else ''}>"
-
     def _poll(self, deadline: Deadline, max_records: int) -> Batch | None:
-        batch, event, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-        arguments = (ctypes.byref(batch), ctypes.byref(event), ctypes.byref(error))
         self._read.clear()
-        while True:
-            status = lib.consumer_poll(self._address, max_records, deadline.slice_ms(), *arguments)
-            self._drain_logs()
-            if status:
-                if status == _bindings.OTTLA_ERR_WOKEN:
-                    lib.error_free(error)
-                    return None
-                raise errors.owned(status, error)
-            if batch.value:
-                return Batch(batch.value, self._topics, self._commit_batch)
-            if event.value:
-                address, event.value = event.value, None
-                if self._assignor is not None and lib.event_kind(address) == _bindings.OTTLA_EVENT_ASSIGNMENT_WANTED:
-                    self._share_out(self._assignor, address)
-                else:
-                    self._handle(Event._of(address))
-            elif deadline.over():
-                return None
+        address = self._poll_native(deadline, lib.consumer_poll, max_records)
+        return None if address is None else Batch(address, self._topics, self._commit_batch)
+
+    def _happened(self, address: int) -> None:
+        if self._assignor is not None and lib.event_kind(address) == _bindings.OTTLA_EVENT_ASSIGNMENT_WANTED:
+            self._share_out(self._assignor, address)
+        else:
+            super()._happened(address)
 
     def _share_out(self, assignor: Assignor, event: int) -> None:
         """Answers for the group that this member leads. That it has gone on meanwhile is no error of the reading
@@ -590,15 +560,10 @@ class Consumer(Client):
         finally:
             lib.event_free(event)
 
-    def _handle(self, event: Event) -> None:
-        self.events.append(event)
+    def _call_back(self, event: Event) -> None:
         callback = self._callbacks.get(event.kind)
         if callback is not None:
             callback([TopicPartition(*where) for where in event.partitions])
-        if self.on_event is not None:
-            self.on_event(event)
-        elif event.error is not None and event.stops:
-            raise event.error
 
     def _iterate(self, timeout: Timeout) -> Iterator[Iterator[Record]]:
         runs = self._runs

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import enum
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from types import TracebackType
 from typing import Union
 
 from . import _arguments, _bindings, errors
 from . import config as _config
-from ._client import Client, Deadline, Timeout, as_ms
+from ._client import Deadline, Timeout, as_ms
 from ._library import lib
+from ._reading import Reading
 from .batch import Batch, Record
 from .config import ConfigValue
 from .events import Event
@@ -54,7 +53,7 @@ class _Run:
         """Records of which the program has said something, where acknowledgement is implicit."""
 
 
-class ShareConsumer(Client):
+class ShareConsumer(Reading):
     """Reads topics as a member of a share group (KIP-932, Kafka 4.1 and newer): each record is given to one member at a
     time, which has it to itself for a time and says how it ended. There may be more members than partitions.
 
@@ -95,14 +94,9 @@ class ShareConsumer(Client):
             status = lib.share_consumer_new(native, ctypes.byref(handle), ctypes.byref(error))
         if status:
             raise errors.owned(status, error)
-        super().__init__(handle.value or 0, lib.share_consumer_free, lib.share_consumer_logs)
-        self.on_event = on_event
-        self.events: deque[Event] = deque(maxlen=1000)
-        """What happened, oldest first."""
-        self._topics: dict[bytes, str] = {}
+        super().__init__(handle.value or 0, lib.share_consumer_free, lib.share_consumer_logs, on_event)
         self._names: list[str] = []
         self._run: _Run | None = None
-        self._closed = False
 
     def connect(self, timeout: Timeout = 30) -> ShareConsumer:
         """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
@@ -283,9 +277,7 @@ class ShareConsumer(Client):
 
         >>> loop.add_reader(consumer.fileno(), lambda: handle(consumer.poll(timeout=0)))
         """
-        descriptor = ctypes.c_ssize_t()
-        self._call(lib.share_consumer_descriptor, ctypes.byref(descriptor))
-        return descriptor.value
+        return self._descriptor(lib.share_consumer_descriptor)
 
     def close(self, timeout: Timeout = 10) -> None:
         """Sends what was acknowledged, gives the rest back, leaves the group, ends all waiting calls and the
@@ -305,43 +297,12 @@ class ShareConsumer(Client):
     def __enter__(self) -> ShareConsumer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<ShareConsumer{' closed' if self._closed else ''}>"
-
     def _poll(self, deadline: Deadline) -> Batch | None:
-        batch, event, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-        arguments = (ctypes.byref(batch), ctypes.byref(event), ctypes.byref(error))
-        while True:
-            status = lib.share_consumer_poll(self._address, deadline.slice_ms(), *arguments)
-            self._drain_logs()
-            if status:
-                if status == _bindings.OTTLA_ERR_WOKEN:
-                    lib.error_free(error)
-                    return None
-                raise errors.owned(status, error)
-            if batch.value:
-                return Batch(batch.value, self._topics)
-            if event.value:
-                happened = Event._of(event.value)
-                event.value = None
-                self._handle(happened)
-            elif deadline.over():
-                return None
+        address = self._poll_native(deadline, lib.share_consumer_poll)
+        return None if address is None else Batch(address, self._topics)
 
-    def _handle(self, event: Event) -> None:
-        self.events.append(event)
-        if self.on_event is not None:
-            self.on_event(event)
-        elif event.error is not None and (event.stops or event.kind == "acknowledgement_failed"):
-            raise event.error
+    def _stops(self, event: Event) -> bool:
+        return event.stops or event.kind == "acknowledgement_failed"
 
     def _settle(self, done: bool = False) -> None:
         """With implicit acknowledgement: accepts what was handed out and nothing else was said of; or only what counts
