@@ -1,30 +1,23 @@
 //! What the user's threads and the I/O thread share of one consumer.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::event::{Event, Start};
 use super::group::{Commit, Found, Given, Identity, OwnAssignor, Polls, Shares, Subscription};
+use super::inbox::{Inbox, Item, events};
 use super::memory::FetchMemory;
 use super::offset::GroupMetadata;
 use super::partition::{Assignment, Key, Partition};
 use crate::cluster::connect::ConnectCalls;
-use crate::cluster::driver::Waker;
+use crate::cluster::driver::{FAR, Waker};
 use crate::config::{ConsumerConfig, IsolationLevel};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogRing;
-use crate::queue::Queue;
 use crate::stats::StatsHub;
-
-/// What a poll finds; all events lie before all chunks.
-#[derive(Debug)]
-pub(super) enum Item {
-    Event(Event),
-    Chunk(Chunk),
-}
 
 /// Timestamps that ask ListOffsets for a log's beginning and end.
 pub(super) const EARLIEST: i64 = -2;
@@ -114,6 +107,17 @@ pub(super) enum Command {
     Close { deadline: Instant, reply: Reply<()> },
 }
 
+/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// How long a client that is dropped without being closed may take in the background for what is still to be said.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Far enough for whoever waits for ever.
+pub(crate) fn later(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + FAR * 24 * 365)
+}
+
 /// The answer to a call, waited for by the caller and given once.
 #[derive(Debug)]
 pub(crate) struct Reply<T>(Arc<(Mutex<Option<Result<T>>>, Condvar)>);
@@ -144,6 +148,20 @@ impl<T> Reply<T> {
         Arc::strong_count(&self.0) == 1
     }
 
+    /// Waits for the answer to a call that has `timeout`.
+    ///
+    /// # Errors
+    /// The answer's; `TIMED_OUT` if there is none.
+    pub(crate) fn answer(&self, timeout: Duration, doing: &str) -> Result<T> {
+        let answer = self.wait(timeout.saturating_add(GRACE));
+        answer.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("{doing}: no answer within {timeout:.1?}"),
+            ))
+        })
+    }
+
     /// Waits for the answer; `None` if it does not come in time.
     pub(crate) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
         let (slot, given) = &*self.0;
@@ -165,7 +183,7 @@ pub(super) struct Shared {
     pub(super) poll_us: AtomicU64,
     /// Records that polls have given.
     pub(super) delivered: AtomicU64,
-    pub(super) items: Queue<Item>,
+    pub(super) inbox: Inbox<Chunk>,
     pub(super) waker: Waker,
     pub(super) connect_calls: ConnectCalls,
     assignment: Mutex<Assignment>,
@@ -173,14 +191,9 @@ pub(super) struct Shared {
     /// Chunks of paused partitions. Locked only while the queue's lock is held, where it matters which side a chunk
     /// is on.
     stashed: Mutex<VecDeque<Chunk>>,
-    /// Why no broker could be reached, until the first contact.
-    unreachable: Mutex<Option<Error>>,
-    closed: AtomicBool,
     last_token: AtomicU64,
     group: Mutex<Identity>,
     watch: Mutex<Watch>,
-    /// The user asked for a poll to be woken; the queue is also woken to tell that no broker can be reached.
-    wake_asked: AtomicBool,
 }
 
 /// How the program polls, watched for a member of a group.
@@ -206,18 +219,15 @@ impl Shared {
             delivered: AtomicU64::new(0),
             config,
             log,
-            items: Queue::default(),
+            inbox: Inbox::new("consumer"),
             waker: Waker::default(),
             connect_calls: ConnectCalls::default(),
             assignment: Mutex::default(),
             commands: Mutex::default(),
             stashed: Mutex::default(),
-            unreachable: Mutex::default(),
-            closed: AtomicBool::new(false),
             last_token: AtomicU64::new(0),
             group: Mutex::default(),
             watch: Mutex::default(),
-            wake_asked: AtomicBool::new(false),
         }
     }
 
@@ -241,31 +251,11 @@ impl Shared {
         std::mem::take(&mut *lock(&self.commands))
     }
 
-    /// Hands events and chunks to the polling thread: one lock and at most one wake-up for all of them.
-    pub(super) fn deliver(&self, events: &mut Vec<Event>, chunks: &mut Vec<Chunk>) {
-        if events.is_empty() && chunks.is_empty() {
-            return;
-        }
-        self.items.update(|items| {
-            let before = items
-                .iter()
-                .take_while(|item| matches!(item, Item::Event(_)))
-                .count();
-            for (i, event) in events.drain(..).enumerate() {
-                items.insert(before + i, Item::Event(event));
-            }
-            items.extend(chunks.drain(..).map(Item::Chunk));
-        });
-    }
-
     /// Puts back what a poll could not use up; under the queue's lock it goes where it belongs by now.
     pub(super) fn give_back(&self, work: &mut VecDeque<Chunk>, event: Option<Event>) {
         let mut stale = Vec::new();
-        self.items.with(|items| {
-            let mut at = items
-                .iter()
-                .take_while(|item| matches!(item, Item::Event(_)))
-                .count();
+        self.inbox.items.with(|items| {
+            let mut at = events(items);
             if let Some(event) = event {
                 items.insert(at, Item::Event(event));
                 at += 1;
@@ -304,7 +294,7 @@ impl Shared {
 
     /// Pauses or resumes partitions; what was fetched of them is kept aside, or comes back to the front.
     pub(super) fn set_paused(&self, partitions: &[Arc<Partition>], paused: bool) {
-        self.items.update(|items| {
+        self.inbox.items.update(|items| {
             for partition in partitions {
                 partition.set_paused(paused);
             }
@@ -316,10 +306,7 @@ impl Shared {
                     }
                 }
             } else {
-                let at = items
-                    .iter()
-                    .take_while(|item| matches!(item, Item::Event(_)))
-                    .count();
+                let at = events(items);
                 let mut stashed = lock(&self.stashed);
                 for chunk in std::mem::take(&mut *stashed).into_iter().rev() {
                     if chunk.partition.paused() {
@@ -337,7 +324,7 @@ impl Shared {
     /// Drops what was fetched for an earlier life of its partition.
     pub(super) fn purge(&self) {
         let mut stale = Vec::new();
-        self.items.with(|items| {
+        self.inbox.items.with(|items| {
             for item in std::mem::take(items) {
                 match item {
                     Item::Chunk(chunk) if chunk.is_stale() => stale.push(chunk),
@@ -377,30 +364,6 @@ impl Shared {
         if self.memory.release(n) {
             self.waker.wake();
         }
-    }
-
-    pub(super) fn set_unreachable(&self, error: Option<Error>) {
-        let tell = error.is_some();
-        *lock(&self.unreachable) = error;
-        if tell {
-            self.items.wake();
-        }
-    }
-
-    /// Why polls fail, until the first contact.
-    pub(super) fn unreachable(&self) -> Option<Error> {
-        lock(&self.unreachable).clone()
-    }
-
-    /// Ends one poll's wait.
-    pub(super) fn wake_poll(&self) {
-        self.wake_asked.store(true, Ordering::Release);
-        self.items.wake();
-    }
-
-    /// True once for each [`Shared::wake_poll`].
-    pub(super) fn was_woken(&self) -> bool {
-        self.wake_asked.swap(false, Ordering::AcqRel)
     }
 
     /// A number for a call that an event will tell of.
@@ -472,23 +435,9 @@ impl Shared {
 
     /// Lets nothing more of these partitions be delivered; what was fetched of them is dropped.
     pub(super) fn revoke(&self, partitions: &[Arc<Partition>]) {
-        self.items
+        self.inbox
+            .items
             .with(|_| partitions.iter().for_each(|p| p.revoke()));
         self.purge();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Ends every call; true for the first caller.
-    pub(super) fn close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
-        self.items.close();
-        first
-    }
-
-    pub(super) fn closed_error(&self) -> Error {
-        Error::new(ErrorCode::CLOSED, "the consumer is closed")
     }
 }

@@ -89,25 +89,6 @@ pub unsafe extern "C" fn ottla_admin_connect(
     }
 }
 
-/// Strings given as an array of pointers.
-///
-/// # Safety
-/// `strings` is NULL or points to `count` pointers, each NULL or to a NUL-terminated string, which outlive `'a`.
-unsafe fn texts<'a>(
-    call: Call,
-    argument: &str,
-    strings: *const *const c_char,
-    count: usize,
-) -> Result<Vec<&'a str>> {
-    // SAFETY: the caller's promise.
-    let pointers = unsafe { call.slice(argument, strings, count) }?;
-    // SAFETY: the same.
-    pointers
-        .iter()
-        .map(|&text| unsafe { call.text(argument, text) })
-        .collect()
-}
-
 /// # Safety
 /// What `topic` points to is as the header says.
 unsafe fn new_topic(call: Call, topic: &ottla_new_topic) -> Result<NewTopic> {
@@ -116,7 +97,11 @@ unsafe fn new_topic(call: Call, topic: &ottla_new_topic) -> Result<NewTopic> {
         let strings = topic.config_count.saturating_mul(2);
         (
             call.text("a topic's name", topic.name)?,
-            texts(call, "a topic's configs", topic.configs, strings)?,
+            call.texts(
+                ("a topic's configs", "a topic's configs"),
+                topic.configs,
+                strings,
+            )?,
         )
     };
     let mut new = NewTopic::new(name, topic.partitions, topic.replication_factor);
@@ -179,7 +164,7 @@ pub unsafe extern "C" fn ottla_admin_delete_topics(
     unsafe {
         guard::on("ottla_admin_delete_topics", admin, error, |call, live| {
             call.out("results", results)?;
-            let names = texts(call, "names", names, count)?;
+            let names = call.texts(("names", "names"), names, count)?;
             let done = live
                 .get()?
                 .delete_topics(&names, call.timeout(timeout_ms)?)?;
@@ -278,7 +263,7 @@ pub unsafe extern "C" fn ottla_admin_describe_topics(
     unsafe {
         guard::on("ottla_admin_describe_topics", admin, error, |call, live| {
             call.out("descriptions", descriptions)?;
-            let names = texts(call, "names", names, count)?;
+            let names = call.texts(("names", "names"), names, count)?;
             let found = live
                 .get()?
                 .describe_topics(&names, call.timeout(timeout_ms)?)?;

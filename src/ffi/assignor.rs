@@ -192,7 +192,7 @@ pub unsafe extern "C" fn ottla_event_group_member(
     unsafe {
         guard::on("ottla_event_group_member", event, error, |call, e| {
             call.out("member", member)?;
-            let own = call.element(group_of(e).map_or(&[], |g| &g.members), i)?;
+            let own = call.element(e.group.as_ref().map_or(&[], |g| &g.members), i)?;
             guard::write(
                 member,
                 ottla_group_member {
@@ -209,10 +209,6 @@ pub unsafe extern "C" fn ottla_event_group_member(
             Ok(())
         })
     }
-}
-
-fn group_of(event: &EventParts) -> Option<&GroupParts> {
-    event.group.as_ref()
 }
 
 /// How many topics are to be shared out; 0 of other events, and of NULL.
@@ -240,7 +236,7 @@ pub unsafe extern "C" fn ottla_event_group_topic(
         guard::on("ottla_event_group_topic", event, error, |call, e| {
             call.out("topic", topic)?;
             call.out("partitions", partitions)?;
-            let (name, count) = call.element(group_of(e).map_or(&[], |g| &g.topics), i)?;
+            let (name, count) = call.element(e.group.as_ref().map_or(&[], |g| &g.topics), i)?;
             guard::write(topic, name.as_ptr());
             guard::write(partitions, *count);
             Ok(())

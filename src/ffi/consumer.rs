@@ -133,6 +133,28 @@ unsafe fn write_offsets(to: *mut i64, offsets: impl Iterator<Item = i64>) {
     }
 }
 
+/// Writes what a poll has given: a batch, an event, or neither.
+///
+/// # Safety
+/// Both are writable.
+pub(super) unsafe fn write_polled(
+    polled: Polled,
+    batch: *mut *mut ottla_batch,
+    event: *mut *mut ottla_event,
+) {
+    let (mut records, mut happened) = (std::ptr::null_mut(), std::ptr::null_mut());
+    match polled {
+        Polled::Batch(own) => records = guard::handle(BatchParts::new(own)),
+        Polled::Event(own) => happened = guard::handle(own.into()),
+        Polled::Nothing => {}
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard::write(batch, records);
+        guard::write(event, happened);
+    }
+}
+
 /// Makes a consumer without an assignment and writes its handle, which the caller frees with `ottla_consumer_free`. It
 /// connects in the background.
 ///
@@ -545,14 +567,7 @@ pub unsafe extern "C" fn ottla_consumer_poll(
             call.out("batch", batch)?;
             call.out("event", event)?;
             let polled = live.get()?.poll(max_records, call.timeout(timeout_ms)?)?;
-            let (mut records, mut happened) = (std::ptr::null_mut(), std::ptr::null_mut());
-            match polled {
-                Polled::Batch(own) => records = guard::handle(BatchParts::new(own)),
-                Polled::Event(own) => happened = guard::handle(own.into()),
-                Polled::Nothing => {}
-            }
-            guard::write(batch, records);
-            guard::write(event, happened);
+            write_polled(polled, batch, event);
             Ok(())
         })
     }

@@ -111,12 +111,8 @@ pub unsafe extern "C" fn ottla_consumer_subscribe(
     // SAFETY: the header's conventions.
     unsafe {
         guard::on("ottla_consumer_subscribe", consumer, error, |call, live| {
-            let given = call.slice("topics", topics, count)?;
-            let topics: Result<Vec<&str>> = given
-                .iter()
-                .map(|topic| call.text("a topic", *topic))
-                .collect();
-            live.get()?.subscribe(&topics?)
+            let topics = call.texts(("topics", "a topic"), topics, count)?;
+            live.get()?.subscribe(&topics)
         })
     }
 }

@@ -108,6 +108,24 @@ impl Call {
         })
     }
 
+    /// An array of `len` NUL-terminated strings, by what it and what each of them is called.
+    ///
+    /// # Safety
+    /// `texts` is NULL or points to `len` strings, each as for [`Call::text`].
+    pub(super) unsafe fn texts<'a>(
+        &self,
+        (array, argument): (&str, &str),
+        texts: *const *const c_char,
+        len: usize,
+    ) -> Result<Vec<&'a str>> {
+        // SAFETY: the same promise.
+        let given = unsafe { self.slice(array, texts, len) }?;
+        let each = given.iter();
+        // SAFETY: the same promise.
+        each.map(|text| unsafe { self.text(argument, *text) })
+            .collect()
+    }
+
     /// An array of `len` elements, which may be NULL if there are none.
     ///
     /// # Safety

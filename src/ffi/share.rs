@@ -31,14 +31,14 @@ use std::ffi::c_char;
 use libc::{intptr_t, size_t};
 
 use super::basics::ottla_status;
-use super::batch::{BatchParts, ottla_batch};
+use super::batch::ottla_batch;
 use super::config::{ottla_config, typed};
+use super::consumer::write_polled;
 use super::error::ottla_error;
 use super::event::ottla_event;
 use super::guard::{self, Call, Guarded, Live, opaque};
 use super::log::{lines as lines_handle, ottla_log_lines};
 use crate::config::ShareConfig;
-use crate::consumer::Polled;
 use crate::error::Result;
 use crate::share::{AcknowledgeType, ShareConsumer};
 
@@ -140,12 +140,8 @@ pub unsafe extern "C" fn ottla_share_consumer_subscribe(
             consumer,
             error,
             |call, live| {
-                let given = call.slice("topics", topics, count)?;
-                let topics: Result<Vec<&str>> = given
-                    .iter()
-                    .map(|topic| call.text("a topic", *topic))
-                    .collect();
-                live.get()?.subscribe(&topics?)
+                let topics = call.texts(("topics", "a topic"), topics, count)?;
+                live.get()?.subscribe(&topics)
             },
         )
     }
@@ -205,14 +201,7 @@ pub unsafe extern "C" fn ottla_share_consumer_poll(
                 call.out("batch", batch)?;
                 call.out("event", event)?;
                 let polled = live.get()?.poll(call.timeout(timeout_ms)?)?;
-                let (mut records, mut happened) = (std::ptr::null_mut(), std::ptr::null_mut());
-                match polled {
-                    Polled::Batch(own) => records = guard::handle(BatchParts::new(own)),
-                    Polled::Event(own) => happened = guard::handle(own.into()),
-                    Polled::Nothing => {}
-                }
-                guard::write(batch, records);
-                guard::write(event, happened);
+                write_polled(polled, batch, event);
                 Ok(())
             },
         )

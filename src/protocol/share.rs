@@ -210,8 +210,8 @@ pub struct ShareResponse {
     pub endpoints: Vec<NodeEndpoint>,
 }
 
-/// Reads a ShareFetch response's body (after the response header).
-pub fn read_fetch(_version: i16, body: &Bytes) -> Result<ShareResponse> {
+/// Reads a ShareFetch response's body (after the response header); both versions are the same.
+pub fn read_fetch(body: &Bytes) -> Result<ShareResponse> {
     whole("ShareFetch response", parse(body, true, true))
 }
 
@@ -405,7 +405,7 @@ mod tests {
         let mut body = bytes::BytesMut::new();
         response.encode(&mut body, 1).unwrap();
         let body = body.freeze();
-        let read = read_fetch(1, &body).unwrap();
+        let read = read_fetch(&body).unwrap();
         assert_eq!(read.lock_ms, Some(30_000));
         let answer = &read.partitions[0];
         assert_eq!((answer.partition, answer.acknowledged.0), (3, 121));
@@ -417,7 +417,7 @@ mod tests {
         };
         assert_eq!(answer.acquired, [want]);
         for cut in 0..body.len() {
-            assert!(read_fetch(1, &body.slice(..cut)).is_err(), "cut at {cut}");
+            assert!(read_fetch(&body.slice(..cut)).is_err(), "cut at {cut}");
         }
     }
 }

@@ -8,24 +8,18 @@ use std::time::{Duration, Instant};
 use super::ledger::{AcknowledgeType, Ledger};
 use super::reader;
 use super::role::ShareRole;
-use super::shared::{Chunk, Command, Item, Shared};
+use super::shared::{Chunk, Command, Shared};
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
 use crate::cluster::driver;
 use crate::cluster::engine::Engine;
 use crate::config::{AcknowledgementMode, ShareConfig};
-use crate::consumer::{Batch, Event, Polled, Reply};
+use crate::consumer::{Batch, Event, GRACE, Item, LAST_WORDS, Polled, Reply, later};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
-use crate::queue::Drained;
-
-/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long one that is dropped without being closed may take in the background to say what is to be said.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Reads topics as a member of a share group (KIP-932): each record is given to one member at a time, which has it to
 /// itself for the group's `share.record.lock.duration.ms` and says how it ended.
@@ -95,7 +89,7 @@ impl ShareConsumer {
     fn shared(&self) -> Result<&Arc<Shared>> {
         check_generation(self.born)?;
         match &self.shared {
-            Some(shared) if !shared.is_closed() => Ok(shared),
+            Some(shared) if !shared.inbox.is_closed() => Ok(shared),
             _ => Err(Error::new(
                 ErrorCode::CLOSED,
                 "the share consumer is closed",
@@ -160,7 +154,7 @@ impl ShareConsumer {
             let waits = (later(timeout), reply.clone());
             shared.command(Command::Unsubscribe(said, waits));
         }
-        wait(&reply, timeout, "leaving the share group")
+        reply.answer(timeout, "leaving the share group")
     }
 
     /// Waits until there is an event or a record, and gives it: events first, then the records that have arrived, at most
@@ -194,29 +188,18 @@ impl ShareConsumer {
         self.conclude(shared)?;
         let start = Instant::now();
         loop {
-            if shared.is_closed() {
-                return Err(shared.closed_error());
-            }
-            if let Some(error) = shared.unreachable() {
-                return Err(error);
-            }
-            if shared.items.len() == 0 {
+            shared.inbox.check()?;
+            if shared.inbox.items.len() == 0 {
                 shared.set_hungry();
             }
             let mut taken = Taken::default();
             let left = timeout.saturating_sub(start.elapsed());
-            let drained = shared.items.take_with(left, |items| taken.take(items));
-            match drained {
-                Drained::Items(_) => {}
-                Drained::TimedOut => return Ok(Polled::Nothing),
-                Drained::Woken if shared.was_woken() => {
-                    return Err(Error::new(
-                        ErrorCode::WOKEN,
-                        "the poll was woken by another thread",
-                    ));
-                }
-                Drained::Woken => {}
-                Drained::Closed => return Err(shared.closed_error()),
+            let drained = shared
+                .inbox
+                .items
+                .take_with(left, |items| taken.take(items));
+            if !shared.inbox.goes_on(drained)? {
+                return Ok(Polled::Nothing);
             }
             if let Some(event) = taken.event {
                 return Ok(Polled::Event(event));
@@ -230,6 +213,7 @@ impl ShareConsumer {
             let failed = reader::read(shared, chunk, &mut batch, &mut shared.ledger());
             if let Some(event) = failed {
                 shared
+                    .inbox
                     .items
                     .update(|items| items.push_front(Item::Event(event)));
             }
@@ -333,7 +317,7 @@ impl ShareConsumer {
         if !self.send_said(Some(waits))? {
             return Ok(());
         }
-        wait(&reply, timeout, "committing acknowledgements")
+        reply.answer(timeout, "committing acknowledgements")
     }
 
     /// Sends what was acknowledged in the background; an event
@@ -365,7 +349,7 @@ impl ShareConsumer {
 
     /// Ends the wait of the poll that is under way, or of the next one that has to wait.
     pub fn wake(&self) -> Result<()> {
-        self.shared()?.wake_poll();
+        self.shared()?.inbox.wake_poll();
         Ok(())
     }
 
@@ -376,7 +360,7 @@ impl ShareConsumer {
     /// # Errors
     /// `IO` if the operating system has none left.
     pub fn descriptor(&self) -> Result<isize> {
-        self.shared()?.items.descriptor().map_err(|e| {
+        self.shared()?.inbox.items.descriptor().map_err(|e| {
             Error::new(
                 ErrorCode::IO,
                 format!("making a descriptor to wait on failed: {e}"),
@@ -410,7 +394,7 @@ impl ShareConsumer {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
-        if !shared.close() {
+        if !shared.inbox.close() {
             return Ok(());
         }
         let reply = Reply::default();
@@ -419,7 +403,12 @@ impl ShareConsumer {
         if closed.is_some() {
             shared.waker.wait_ended();
         }
-        closed.unwrap_or_else(|| Err(no_answer(timeout, "closing the share consumer")))
+        closed.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("closing the share consumer: not done within {timeout:.1?}"),
+            ))
+        })
     }
 }
 
@@ -431,7 +420,7 @@ impl Drop for ShareConsumer {
         if check_generation(self.born).is_err() {
             // The parent's locks may be held by threads that this process does not have.
             std::mem::forget(shared);
-        } else if shared.close() {
+        } else if shared.inbox.close() {
             begin_close(&shared, LAST_WORDS, &Reply::default());
         }
     }
@@ -450,7 +439,7 @@ struct Taken {
 }
 
 impl Taken {
-    fn take(&mut self, items: &mut VecDeque<Item>) -> usize {
+    fn take(&mut self, items: &mut VecDeque<Item<Chunk>>) -> usize {
         match items.pop_front() {
             Some(Item::Event(event)) => self.event = Some(event),
             Some(Item::Chunk(chunk)) => self.chunk = Some(chunk),
@@ -458,26 +447,6 @@ impl Taken {
         }
         1
     }
-}
-
-fn wait(reply: &Reply<()>, timeout: Duration, doing: &str) -> Result<()> {
-    reply
-        .wait(timeout.saturating_add(GRACE))
-        .unwrap_or_else(|| Err(no_answer(timeout, doing)))
-}
-
-fn no_answer(timeout: Duration, doing: &str) -> Error {
-    Error::new(
-        ErrorCode::TIMED_OUT,
-        format!("{doing}: not done within {timeout:.1?}"),
-    )
-}
-
-/// Far enough for whoever waits for ever.
-fn later(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout)
-        .unwrap_or(now + driver::FAR * 24 * 365)
 }
 
 fn not_held(topic: &str, partition: i32, first: i64, last: i64, count: u64) -> Error {

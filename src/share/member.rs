@@ -12,7 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::role::Tag;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
-use crate::consumer::{Trouble, advice, trouble};
+use crate::consumer::{Trouble, advice, quoted, trouble};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
@@ -205,8 +205,7 @@ impl Member {
         core.throttle(now, node, Purpose::Group, response.throttle_time_ms);
         let code = ErrorCode(i32::from(response.error_code));
         if code != ErrorCode::NONE {
-            let words = response.error_message.as_deref().filter(|w| !w.is_empty());
-            let words = words.map_or_else(String::new, |w| format!(" (\"{w}\")"));
+            let words = quoted(response.error_message.as_deref());
             return vec![self.refused(core, now, node, code, &words)];
         }
         self.failures = 0;

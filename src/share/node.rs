@@ -125,20 +125,20 @@ impl ShareNode {
         for place in self.members.difference(&self.session) {
             said.entry(*place).or_default();
         }
-        let gone: Vec<Place> = self.session.difference(&self.members).copied().collect();
+        let gone = by_topic(self.session.difference(&self.members).copied());
         self.inflight = Some(InFlight {
             parcels,
             session: Some(self.members.clone()),
             ends: false,
         });
-        (by_topic(said), forgotten(gone))
+        (requests(said), gone)
     }
 
     /// What an acknowledgement says; it may end the session.
     pub(super) fn acknowledge(&mut self, ends: bool) -> (Vec<ShareTopic<SharePartition>>, bool) {
         let parcels = self.take_parcels();
         let renews = parcels.iter().any(|p| p.said.renews());
-        let topics = by_topic(acknowledged(&parcels));
+        let topics = requests(acknowledged(&parcels));
         self.inflight = Some(InFlight {
             parcels,
             session: None,
@@ -173,27 +173,20 @@ fn acknowledged(parcels: &[Parcel]) -> BTreeMap<Place, Vec<Acknowledged>> {
     said
 }
 
-fn by_topic(said: BTreeMap<Place, Vec<Acknowledged>>) -> Vec<ShareTopic<SharePartition>> {
-    let mut topics: Vec<ShareTopic<SharePartition>> = Vec::new();
-    for ((id, partition), acknowledged) in said {
+fn requests(said: BTreeMap<Place, Vec<Acknowledged>>) -> Vec<ShareTopic<SharePartition>> {
+    by_topic(said.into_iter().map(|((id, partition), acknowledged)| {
         let one = SharePartition {
             partition,
             acknowledged,
         };
-        match topics.last_mut() {
-            Some(topic) if topic.id == id => topic.partitions.push(one),
-            _ => topics.push(ShareTopic {
-                id,
-                partitions: vec![one],
-            }),
-        }
-    }
-    topics
+        (id, one)
+    }))
 }
 
-fn forgotten(gone: Vec<Place>) -> Vec<ShareTopic<i32>> {
-    let mut topics: Vec<ShareTopic<i32>> = Vec::new();
-    for (id, partition) in gone {
+/// Partitions in the order of their topics, topic by topic.
+fn by_topic<P>(partitions: impl IntoIterator<Item = (TopicId, P)>) -> Vec<ShareTopic<P>> {
+    let mut topics: Vec<ShareTopic<P>> = Vec::new();
+    for (id, partition) in partitions {
         match topics.last_mut() {
             Some(topic) if topic.id == id => topic.partitions.push(partition),
             _ => topics.push(ShareTopic {

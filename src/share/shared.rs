@@ -12,18 +12,9 @@ use super::ledger::{Ledger, Said, Source};
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::Waker;
 use crate::config::ShareConfig;
-use crate::consumer::{Event, FetchMemory, Reply};
-use crate::error::{Error, ErrorCode};
+use crate::consumer::{Event, FetchMemory, Inbox, Item, Reply};
 use crate::log::LogRing;
 use crate::protocol::share::Acquired;
-use crate::queue::Queue;
-
-/// What a poll finds; all events lie before all chunks.
-#[derive(Debug)]
-pub(super) enum Item {
-    Event(Event),
-    Chunk(Chunk),
-}
 
 /// What one fetch brought of one partition.
 #[derive(Debug)]
@@ -60,7 +51,7 @@ pub(super) struct Shared {
     pub(super) log: Arc<LogRing>,
     /// Counts the buffers that the program holds.
     pub(super) memory: FetchMemory,
-    pub(super) items: Queue<Item>,
+    pub(super) inbox: Inbox<Chunk>,
     pub(super) waker: Waker,
     pub(super) connect_calls: ConnectCalls,
     commands: Mutex<Vec<Command>>,
@@ -70,9 +61,6 @@ pub(super) struct Shared {
     hungry: AtomicBool,
     /// For how many milliseconds records are locked; 0 while that is not known.
     lock_ms: AtomicU64,
-    unreachable: Mutex<Option<Error>>,
-    closed: AtomicBool,
-    wake_asked: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,7 +73,7 @@ impl Shared {
             memory: FetchMemory::new(config.fetch_max_bytes),
             config,
             log,
-            items: Queue::default(),
+            inbox: Inbox::new("share consumer"),
             waker: Waker::default(),
             connect_calls: ConnectCalls::default(),
             commands: Mutex::default(),
@@ -93,9 +81,6 @@ impl Shared {
             subscription: Mutex::default(),
             hungry: AtomicBool::new(false),
             lock_ms: AtomicU64::new(0),
-            unreachable: Mutex::default(),
-            closed: AtomicBool::new(false),
-            wake_asked: AtomicBool::new(false),
         }
     }
 
@@ -120,27 +105,16 @@ impl Shared {
 
     /// Hands events and chunks to the polling thread.
     pub(super) fn deliver(&self, events: &mut Vec<Event>, chunks: &mut Vec<Chunk>) {
-        if events.is_empty() && chunks.is_empty() {
-            return;
-        }
         if !chunks.is_empty() {
             self.hungry.store(false, Ordering::Release);
         }
-        self.items.update(|items| {
-            let before = items
-                .iter()
-                .take_while(|item| matches!(item, Item::Event(_)))
-                .count();
-            for (i, event) in events.drain(..).enumerate() {
-                items.insert(before + i, Item::Event(event));
-            }
-            items.extend(chunks.drain(..).map(Item::Chunk));
-        });
+        self.inbox.deliver(events, chunks);
     }
 
     /// Drops what was acquired and not read.
     pub(super) fn drop_chunks(&self) {
-        self.items
+        self.inbox
+            .items
             .update(|items| items.retain(|item| matches!(item, Item::Event(_))));
     }
 
@@ -163,44 +137,5 @@ impl Shared {
     pub(super) fn lock_duration(&self) -> Option<Duration> {
         let ms = self.lock_ms.load(Ordering::Relaxed);
         (ms > 0).then(|| Duration::from_millis(ms))
-    }
-
-    pub(super) fn set_unreachable(&self, error: Option<Error>) {
-        let tell = error.is_some();
-        *lock(&self.unreachable) = error;
-        if tell {
-            self.items.wake();
-        }
-    }
-
-    /// Why polls fail, until the first contact.
-    pub(super) fn unreachable(&self) -> Option<Error> {
-        lock(&self.unreachable).clone()
-    }
-
-    /// Ends one poll's wait.
-    pub(super) fn wake_poll(&self) {
-        self.wake_asked.store(true, Ordering::Release);
-        self.items.wake();
-    }
-
-    /// True once for each [`Shared::wake_poll`].
-    pub(super) fn was_woken(&self) -> bool {
-        self.wake_asked.swap(false, Ordering::AcqRel)
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Ends every call; true for the first caller.
-    pub(super) fn close(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
-        self.items.close();
-        first
-    }
-
-    pub(super) fn closed_error(&self) -> Error {
-        Error::new(ErrorCode::CLOSED, "the share consumer is closed")
     }
 }

@@ -8,8 +8,8 @@ use super::super::event::Start;
 use super::super::group::{Commit, CommitOwner};
 use super::super::offset::{GroupMetadata, OffsetAndMetadata};
 use super::super::partition::Key;
-use super::super::shared::{Command, Shared};
-use super::{Consumer, check, later};
+use super::super::shared::{Command, Shared, later};
+use super::{Consumer, check};
 use crate::error::{Error, ErrorCode, Result};
 
 impl Consumer {

@@ -13,7 +13,9 @@ use super::fetcher::Fetcher;
 use super::group::Given;
 use super::partition::Partition;
 use super::reader::Reader;
-use super::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Reply, Shared};
+use super::shared::{
+    Command, EARLIEST, FoundOffset, GRACE, LAST_WORDS, LATEST, PartitionInfo, Reply, Shared, later,
+};
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
@@ -25,11 +27,6 @@ use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
 use crate::stats::Stats;
-
-/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long a consumer that is dropped without being closed may take in the background to commit and leave its group.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Reads partitions of topics.
 ///
@@ -69,7 +66,7 @@ impl Consumer {
     fn shared(&self) -> Result<&Arc<Shared>> {
         check_generation(self.born)?;
         match &self.shared {
-            Some(shared) if !shared.is_closed() => Ok(shared),
+            Some(shared) if !shared.inbox.is_closed() => Ok(shared),
             _ => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
         }
     }
@@ -92,14 +89,7 @@ impl Consumer {
         let shared = self.shared()?;
         let reply = Reply::default();
         shared.command(command(later(timeout), reply.clone()));
-        reply
-            .wait(timeout.saturating_add(GRACE))
-            .unwrap_or_else(|| {
-                Err(Error::new(
-                    ErrorCode::TIMED_OUT,
-                    format!("{doing}: no answer within {timeout:.1?}"),
-                ))
-            })
+        reply.answer(timeout, doing)
     }
 
     /// Replaces the assignment by these partitions. What was assigned before and still is goes on where it is,
@@ -320,7 +310,7 @@ impl Consumer {
 
     /// Ends the wait of the poll that is under way, or of the next one that has to wait.
     pub fn wake(&self) -> Result<()> {
-        self.shared()?.wake_poll();
+        self.shared()?.inbox.wake_poll();
         Ok(())
     }
 
@@ -330,7 +320,7 @@ impl Consumer {
     /// # Errors
     /// `IO` if the operating system has none left.
     pub fn descriptor(&self) -> Result<isize> {
-        let made = self.shared()?.items.descriptor();
+        let made = self.shared()?.inbox.items.descriptor();
         made.map_err(|e| {
             Error::new(
                 ErrorCode::IO,
@@ -466,7 +456,7 @@ impl Consumer {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
-        if !shared.close() {
+        if !shared.inbox.close() {
             return Ok(());
         }
         let reply = Reply::default();
@@ -502,20 +492,13 @@ impl Drop for Consumer {
             ));
             return;
         }
-        if shared.close() {
+        if shared.inbox.close() {
             shared.command(Command::Close {
                 deadline: later(LAST_WORDS),
                 reply: Reply::default(),
             });
         }
     }
-}
-
-/// Far enough for whoever waits for ever.
-fn later(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout)
-        .unwrap_or(now + driver::FAR * 24 * 365)
 }
 
 fn check(topic: &str, index: i32, start: Start) -> Result<()> {

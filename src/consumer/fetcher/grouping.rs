@@ -117,7 +117,7 @@ impl Fetcher {
     }
 
     pub(super) fn poll_group(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
-        let unreachable = self.shared.unreachable();
+        let unreachable = self.shared.inbox.unreachable();
         if std::mem::take(&mut self.regroup) {
             let internal_too = !self.shared.config.exclude_internal_topics;
             let mut outcome = Outcome::default();

@@ -235,10 +235,11 @@ impl Fetcher {
                 self.leave(core, now, "the consumer unsubscribed", deadline, reply);
             }
             Command::Acknowledge(number) => self.acknowledge(core, now, number),
-            Command::SetAssignor(own) => self
-                .group
-                .iter_mut()
-                .for_each(|g| g.set_assignor(own.clone())),
+            Command::SetAssignor(own) => {
+                if let Some(group) = &mut self.group {
+                    group.set_assignor(own);
+                }
+            }
             Command::ShareOut {
                 number,
                 shares,
@@ -285,14 +286,17 @@ impl Fetcher {
         self.closed = true;
         self.parts.clear();
         self.nodes.clear();
-        let error = self.shared.closed_error();
+        let error = self.shared.inbox.closed_error();
         self.calls.close(&error);
         if let Some(group) = &mut self.group {
             group.close(&error);
         }
         self.shared.connect_calls.close();
         self.shared.stats.close();
-        self.shared.items.with(std::collections::VecDeque::clear);
+        self.shared
+            .inbox
+            .items
+            .with(std::collections::VecDeque::clear);
         reply.give(Ok(()));
     }
 
@@ -309,7 +313,7 @@ impl Fetcher {
         };
         let mut deadline = self.queries.send(core, now, alive, &mut answers);
         self.take_answers(core, answers);
-        let unreachable = self.shared.unreachable();
+        let unreachable = self.shared.inbox.unreachable();
         let mut unused = Vec::new();
         let calls = self
             .calls
@@ -372,9 +376,9 @@ impl Role for Fetcher {
                 self.unplaced = true;
                 self.unwatched = true;
                 self.regroup = true;
-                self.shared.set_unreachable(None);
+                self.shared.inbox.set_unreachable(None);
             }
-            core::Event::Unreachable(error) => self.shared.set_unreachable(Some(error)),
+            core::Event::Unreachable(error) => self.shared.inbox.set_unreachable(Some(error)),
             // Requests go to brokers by their id only.
             core::Event::Coordinator
             | core::Event::FetchPart { .. }
@@ -404,7 +408,9 @@ impl Role for Fetcher {
             return None;
         }
         deadline = earliest(deadline, self.fetch_all(core, now));
-        self.shared.deliver(&mut self.events, &mut self.chunks);
+        self.shared
+            .inbox
+            .deliver(&mut self.events, &mut self.chunks);
         deadline
     }
 
@@ -421,6 +427,6 @@ impl Role for Fetcher {
     }
 
     fn stats_made(&self) {
-        self.shared.items.poke();
+        self.shared.inbox.items.poke();
     }
 }

@@ -104,6 +104,12 @@ pub(crate) fn advice(code: ErrorCode) -> &'static str {
     }
 }
 
+/// What a broker said beside its code, to follow it in a message.
+pub(crate) fn quoted(words: Option<&str>) -> String {
+    let words = words.filter(|w| !w.is_empty());
+    words.map_or_else(String::new, |w| format!(" (\"{w}\")"))
+}
+
 /// As whom the group knows this consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {

@@ -14,7 +14,7 @@ use super::super::fetcher::Tag;
 use super::super::partition::Key;
 use super::membership::{Signal, Terms};
 use super::subscription::Subscription;
-use super::{Ask, Identity, Trouble, advice, trouble};
+use super::{Ask, Identity, Trouble, advice, quoted, trouble};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::config::GroupProtocol;
@@ -246,8 +246,7 @@ impl Modern {
         core.throttle(now, node, Purpose::Group, response.throttle_time_ms);
         let code = ErrorCode(i32::from(response.error_code));
         if code != ErrorCode::NONE {
-            let words = response.error_message.as_deref().filter(|w| !w.is_empty());
-            let words = words.map_or_else(String::new, |w| format!(" (\"{w}\")"));
+            let words = quoted(response.error_message.as_deref());
             return self.refused(core, now, node, code, &words, signals);
         }
         self.failures = 0;

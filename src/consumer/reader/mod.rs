@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use crate::consumer::batch::{Batch, Segment};
 use crate::consumer::chunk::{Chunk, Data, Open, Source};
 use crate::consumer::event::{Event, EventKind, Polled};
+use crate::consumer::inbox::Item;
 use crate::consumer::memory::Buffer;
 use crate::consumer::partition::Partition;
-use crate::consumer::shared::{Command, Item, Shared};
-use crate::error::{Error, ErrorCode, Result};
+use crate::consumer::shared::{Command, Shared};
+use crate::error::{Error, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
 use crate::protocol::record::{
     BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, verify_crc,
 };
-use crate::queue::Drained;
 
 /// Encoded bytes of records that one poll delivers at most (one larger record passes): enough that calls cost
 /// nothing beside them, and few enough that a batch is still in the processor's cache when it is read.
@@ -92,31 +92,17 @@ impl Reader {
         }
         let start = Instant::now();
         loop {
-            if shared.is_closed() {
-                return Err(shared.closed_error());
-            }
-            if let Some(error) = shared.unreachable() {
-                return Err(error);
-            }
+            shared.inbox.check()?;
             let mut event = None;
             let left = timeout.saturating_sub(start.elapsed());
-            let drained = shared.items.take_with(left, |items| {
+            let drained = shared.inbox.items.take_with(left, |items| {
                 self.take(shared, items, max_records, &mut event)
             });
             for chunk in self.stale.drain(..) {
                 shared.discard(chunk);
             }
-            match drained {
-                Drained::Items(_) => {}
-                Drained::TimedOut => return Ok(Polled::Nothing),
-                Drained::Woken if shared.was_woken() => {
-                    return Err(Error::new(
-                        ErrorCode::WOKEN,
-                        "the poll was woken by another thread",
-                    ));
-                }
-                Drained::Woken => {}
-                Drained::Closed => return Err(shared.closed_error()),
+            if !shared.inbox.goes_on(drained)? {
+                return Ok(Polled::Nothing);
             }
             if let Some(event) = event {
                 if event.kind == EventKind::PartitionsRevoked {
@@ -147,7 +133,7 @@ impl Reader {
     fn take(
         &mut self,
         shared: &Shared,
-        items: &mut VecDeque<Item>,
+        items: &mut VecDeque<Item<Chunk>>,
         max_records: usize,
         event: &mut Option<Event>,
     ) -> usize {

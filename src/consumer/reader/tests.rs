@@ -7,6 +7,7 @@ use crate::consumer::chunk::scan;
 use crate::consumer::committed::Aborted;
 use crate::consumer::event::Start;
 use crate::consumer::testing::{Wire, marker, pooled};
+use crate::error::ErrorCode;
 use crate::log::LogRing;
 use crate::protocol::record::TimestampType;
 
@@ -56,7 +57,7 @@ impl Desk {
     }
 
     fn arrive(&self, batches: &[Vec<u8>], min_offset: i64, aborted: &[(i64, i64)]) {
-        self.shared.deliver(
+        self.shared.inbox.deliver(
             &mut Vec::new(),
             &mut vec![self.chunk(batches, min_offset, aborted)],
         );
@@ -296,6 +297,7 @@ fn events_come_first_and_a_jump_in_its_turn() {
         Error::protocol("x"),
     );
     desk.shared
+        .inbox
         .deliver(&mut vec![event.clone(), event], &mut vec![jump]);
     desk.arrive(&[Wire::new(50, 2).bytes()], 50, &[]);
     assert!(matches!(desk.poll(1), Polled::Event(_)));

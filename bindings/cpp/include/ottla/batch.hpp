@@ -330,6 +330,42 @@ private:
     std::variant<std::monostate, Batch, Event> what_;
 };
 
+namespace detail {
+
+/// What a poll of the C API brought.
+template <class F> Result<Polled> polled(F &&poll) {
+    ottla_batch *batch = nullptr;
+    ottla_event *event = nullptr;
+    ottla_error *error = nullptr;
+    const ottla_status status = poll(&batch, &event, &error);
+    if (status != 0) {
+        return Error::take(status, error);
+    }
+    if (event) {
+        return Polled(Event(Event::Handle(event)));
+    }
+    if (!batch) {
+        return Polled();
+    }
+    auto taken = Batch::take(Batch::Handle(batch));
+    if (!taken) {
+        return taken.error();
+    }
+    return Polled(*std::move(taken));
+}
+
+/// Strings as C takes them; they point into what is given.
+inline std::vector<const char *> c_strings(Span<const std::string> strings) {
+    std::vector<const char *> raw;
+    raw.reserve(strings.size());
+    for (const std::string &string : strings) {
+        raw.push_back(string.c_str());
+    }
+    return raw;
+}
+
+} // namespace detail
+
 } // namespace ottla
 
 #endif

@@ -206,11 +206,7 @@ public:
     ///
     ///     consumer.subscribe({"orders"}, {{}, [&](auto &) { consumer.commit_polled(30s); }, {}});
     Result<void> try_subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
-        std::vector<const char *> raw;
-        raw.reserve(topics.size());
-        for (const std::string &topic : topics) {
-            raw.push_back(topic.c_str());
-        }
+        const auto raw = detail::c_strings(topics);
         rebalance_ = std::move(rebalance);
         return detail::call([&](ottla_error **error) {
             return ottla_consumer_subscribe(get(), raw.data(), raw.size(), error);
@@ -535,24 +531,9 @@ private:
     explicit Consumer(Handle handle) noexcept : handle_(std::move(handle)) {}
 
     Result<Polled> poll_once(std::size_t max_records, Timeout timeout) {
-        ottla_batch *batch = nullptr;
-        ottla_event *event = nullptr;
-        ottla_error *error = nullptr;
-        const ottla_status status = ottla_consumer_poll(get(), max_records, timeout.ms(), &batch, &event, &error);
-        if (status != 0) {
-            return Error::take(status, error);
-        }
-        if (event) {
-            return Polled(Event(Event::Handle(event)));
-        }
-        if (!batch) {
-            return Polled();
-        }
-        auto taken = Batch::take(Batch::Handle(batch));
-        if (!taken) {
-            return taken.error();
-        }
-        return Polled(*std::move(taken));
+        return detail::polled([&](ottla_batch **batch, ottla_event **event, ottla_error **error) {
+            return ottla_consumer_poll(get(), max_records, timeout.ms(), batch, event, error);
+        });
     }
 
     /// Refuses an assignment that is not made, as an exception ends the poll.

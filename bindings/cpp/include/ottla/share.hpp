@@ -60,11 +60,7 @@ public:
     /// Becomes a member of the share group `group.id` that reads these topics, also those made later. Replaces an earlier
     /// subscription.
     Result<void> try_subscribe(Span<const std::string> topics) const {
-        std::vector<const char *> raw;
-        raw.reserve(topics.size());
-        for (const std::string &topic : topics) {
-            raw.push_back(topic.c_str());
-        }
+        const auto raw = detail::c_strings(topics);
         return detail::call([&](ottla_error **error) {
             return ottla_share_consumer_subscribe(get(), raw.data(), raw.size(), error);
         });
@@ -81,24 +77,9 @@ public:
     /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. Sends what was
     /// acknowledged; an event `acknowledgement_failed` tells of a refusal.
     Result<Polled> try_poll(Timeout timeout) {
-        ottla_batch *batch = nullptr;
-        ottla_event *event = nullptr;
-        ottla_error *error = nullptr;
-        const ottla_status status = ottla_share_consumer_poll(get(), timeout.ms(), &batch, &event, &error);
-        if (status != 0) {
-            return Error::take(status, error);
-        }
-        if (event) {
-            return Polled(Event(Event::Handle(event)));
-        }
-        if (!batch) {
-            return Polled();
-        }
-        auto taken = Batch::take(Batch::Handle(batch));
-        if (!taken) {
-            return taken.error();
-        }
-        return Polled(*std::move(taken));
+        return detail::polled([&](ottla_batch **batch, ottla_event **event, ottla_error **error) {
+            return ottla_share_consumer_poll(get(), timeout.ms(), batch, event, error);
+        });
     }
     Polled poll(Timeout timeout) { return try_poll(timeout).value(); }
 
