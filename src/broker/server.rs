@@ -7,10 +7,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::net::TcpListener;
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::{Notify, mpsc as commands};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
@@ -32,6 +34,8 @@ pub(super) type Command = Box<dyn FnOnce(&Server) + Send>;
 pub(super) type Commands = commands::UnboundedSender<Command>;
 
 const MAX_NODES: usize = 100;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// A broker that runs.
 pub(super) struct Started {
@@ -194,6 +198,23 @@ fn bind(host: &str, port: u16) -> io::Result<StdListener> {
     Ok(listener)
 }
 
+/// Keeps an address that was listened on until a moment ago; whoever connects to it is refused.
+fn reserve(host: &str, port: u16) -> io::Result<Socket> {
+    let mut last = io::ErrorKind::AddrNotAvailable.into();
+    for address in (host, port).to_socket_addrs()? {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Connections of the node that are just ending are in nobody's way.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        match socket.bind(&address.into()) {
+            Ok(()) => return Ok(socket),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
 fn run(
     core: BrokerCore,
     listeners: Vec<StdListener>,
@@ -212,6 +233,7 @@ fn run(
             timer: Notify::new(),
             connections: RefCell::default(),
             listeners: RefCell::default(),
+            reserved: RefCell::default(),
             addresses,
             stopped: Cell::new(false),
         }));
@@ -229,13 +251,22 @@ fn run(
     });
 }
 
+/// A node that runs.
+struct Listening {
+    /// Here and not in the task, which ends some time after it is told to: the port is free at once when this is dropped.
+    listener: TcpListener,
+    accepting: Task<()>,
+}
+
 struct Shared {
     core: RefCell<BrokerCore>,
     started: Instant,
     /// The core's deadline may have changed.
     timer: Notify,
     connections: RefCell<BTreeMap<ConnId, Rc<Outbox>>>,
-    listeners: RefCell<BTreeMap<i32, Task<()>>>,
+    listeners: RefCell<BTreeMap<i32, Listening>>,
+    /// The ports of stopped nodes, bound and refusing, so that nothing else gets them before the node starts again.
+    reserved: RefCell<BTreeMap<i32, Socket>>,
     /// Where each node listens.
     addresses: BTreeMap<i32, (String, u16)>,
     stopped: Cell<bool>,
@@ -307,19 +338,43 @@ impl Server {
     }
 
     fn listen(&self, node: i32, listener: StdListener) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
-        let task = spawn_local(accept(self.clone(), node, listener));
-        self.0.listeners.borrow_mut().insert(node, task);
+        let listening = Listening {
+            listener: TcpListener::from_std(listener)?,
+            accepting: spawn_local(accept(self.clone(), node)),
+        };
+        self.0.listeners.borrow_mut().insert(node, listening);
         Ok(())
+    }
+
+    /// The next connection to a node; none when it was stopped.
+    async fn accepted(&self, node: i32) -> Option<io::Result<TcpStream>> {
+        std::future::poll_fn(|cx| match self.0.listeners.borrow().get(&node) {
+            Some(listening) => listening
+                .listener
+                .poll_accept(cx)
+                .map(|accepted| Some(accepted.map(|(stream, _)| stream))),
+            None => Poll::Ready(None),
+        })
+        .await
     }
 
     /// Stops a node; false if it is not known.
     pub(super) fn stop_node(&self, node: i32) -> bool {
-        if !self.0.addresses.contains_key(&node) {
+        let Some((host, port)) = self.0.addresses.get(&node) else {
             return false;
-        }
-        if let Some(task) = self.0.listeners.borrow_mut().remove(&node) {
-            task.abort();
+        };
+        let listening = self.0.listeners.borrow_mut().remove(&node);
+        if let Some(Listening {
+            listener,
+            accepting,
+        }) = listening
+        {
+            accepting.abort();
+            drop(listener);
+            // Without a reservation the port is most likely still free when it is wanted again.
+            if let Ok(socket) = reserve(host, *port) {
+                self.0.reserved.borrow_mut().insert(node, socket);
+            }
         }
         self.act(|core, now, out| core.set_alive(now, node, false, out));
         true
@@ -333,7 +388,14 @@ impl Server {
         if self.0.listeners.borrow().contains_key(&node) {
             return Ok(true);
         }
-        let listener = bind(host, *port)?;
+        let reserved = self.0.reserved.borrow_mut().remove(&node);
+        let listener = match reserved {
+            Some(socket) => {
+                socket.listen(BACKLOG)?;
+                socket.into()
+            }
+            None => bind(host, *port)?,
+        };
         self.listen(node, listener)?;
         self.act(|core, now, out| core.set_alive(now, node, true, out));
         Ok(true)
@@ -350,10 +412,10 @@ impl Server {
     }
 }
 
-async fn accept(server: Server, node: i32, listener: TcpListener) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+async fn accept(server: Server, node: i32) {
+    while let Some(accepted) = server.accepted(node).await {
+        match accepted {
+            Ok(stream) => {
                 spawn_local(connection::serve(server.clone(), node, stream));
             }
             // Out of descriptors, for one: not a reason to give up, nor to spin.

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 
 use super::frame::{Arrival, Expect, FrameReader};
-use super::write::{MAX_SLICES, WriteQueue};
+use super::write::{MAX_SLICES, WriteQueue, try_write_vectored};
 use crate::config::{AddressFamily, CommonConfig, DnsLookup, HostPort};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
@@ -275,7 +275,7 @@ fn flush(stream: &TcpStream, io: &ConnIo) -> Result<()> {
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(MAX_SLICES);
         queue.gather(&mut slices);
-        match stream.try_write_vectored(&slices) {
+        match try_write_vectored(stream, &slices) {
             Ok(n) => {
                 drop(slices);
                 queue.consume(n);

@@ -296,6 +296,23 @@ fn a_stopped_node_is_gone_and_comes_back_on_its_port() {
     );
 }
 
+/// Amid connections of others, whose own ports are free ones too.
+#[test]
+fn a_node_that_stops_and_starts_at_once_has_its_port() {
+    let broker = start(BrokerOptions::default());
+    for _ in 0..200 {
+        let _talk = client(&broker, 1);
+        broker.stop_node(1).expect("stopped");
+        let refused = TcpStream::connect(broker.node_address(1).expect("an address"));
+        assert_eq!(
+            refused.expect_err("nobody listens").kind(),
+            std::io::ErrorKind::ConnectionRefused
+        );
+        broker.start_node(1).expect("the port is its own");
+    }
+    send(&mut client(&broker, 1), "t");
+}
+
 #[test]
 fn a_paused_node_is_silent_until_it_goes_on() {
     let broker = start(BrokerOptions::new());

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::Server;
+use crate::net::write::try_write_vectored;
 
 /// Kafka's `socket.request.max.bytes`.
 const MAX_FRAME: usize = 100 * 1024 * 1024;
@@ -55,7 +56,7 @@ impl Outbox {
                 .take(MAX_SLICES)
                 .map(|p| IoSlice::new(p))
                 .collect();
-            let mut written = match stream.try_write_vectored(&slices) {
+            let mut written = match try_write_vectored(stream, &slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
