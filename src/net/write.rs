@@ -108,7 +108,8 @@ mod tests {
     #[cfg(unix)]
     fn a_lost_connection_is_an_error_and_no_signal() {
         // SAFETY: the handler only stores to an atomic.
-        let before = unsafe { libc::signal(libc::SIGPIPE, signalled as libc::sighandler_t) };
+        let before =
+            unsafe { libc::signal(libc::SIGPIPE, signalled as *const () as libc::sighandler_t) };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()
