@@ -10,7 +10,7 @@
 mod api;
 pub(crate) mod core;
 mod handle;
-mod log;
+pub(crate) mod log;
 mod options;
 mod server;
 

@@ -12,6 +12,7 @@ use super::inbox::{Inbox, Item, events};
 use super::memory::FetchMemory;
 use super::offset::GroupMetadata;
 use super::partition::{Assignment, Key, Partition};
+use crate::clock::Clock;
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::{FAR, Waker};
 use crate::config::{ConsumerConfig, IsolationLevel};
@@ -113,8 +114,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Far enough for whoever waits for ever.
-pub(crate) fn later(timeout: Duration) -> Instant {
-    let now = Instant::now();
+pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or(now + FAR * 24 * 365)
 }
 
@@ -177,6 +177,7 @@ impl<T> Reply<T> {
 pub(super) struct Shared {
     pub(super) config: ConsumerConfig,
     pub(super) log: Arc<LogRing>,
+    pub(super) clock: Clock,
     pub(super) memory: FetchMemory,
     pub(super) stats: StatsHub,
     /// Time spent in polls.
@@ -211,7 +212,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(config: ConsumerConfig, log: Arc<LogRing>) -> Self {
+    pub(super) fn new(config: ConsumerConfig, log: Arc<LogRing>, clock: Clock) -> Self {
         Shared {
             memory: FetchMemory::new(config.fetch_memory_bytes),
             stats: StatsHub::default(),
@@ -219,6 +220,7 @@ impl Shared {
             delivered: AtomicU64::new(0),
             config,
             log,
+            clock,
             inbox: Inbox::new("consumer"),
             waker: Waker::default(),
             connect_calls: ConnectCalls::default(),
@@ -229,6 +231,11 @@ impl Shared {
             group: Mutex::default(),
             watch: Mutex::default(),
         }
+    }
+
+    /// When a call that begins now and has `timeout` is over.
+    pub(super) fn later(&self, timeout: Duration) -> Instant {
+        later(self.clock.now(), timeout)
     }
 
     pub(super) fn read_committed(&self) -> bool {

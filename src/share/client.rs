@@ -151,7 +151,7 @@ impl ShareConsumer {
             let mut ledger = shared.ledger();
             let said = ledger.take();
             *ledger = Ledger::default();
-            let waits = (later(timeout), reply.clone());
+            let waits = (later(Instant::now(), timeout), reply.clone());
             shared.command(Command::Unsubscribe(said, waits));
         }
         reply.answer(timeout, "leaving the share group")
@@ -313,7 +313,7 @@ impl ShareConsumer {
     /// The first acknowledgement that was refused, such as `INVALID_RECORD_STATE` where a lock had run out; `TIMED_OUT`.
     pub fn commit(&self, timeout: Duration) -> Result<()> {
         let reply = Reply::default();
-        let waits = (later(timeout), reply.clone());
+        let waits = (later(Instant::now(), timeout), reply.clone());
         if !self.send_said(Some(waits))? {
             return Ok(());
         }
@@ -428,7 +428,10 @@ impl Drop for ShareConsumer {
 
 fn begin_close(shared: &Shared, timeout: Duration, reply: &Reply<()>) {
     let said = shared.ledger().take();
-    shared.command(Command::Close(said, (later(timeout), reply.clone())));
+    shared.command(Command::Close(
+        said,
+        (later(Instant::now(), timeout), reply.clone()),
+    ));
 }
 
 /// What a poll takes of the queue: one event, or one chunk.

@@ -70,6 +70,26 @@ kinds! {
     CoordinatorMove = "transaction coordinator moved",
     TopicLate = "topic created late",
     PartitionsAdded = "partitions added",
+    FencedEpoch = "error FENCED_LEADER_EPOCH",
+    UnknownEpoch = "error UNKNOWN_LEADER_EPOCH",
+    OutOfRange = "error OFFSET_OUT_OF_RANGE",
+    SessionLost = "fetch session refused",
+    FetchRefused = "fetch refused otherwise",
+    Corrupt = "batch damaged",
+    RecordsDeleted = "records deleted",
+    Truncated = "log truncated",
+    Recreated = "topic deleted and created again",
+    GroupMoved = "group coordinator moved",
+    GroupRefused = "error of a group's coordinator",
+    MemberRefused = "error of a group's member",
+    Rebalance = "rebalance forced",
+    Expired = "member's session ended",
+    ReadingRequests = "request of a reader lost, late or throttled",
+    MemberKilled = "reader killed",
+    MemberClosed = "reader closed",
+    MemberDropped = "reader freed without being closed",
+    SlowProgram = "reader too late for max.poll.interval.ms",
+    SmallFetch = "reader's fetches smaller than a batch",
     WallJump = "wall clock jumped",
     ProcessStopped = "client's process stopped",
 }
@@ -84,6 +104,21 @@ impl FaultKind {
                 ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => FaultKind::OutOfOrder,
                 ErrorCode::UNKNOWN_PRODUCER_ID => FaultKind::UnknownProducer,
                 ErrorCode::MESSAGE_TOO_LARGE => FaultKind::TooLarge,
+                ErrorCode::FENCED_LEADER_EPOCH => FaultKind::FencedEpoch,
+                ErrorCode::UNKNOWN_LEADER_EPOCH => FaultKind::UnknownEpoch,
+                ErrorCode::OFFSET_OUT_OF_RANGE => FaultKind::OutOfRange,
+                ErrorCode::FETCH_SESSION_ID_NOT_FOUND | ErrorCode::INVALID_FETCH_SESSION_EPOCH => {
+                    FaultKind::SessionLost
+                }
+                ErrorCode::OFFSET_NOT_AVAILABLE | ErrorCode::UNKNOWN_SERVER_ERROR => {
+                    FaultKind::FetchRefused
+                }
+                ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => {
+                    FaultKind::GroupRefused
+                }
+                ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::ILLEGAL_GENERATION
+                | ErrorCode::FENCED_MEMBER_EPOCH => FaultKind::MemberRefused,
                 code if code.is_retriable() => FaultKind::Retriable,
                 _ => FaultKind::Forbidden,
             },
@@ -97,7 +132,7 @@ impl FaultKind {
             Fault::SwallowReply { .. } => FaultKind::SwallowedReply,
             Fault::PartialReply { .. } => FaultKind::CutReply,
             Fault::Throttle(_) => FaultKind::Throttle,
-            _ => FaultKind::Retriable,
+            Fault::CorruptBatch => FaultKind::Corrupt,
         }
     }
 }
@@ -121,6 +156,17 @@ pub(super) struct Faults {
     late: Vec<(String, i32)>,
 }
 
+/// What comes of other faults, or of programs.
+const UNPLANNED: &[FaultKind] = &[
+    FaultKind::TopicLate,
+    FaultKind::Overtaken,
+    FaultKind::MemberKilled,
+    FaultKind::MemberClosed,
+    FaultKind::MemberDropped,
+    FaultKind::SlowProgram,
+    FaultKind::SmallFetch,
+];
+
 /// How often a fault that finds nothing to happen to tries again.
 const TRIES: u32 = 20;
 
@@ -132,6 +178,7 @@ impl Faults {
         span: Duration,
         request_timeout: Duration,
         late: Vec<(String, i32)>,
+        reading: bool,
     ) -> Self {
         let mut planned = Vec::new();
         let mut add = |kind, rng: &mut Rng| {
@@ -149,7 +196,8 @@ impl Faults {
         let mut known: Vec<FaultKind> = FaultKind::ALL
             .iter()
             .copied()
-            .filter(|k| !matches!(k, FaultKind::TopicLate | FaultKind::Overtaken))
+            .filter(|k| !UNPLANNED.contains(k))
+            .filter(|k| reading || !super::reading::faults::KINDS.contains(k))
             .collect();
         let forgets = rng.chance(1, 12);
         known.retain(|k| forgets || *k != FaultKind::ProducersForgotten);
@@ -390,7 +438,7 @@ fn inject(world: &mut World, index: usize, kind: FaultKind, rng: &mut Rng) -> Op
                 world.end_at_broker(link);
             }
             let partition_state = world.broker.cluster.partition_mut(&topic, partition)?;
-            partition_state.producers = Default::default();
+            partition_state.producers.forget();
             world.tally(kind);
             for program in world.programs() {
                 program.producers_forgotten(&topic, partition);
@@ -451,7 +499,7 @@ fn inject(world: &mut World, index: usize, kind: FaultKind, rng: &mut Rng) -> Op
             world.tally(kind);
             once
         }
-        FaultKind::Overtaken => once,
+        _ => super::reading::faults::inject(world, kind, rng),
     }
 }
 
@@ -631,7 +679,7 @@ fn rule(world: &mut World, rng: &mut Rng, fault: Fault, api: Option<i16>) -> Opt
     Some(Duration::ZERO)
 }
 
-fn any_node(world: &World, rng: &mut Rng, alive: bool) -> Option<i32> {
+pub(super) fn any_node(world: &World, rng: &mut Rng, alive: bool) -> Option<i32> {
     let nodes: Vec<i32> = world
         .broker
         .cluster
@@ -643,7 +691,7 @@ fn any_node(world: &World, rng: &mut Rng, alive: bool) -> Option<i32> {
     (!nodes.is_empty()).then(|| rng.pick(&nodes))
 }
 
-fn any_partition(world: &World, rng: &mut Rng) -> Option<(String, i32)> {
+pub(super) fn any_partition(world: &World, rng: &mut Rng) -> Option<(String, i32)> {
     let all: Vec<(&str, usize)> = world
         .broker
         .cluster

@@ -12,6 +12,7 @@ mod network;
 mod oracle;
 pub(crate) mod planted;
 mod producing;
+mod reading;
 mod scenario;
 mod trace;
 mod transactions;
@@ -29,8 +30,10 @@ pub struct Report {
     pub hash: u64,
     /// Events that happened.
     pub events: u64,
-    /// Records that clients accepted.
+    /// Records that producers accepted.
     pub records: u64,
+    /// Records that consumers were given.
+    pub read: u64,
     /// How often each kind of fault fired.
     pub fired: BTreeMap<FaultKind, u64>,
     /// Virtual time that passed, in milliseconds.
@@ -49,6 +52,7 @@ pub fn simulate(seed: u64, bug: Option<&'static str>, print: bool) -> Report {
                 hash: 0,
                 events: 0,
                 records: 0,
+                read: 0,
                 fired: BTreeMap::new(),
                 virtual_ms: 0,
                 failure: Some(failure),
@@ -56,7 +60,7 @@ pub fn simulate(seed: u64, bug: Option<&'static str>, print: bool) -> Report {
         }
     };
     let result = world.run().and_then(|()| {
-        let logs = oracle::Logs::read(&world.broker)?;
+        let logs = oracle::Logs::read(&world.broker, &world.feed)?;
         world.programs().try_for_each(|p| p.check(&logs))
     });
     planted::plant(None);
@@ -64,6 +68,7 @@ pub fn simulate(seed: u64, bug: Option<&'static str>, print: bool) -> Report {
         hash: world.trace.hash(),
         events: world.trace.events(),
         records: world.programs().map(|p| p.progress().0).sum(),
+        read: world.programs().map(|p| p.read()).sum(),
         fired: world.fired.clone(),
         virtual_ms: world.now().as_millis() as u64,
         failure: result.err(),

@@ -1,7 +1,9 @@
 //! What the brokers' logs hold at the end, to be held against what clients were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
+use super::reading::feed::{Fed, Feed, PREFIX};
 use crate::broker::core::BrokerCore;
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{self, Codec};
@@ -33,7 +35,25 @@ pub(super) struct Logged {
 /// All partitions' records in order.
 #[derive(Default)]
 pub(super) struct Logs {
+    /// Of the topics that producers write.
     pub(super) partitions: BTreeMap<(String, i32), Vec<Logged>>,
+    /// Of those that the simulation feeds.
+    pub(super) fed: BTreeMap<(String, i32), Fed>,
+    /// What groups have committed: group, partition.
+    pub(super) committed: BTreeMap<(String, (String, i32)), i64>,
+}
+
+/// Tells records apart, wherever they were read.
+pub(super) fn fingerprint<'a>(
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    timestamp: i64,
+) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (key, value, timestamp).hash(&mut hasher);
+    headers.for_each(|header| header.hash(&mut hasher));
+    hasher.finish()
 }
 
 impl Logs {
@@ -41,9 +61,20 @@ impl Logs {
     ///
     /// # Errors
     /// If a log can't be read: the broker has let something in that it should have refused.
-    pub(super) fn read(broker: &BrokerCore) -> Result<Logs, String> {
-        let mut logs = Logs::default();
-        for topic in broker.cluster.topics() {
+    pub(super) fn read(broker: &BrokerCore, feed: &Feed) -> Result<Logs, String> {
+        let committed = broker.offsets.all();
+        let mut logs = Logs {
+            partitions: BTreeMap::new(),
+            fed: feed.partitions().clone(),
+            committed: committed
+                .map(|(group, topic, partition, c)| {
+                    let place = (topic.to_owned(), partition);
+                    ((group.to_owned(), place), c.offset)
+                })
+                .collect(),
+        };
+        let topics = broker.cluster.topics();
+        for topic in topics.filter(|t| !t.name.starts_with(PREFIX)) {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let place = format!("{}-{index}", topic.name);
                 let mut bytes = Vec::new();
@@ -65,6 +96,28 @@ impl Logs {
             }
         }
         Ok(logs)
+    }
+
+    /// What a reader can read of a partition, by offset.
+    pub(super) fn visible(&self, place: &(String, i32), read_committed: bool) -> Vec<(i64, u64)> {
+        let records = self.partitions.get(place).map_or(&[][..], Vec::as_slice);
+        records
+            .iter()
+            .filter(|r| !read_committed || matches!(r.fate, Fate::Plain | Fate::Committed))
+            .map(|r| {
+                let headers = r.headers.iter().map(|(k, v)| (k.as_slice(), v.as_deref()));
+                let (key, value) = (r.key.as_deref(), r.value.as_deref());
+                (r.offset, fingerprint(key, value, headers, r.timestamp))
+            })
+            .collect()
+    }
+
+    /// All partitions of these topics.
+    pub(super) fn places(&self, topics: &[String]) -> BTreeSet<(String, i32)> {
+        let all = self.partitions.keys().chain(self.fed.keys());
+        all.filter(|(topic, _)| topics.contains(topic))
+            .cloned()
+            .collect()
     }
 }
 

@@ -445,7 +445,7 @@ impl Producing {
         };
     }
 
-    fn go_on(&mut self, around: &Around) -> Option<Duration> {
+    fn go_on(&mut self, around: &Around<'_>) -> Option<Duration> {
         let now = around.now;
         let tick = Duration::from_micros(self.rng.range(200, 20_000));
         let size = self.rng.spread(1, 120) as usize;
@@ -596,7 +596,7 @@ impl Producing {
 }
 
 impl Program for Producing {
-    fn step(&mut self, around: &Around) -> Option<Duration> {
+    fn step(&mut self, around: &Around<'_>) -> Option<Duration> {
         // A slow program lets completions lie.
         if !matches!(self.phase, Phase::Sending) || self.rng.chance(3, 4) {
             self.drain(around.now);

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::faults::Faults;
+use super::faults::{FaultKind, Faults};
 use super::network::Network;
 use super::producing::{Plan, Producing};
+use super::reading::Reading;
+use super::reading::feed::{Feed, PREFIX};
+use super::reading::plan::{self, Ground};
 use super::trace::Trace;
 use super::world::World;
 use crate::broker::core::cluster::{Cluster, Node, Placement};
@@ -17,7 +20,8 @@ use crate::broker::core::{BrokerCore, CoreOptions};
 use crate::clock::{Clock, VirtualClock};
 use crate::cluster::driver::Waker;
 use crate::cluster::nodes::Rng;
-use crate::config::ProducerConfig;
+use crate::config::{ConsumerConfig, ProducerConfig};
+use crate::consumer::Consumer;
 use crate::producer::Producer;
 
 /// Fewest records of a seed.
@@ -71,8 +75,50 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
     let span = settings.millis(500, 3000) * settings.range(1, 10) as u32;
     let pause = span / (records as u32 / 16);
     let count = settings.range(FAULTS, 3 * FAULTS) as usize;
-    let faults = Faults::plan(faults, count, span, request_timeout, late);
-    let mut world = World::new(clock.clone(), network, broker, faults, Trace::new(print));
+    let reading = shape.chance(1, 2);
+    let mut fed = Vec::new();
+    for t in 0..if reading { shape.range(0, 2) } else { 0 } {
+        let name = format!("{PREFIX}{t}");
+        let placement = Placement::Counts {
+            partitions: shape.range(1, 3) as i32,
+            replication_factor: shape.range(1, nodes as u64) as i16,
+        };
+        broker
+            .create_topic(&name, &placement, BTreeMap::new(), false)
+            .map_err(|e| format!("creating {name}: {:?} {:?}", e.code, e.message))?;
+        fed.push(name);
+    }
+    let late_topics: Vec<String> = late.iter().map(|(name, _)| name.clone()).collect();
+    let faults = Faults::plan(faults, count, span, request_timeout, late, reading);
+    let feed = Feed::new(Rng::new(shape.next()), fed.clone());
+    let trace = Trace::new(print);
+    let mut world = World::new(clock.clone(), network, broker, faults, feed, trace);
+    if reading {
+        let ground = Ground {
+            bootstrap: &bootstrap,
+            request_timeout,
+            span,
+            written: &topics,
+            late: &late_topics,
+            fed: &fed,
+        };
+        for reader in plan::readers(&mut shape, &ground) {
+            let pairs = reader.pairs.iter().map(|(k, v)| (*k, v.as_str()));
+            let config = ConsumerConfig::from_pairs(pairs)
+                .map_err(|e| format!("a seed made a wrong configuration: {e}"))?;
+            if let Some(group) = &config.group_id
+                && !world.groups.contains(group)
+            {
+                world.groups.push(group.clone());
+            }
+            if reader.small {
+                world.tally(FaultKind::SmallFetch);
+            }
+            let (consumer, waker, make) = Consumer::parts(config, Clock::Virtual(clock.clone()));
+            let program = Reading::new(reader.plan, consumer, Rng::new(shape.next()));
+            world.add_client(make(clock.now()), Box::new(program), waker, reader.begins);
+        }
+    }
     // Beside them one that uses transactions, and in some seeds its twin, which fences it.
     let transactional = if shape.chance(1, 3) {
         shape.range(1, 2)
@@ -138,7 +184,7 @@ fn topic_config(rng: &mut Rng) -> BTreeMap<String, String> {
     let mut config = BTreeMap::new();
     let mut set = |name: &str, value: String| config.insert(name.to_owned(), value);
     if rng.chance(1, 5) {
-        set("max.message.bytes", rng.spread(3000, 20_000).to_string());
+        set("max.message.bytes", rng.spread(4000, 20_000).to_string());
     }
     if rng.chance(1, 4) {
         set("min.insync.replicas", rng.range(1, 2).to_string());

@@ -41,6 +41,19 @@ impl Trace {
         }
     }
 
+    /// Whether what happens is printed.
+    pub(super) fn prints(&self) -> bool {
+        self.print
+    }
+
+    /// Prints what a program has to tell, which is no event.
+    pub(super) fn tell(&self, at: Duration, client: usize, note: &str) {
+        println!(
+            "{:>12.6} program     client {client}: {note}",
+            at.as_nanos() as f64 / 1e9
+        );
+    }
+
     pub(super) fn hash(&self) -> u64 {
         self.hash
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::chance::Chance;
 use super::faults::{FaultKind, Faults};
 use super::network::{Link, LinkId, Network, Way, lost};
+use super::reading::feed::Feed;
 use super::trace::Trace;
 use crate::broker::core::{Action as BrokerAction, BrokerCore, ConnId as ServerConn, Now};
 use crate::clock::VirtualClock;
@@ -60,11 +61,31 @@ impl<R: Role> Machine for Engine<R> {
 /// A user's program: calls the client's API, never waiting, and notes what it was told.
 pub(super) trait Program {
     /// Does the next thing; how long until the next step, or `None` when it has ended.
-    fn step(&mut self, around: &Around) -> Option<Duration>;
+    fn step(&mut self, around: &Around<'_>) -> Option<Duration>;
     /// What it found wrong by itself.
     fn complaint(&self) -> Option<String>;
     /// Records accepted so far of how many.
     fn progress(&self) -> (u64, u64);
+    /// Records it was given.
+    fn read(&self) -> u64 {
+        0
+    }
+    /// Whether others wait for what it writes.
+    fn writes(&self) -> bool {
+        true
+    }
+    /// Its process is to end here and now.
+    fn is_killed(&self) -> bool {
+        false
+    }
+    /// What a printed trace is to tell of it since the last call.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Faults of its own making since the last call.
+    fn take_tallies(&mut self) -> Vec<FaultKind> {
+        Vec::new()
+    }
     /// A partition's broker has forgotten its producers: what has not ended yet may come twice.
     fn producers_forgotten(&mut self, topic: &str, partition: i32);
     /// Holds what the program was told against the brokers' logs.
@@ -72,8 +93,13 @@ pub(super) trait Program {
 }
 
 /// What a program may know of the world.
-pub(super) struct Around {
+pub(super) struct Around<'a> {
     pub(super) now: Duration,
+    /// All that is to be written has been.
+    pub(super) written: bool,
+    pub(super) broker: &'a BrokerCore,
+    /// The trace is printed: notes are wanted.
+    pub(super) tracing: bool,
     /// No fault is left, and none will come.
     pub(super) healed: bool,
 }
@@ -106,6 +132,7 @@ enum Event {
     Wake(usize),
     Step(usize),
     Broker,
+    Feed,
     Fault(usize),
     Mend(usize),
 }
@@ -148,6 +175,9 @@ pub(super) struct World {
     /// The brokers' wall clock against the clients'.
     pub(super) broker_wall_offset: i64,
     pub(super) faults: Faults,
+    pub(super) feed: Feed,
+    /// The names of groups.
+    pub(super) groups: Vec<String>,
     pub(super) trace: Trace,
     /// How often each kind of fault has fired.
     pub(super) fired: BTreeMap<FaultKind, u64>,
@@ -165,6 +195,7 @@ impl World {
         net: Network,
         broker: BrokerCore,
         faults: Faults,
+        feed: Feed,
         trace: Trace,
     ) -> Self {
         let mut world = World {
@@ -173,6 +204,8 @@ impl World {
             broker,
             broker_wall_offset: 0,
             faults,
+            feed,
+            groups: Vec::new(),
             trace,
             fired: BTreeMap::new(),
             heap: BinaryHeap::new(),
@@ -184,6 +217,9 @@ impl World {
         };
         for (i, at) in world.faults.times().into_iter().enumerate() {
             world.push(at, Event::Fault(i));
+        }
+        if !world.feed.over {
+            world.push(Duration::ZERO, Event::Feed);
         }
         world
     }
@@ -331,6 +367,12 @@ impl World {
                     self.act(|core, now, out| core.tick(now, out));
                 }
             }
+            Event::Feed => {
+                if super::reading::feed::go_on(self) {
+                    let soon = Duration::from_micros(self.net.rng.range(1000, 200_000));
+                    self.push(now + soon, Event::Feed);
+                }
+            }
             Event::Fault(i) => super::faults::begin(self, i),
             Event::Mend(i) => super::faults::mend(self, i),
         }
@@ -358,27 +400,56 @@ impl World {
     }
 
     fn step(&mut self, id: usize) {
+        let mut writing = self.clients.iter().filter(|c| c.program.writes());
         let around = Around {
             now: self.now(),
             healed: self.healed,
+            written: self.feed.over && writing.all(|c| c.machine_ended),
+            broker: &self.broker,
+            tracing: self.trace.prints(),
         };
         let client = &mut self.clients[id];
         if client.program_ended {
             return;
         }
         let next = client.program.step(&around);
+        let now = around.now;
+        let tallies = client.program.take_tallies();
+        for note in client.program.take_notes() {
+            self.trace.tell(now, id, &note);
+        }
         let (done, of) = client.program.progress();
+        let read = client.program.read();
         self.trace.note(
-            around.now,
+            now,
             "step",
-            [id as u64, done, 0],
-            format_args!("client {id}: {done} of {of} records"),
+            [id as u64, done, read],
+            format_args!("client {id}: {done} of {of} records, {read} read"),
         );
+        for kind in tallies {
+            self.tally(kind);
+        }
         self.check_wake(id);
         match next {
-            Some(wait) => self.push(around.now + wait, Event::Step(id)),
+            Some(wait) => self.push(now + wait, Event::Step(id)),
             None => self.clients[id].program_ended = true,
         }
+        if self.clients[id].program.is_killed() {
+            self.kill(id);
+        }
+    }
+
+    /// A client's process ends, and with it its connections.
+    fn kill(&mut self, id: usize) {
+        self.clients[id].machine_ended = true;
+        for link in std::mem::take(&mut self.clients[id].conns).into_values() {
+            self.net.links[link].client_open = false;
+            self.end_at_broker(link);
+        }
+    }
+
+    pub(super) fn is_healed(&self) -> bool {
+        self.healed
     }
 
     /// Passes a wake-up on, after the moment that another thread takes to notice.
@@ -628,6 +699,11 @@ impl World {
                     .any(|l| (l.client, l.node) == (late.client, late.node) && l.established);
             if overtaken {
                 self.tally(FaultKind::Overtaken);
+                // It would end whatever transaction is open by now, which no client can help by version 1 (KIP-890).
+                if is_end_of_transaction_1(&frame) {
+                    self.end_at_broker(id);
+                    return;
+                }
             }
             let now = self.now();
             self.trace.note(
@@ -711,6 +787,17 @@ impl World {
 
     pub(super) fn programs(&mut self) -> impl Iterator<Item = &mut Box<dyn Program>> {
         self.clients.iter_mut().map(|c| &mut c.program)
+    }
+}
+
+/// An EndTxn of the first kind of transactions.
+fn is_end_of_transaction_1(frame: &[u8]) -> bool {
+    match frame {
+        &[k0, k1, v0, v1, ..] => {
+            let version = i16::from_be_bytes([v0, v1]);
+            i16::from_be_bytes([k0, k1]) == crate::broker::api_key::END_TXN && version < 5
+        }
+        _ => false,
     }
 }
 

@@ -231,6 +231,12 @@ impl ProducerStates {
         }
     }
 
+    /// Forgets what producers wrote last, as after an unclean restart, but of those in a transaction.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn forget(&mut self) {
+        self.producers.retain(|_, p| p.open_since.is_some());
+    }
+
     /// The offset of the first record of a transaction under way: what lies before it is decided.
     pub(crate) fn first_open(&self) -> Option<i64> {
         self.open.first().map(|&(offset, _)| offset)

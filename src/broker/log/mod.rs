@@ -292,6 +292,23 @@ impl PartitionLog {
         freed
     }
 
+    /// Loses the batches from the one on that holds `offset`, as in an unclean election. Of a log in memory.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        let keep = self.locate(offset);
+        self.entries.truncate(keep);
+        let end = self.entries.back().map(|e| e.last_offset + 1);
+        self.end_offset = end.unwrap_or(self.start_offset);
+        let (pos, end) = (self.end_pos(), self.end_offset);
+        self.epochs.retain(|(_, start)| *start <= end);
+        if let Store::Memory(rope) = &mut self.store {
+            // Without an entry there is no position to cut at: new ones begin where the old ones would have gone on.
+            if keep > 0 {
+                rope.truncate(pos);
+            }
+        }
+    }
+
     /// Deletes the files, if there are any.
     pub(crate) fn delete(self) -> io::Result<()> {
         match self.store {

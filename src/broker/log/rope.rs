@@ -88,6 +88,19 @@ impl Rope {
         }
     }
 
+    /// Takes away what lies at `pos` and behind, which is written anew from there.
+    #[cfg(feature = "simulation")]
+    pub(super) fn truncate(&mut self, pos: u64) {
+        self.seal();
+        while self.chunks.back().is_some_and(|c| c.pos >= pos) {
+            self.chunks.pop_back();
+        }
+        if let Some(last) = self.chunks.back_mut() {
+            last.bytes.truncate((pos - last.pos) as usize);
+        }
+        self.open_pos = self.open_pos.min(pos);
+    }
+
     /// Frees the chunks that lie wholly before `pos`.
     pub(super) fn drop_before(&mut self, pos: u64) {
         while self

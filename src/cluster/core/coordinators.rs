@@ -353,7 +353,7 @@ impl<T: Clone> Core<T> {
             .filter_map(|entry| match entry.state {
                 State::Refused(_, until) if until > now => Some(until),
                 // Known, and left alone for a while since it could not be reached.
-                State::At(id) => self.retry_at(Node::Id(id)).filter(|at| *at > now),
+                State::At(id) => self.retry_at(now, Node::Id(id)),
                 _ => None,
             });
         let due = wanted

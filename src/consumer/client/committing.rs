@@ -1,14 +1,14 @@
 //! Committed offsets: with a `group.id`, also without being a member of the group.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::batch::Batch;
 use super::super::event::Start;
 use super::super::group::{Commit, CommitOwner};
 use super::super::offset::{GroupMetadata, OffsetAndMetadata};
 use super::super::partition::Key;
-use super::super::shared::{Command, Shared, later};
+use super::super::shared::{Command, Shared};
 use super::{Consumer, check};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -125,11 +125,12 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
+        let begun = self.shared()?.clock.now();
         self.ask(timeout, "committing offsets", |deadline, reply| {
             Command::Commit(Commit::new(
                 CommitOwner::Call(reply),
                 offsets,
-                Instant::now(),
+                begun,
                 deadline,
             ))
         })
@@ -141,8 +142,8 @@ impl Consumer {
         shared.command(Command::Commit(Commit::new(
             CommitOwner::Event(token),
             offsets,
-            Instant::now(),
-            later(shared.config.default_api_timeout),
+            shared.clock.now(),
+            shared.later(shared.config.default_api_timeout),
         )));
         Ok(token)
     }

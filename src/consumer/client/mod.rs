@@ -1,6 +1,8 @@
 //! The consumer as a program sees it.
 
 mod committing;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod subscribing;
 
 use std::collections::BTreeMap;
@@ -14,12 +16,12 @@ use super::group::Given;
 use super::partition::Partition;
 use super::reader::Reader;
 use super::shared::{
-    Command, EARLIEST, FoundOffset, GRACE, LAST_WORDS, LATEST, PartitionInfo, Reply, Shared, later,
+    Command, EARLIEST, FoundOffset, GRACE, LAST_WORDS, LATEST, PartitionInfo, Reply, Shared,
 };
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver;
+use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -46,20 +48,34 @@ impl Consumer {
     /// # Errors
     /// `IO` if the I/O thread cannot be started.
     pub fn new(config: ConsumerConfig) -> Result<Self> {
+        let options = SocketOptions::of(&config.common);
+        let (consumer, waker, make) = Consumer::parts(config, Clock::System);
+        driver::spawn(waker, options, make)?;
+        Ok(consumer)
+    }
+
+    /// A consumer, what wakes its I/O side, and what makes that.
+    pub(crate) fn parts(
+        config: ConsumerConfig,
+        clock: Clock,
+    ) -> (
+        Consumer,
+        Waker,
+        impl FnOnce(Instant) -> Engine<Fetcher> + Send + 'static,
+    ) {
         let born = generation();
-        let (common, clock) = (Arc::new(config.common.clone()), Clock::System);
+        let common = Arc::new(config.common.clone());
         let log = cluster::client_log(&common, &clock);
-        let options = SocketOptions::of(&common);
-        let shared = Arc::new(Shared::new(config, log.clone()));
+        let shared = Arc::new(Shared::new(config, log.clone(), clock.clone()));
         let theirs = shared.clone();
-        driver::spawn(shared.waker.clone(), options, move |now| {
-            Engine::new(Core::new(common, log, clock, now), Fetcher::new(theirs))
-        })?;
-        Ok(Consumer {
+        let make = move |now| Engine::new(Core::new(common, log, clock, now), Fetcher::new(theirs));
+        let waker = shared.waker.clone();
+        let consumer = Consumer {
             shared: Some(shared),
             reader: Mutex::default(),
             born,
-        })
+        };
+        (consumer, waker, make)
     }
 
     /// What every call needs: our side of the client, if it is ours and open.
@@ -88,7 +104,7 @@ impl Consumer {
     ) -> Result<T> {
         let shared = self.shared()?;
         let reply = Reply::default();
-        shared.command(command(later(timeout), reply.clone()));
+        shared.command(command(shared.later(timeout), reply.clone()));
         reply.answer(timeout, doing)
     }
 
@@ -272,12 +288,12 @@ impl Consumer {
         } else {
             max_records
         };
-        let begun = Instant::now();
+        let begun = shared.clock.now();
         if shared.config.group_id.is_some() {
             shared.poll_begins();
         }
         let polled = reader.poll(shared, max_records, timeout);
-        let spent = begun.elapsed().as_micros() as u64;
+        let spent = shared.clock.now().duration_since(begun).as_micros() as u64;
         shared.poll_us.fetch_add(spent, Ordering::Relaxed);
         if shared.config.group_id.is_some() {
             let given = match &polled {
@@ -287,7 +303,7 @@ impl Consumer {
                 Ok(Polled::Event(_)) => Given::Event,
                 Ok(Polled::Nothing) | Err(_) => Given::Nothing,
             };
-            shared.poll_ends(Instant::now(), Some(given));
+            shared.poll_ends(shared.clock.now(), Some(given));
         }
         polled
     }
@@ -453,17 +469,9 @@ impl Consumer {
     /// `TIMED_OUT` if the I/O thread does not answer within `timeout`; what was to be done for the group is given up then.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         check_generation(self.born)?;
-        let Some(shared) = &self.shared else {
+        let Some((shared, reply)) = self.begin_close(timeout) else {
             return Ok(());
         };
-        if !shared.inbox.close() {
-            return Ok(());
-        }
-        let reply = Reply::default();
-        shared.command(Command::Close {
-            deadline: later(timeout),
-            reply: reply.clone(),
-        });
         let closed = reply.wait(timeout.saturating_add(GRACE));
         if closed.is_some() {
             shared.waker.wait_ended();
@@ -477,12 +485,26 @@ impl Consumer {
     }
 }
 
+impl Consumer {
+    /// The first half of closing; `None` if that was done already.
+    fn begin_close(&self, timeout: Duration) -> Option<(&Arc<Shared>, Reply<()>)> {
+        let shared = self.shared.as_ref()?;
+        if !shared.inbox.close() {
+            return None;
+        }
+        let reply = Reply::default();
+        shared.command(Command::Close {
+            deadline: shared.later(timeout),
+            reply: reply.clone(),
+        });
+        Some((shared, reply))
+    }
+}
+
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else {
-            return;
-        };
         if check_generation(self.born).is_err() {
+            let shared = self.shared.take();
             // The parent's locks may be held by threads that this process does not have.
             std::mem::forget(shared);
             std::mem::forget(std::mem::take(
@@ -492,12 +514,7 @@ impl Drop for Consumer {
             ));
             return;
         }
-        if shared.inbox.close() {
-            shared.command(Command::Close {
-                deadline: later(LAST_WORDS),
-                reply: Reply::default(),
-            });
-        }
+        self.begin_close(LAST_WORDS);
     }
 }
 

@@ -191,6 +191,6 @@ fn asked(event: &Event) -> Result<&GroupToAssign> {
 
 fn at_work(shared: &Shared) {
     if shared.config.group_id.is_some() {
-        shared.poll_ends(std::time::Instant::now(), None);
+        shared.poll_ends(shared.clock.now(), None);
     }
 }

@@ -18,11 +18,19 @@ use super::super::shared::{Reply, Shared};
 use super::{Fetcher, Step, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
+use crate::config::ConsumerConfig;
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;
 
 /// The longest that letting partitions go waits for the commit of what was read of them.
 const HAND_OVER: Duration = Duration::from_secs(10);
+
+fn commit_limit(config: &ConsumerConfig, core: &Core<Tag>, owner: &CommitOwner) -> Duration {
+    match owner {
+        CommitOwner::HandOver(_) => HAND_OVER.min(config.max_poll_interval / 2),
+        _ => core.config.request_timeout,
+    }
+}
 
 /// What the configuration says of groups; `None` if it names none.
 pub(super) fn terms(shared: &Shared) -> Option<Terms> {
@@ -220,8 +228,11 @@ impl Fetcher {
                 });
             }
             Act::Commit { number, keys } => {
-                let owner = CommitOwner::HandOver(number);
-                if !self.commit_positions(core, now, owner, Some(&keys)) {
+                let owner = || CommitOwner::HandOver(number);
+                let committing = self.shared.config.enable_auto_commit
+                    && self.commit_positions(core, now, owner(), Some(&keys));
+                // What the program has asked for before is done before too.
+                if !committing && !self.await_commits(core, now, owner()) {
                     self.handed_over(core, now, number);
                 }
             }
@@ -356,11 +367,18 @@ impl Fetcher {
         let Some(group) = self.group.as_mut().filter(|_| !offsets.is_empty()) else {
             return false;
         };
-        let limit = match owner {
-            CommitOwner::HandOver(_) => HAND_OVER.min(self.shared.config.max_poll_interval / 2),
-            _ => core.config.request_timeout,
-        };
+        let limit = commit_limit(&self.shared.config, core, &owner);
         group.commit(Commit::new(owner, offsets, now, now + limit));
+        true
+    }
+
+    /// Has `owner` told once all commits under way have ended; false if there are none.
+    fn await_commits(&mut self, core: &Core<Tag>, now: Instant, owner: CommitOwner) -> bool {
+        let Some(group) = self.group.as_mut().filter(|g| g.commits_under_way()) else {
+            return false;
+        };
+        let limit = commit_limit(&self.shared.config, core, &owner);
+        group.commit(Commit::new(owner, Vec::new(), now, now + limit));
         true
     }
 

@@ -40,7 +40,7 @@ use crate::stats::{Stats, StatsHub};
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     Fetch,
     Offsets,
     Group(Ask),
@@ -102,7 +102,7 @@ struct FetchNode {
 }
 
 /// The role of a consumer's client.
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     parts: BTreeMap<Key, Part>,
     nodes: BTreeMap<i32, FetchNode>,

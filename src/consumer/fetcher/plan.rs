@@ -104,7 +104,7 @@ impl Fetcher {
                 node.told = true;
                 self.events.push(broker_event(error));
             }
-            return core.retry_at(Node::Id(id));
+            return core.retry_at(now, Node::Id(id));
         };
         let mut version = match core.version(conn, fetch::KEY, fetch::VERSIONS) {
             Ok(version) => version,

@@ -153,7 +153,7 @@ impl Queries {
                 None => {
                     let conn = core.conn(now, Node::Id(leader), Purpose::Control);
                     if conn.is_none() {
-                        deadline = earliest(deadline, core.retry_at(Node::Id(leader)));
+                        deadline = earliest(deadline, core.retry_at(now, Node::Id(leader)));
                     }
                     conn
                 }

@@ -229,7 +229,8 @@ impl Classic {
 
     /// When to look again though nothing else happens.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let heartbeat = self.beats() && !self.heartbeat_sent;
+        // What is due already waits for the coordinator's connection.
+        let heartbeat = self.beats() && !self.heartbeat_sent && self.heartbeat_at > now;
         let patience = match self.state {
             State::Sharing { since, .. } => Some(since + STRANGERS),
             _ => None,
@@ -390,7 +391,10 @@ impl Classic {
             return Ok(Some(Vec::new()));
         };
         let topics = topics_of(core, members);
-        let counts = topics.iter().map(|(t, p)| (t.clone(), p.len())).collect();
+        // Those that are not there yet too: when they are, the group is to be shared out anew.
+        let wanted = members.iter().flat_map(|m| &m.topics);
+        let counts = wanted.map(|t| (t.clone(), topics.get(t).map_or(0, Vec::len)));
+        let counts = counts.collect();
         match strategy {
             Strategy::Known(assignor) => {
                 let shares = assignor.assign(members, &topics);

@@ -38,7 +38,7 @@ pub(in crate::consumer) enum CommitOwner {
     HandOver(u64),
 }
 
-/// Offsets to commit together.
+/// Offsets to commit together; none: ends once all those before it have.
 #[derive(Debug)]
 pub(in crate::consumer) struct Commit {
     pub(in crate::consumer) owner: CommitOwner,
@@ -119,7 +119,12 @@ impl Commits {
 
     /// Ends what has waited too long, or for nobody; says when to look again.
     pub(super) fn expire(&mut self, now: Instant, done: &mut Vec<Done>) -> Option<Instant> {
+        let mut behind = self.inflight.is_some();
         for commit in std::mem::take(&mut self.waiting) {
+            if commit.offsets.is_empty() && !behind {
+                done.push((commit, Ok(())));
+                continue;
+            }
             if commit.deadline <= now {
                 let waited = now.saturating_duration_since(commit.since);
                 let why = commit.last_error.as_ref().map_or_else(
@@ -132,6 +137,7 @@ impl Commits {
                 );
                 done.push((commit, Err(error)));
             } else {
+                behind = true;
                 self.waiting.push_back(commit);
             }
         }
@@ -223,7 +229,12 @@ impl Commits {
                 }
             });
             let Some((code, topic, partition)) = failed else {
-                done.push((commit, Ok(())));
+                // Partitions are not let go while an earlier commit of theirs goes on.
+                if matches!(commit.owner, CommitOwner::HandOver(_)) && !again.is_empty() {
+                    again.push_back(commit);
+                } else {
+                    done.push((commit, Ok(())));
+                }
                 continue;
             };
             let trouble = trouble(code);

@@ -79,11 +79,12 @@ impl Lookups {
     }
 
     /// When it is time to try again.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         if self.waiting.is_empty() || self.inflight.is_some() {
             return None;
         }
-        self.not_before
+        // Once it is over, the coordinator's connection is what they wait for.
+        self.not_before.filter(|t| *t > now)
     }
 
     /// What a call is still waiting for: the first partition without an answer, and what stood in its way.

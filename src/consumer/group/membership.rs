@@ -378,7 +378,7 @@ impl Membership {
     }
 
     fn hand_over(&mut self, keys: BTreeSet<Key>, then: Then, acts: &mut Vec<Act>) {
-        if !self.terms.auto_commit || keys.is_empty() {
+        if keys.is_empty() {
             return self.handed_over(keys, then, acts);
         }
         let number = self.number();
@@ -664,7 +664,7 @@ impl Membership {
         let own = match &self.protocol {
             Protocol::Unsettled(_) => None,
             Protocol::Classic(classic) => classic.deadline(now),
-            Protocol::Modern(modern) => modern.deadline(),
+            Protocol::Modern(modern) => modern.deadline(now),
         };
         let own = own.filter(|_| !self.absent && self.leaving.is_none());
         earliest(own, self.leave_by.filter(|by| *by > now))

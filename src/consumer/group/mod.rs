@@ -43,7 +43,7 @@ use crate::net::conn::ConnId;
 
 /// What a request to the coordinator was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     Commit,
     Lookup,
     /// With the number of the membership's life it was sent in.
@@ -267,6 +267,11 @@ impl Group {
         self.membership.is_none() && self.commits.is_empty()
     }
 
+    /// Some commit has not ended.
+    pub(super) fn commits_under_way(&self) -> bool {
+        !self.commits.is_empty()
+    }
+
     /// The partition is this member's, or there is no membership that says whose it is.
     pub(super) fn may_commit(&self, key: &Key) -> bool {
         self.membership.as_ref().is_none_or(|m| m.owns(key))
@@ -367,7 +372,7 @@ impl Group {
             Some(core.describe_coordinator(now, kind, &self.id))
         };
         deadline = earliest(deadline, self.calls.expire(&self.lookups, now, describe));
-        deadline = earliest(deadline, self.lookups.deadline());
+        deadline = earliest(deadline, self.lookups.deadline(now));
         if let Some(error) = unreachable {
             self.refuse(error, outcome);
         }

@@ -125,8 +125,9 @@ impl Modern {
         !self.sent && (news || self.heartbeat_at <= now)
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        (!self.sent).then_some(self.heartbeat_at)
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        // One that is due already waits for the coordinator's connection.
+        (!self.sent && self.heartbeat_at > now).then_some(self.heartbeat_at)
     }
 
     pub(super) fn send(

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Clock;
 use crate::config::ConsumerConfig;
 use crate::consumer::chunk::scan;
 use crate::consumer::committed::Aborted;
@@ -27,6 +28,7 @@ impl Desk {
         let shared = Shared::new(
             ConsumerConfig::from_pairs(pairs).unwrap(),
             Arc::new(LogRing::new("c", None)),
+            Clock::System,
         );
         let partition = shared.assignment().add("t", 0).unwrap();
         let generation = partition.restart(Start::Offset(0));

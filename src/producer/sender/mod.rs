@@ -396,8 +396,8 @@ impl Role for Sender {
                 .queues
                 .iter()
                 .filter(|(_, q)| !q.is_empty())
-                .filter_map(|(l, _)| core.retry_at(Node::Id(*l)));
-            for at in retries.filter(|at| *at > now) {
+                .filter_map(|(l, _)| core.retry_at(now, Node::Id(*l)));
+            for at in retries {
                 deadline = Some(deadline.map_or(at, |d| d.min(at)));
             }
             self.shared.arm(deadline);

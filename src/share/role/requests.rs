@@ -67,7 +67,7 @@ impl ShareRole {
         }
         node.retry_at = None;
         let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
-            *deadline = earliest(*deadline, core.retry_at(Node::Id(id)));
+            *deadline = earliest(*deadline, core.retry_at(now, Node::Id(id)));
             return false;
         };
         node.on_connection(conn);

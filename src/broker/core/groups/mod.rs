@@ -535,6 +535,20 @@ impl Groups {
     }
 }
 
+#[cfg(feature = "simulation")]
+impl Groups {
+    /// The generation a member is in as the group sees it, or its epoch; `None` if the group does not know it.
+    pub(crate) fn generation_of(&self, name: &str, member: &str) -> Option<i32> {
+        match self.get(name)? {
+            Group::Classic(group) => group
+                .members
+                .contains_key(member)
+                .then_some(group.generation),
+            Group::Modern(group) => group.members.get(member).map(|m| m.epoch),
+        }
+    }
+}
+
 fn not_found(words: String) -> Refused {
     Refused::new(ErrorCode::GROUP_ID_NOT_FOUND, words)
 }

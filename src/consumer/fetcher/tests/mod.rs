@@ -77,15 +77,11 @@ impl World {
         let config = ConsumerConfig::from_pairs(pairs).unwrap();
         let log = Arc::new(LogRing::new("c", None));
         let common = Arc::new(config.common.clone());
-        let shared = Arc::new(Shared::new(config, log.clone()));
+        let clock = Clock::Virtual(Arc::new(VirtualClock::new(1, 0)));
+        let shared = Arc::new(Shared::new(config, log.clone(), clock.clone()));
         let now = Instant::now();
         let engine = Engine::new(
-            Core::new(
-                common,
-                log,
-                Clock::Virtual(Arc::new(VirtualClock::new(1, 0))),
-                now,
-            ),
+            Core::new(common, log, clock, now),
             Fetcher::new(shared.clone()),
         );
         World {

@@ -1,0 +1,12 @@
+//! What a simulation needs of a consumer beside its public calls.
+
+use std::time::Duration;
+
+use super::Consumer;
+
+impl Consumer {
+    /// Closing, cut at the point where it waits.
+    pub(crate) fn begin_closing(&self, timeout: Duration) {
+        self.begin_close(timeout);
+    }
+}
