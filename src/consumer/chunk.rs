@@ -137,6 +137,9 @@ impl Chunk {
 
     /// True if it belongs to an earlier life of its partition, or to one that is given up.
     pub(super) fn is_stale(&self) -> bool {
-        self.partition.revoked() || self.generation != self.partition.generation()
+        let revoked = self.partition.revoked() && !planted!("deliver-revoked");
+        let earlier =
+            self.generation != self.partition.generation() && !planted!("deliver-sought-away");
+        revoked || earlier
     }
 }

@@ -42,7 +42,14 @@ impl Aborted {
             self.active.remove(&header.producer_id);
             return false;
         }
-        header.attributes.is_transactional() && self.active.contains(&header.producer_id)
+        let overlooked = planted!("deliver-aborted")
+            && header
+                .attributes
+                .codec()
+                .is_ok_and(|c| c != crate::protocol::compress::Codec::None);
+        header.attributes.is_transactional()
+            && !overlooked
+            && self.active.contains(&header.producer_id)
     }
 }
 

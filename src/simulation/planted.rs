@@ -111,4 +111,64 @@ pub const BUGS: &[Bug] = &[
         what: "of a frame that was written in part, a part is written twice",
         seen_in: "",
     },
+    Bug {
+        name: "commit-handed-out",
+        what: "what was handed out is committed in the background before the program is done with it",
+        seen_in: "Java's client, https://github.com/apache/kafka/pull/623 (KAFKA-2942)",
+    },
+    Bug {
+        name: "deliver-revoked",
+        what: "records of a revoked partition that were fetched before are still delivered",
+        seen_in: "Alpakka Kafka, https://github.com/akka/alpakka-kafka/issues/872",
+    },
+    Bug {
+        name: "deliver-sought-away",
+        what: "records that were fetched before a seek are delivered after it",
+        seen_in: "KafkaJS, https://github.com/tulios/kafkajs/pull/367",
+    },
+    Bug {
+        name: "deliver-aborted",
+        what: "records of aborted transactions are delivered where they are compressed",
+        seen_in: "librdkafka, https://github.com/confluentinc/librdkafka/issues/3020",
+    },
+    Bug {
+        name: "commit-lost-at-close",
+        what: "a commit in the background is dropped when partitions are given up or the consumer is closed",
+        seen_in: "Java's client, https://github.com/apache/kafka/pull/15613 (KAFKA-16103)",
+    },
+    Bug {
+        name: "late-topic-unseen",
+        what: "a topic that is created after its group was shared out is never read",
+        seen_in: "kafka-go, https://github.com/segmentio/kafka-go/issues/1314",
+    },
+    Bug {
+        name: "spins-while-connecting",
+        what: "the I/O thread turns in circles while a broker is being connected to",
+        seen_in: "librdkafka, https://github.com/confluentinc/librdkafka/issues/1569",
+    },
+    Bug {
+        name: "recreation-unseen",
+        what: "a topic that was deleted and created again is read on at the old offset",
+        seen_in: "librdkafka, https://github.com/confluentinc/librdkafka/issues/3255",
+    },
+    Bug {
+        name: "truncation-unseen",
+        what: "brokers are not told the epoch of what was read last, so that a truncated log goes unnoticed",
+        seen_in: "",
+    },
+    Bug {
+        name: "loss-untold",
+        what: "a position that is moved because records are gone is moved without a word",
+        seen_in: "",
+    },
+    Bug {
+        name: "revoke-unasked",
+        what: "partitions are given up without waiting for the program's acknowledgement",
+        seen_in: "",
+    },
+    Bug {
+        name: "crc-unchecked",
+        what: "a damaged batch is delivered",
+        seen_in: "",
+    },
 ];

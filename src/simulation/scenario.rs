@@ -50,12 +50,13 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
         }
     }
     let mut broker = broker(nodes, shape.next(), shape.range(1, 2) as i16);
+    let reading = shape.chance(1, 2);
     let mut topics = Vec::new();
     let mut late = Vec::new();
     for t in 0..shape.range(1, 3) {
         let (name, partitions) = (format!("topic-{t}"), shape.range(1, 5) as i32);
         topics.push((name.clone(), partitions));
-        if shape.chance(1, 10) {
+        if shape.chance(1, if reading { 4 } else { 10 }) {
             late.push((name, partitions));
             continue;
         }
@@ -75,7 +76,6 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
     let span = settings.millis(500, 3000) * settings.range(1, 10) as u32;
     let pause = span / (records as u32 / 16);
     let count = settings.range(FAULTS, 3 * FAULTS) as usize;
-    let reading = shape.chance(1, 2);
     let mut fed = Vec::new();
     for t in 0..if reading { shape.range(0, 2) } else { 0 } {
         let name = format!("{PREFIX}{t}");

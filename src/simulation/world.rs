@@ -163,7 +163,7 @@ impl Ord for Entry {
 /// Faults of a seed, fewer than which call for another.
 const FEWEST_FAULTS: u64 = 5;
 /// Events of one seed, more than which mean that something goes round in circles.
-const MOST_EVENTS: u64 = 3_000_000;
+const MOST_EVENTS: u64 = 600_000;
 /// Turns of a client in a row, each asked for at once by the one before.
 const MOST_SPINS: u32 = 200;
 

@@ -14,7 +14,7 @@ use crate::broker::core::cluster::{Cluster, Partition};
 use crate::broker::core::fault::Target;
 use crate::broker::core::fetch_session::{Mode, SessionRequest, TopicKey, Wanted};
 use crate::error::ErrorCode;
-use crate::protocol::record::HEADER_LEN;
+use crate::protocol::record::{BatchHeader, HEADER_LEN};
 
 /// From here on topics are named by id.
 const BY_ID: i16 = 13;
@@ -320,9 +320,16 @@ fn answer(
     answer
 }
 
-/// Damages the first batch, in a copy of the piece that holds its first record.
+/// Damages the first batch in the midst of its records, where it may be that only the checksum tells, in a copy of the
+/// piece that holds the place.
 pub(super) fn flip_a_byte(records: &mut [Bytes]) {
-    let mut at = HEADER_LEN;
+    let there: usize = records.iter().map(Bytes::len).sum();
+    let head: Vec<u8> = records.iter().flatten().copied().take(HEADER_LEN).collect();
+    let len = match BatchHeader::parse(&head) {
+        Ok(Some(header)) => header.total_len().min(there),
+        _ => there,
+    };
+    let mut at = HEADER_LEN + len.saturating_sub(HEADER_LEN) * 3 / 4;
     for piece in records {
         if at < piece.len() {
             let mut copy = BytesMut::from(piece.as_ref());

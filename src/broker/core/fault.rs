@@ -265,6 +265,8 @@ impl Faults {
             return false;
         };
         rule.spend();
+        #[cfg(feature = "simulation")]
+        self.met.push(Fault::CorruptBatch);
         self.rules.retain(|rule| rule.left != Some(0));
         true
     }

@@ -32,7 +32,10 @@ impl<T: Clone> Core<T> {
     /// When a node that can't be used now may be tried again; `None` if it is connected or being connected.
     /// What is past is no answer: whoever waited for it would spin while the next try is under way.
     pub(crate) fn retry_at(&self, now: Instant, node: Node) -> Option<Instant> {
-        self.nodes.get(&node)?.retry_at.filter(|at| *at > now)
+        self.nodes
+            .get(&node)?
+            .retry_at
+            .filter(|at| *at > now || planted!("spins-while-connecting"))
     }
 
     /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever

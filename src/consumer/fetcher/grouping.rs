@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::super::event::{Event, EventKind, Start};
 use super::super::group::{
-    Act, Answer, Ask, Commit, CommitOwner, Found, LookupOwner, Outcome, Subscription, Terms,
+    Act, Answer, Ask, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
     not_ours,
 };
 use super::super::offset::OffsetAndMetadata;
@@ -374,7 +374,8 @@ impl Fetcher {
 
     /// Has `owner` told once all commits under way have ended; false if there are none.
     fn await_commits(&mut self, core: &Core<Tag>, now: Instant, owner: CommitOwner) -> bool {
-        let Some(group) = self.group.as_mut().filter(|g| g.commits_under_way()) else {
+        let awaited = |g: &&mut Group| g.commits_under_way() && !planted!("commit-lost-at-close");
+        let Some(group) = self.group.as_mut().filter(awaited) else {
             return false;
         };
         let limit = commit_limit(&self.shared.config, core, &owner);

@@ -154,7 +154,11 @@ impl Fetcher {
                 topic_id: part.topic_id,
                 offset: next,
                 leader_epoch: part.leader_epoch,
-                last_epoch: part.last_epoch,
+                last_epoch: if planted!("truncation-unseen") {
+                    -1
+                } else {
+                    part.last_epoch
+                },
                 max_bytes: i32::try_from(max_partition).unwrap_or(i32::MAX),
                 generation: part.generation,
             };

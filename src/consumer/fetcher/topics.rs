@@ -127,7 +127,7 @@ impl Fetcher {
                 *done = Some(count);
             }
             if meta.id != TopicId::default() {
-                if watched.id.is_some_and(|id| id != meta.id) {
+                if watched.id.is_some_and(|id| id != meta.id) && !planted!("recreation-unseen") {
                     anew.push(name.clone());
                 }
                 watched.id = Some(meta.id);

@@ -394,7 +394,9 @@ impl Classic {
         // Those that are not there yet too: when they are, the group is to be shared out anew.
         let wanted = members.iter().flat_map(|m| &m.topics);
         let counts = wanted.map(|t| (t.clone(), topics.get(t).map_or(0, Vec::len)));
-        let counts = counts.collect();
+        let counts = counts
+            .filter(|(_, count)| *count > 0 || !planted!("late-topic-unseen"))
+            .collect();
         match strategy {
             Strategy::Known(assignor) => {
                 let shares = assignor.assign(members, &topics);

@@ -60,7 +60,7 @@ impl Sender {
         if part.again.is_empty() {
             part.not_before = None;
         }
-        planted!("retry-after-not-written" => if outcome == Outcome::NotWritten && !batch.unanswered {
+        planted!("retry-after-not-written" => if outcome == Outcome::NotWritten && !batch.unanswered && (1..9).contains(&batch.attempts) {
             return self.send_though_ended(slot, batch, error);
         });
         let unknown = batch.unanswered && !planted!("unknown-is-not-written");

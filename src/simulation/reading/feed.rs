@@ -214,6 +214,8 @@ pub(in super::super) fn truncate(world: &mut World, rng: &mut Rng) -> bool {
     let (start, end) = (p.log.start_offset(), p.log.end_offset());
     let wanted = rng.range(start as u64, end as u64) as i64;
     p.log.truncate(wanted);
+    // Whoever leads next does so in another epoch, the same node too.
+    p.leader = NO_NODE;
     let cut = p.log.end_offset();
     let fed = world
         .feed
@@ -223,7 +225,24 @@ pub(in super::super) fn truncate(world: &mut World, rng: &mut Rng) -> bool {
     fed.now.split_off(&cut);
     let node = rng.pick(&alive);
     world.act(|core, now, out| core.move_leader(now, &topic, partition, node, out));
+    refill(world, rng, &topic, partition, end);
     cut < end
+}
+
+/// The log grows beyond what it was, most of the time: then an offset tells nothing of the change.
+fn refill(world: &mut World, rng: &mut Rng, topic: &str, partition: i32, end: i64) {
+    let short = |world: &World| {
+        let known = world.broker.cluster.partition(topic, partition);
+        known.is_some_and(|p| p.leader != NO_NODE && p.log.end_offset() < end + 5)
+    };
+    if rng.chance(3, 4) {
+        for _ in 0..200 {
+            if !short(world) {
+                break;
+            }
+            append(world, topic, partition);
+        }
+    }
 }
 
 /// Deletes a topic and creates it again. False where it can't be created now.
@@ -236,6 +255,10 @@ pub(in super::super) fn recreate(world: &mut World, rng: &mut Rng) -> bool {
     if partitions == 0 {
         return false;
     }
+    let ends: Vec<i64> = (0..partitions)
+        .filter_map(|p| world.broker.cluster.partition(&topic, p))
+        .map(|p| p.log.end_offset())
+        .collect();
     world.act(|core, now, out| {
         core.delete_topic(&topic);
         core.tick(now, out);
@@ -253,5 +276,8 @@ pub(in super::super) fn recreate(world: &mut World, rng: &mut Rng) -> bool {
         .iter_mut()
         .filter(|(place, _)| place.0 == topic)
         .for_each(|(_, fed)| fed.now.clear());
+    for (partition, end) in (0..).zip(ends) {
+        refill(world, rng, &topic, partition, end);
+    }
     created.is_ok()
 }

@@ -106,7 +106,7 @@ fn assigned(rng: &mut Rng, ground: &Ground<'_>, number: u64) -> Reader {
         .chain(ground.fed)
         .cloned()
         .collect();
-    let single = rng.chance(1, 3);
+    let single = rng.chance(1, 4);
     let assigned = ground
         .written
         .iter()
@@ -183,8 +183,8 @@ fn members(
         let (mut pairs, small) = settings(rng, ground, *number, read_committed);
         let commits = rng.pick(&[
             Commits::Auto,
-            Commits::Auto,
             Commits::Marks,
+            Commits::Batches,
             Commits::Batches,
         ]);
         let interval = rng.spread(600, 60_000);

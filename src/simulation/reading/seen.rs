@@ -92,11 +92,13 @@ impl Seen {
                 jump.maybe_over |= next.is_none();
                 break;
             }
-            let (to, over) = (jump.to, jump.maybe_over && !back);
-            jumps.pop_front();
-            if over {
-                continue;
+            // They were told together, before anything was given.
+            if jump.maybe_over && !back {
+                jumps.clear();
+                break;
             }
+            let to = jump.to;
+            jumps.pop_front();
             let runs = self.runs.entry(place.clone()).or_default();
             runs.push(Run {
                 start: Some(to),
