@@ -34,10 +34,14 @@ pub(crate) fn cases(t: &mut Talk) {
 
 /// What a consumer says in JoinGroup: version 1 of its metadata, one topic, and what it holds.
 fn subscription(owned: &[i32]) -> Bytes {
+    subscription_to(TOPIC, owned)
+}
+
+fn subscription_to(topic: &str, owned: &[i32]) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_i16(1);
     bytes.put_i32(1);
-    put_text(&mut bytes, TOPIC);
+    put_text(&mut bytes, topic);
     bytes.put_i32(-1);
     put_partitions(&mut bytes, owned);
     bytes.freeze()
@@ -217,48 +221,29 @@ fn there_and_back(t: &mut Talk, id: Uuid) {
     let _ = id;
 }
 
-/// A member of the classic protocol comes into the group as it is, and goes.
+/// A member of the classic protocol comes into the group as it is, and goes. What it subscribes to is not there, so that
+/// it does not matter in which order members are given something.
 fn another(t: &mut Talk, old: &StrBytes, generation: i32, kept: &[i32]) {
     let told = t.quietly(9, &join(NAME, "", &[]));
-    t.shows(&told.member_id, "MEMBER");
-    t.write_down(
-        "another joins without an id",
-        &format!("{}", told.error_code),
-    );
-    let another = told.member_id;
-    let joined = t
-        .ask("another joins", 9, &join(NAME, &another, &[]))
-        .expect("an answer");
-    t.ask(
-        "another syncs",
-        5,
-        &sync(NAME, &another, joined.generation_id),
-    );
-    t.ask(
-        "another waits",
-        4,
-        &heartbeat(NAME, &another, joined.generation_id),
-    );
+    let code = told.error_code;
+    t.write_down("another joins without an id", &format!("{code}"));
+    let id = text("b-another");
+    let metadata = subscription_to("conf-mixed-none", &[]);
+    let request = join(NAME, &id, &[]).with_protocols(vec![protocol("range", metadata)]);
+    let joined = t.ask("another joins", 9, &request).expect("an answer");
+    let its = joined.generation_id;
+    t.ask("another syncs", 5, &sync(NAME, &id, its));
+    t.ask("another waits", 4, &heartbeat(NAME, &id, its));
     t.ask("the old one learns", 4, &heartbeat(NAME, old, generation));
-    t.ask(
-        "another leaves",
-        5,
-        &leave(NAME, &[(another.as_str(), None)]),
-    );
-    t.ask(
-        "another after that",
-        4,
-        &heartbeat(NAME, &another, joined.generation_id),
-    );
+    describe(t, "describe the three", 1, &[NAME]);
+    t.ask("another leaves", 5, &leave(NAME, &[("b-another", None)]));
+    t.ask("another after that", 4, &heartbeat(NAME, &id, its));
     t.quietly(1, &beat(NAME, "a-new", generation));
     let joined = t
         .ask("the old one joins then", 9, &join(NAME, old, kept))
         .expect("an answer");
-    t.ask(
-        "the old one syncs then",
-        5,
-        &sync(NAME, old, joined.generation_id),
-    );
+    let request = sync(NAME, old, joined.generation_id);
+    t.ask("the old one syncs then", 5, &request);
 }
 
 /// The words are the broker's own where Kafka's say how it is configured.

@@ -528,11 +528,10 @@ fn roll(strategy: &str) {
     let classic = [
         ("heartbeat.interval.ms", "50"),
         ("partition.assignment.strategy", strategy),
-        ("enable.auto.commit", "false"),
     ];
-    let modern = [MODERN[0], ("enable.auto.commit", "false")];
+    let modern = MODERN;
     let mut written = 10;
-    let mut read: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    let mut read: Vec<(i32, i64)> = Vec::new();
     let mut members: Vec<Member> = Vec::new();
     let ways: [&[(&str, &str)]; 6] = [&classic, &classic, &modern, &modern, &classic, &classic];
     for way in ways {
@@ -541,9 +540,7 @@ fn roll(strategy: &str) {
             let gone = members.remove(0);
             gone.consumer.commit_polled(LIMIT).unwrap();
             gone.consumer.close(LIMIT).unwrap();
-            for (partition, offsets) in gone.got {
-                read.entry(partition).or_default().extend(offsets);
-            }
+            read.extend(gone.got.into_iter().flat_map(of_partition));
         }
         members.push(Member::subscribed(&broker, way));
         poll_without_overlap(&mut members, "a share each", |m| shared_out(m, 4));
@@ -552,24 +549,23 @@ fn roll(strategy: &str) {
             produce(&broker, "t", partition, &rows);
         }
         written += 5;
-        let before: usize = read.values().map(Vec::len).sum();
         poll_without_overlap(&mut members, "all that is new", |m| {
-            before + m.iter().map(Member::count).sum::<usize>() >= 4 * written as usize
+            read.len() + m.iter().map(Member::count).sum::<usize>() >= 4 * written as usize
         });
     }
-    for member in members {
-        for (partition, offsets) in member.got {
-            read.entry(partition).or_default().extend(offsets);
-        }
-    }
-    for offsets in read.values_mut() {
-        offsets.sort_unstable();
-        assert_eq!(
-            *offsets,
-            (0..written as i64).collect::<Vec<_>>(),
-            "each once"
-        );
-    }
+    read.extend(
+        members
+            .into_iter()
+            .flat_map(|m| m.got)
+            .flat_map(of_partition),
+    );
+    read.sort_unstable();
+    let all = (0..4).flat_map(|p| (0..written as i64).map(move |o| (p, o)));
+    assert_eq!(read, all.collect::<Vec<_>>(), "each once");
+}
+
+fn of_partition((partition, offsets): (i32, Vec<i64>)) -> impl Iterator<Item = (i32, i64)> {
+    offsets.into_iter().map(move |offset| (partition, offset))
 }
 
 #[test]

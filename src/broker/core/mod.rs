@@ -624,6 +624,9 @@ impl BrokerCore {
     /// Completes woken fetches that have enough now, and requests whose group has answered, until none is left.
     /// Fetches of paused nodes wait.
     fn settle(&mut self, now: Now, out: &mut Vec<Action>) {
+        if std::mem::take(&mut self.groups.has_new) {
+            self.save_topics();
+        }
         loop {
             let answers = self.groups.answers.drain();
             let woken = self.woken.pop_first();

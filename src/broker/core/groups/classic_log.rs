@@ -27,13 +27,13 @@ impl ClassicGroup {
         for member in members.values_mut() {
             (member.joining, member.syncing, member.is_new) = (None, None, false);
         }
-        self.logged = Box::new(Logged {
+        *self.logged = Logged {
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone(),
             leader: self.leader.clone(),
             members,
-        });
+        };
     }
 
     /// Another node coordinates the group now, or the same one after a restart: all that wait are told so, and the

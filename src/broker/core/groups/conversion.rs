@@ -73,6 +73,7 @@ pub(super) fn upgraded(
         group.target.insert(id.clone(), assigned);
         group.members.insert(id.clone(), member);
     }
+    group.look_at_topics(cluster);
     Ok(group)
 }
 

@@ -16,7 +16,11 @@ mod conversion;
 mod embedded;
 mod mixed;
 #[cfg(test)]
+mod mixed_random_tests;
+#[cfg(test)]
 mod mixed_tests;
+#[cfg(test)]
+mod mixed_world;
 pub(crate) mod modern;
 pub(crate) mod modern_member;
 mod modern_session;
@@ -126,6 +130,19 @@ struct Entry {
     node: Option<i32>,
     /// Where it stands in `due`.
     due: Option<Duration>,
+    /// An earlier broker had it, and what members that had is not known any more.
+    forgotten: bool,
+}
+
+impl Entry {
+    fn new(group: Group, node: i32) -> Self {
+        Self {
+            group,
+            node: Some(node),
+            due: None,
+            forgotten: false,
+        }
+    }
 }
 
 /// All groups.
@@ -137,6 +154,8 @@ pub(crate) struct Groups {
     pub(crate) answers: Answers,
     pub(crate) options: GroupOptions,
     next_ticket: Ticket,
+    /// There is a group that was not there when this was last looked at.
+    pub(crate) has_new: bool,
 }
 
 impl Groups {
@@ -216,11 +235,23 @@ impl Groups {
     /// Makes sure that a group is there; a new one is empty and of the classic protocol.
     pub(crate) fn ensure(&mut self, name: &str, node: i32) {
         let delay = self.options.initial_rebalance_delay;
-        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
-            group: Group::Classic(ClassicGroup::new(delay)),
-            node: Some(node),
-            due: None,
+        let entry = self.groups.entry(name.to_owned());
+        entry.or_insert_with(|| {
+            self.has_new = true;
+            Entry::new(Group::Classic(ClassicGroup::new(delay)), node)
         });
+    }
+
+    /// A group that an earlier broker had. Its members are not known any more: they are told so, and join again.
+    pub(crate) fn restore(&mut self, name: &str, node: i32) {
+        self.ensure(name, node);
+        if let Some(entry) = self.groups.get_mut(name) {
+            entry.forgotten = true;
+        }
+    }
+
+    fn is_forgotten(&self, name: &str) -> bool {
+        self.groups.get(name).is_some_and(|e| e.forgotten)
     }
 
     /// Takes a group out.
@@ -357,13 +388,16 @@ impl Groups {
             }
             None if joins => {}
             None => return Err(not_found(format!("Consumer group {name} not found."))),
+            Some(Group::Classic(group)) if group.generation == 0 && self.is_forgotten(name) => {
+                return Err(modern::unknown(&beat.member_id, name));
+            }
             Some(Group::Classic(_)) => return Err(not_a_consumer_group(name)),
         }
         let options = self.options.clone();
-        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
-            group: Group::Modern(ModernGroup::new(name, options)),
-            node: Some(node),
-            due: None,
+        let entry = self.groups.entry(name.to_owned());
+        entry.or_insert_with(|| {
+            self.has_new = true;
+            Entry::new(Group::Modern(ModernGroup::new(name, options)), node)
         });
         let beaten = self.change(name, |group, _| match group {
             Group::Modern(group) => group.heartbeat(now, cluster, beat),

@@ -243,6 +243,12 @@ impl ModernGroup {
         }
     }
 
+    /// Takes the topics as they are for those of the present epoch.
+    pub(super) fn look_at_topics(&mut self, cluster: &Cluster) {
+        self.metadata = self.metadata_now(cluster);
+        self.seen = Some(cluster.topics_version());
+    }
+
     /// Works out the target of a new epoch, no more often than the interval allows.
     pub(super) fn assign_if_due(&mut self, now: Duration, cluster: &Cluster) {
         let due = self
