@@ -106,14 +106,18 @@ struct Book {
 struct Storm {
     ground: Ground,
     keys: Vec<(&'static str, String)>,
+    /// Each life has one of these besides.
+    ways: Vec<Vec<(&'static str, &'static str)>>,
     book: Mutex<Book>,
     lives: AtomicU64,
     over: AtomicBool,
 }
 
 impl Storm {
-    fn member(&self) -> Consumer {
-        let keys: Vec<(&str, &str)> = self.keys.iter().map(|(k, v)| (*k, &**v)).collect();
+    fn member(&self, life: u64) -> Consumer {
+        let way = &self.ways[(life % self.ways.len() as u64) as usize];
+        let keys = self.keys.iter().map(|(k, v)| (*k, &**v));
+        let keys: Vec<(&str, &str)> = keys.chain(way.iter().copied()).collect();
         let consumer = consumer(&self.ground.bootstrap, &keys);
         consumer.subscribe(&[&self.ground.topic]).unwrap();
         consumer
@@ -122,7 +126,7 @@ impl Storm {
     /// One life of a member: polls until `end`, then ends one way or another.
     fn live(&self, end: Instant, dice: &mut Dice) {
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
-        let consumer = self.member();
+        let consumer = self.member(life);
         let mut stalls = dice.below(8) == 0;
         while Instant::now() < end && !self.over.load(Ordering::Relaxed) {
             self.poll(&consumer, life);
@@ -199,7 +203,7 @@ impl Storm {
     }
 }
 
-fn storm(word: &'static str, keys: &[(&'static str, &str)]) {
+fn storm(word: &'static str, ways: &[&[(&'static str, &'static str)]]) {
     let ground = ground(word);
     let mut all: Vec<(&'static str, String)> = [
         ("group.id", &*ground.topic),
@@ -208,13 +212,13 @@ fn storm(word: &'static str, keys: &[(&'static str, &str)]) {
         ("auto.commit.interval.ms", "200"),
     ]
     .into_iter()
-    .chain(keys.iter().copied())
     .map(|(key, value)| (key, value.to_owned()))
     .collect();
     all.dedup();
     let storm = Storm {
         ground,
         keys: all,
+        ways: ways.iter().map(|way| way.to_vec()).collect(),
         book: Mutex::default(),
         lives: AtomicU64::new(1),
         over: AtomicBool::new(false),
@@ -246,7 +250,7 @@ fn storm(word: &'static str, keys: &[(&'static str, &str)]) {
         written
     });
     // Whoever comes after the storm finds what nobody has read and committed: in the end all is read.
-    let last = storm.member();
+    let last = storm.member(0);
     let deadline = Instant::now() + 2 * LIMIT;
     loop {
         storm.poll(&last, u64::MAX);
@@ -272,26 +276,24 @@ fn storm(word: &'static str, keys: &[(&'static str, &str)]) {
     assert!(lives > MEMBERS as u64, "a storm has members that go");
 }
 
+const EAGER: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "range"),
+    ("heartbeat.interval.ms", "100"),
+];
+const COOPERATIVE: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("heartbeat.interval.ms", "100"),
+];
+const MODERN: &[(&str, &str)] = &[("group.protocol", "consumer")];
+
 #[test]
 fn a_storm_of_eager_members() {
-    storm(
-        "eager",
-        &[
-            ("partition.assignment.strategy", "range"),
-            ("heartbeat.interval.ms", "100"),
-        ],
-    );
+    storm("eager", &[EAGER]);
 }
 
 #[test]
 fn a_storm_of_cooperative_members() {
-    storm(
-        "cooperative",
-        &[
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("heartbeat.interval.ms", "100"),
-        ],
-    );
+    storm("cooperative", &[COOPERATIVE]);
 }
 
 #[test]
@@ -300,5 +302,15 @@ fn a_storm_by_the_new_protocol() {
         eprintln!("skipped: this Kafka has the new protocol as a preview only");
         return;
     }
-    storm("modern", &[("group.protocol", "consumer")]);
+    storm("modern", &[MODERN]);
+}
+
+/// The group goes from one protocol to the other and back whenever the last member of the new one has gone.
+#[test]
+fn a_storm_by_both_protocols() {
+    if old_kafka() {
+        eprintln!("skipped: this Kafka has the new protocol as a preview only");
+        return;
+    }
+    storm("both", &[COOPERATIVE, MODERN]);
 }

@@ -211,7 +211,9 @@ impl Broker {
         })
     }
 
-    /// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others.
+    /// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others. So do its
+    /// groups, or they wait for it if it is the last: members that come back within their session's time, which begins
+    /// anew then, keep their id, their generation or epoch and what they are assigned.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is no such node.

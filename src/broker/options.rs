@@ -106,6 +106,10 @@ impl BrokerOptions {
 
     /// Keeps topics, records and committed offsets under this directory, to be found again at the next start.
     /// Default: in memory.
+    ///
+    /// Who was in which group is not kept, other than in Kafka: this broker mostly ends together with its clients, and
+    /// the next run would wait for members that are gone. A client that goes on is told that it is unknown and joins
+    /// again by itself.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self

@@ -18,7 +18,7 @@
 //!   `port`                 the first node's port, the others' follow: 0, free ports
 //!   `advertised.host`      the host given out to clients: the one listened on
 //!   `advertised.port`      the port given out to clients: the one listened on
-//!   `directory`            where to keep topics and records: in memory
+//!   `directory`            where to keep topics, records and committed offsets, but not who is in a group: in memory
 //!   `memory.bytes`         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
 //!   `auto.create.topics`   whether topics are created when asked for: false
 //!   `default.partitions`   partitions of a topic created without a number: 1
@@ -535,7 +535,9 @@ pub unsafe extern "C" fn ottla_broker_offsets(
     }
 }
 
-/// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others.
+/// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others. So do its
+/// groups, or they wait for it if it is the last: members that come back within their session's time, which begins
+/// anew then, keep their id, their generation or epoch and what they are assigned.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
 #[unsafe(no_mangle)]

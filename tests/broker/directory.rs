@@ -290,3 +290,33 @@ fn transactions_go_on_after_a_restart() {
     assert_eq!(committed(&mut talk).0, 9);
     assert!(initialize(&mut talk).1 > producer.1);
 }
+
+#[test]
+fn members_of_an_earlier_run_are_told_to_join_again() {
+    let scratch = Scratch::new("members");
+    let beat = |epoch| {
+        ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text("group")))
+            .with_member_id(text("member"))
+            .with_member_epoch(epoch)
+            .with_rebalance_timeout_ms(60_000)
+            .with_subscribed_topic_names(Some(vec![topic("t")]))
+            .with_topic_partitions(Some(vec![]))
+    };
+    let epoch = {
+        let broker = scratch.broker();
+        broker.create_topic("t", 1, &[]).expect("a topic");
+        let mut talk = client(&broker, 1);
+        let joined = talk.quietly(1, &beat(0));
+        assert_eq!(joined.error_code, 0);
+        joined.member_epoch
+    };
+    let broker = scratch.broker();
+    let mut talk = client(&broker, 1);
+    let told = talk.quietly(1, &beat(epoch));
+    assert_eq!(i32::from(told.error_code), ErrorCode::UNKNOWN_MEMBER_ID.0);
+    assert_eq!(talk.quietly(1, &beat(0)).error_code, 0);
+    let stranger = beat(epoch).with_group_id(GroupId(text("other")));
+    let told = talk.quietly(1, &stranger);
+    assert_eq!(i32::from(told.error_code), ErrorCode::GROUP_ID_NOT_FOUND.0);
+}

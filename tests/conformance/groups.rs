@@ -64,7 +64,7 @@ fn subscription() -> Bytes {
     Bytes::from(bytes)
 }
 
-fn protocol(name: &str, metadata: Bytes) -> JoinGroupRequestProtocol {
+pub(crate) fn protocol(name: &str, metadata: Bytes) -> JoinGroupRequestProtocol {
     JoinGroupRequestProtocol::default()
         .with_name(text(name))
         .with_metadata(metadata)
@@ -111,14 +111,14 @@ fn sync(
     request
 }
 
-fn heartbeat(name: &str, member: &StrBytes, generation: i32) -> HeartbeatRequest {
+pub(crate) fn heartbeat(name: &str, member: &StrBytes, generation: i32) -> HeartbeatRequest {
     HeartbeatRequest::default()
         .with_group_id(group(name))
         .with_generation_id(generation)
         .with_member_id(member.clone())
 }
 
-fn leave(name: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
+pub(crate) fn leave(name: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
     let one = |(id, instance): &(&str, Option<&str>)| {
         MemberIdentity::default()
             .with_member_id(text(id))

@@ -31,7 +31,7 @@ pub(crate) fn cases(t: &mut Talk) {
     t.remove_topics(&[TOPIC, OTHER]);
 }
 
-fn beat(name: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+pub(crate) fn beat(name: &str, member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest::default()
         .with_group_id(group(name))
         .with_member_id(text(member))
@@ -48,7 +48,7 @@ fn join(name: &str, member: &str) -> ConsumerGroupHeartbeatRequest {
         .with_topic_partitions(Some(vec![]))
 }
 
-fn owning(
+pub(crate) fn owning(
     request: ConsumerGroupHeartbeatRequest,
     id: Uuid,
     partitions: &[i32],
@@ -75,7 +75,7 @@ fn sorted(answer: &mut ConsumerGroupHeartbeatResponse) {
     }
 }
 
-fn say(
+pub(crate) fn say(
     t: &mut Talk,
     label: &str,
     request: &ConsumerGroupHeartbeatRequest,
@@ -83,7 +83,7 @@ fn say(
     t.ask_sorted(label, 1, request, sorted).expect("an answer")
 }
 
-fn describe(t: &mut Talk, label: &str, version: i16, names: &[&str]) {
+pub(crate) fn describe(t: &mut Talk, label: &str, version: i16, names: &[&str]) {
     let request = ConsumerGroupDescribeRequest::default()
         .with_group_ids(names.iter().map(|n| group(n)).collect());
     t.ask_sorted(label, version, &request, |r| {

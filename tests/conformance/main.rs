@@ -9,6 +9,7 @@ mod batches;
 mod cluster;
 mod fetch;
 mod groups;
+mod groups_mixed;
 mod groups_new;
 mod offsets;
 mod produce;
@@ -132,6 +133,11 @@ fn groups() {
 #[test]
 fn groups_new() {
     group("groups_new", groups_new::cases);
+}
+
+#[test]
+fn groups_mixed() {
+    group("groups_mixed", groups_mixed::cases);
 }
 
 #[test]

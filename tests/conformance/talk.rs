@@ -383,6 +383,11 @@ impl Talk {
         self.names.get(name).copied().unwrap_or_default()
     }
 
+    /// Has a name that the broker made up be called `shown` in the record from now on.
+    pub(crate) fn shows(&mut self, name: &str, shown: &str) {
+        self.fresh.push((name.to_owned(), shown.to_owned()));
+    }
+
     /// A name that no other run has used, which the record calls `conf-NAME`.
     pub(crate) fn fresh(&mut self, name: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);

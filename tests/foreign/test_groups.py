@@ -153,6 +153,10 @@ def shared(members: list[Member]) -> bool:
         pytest.param(["kafka-python"] * 2, marks=pytest.mark.slow),
         pytest.param(["aiokafka"] * 2, marks=pytest.mark.slow),
         ["confluent-kafka", "kafka-python", "aiokafka"],
+        # Both protocols in one group; who leaves is the last: of the new protocol, which makes the group a classic one
+        # again, or of the classic one.
+        ["confluent-kafka", "kafka-python", "confluent-kafka consumer"],
+        ["confluent-kafka consumer", "confluent-kafka cooperative", "confluent-kafka cooperative"],
     ],
     ids=" with ".join,
 )

@@ -16,8 +16,9 @@ use crate::broker::core::groups::modern::ModernGroup;
 use crate::broker::core::groups::modern_member::{ModernMember, Partitions};
 use crate::error::ErrorCode;
 
-/// The member speaks the new protocol itself.
-const OF_THE_NEW_PROTOCOL: i8 = 1;
+/// What Kafka calls members by the protocol they speak.
+const CLASSIC_MEMBER: i8 = 0;
+const CONSUMER_MEMBER: i8 = 1;
 
 pub(super) fn handle(
     core: &mut BrokerCore,
@@ -89,7 +90,12 @@ fn member(cx: &Cx, cluster: &Cluster, id: &str, m: &ModernMember, target: Partit
         .with_assignment(assignment(cluster, m.holdings()))
         .with_target_assignment(assignment(cluster, target));
     if cx.version >= 1 {
-        member.member_type = OF_THE_NEW_PROTOCOL;
+        let classic = m.classic.is_some();
+        member.member_type = if classic {
+            CLASSIC_MEMBER
+        } else {
+            CONSUMER_MEMBER
+        };
     }
     member
 }

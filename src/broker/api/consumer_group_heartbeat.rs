@@ -44,11 +44,9 @@ fn beat(
     check_group(core, cx, &request.group_id).map_err(Refused::plain)?;
     let instance = request.instance_id.as_ref().map(ToString::to_string);
     if request.member_epoch < 0 {
-        let (id, epoch) = (&request.member_id, request.member_epoch);
-        let left = core
-            .groups
-            .leave_modern(&request.group_id, id, instance.as_deref(), epoch);
-        return left;
+        let (groups, cluster) = (&mut core.groups, &core.cluster);
+        let (group, id, epoch) = (&request.group_id, &request.member_id, request.member_epoch);
+        return groups.leave_modern(cx.now.mono, cluster, group, id, instance.as_deref(), epoch);
     }
     let member_id = if request.member_id.is_empty() {
         // The client of version 0 may leave it to the broker.

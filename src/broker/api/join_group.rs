@@ -45,8 +45,9 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, client_id: &str, body: Byte
         unique: core.cluster.random.uuid().to_string(),
     };
     let ticket = core.groups.ticket();
-    core.groups
-        .join(cx.now.mono, cx.node, &request.group_id, join, ticket);
+    let (groups, cluster) = (&mut core.groups, &core.cluster);
+    let group = &request.group_id;
+    groups.join(cx.now.mono, cx.node, cluster, group, join, ticket);
     answer_or_wait(core, cx, ticket)
 }
 

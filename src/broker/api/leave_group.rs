@@ -24,7 +24,8 @@ pub(super) fn handle(
     if let Err(code) = check_group(core, cx, &request.group_id) {
         return response.with_error_code(wire(code));
     }
-    let codes = core.groups.leave(cx.now.mono, &request.group_id, &leaving);
+    let (groups, cluster) = (&mut core.groups, &core.cluster);
+    let codes = groups.leave(cx.now.mono, cluster, &request.group_id, &leaving);
     if cx.version < 3 {
         return response.with_error_code(codes.first().copied().map_or(0, wire));
     }

@@ -24,7 +24,7 @@ pub(super) fn handle(
         filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(name))
     };
     let groups = core.groups.all().filter(|(_, node, group)| {
-        *node == cx.node
+        *node == Some(cx.node)
             && chosen(&request.states_filter, group.state_name())
             && chosen(&request.types_filter, group.type_name())
     });

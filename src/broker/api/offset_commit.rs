@@ -39,14 +39,13 @@ pub(super) fn handle(
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for p in &topic.partitions {
-            let code = match checked {
+            let held = checked.and_then(|since| match since {
+                Some(epoch) => held(core, &request, epoch, &topic.name, p),
+                None => Ok(()),
+            });
+            let code = match held {
                 Err(code) => code,
-                Ok(since)
-                    if since.is_some_and(|epoch| !held(core, &request, epoch, &topic.name, p)) =>
-                {
-                    ErrorCode::STALE_MEMBER_EPOCH
-                }
-                Ok(_) => commit(core, cx, &request.group_id, &topic.name, p),
+                Ok(()) => commit(core, cx, &request.group_id, &topic.name, p),
             };
             partitions.push(
                 OffsetCommitResponsePartition::default()
@@ -98,7 +97,7 @@ fn held(
     epoch: i32,
     topic: &str,
     p: &OffsetCommitRequestPartition,
-) -> bool {
+) -> Result<(), ErrorCode> {
     let id = core.cluster.topic(topic).map_or(Uuid::nil(), |t| t.id);
     let (group, member) = (&request.group_id, &request.member_id);
     core.groups

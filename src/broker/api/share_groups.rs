@@ -107,6 +107,7 @@ fn beat(
     let host = core.host_of(cx).to_owned();
     let (share, cluster) = (&mut core.share, &core.cluster);
     let group = share.groups.entry(name.to_owned()).or_default();
+    group.node = Some(cx.node);
     if request.member_epoch == LEAVES {
         if !group.remove(&request.member_id) {
             let words = format!(

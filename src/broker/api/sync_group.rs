@@ -37,8 +37,8 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
             .collect(),
     };
     let ticket = core.groups.ticket();
-    core.groups
-        .sync(cx.now.mono, &request.group_id, sync, ticket);
+    let (groups, cluster) = (&mut core.groups, &core.cluster);
+    groups.sync(cx.now.mono, cluster, &request.group_id, sync, ticket);
     answer_or_wait(core, cx, ticket)
 }
 

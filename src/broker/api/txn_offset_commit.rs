@@ -65,7 +65,8 @@ pub(super) fn handle(
         let may = core
             .groups
             .may_commit(group, member, epoch, id, p.partition_index);
-        (!may).then_some(ErrorCode::ILLEGAL_GENERATION)
+        // This request knows generations only.
+        may.is_err().then_some(ErrorCode::ILLEGAL_GENERATION)
     };
     let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {

@@ -291,9 +291,10 @@ impl BrokerCore {
                 Timer::Markers(id) => self.write_markers(now, &id),
             }
         }
-        let paused = &self.paused;
-        self.groups
-            .tick(now.mono, PAUSED_RETRY, |node| paused.contains(&node));
+        let (paused, cluster) = (&self.paused, &self.cluster);
+        self.groups.tick(now.mono, cluster, PAUSED_RETRY, |node| {
+            paused.contains(&node)
+        });
         let freed = self.share.tick(now.mono);
         self.wake(&freed);
         self.settle(now, out);
@@ -435,17 +436,21 @@ impl BrokerCore {
         member: &str,
         out: &mut Vec<Action>,
     ) -> bool {
-        let known = self.groups.expire_member(now.mono, group, member);
+        let known = self
+            .groups
+            .expire_member(now.mono, &self.cluster, group, member);
         self.settle(now, out);
         known
     }
 
     fn coordinators_changed(&mut self, now: Now) {
         let (cluster, coordinators) = (&self.cluster, &self.coordinators);
-        self.groups.moved(now.mono, |name| {
+        let node_of = |name: &str| {
             let node = coordinators.of(cluster, CoordinatorKind::Group, name);
             node.map(|n| n.id)
-        });
+        };
+        self.groups.moved(now.mono, node_of);
+        self.share.moved(now.mono, node_of);
     }
 
     /// The partitions of a fetch session.
@@ -619,6 +624,9 @@ impl BrokerCore {
     /// Completes woken fetches that have enough now, and requests whose group has answered, until none is left.
     /// Fetches of paused nodes wait.
     fn settle(&mut self, now: Now, out: &mut Vec<Action>) {
+        if std::mem::take(&mut self.groups.has_new) {
+            self.save_topics();
+        }
         loop {
             let answers = self.groups.answers.drain();
             let woken = self.woken.pop_first();

@@ -441,3 +441,25 @@ fn faults_and_wrong_leaders_are_told_by_partition() {
     );
     assert_eq!(answer.node_endpoints[0].port, 9002);
 }
+
+#[test]
+fn members_find_their_group_again_when_its_only_node_comes_back() {
+    let mut bench = Bench::new(1);
+    bench.topic("t", 1);
+    let mut member = Member::join(&mut bench, "m");
+    let epoch = member.epoch;
+    let pass = |bench: &mut Bench, seconds: u64| {
+        bench.now.mono += Duration::from_secs(seconds);
+        bench.core.tick(bench.now, &mut Vec::new());
+    };
+    bench.core.set_alive(bench.now, 1, false, &mut Vec::new());
+    pass(&mut bench, 1000);
+    bench.core.set_alive(bench.now, 1, true, &mut Vec::new());
+    bench.conns[0] = bench.core.connected(1);
+    pass(&mut bench, 44);
+    let answer = member.beat(&mut bench);
+    assert_eq!((answer.error_code, member.epoch), (0, epoch));
+    pass(&mut bench, 45);
+    let told = i32::from(member.beat(&mut bench).error_code);
+    assert_eq!(told, ErrorCode::UNKNOWN_MEMBER_ID.0);
+}

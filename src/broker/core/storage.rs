@@ -40,6 +40,8 @@ pub(crate) struct Saved {
     pub(crate) cluster_id: String,
     pub(crate) next_producer_id: i64,
     pub(crate) topics: Vec<SavedTopic>,
+    /// Groups by name, with offsets or without.
+    pub(crate) groups: Vec<String>,
     pub(crate) offsets: GroupOffsets,
     pub(crate) pending_offsets: PendingOffsets,
     pub(crate) transactions: Transactions,
@@ -117,6 +119,9 @@ impl Storage {
                     replicas.join(",")
                 ));
             }
+        }
+        for (group, ..) in core.groups.all() {
+            lines.push(format!("group\t{}", escape(group)));
         }
         for (group, topic, partition, c) in core.offsets.all() {
             let (group, metadata) = (escape(group), escape(&c.metadata));
@@ -235,6 +240,7 @@ fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
                 .offsets
                 .commit(&unescape(group)?, topic, partition.parse().ok()?, committed);
         }
+        ["group", group] => saved.groups.push(unescape(group)?),
         ["share-offset", group, topic, partition, start] => {
             let key = (
                 unescape(group)?,

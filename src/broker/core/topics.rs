@@ -149,11 +149,12 @@ impl BrokerCore {
                 partitions,
             });
         }
-        let groups: Vec<String> = self.offsets.groups().map(str::to_owned).collect();
+        let mut groups = saved.groups;
+        groups.extend(self.offsets.groups().map(str::to_owned));
         for group in groups {
             let node = self.coordinator(CoordinatorKind::Group, &group);
             let node = node.map_or(NO_NODE, |n| n.id);
-            self.groups.ensure(&group, node);
+            self.groups.restore(&group, node);
         }
         self.resume_transactions();
         self.save_topics();

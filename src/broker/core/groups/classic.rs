@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::answer::{Answers, Joined, Synced};
+use super::classic_log::Logged;
 use super::classic_member::ClassicMember;
-use super::{Ticket, subscription};
+use super::{Ticket, embedded};
 use crate::error::ErrorCode;
 
 /// How long a member that has not seen its id yet may stay away.
@@ -98,9 +99,11 @@ pub(crate) struct ClassicGroup {
     pub(super) sync_limit: Option<Duration>,
     newcomer: bool,
     /// What the members subscribe to, where the broker can read it.
-    subscribed: Option<BTreeSet<String>>,
+    pub(super) subscribed: Option<BTreeSet<String>>,
     /// How long a group that was empty waits for more members (`group.initial.rebalance.delay.ms`).
-    initial_delay: Duration,
+    pub(super) initial_delay: Duration,
+    /// What outlives its coordinator.
+    pub(super) logged: Box<Logged>,
 }
 
 impl ClassicGroup {
@@ -120,6 +123,7 @@ impl ClassicGroup {
             newcomer: false,
             subscribed: None,
             initial_delay,
+            logged: Box::default(),
         }
     }
 
@@ -323,6 +327,7 @@ impl ClassicGroup {
                 if let Some(member) = self.members.get_mut(&id) {
                     member.joining = None;
                 }
+                self.write_log();
                 let mut joined = self.joined(&id);
                 if join.may_skip_assignment {
                     joined.skip_assignment = self.leads(&id);
@@ -460,10 +465,10 @@ impl ClassicGroup {
             self.protocol = None;
             self.subscribed = self.is_of_consumers().then(BTreeSet::new);
             self.state = ClassicState::Empty;
+            self.write_log();
             return;
         }
-        self.protocol = self.select_protocol();
-        self.subscribed = self.subscribed_topics();
+        self.choose_protocol();
         self.state = ClassicState::CompletingRebalance;
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
@@ -532,8 +537,14 @@ impl ClassicGroup {
             && join.protocols.iter().any(|(name, _)| by_all(name))
     }
 
+    /// Chooses the assignor of a generation, and with it what is known of the members' subscriptions.
+    pub(super) fn choose_protocol(&mut self) {
+        self.protocol = self.select_protocol();
+        self.subscribed = self.subscribed_topics();
+    }
+
     /// The assignor that all have and most like best.
-    fn select_protocol(&self) -> Option<String> {
+    pub(super) fn select_protocol(&self) -> Option<String> {
         let names = self.members.values().flat_map(|m| &m.protocols);
         let candidates: BTreeSet<&str> = names
             .map(|(name, _)| name.as_str())
@@ -556,40 +567,8 @@ impl ClassicGroup {
         }
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
-            topics.extend(subscription::topics(&member.metadata(protocol))?);
+            topics.extend(embedded::topics(&member.metadata(protocol))?);
         }
         Some(topics)
-    }
-
-    /// Whether its members are consumers, whose metadata the broker can read.
-    pub(crate) fn is_of_consumers(&self) -> bool {
-        self.protocol_type.as_deref() == Some(CONSUMER)
-    }
-
-    /// Whether a member wants this topic, or may want it.
-    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
-        match &self.subscribed {
-            Some(topics) => topics.contains(topic),
-            None => self.is_of_consumers(),
-        }
-    }
-
-    /// Whether this is a member, and the one its instance id belongs to.
-    ///
-    /// # Errors
-    /// `UNKNOWN_MEMBER_ID`, `FENCED_INSTANCE_ID`.
-    pub(crate) fn check_member(&self, id: &str, instance: Option<&str>) -> Result<(), ErrorCode> {
-        if let Some(instance) = instance {
-            match self.statics.get(instance) {
-                None => return Err(ErrorCode::UNKNOWN_MEMBER_ID),
-                Some(known) if known != id => return Err(ErrorCode::FENCED_INSTANCE_ID),
-                Some(_) => {}
-            }
-        }
-        if self.members.contains_key(id) {
-            Ok(())
-        } else {
-            Err(ErrorCode::UNKNOWN_MEMBER_ID)
-        }
     }
 }

@@ -6,11 +6,43 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Ticket;
-use super::answer::{Answers, Joined, Synced};
-use super::classic::{ClassicGroup, ClassicState, Sync};
+use super::answer::{Answers, Synced};
+use super::classic::{CONSUMER, ClassicGroup, ClassicState, Sync};
 use crate::error::ErrorCode;
 
 impl ClassicGroup {
+    /// Whether its members are consumers, whose metadata the broker can read.
+    pub(crate) fn is_of_consumers(&self) -> bool {
+        self.protocol_type.as_deref() == Some(CONSUMER)
+    }
+
+    /// Whether a member wants this topic, or may want it.
+    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
+        match &self.subscribed {
+            Some(topics) => topics.contains(topic),
+            None => self.is_of_consumers(),
+        }
+    }
+
+    /// Whether this is a member, and the one its instance id belongs to.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MEMBER_ID`, `FENCED_INSTANCE_ID`.
+    pub(crate) fn check_member(&self, id: &str, instance: Option<&str>) -> Result<(), ErrorCode> {
+        if let Some(instance) = instance {
+            match self.statics.get(instance) {
+                None => return Err(ErrorCode::UNKNOWN_MEMBER_ID),
+                Some(known) if known != id => return Err(ErrorCode::FENCED_INSTANCE_ID),
+                Some(_) => {}
+            }
+        }
+        if self.members.contains_key(id) {
+            Ok(())
+        } else {
+            Err(ErrorCode::UNKNOWN_MEMBER_ID)
+        }
+    }
+
     pub(crate) fn sync(&mut self, now: Duration, sync: Sync, ticket: Ticket, out: &mut Answers) {
         if let Err(code) = self.check_sync(&sync) {
             return out.sync(ticket, Synced::failed(code));
@@ -81,6 +113,7 @@ impl ClassicGroup {
                 out.sync(ticket, assigned);
             }
         }
+        self.write_log();
     }
 
     fn assigned(&self, id: &str) -> Synced {
@@ -200,29 +233,5 @@ impl ClassicGroup {
             ClassicState::CompletingRebalance | ClassicState::Stable => self.prepare(now, out),
         }
         true
-    }
-
-    /// Another node coordinates the group now, or the same one after a restart: all that wait are told so. What the
-    /// log had (the members of a generation whose leader has assigned) goes on there; a rebalance that was under way
-    /// begins anew, by the members' own heartbeats and joins.
-    pub(crate) fn unload(&mut self, now: Duration, code: ErrorCode, out: &mut Answers) {
-        for (id, member) in &mut self.members {
-            if let Some(ticket) = member.joining.take() {
-                out.join(ticket, Joined::failed(id, code));
-            }
-            if let Some(ticket) = member.syncing.take() {
-                out.sync(ticket, Synced::failed(code));
-            }
-            member.renew(now);
-        }
-        let new = self.members.iter().filter(|(_, m)| m.is_new);
-        let new: Vec<String> = new.map(|(id, _)| id.clone()).collect();
-        for id in new {
-            self.remove(&id, out);
-        }
-        self.pending.clear();
-        if self.state != ClassicState::Empty && self.state != ClassicState::Stable {
-            self.prepare(now, out);
-        }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::answer::{Answer, Joined, Synced};
 use super::classic::{Join, Sync};
 use super::{Committer, Group, Groups, Ticket};
+use crate::broker::api::tests::Bench;
 use crate::error::ErrorCode;
 
 const SESSION: u64 = 10;
@@ -14,6 +15,7 @@ const REBALANCE: u64 = 60;
 
 /// Groups on one node, and the time in seconds.
 struct Rig {
+    bench: Bench,
     groups: Groups,
     now: u64,
     unique: u32,
@@ -26,6 +28,7 @@ fn secs(s: u64) -> Duration {
 impl Rig {
     fn new() -> Rig {
         Rig {
+            bench: Bench::new(1),
             groups: Groups::default(),
             now: 0,
             unique: 0,
@@ -51,7 +54,9 @@ impl Rig {
 
     fn send(&mut self, join: Join) -> Ticket {
         let ticket = self.groups.ticket();
-        self.groups.join(secs(self.now), 1, "g", join, ticket);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .join(secs(self.now), 1, cluster, "g", join, ticket);
         ticket
     }
 
@@ -91,7 +96,8 @@ impl Rig {
                 .map(|(id, a)| ((*id).to_owned(), Bytes::from_static(a.as_bytes())))
                 .collect(),
         };
-        self.groups.sync(secs(self.now), "g", sync, ticket);
+        let cluster = &self.bench.core.cluster;
+        self.groups.sync(secs(self.now), cluster, "g", sync, ticket);
         ticket
     }
 
@@ -114,7 +120,9 @@ impl Rig {
 
     fn pass(&mut self, seconds: u64) {
         self.now += seconds;
-        self.groups.tick(secs(self.now), secs(1), |_| false);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .tick(secs(self.now), cluster, secs(1), |_| false);
     }
 
     fn state(&self) -> &'static str {
@@ -291,9 +299,12 @@ fn a_static_member_is_replaced_without_a_rebalance_and_its_predecessor_fenced() 
         rig.groups.check_commit(secs(0), 1, "g", &who),
         Err(ErrorCode::FENCED_INSTANCE_ID)
     );
-    let left = rig
-        .groups
-        .leave(secs(0), "g", &[(String::new(), Some("i".to_owned()))]);
+    let left = rig.groups.leave(
+        secs(0),
+        &rig.bench.core.cluster,
+        "g",
+        &[(String::new(), Some("i".to_owned()))],
+    );
     assert_eq!(left, [ErrorCode::NONE]);
     assert_eq!(rig.state(), "Empty");
 }
@@ -346,19 +357,67 @@ fn those_that_wait_learn_that_the_coordinator_has_moved_and_find_the_group_there
     let third = rig.join("");
     rig.groups.moved(secs(0), |_| Some(2));
     assert_eq!(rig.joined(third).code, ErrorCode::NOT_COORDINATOR);
+    // What was written is the generation before, which goes on.
+    assert_eq!(rig.state(), "Stable");
+    assert_eq!(rig.heartbeat(&first), ErrorCode::NONE);
+    assert_eq!(rig.heartbeat(&second), ErrorCode::NONE);
+    let third = rig.join("");
     assert_eq!(rig.heartbeat(&first), ErrorCode::REBALANCE_IN_PROGRESS);
     let first = rig.join(&first.member_id);
     let second = rig.join(&second.member_id);
     assert_eq!(rig.joined(first).generation, 3);
     assert_eq!(rig.joined(second).generation, 3);
+    assert_eq!(rig.joined(third).generation, 3);
+    // The leader has not assigned yet: nobody knows of this generation elsewhere.
+    rig.groups.moved(secs(0), |_| Some(1));
+    let Some(Group::Classic(group)) = rig.groups.get("g") else {
+        panic!("no classic group")
+    };
+    assert_eq!((group.generation, group.members.len()), (2, 2));
+    assert_eq!(rig.state(), "Stable");
+}
+
+#[test]
+fn members_find_their_group_again_when_its_only_node_comes_back() {
+    let mut rig = Rig::new();
+    let (first, second) = rig.two();
+    let fixed = rig.join_static("i");
+    let first = rig.join(&first.member_id);
+    rig.join(&second.member_id);
+    let (first, fixed) = (rig.joined(first), rig.joined(fixed));
+    let led = rig.sync(&first, &[(fixed.member_id.as_str(), "fixed")]);
+    assert_eq!(rig.synced(led).code, ErrorCode::NONE);
+    rig.groups.moved(secs(rig.now), |_| None);
+    assert_eq!(
+        rig.groups.deadline(),
+        None,
+        "nobody counts while it is away"
+    );
+    rig.pass(SESSION * 9);
+    rig.groups.moved(secs(rig.now), |_| Some(1));
+    rig.pass(SESSION - 1);
+    assert_eq!(rig.state(), "Stable");
+    assert_eq!(rig.heartbeat(&fixed), ErrorCode::NONE);
+    let again = rig.join_static("i");
+    let again = rig.joined(again);
+    assert_eq!(
+        (again.code, again.generation),
+        (ErrorCode::NONE, fixed.generation)
+    );
+    let synced = rig.sync(&again, &[]);
+    assert_eq!(rig.synced(synced).assignment, "fixed");
+    // The others have not been heard of since.
+    rig.pass(1);
+    assert_eq!(rig.heartbeat(&first), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
 #[test]
 fn a_paused_coordinator_ends_no_session() {
     let mut rig = Rig::new();
     let (first, _) = rig.two();
+    let cluster = &rig.bench.core.cluster;
     rig.groups
-        .tick(secs(SESSION * 2), secs(1), |node| node == 1);
+        .tick(secs(SESSION * 2), cluster, secs(1), |node| node == 1);
     assert_eq!(rig.state(), "Stable");
     assert_eq!(rig.groups.deadline(), Some(secs(SESSION * 2 + 1)));
     rig.pass(SESSION * 2 + 1);

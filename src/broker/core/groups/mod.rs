@@ -3,27 +3,37 @@
 //! Plain data: requests and the time go in; answers that have to wait for other members come out of
 //! [`Groups::answers`] later, under the ticket the request was given. One file per kind of group and concept.
 
+mod access;
 pub(crate) mod answer;
 pub(crate) mod assignors;
 pub(crate) mod classic;
+mod classic_log;
 pub(crate) mod classic_member;
 mod classic_session;
 #[cfg(test)]
 mod classic_tests;
+mod conversion;
+mod embedded;
+mod mixed;
+#[cfg(test)]
+mod mixed_random_tests;
+#[cfg(test)]
+mod mixed_tests;
+#[cfg(test)]
+mod mixed_world;
 pub(crate) mod modern;
 pub(crate) mod modern_member;
+mod modern_session;
 #[cfg(test)]
 mod modern_tests;
 #[cfg(test)]
 mod random_tests;
 mod regex;
-mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use uuid::Uuid;
-
+pub(crate) use self::access::Committer;
 use self::answer::{Answers, Joined, Synced};
 use self::classic::{ClassicGroup, ClassicState, Join, Sync};
 use self::modern::{Beaten, Heartbeat, LEAVE, ModernGroup, ModernOptions};
@@ -101,32 +111,38 @@ impl Group {
         }
     }
 
-    fn tick(&mut self, now: Duration, out: &mut Answers) {
+    fn tick(&mut self, now: Duration, cluster: &Cluster, out: &mut Answers) {
         match self {
             Group::Classic(group) => group.tick(now, out),
-            Group::Modern(group) => group.tick(now),
+            Group::Modern(group) => {
+                if group.tick(now) {
+                    self.members_gone(now, cluster, out);
+                }
+            }
         }
     }
 }
 
-/// Who says they commit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Committer<'a> {
-    pub(crate) member_id: &'a str,
-    pub(crate) instance: Option<&'a str>,
-    /// The generation, or the member epoch in a group of the new protocol; negative if there is no membership.
-    pub(crate) generation: i32,
-    pub(crate) in_transaction: bool,
-    /// OffsetCommit 9 and later: the client knows of the new protocol.
-    pub(crate) knows_epochs: bool,
-}
-
 struct Entry {
     group: Group,
-    /// The node that coordinated it when that was last looked at.
-    node: i32,
+    /// The node that coordinated it when that was last looked at; `None` while no node runs, when time stands still for
+    /// its members.
+    node: Option<i32>,
     /// Where it stands in `due`.
     due: Option<Duration>,
+    /// An earlier broker had it, and what members that had is not known any more.
+    forgotten: bool,
+}
+
+impl Entry {
+    fn new(group: Group, node: i32) -> Self {
+        Self {
+            group,
+            node: Some(node),
+            due: None,
+            forgotten: false,
+        }
+    }
 }
 
 /// All groups.
@@ -138,6 +154,8 @@ pub(crate) struct Groups {
     pub(crate) answers: Answers,
     pub(crate) options: GroupOptions,
     next_ticket: Ticket,
+    /// There is a group that was not there when this was last looked at.
+    pub(crate) has_new: bool,
 }
 
 impl Groups {
@@ -152,7 +170,7 @@ impl Groups {
     }
 
     /// All groups and the nodes that coordinate them, by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, i32, &Group)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Option<i32>, &Group)> {
         self.groups
             .iter()
             .map(|(name, e)| (name.as_str(), e.node, &e.group))
@@ -164,26 +182,32 @@ impl Groups {
     }
 
     /// Does what has become due, but for the groups of nodes that are `paused`, which are looked at again later.
-    pub(crate) fn tick(&mut self, now: Duration, retry: Duration, paused: impl Fn(i32) -> bool) {
+    pub(crate) fn tick(
+        &mut self,
+        now: Duration,
+        cluster: &Cluster,
+        retry: Duration,
+        paused: impl Fn(i32) -> bool,
+    ) {
         while let Some((_, name)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
             let Some(entry) = self.groups.get_mut(&name) else {
                 self.due.pop_first();
                 continue;
             };
-            if paused(entry.node) {
+            if entry.node.is_some_and(&paused) {
                 self.due.pop_first();
                 entry.due = Some(now + retry);
                 self.due.insert((now + retry, name));
                 continue;
             }
-            entry.group.tick(now, &mut self.answers);
+            entry.group.tick(now, cluster, &mut self.answers);
             self.schedule(&name);
         }
     }
 
     fn schedule(&mut self, name: &str) {
         if let Some(entry) = self.groups.get_mut(name) {
-            let due = entry.group.deadline();
+            let due = entry.node.and_then(|_| entry.group.deadline());
             if due != entry.due {
                 if let Some(before) = entry.due {
                     self.due.remove(&(before, name.to_owned()));
@@ -211,11 +235,23 @@ impl Groups {
     /// Makes sure that a group is there; a new one is empty and of the classic protocol.
     pub(crate) fn ensure(&mut self, name: &str, node: i32) {
         let delay = self.options.initial_rebalance_delay;
-        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
-            group: Group::Classic(ClassicGroup::new(delay)),
-            node,
-            due: None,
+        let entry = self.groups.entry(name.to_owned());
+        entry.or_insert_with(|| {
+            self.has_new = true;
+            Entry::new(Group::Classic(ClassicGroup::new(delay)), node)
         });
+    }
+
+    /// A group that an earlier broker had. Its members are not known any more: they are told so, and join again.
+    pub(crate) fn restore(&mut self, name: &str, node: i32) {
+        self.ensure(name, node);
+        if let Some(entry) = self.groups.get_mut(name) {
+            entry.forgotten = true;
+        }
+    }
+
+    fn is_forgotten(&self, name: &str) -> bool {
+        self.groups.get(name).is_some_and(|e| e.forgotten)
     }
 
     /// Takes a group out.
@@ -232,6 +268,7 @@ impl Groups {
         &mut self,
         now: Duration,
         node: i32,
+        cluster: &Cluster,
         name: &str,
         join: Join,
         ticket: Ticket,
@@ -248,10 +285,7 @@ impl Groups {
         let id = join.member_id.clone();
         let done = self.change(name, |group, out| match group {
             Group::Classic(group) => group.join(now, join, ticket, out),
-            Group::Modern(_) => out.join(
-                ticket,
-                Joined::failed(&id, ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
-            ),
+            Group::Modern(_) => group.join_mixed(now, cluster, join, ticket, out),
         });
         if done.is_none() {
             let failed = Joined::failed(&id, ErrorCode::UNKNOWN_MEMBER_ID);
@@ -260,11 +294,19 @@ impl Groups {
     }
 
     /// A SyncGroup, answered under `ticket` at once or later.
-    pub(crate) fn sync(&mut self, now: Duration, name: &str, sync: Sync, ticket: Ticket) {
+    pub(crate) fn sync(
+        &mut self,
+        now: Duration,
+        cluster: &Cluster,
+        name: &str,
+        sync: Sync,
+        ticket: Ticket,
+    ) {
         let done = self.change(name, |group, out| match group {
             Group::Classic(group) => group.sync(now, sync, ticket, out),
-            Group::Modern(_) => {
-                out.sync(ticket, Synced::failed(ErrorCode::UNKNOWN_MEMBER_ID));
+            Group::Modern(group) => {
+                let synced = group.sync_classic(now, cluster, sync);
+                out.sync(ticket, synced.unwrap_or_else(Synced::failed));
             }
         });
         if done.is_none() {
@@ -284,7 +326,10 @@ impl Groups {
     ) -> ErrorCode {
         self.change(name, |group, _| match group {
             Group::Classic(group) => group.heartbeat(now, id, instance, generation),
-            Group::Modern(_) => ErrorCode::UNKNOWN_MEMBER_ID,
+            Group::Modern(group) => {
+                let beaten = group.heartbeat_classic(now, id, instance, generation);
+                beaten.err().unwrap_or(ErrorCode::NONE)
+            }
         })
         .unwrap_or(ErrorCode::UNKNOWN_MEMBER_ID)
     }
@@ -293,15 +338,21 @@ impl Groups {
     pub(crate) fn leave(
         &mut self,
         now: Duration,
+        cluster: &Cluster,
         name: &str,
         leaving: &[(String, Option<String>)],
     ) -> Vec<ErrorCode> {
-        let strangers = || vec![ErrorCode::UNKNOWN_MEMBER_ID; leaving.len()];
         self.change(name, |group, out| match group {
             Group::Classic(group) => group.leave(now, leaving, out),
-            Group::Modern(_) => strangers(),
+            Group::Modern(modern) => {
+                let codes = modern.leave_classic(leaving);
+                if codes.contains(&ErrorCode::NONE) {
+                    group.members_gone(now, cluster, out);
+                }
+                codes
+            }
         })
-        .unwrap_or_else(strangers)
+        .unwrap_or_else(|| vec![ErrorCode::UNKNOWN_MEMBER_ID; leaving.len()])
     }
 
     /// A ConsumerGroupHeartbeat of a member that joins or stays.
@@ -322,15 +373,31 @@ impl Groups {
             Some(Group::Classic(group)) if joins && group.state == ClassicState::Empty => {
                 self.remove(name);
             }
+            Some(Group::Classic(group)) if joins => {
+                // The first member of the new protocol: if it may join, the group is one of that protocol.
+                let options = self.options.clone();
+                let mut upgraded = conversion::upgraded(now, cluster, name, group, options)?;
+                let beaten = upgraded.heartbeat(now, cluster, beat)?;
+                self.change(name, |group, out| {
+                    if let Group::Classic(classic) = group {
+                        classic.dismiss(out);
+                    }
+                    *group = Group::Modern(upgraded);
+                });
+                return Ok(beaten);
+            }
             None if joins => {}
             None => return Err(not_found(format!("Consumer group {name} not found."))),
+            Some(Group::Classic(group)) if group.generation == 0 && self.is_forgotten(name) => {
+                return Err(modern::unknown(&beat.member_id, name));
+            }
             Some(Group::Classic(_)) => return Err(not_a_consumer_group(name)),
         }
-        let options = self.options.modern.clone();
-        self.groups.entry(name.to_owned()).or_insert_with(|| Entry {
-            group: Group::Modern(ModernGroup::new(name, options)),
-            node,
-            due: None,
+        let options = self.options.clone();
+        let entry = self.groups.entry(name.to_owned());
+        entry.or_insert_with(|| {
+            self.has_new = true;
+            Entry::new(Group::Modern(ModernGroup::new(name, options)), node)
         });
         let beaten = self.change(name, |group, _| match group {
             Group::Modern(group) => group.heartbeat(now, cluster, beat),
@@ -345,146 +412,32 @@ impl Groups {
     /// Kafka's codes and words.
     pub(crate) fn leave_modern(
         &mut self,
+        now: Duration,
+        cluster: &Cluster,
         name: &str,
         id: &str,
         instance: Option<&str>,
         epoch: i32,
     ) -> Result<Beaten, Refused> {
-        let left = self.change(name, |group, _| match group {
-            Group::Modern(group) => group.leave(id, instance, epoch.min(LEAVE)),
+        let left = self.change(name, |group, out| match group {
+            Group::Modern(modern) => {
+                let left = modern.leave(id, instance, epoch.min(LEAVE))?;
+                group.members_gone(now, cluster, out);
+                Ok(left)
+            }
             Group::Classic(_) => Err(not_a_consumer_group(name)),
         });
         left.unwrap_or_else(|| Err(not_found(format!("Group {name} not found."))))
     }
 
-    /// Whether offsets of a group may be committed; a group that is not there is made if nobody claims to be its
-    /// member. `Some` epoch if only for some partitions, see [`may_commit`](Self::may_commit).
-    ///
-    /// # Errors
-    /// Kafka's codes.
-    pub(crate) fn check_commit(
-        &mut self,
-        now: Duration,
-        node: i32,
-        name: &str,
-        who: &Committer<'_>,
-    ) -> Result<Option<i32>, ErrorCode> {
-        if !self.groups.contains_key(name) {
-            if who.generation >= 0 {
-                return Err(if who.knows_epochs {
-                    ErrorCode::GROUP_ID_NOT_FOUND
-                } else {
-                    ErrorCode::ILLEGAL_GENERATION
-                });
-            }
-            self.ensure(name, node);
-        }
-        let (id, transaction) = (who.member_id, who.in_transaction);
-        let checked = self.change(name, |group, _| match group {
-            Group::Classic(group) => {
-                group.check_commit(id, who.instance, who.generation, transaction)?;
-                if !transaction {
-                    group.renew(now, id);
-                }
-                Ok(None)
-            }
-            Group::Modern(group) => {
-                let since = group.check_commit(id, who.generation)?;
-                if !transaction && !who.knows_epochs && !group.members.is_empty() {
-                    return Err(ErrorCode::UNSUPPORTED_VERSION);
-                }
-                Ok(since)
-            }
-        });
-        match checked.unwrap_or(Ok(None)) {
-            // TxnOffsetCommit knows generations only.
-            Err(ErrorCode::STALE_MEMBER_EPOCH) if transaction => Err(ErrorCode::ILLEGAL_GENERATION),
-            other => other,
-        }
-    }
-
-    /// Whether a member that commits with an earlier epoch has held this partition since.
-    pub(crate) fn may_commit(
-        &self,
-        name: &str,
-        id: &str,
-        epoch: i32,
-        topic: Uuid,
-        partition: i32,
-    ) -> bool {
-        match self.get(name) {
-            Some(Group::Modern(group)) => group.held_then(id, epoch, topic, partition),
-            _ => true,
-        }
-    }
-
-    /// Whether offsets of a group may be fetched under this name and epoch.
-    ///
-    /// # Errors
-    /// Kafka's codes.
-    pub(crate) fn check_fetch(
-        &self,
-        name: &str,
-        id: Option<&str>,
-        epoch: i32,
-    ) -> Result<(), ErrorCode> {
-        match self.get(name) {
-            Some(Group::Modern(group)) => group.check_fetch(id, epoch),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a group could be deleted.
-    ///
-    /// # Errors
-    /// `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
-    pub(crate) fn delete(&mut self, name: &str) -> Result<(), ErrorCode> {
-        match self.get(name) {
-            None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
-            Some(group) if !group.is_empty() => Err(ErrorCode::NON_EMPTY_GROUP),
-            Some(_) => {
-                self.remove(name);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether offsets of a group may be deleted, but for topics it is subscribed to.
-    ///
-    /// # Errors
-    /// `GROUP_ID_NOT_FOUND`, `NON_EMPTY_GROUP`.
-    pub(crate) fn check_offset_delete(&self, name: &str) -> Result<(), ErrorCode> {
-        match self.get(name) {
-            None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
-            Some(Group::Classic(group)) => {
-                if group.state == ClassicState::Empty || group.is_of_consumers() {
-                    Ok(())
-                } else {
-                    Err(ErrorCode::NON_EMPTY_GROUP)
-                }
-            }
-            Some(Group::Modern(_)) => Ok(()),
-        }
-    }
-
-    /// Whether a member of a group wants this topic.
-    pub(crate) fn is_subscribed(&self, name: &str, topic: &str) -> bool {
-        match self.get(name) {
-            Some(Group::Classic(group)) => group.is_subscribed(topic),
-            Some(Group::Modern(group)) => group.is_subscribed(topic),
-            None => false,
-        }
-    }
-
-    /// Looks for groups that another node coordinates now; what waits there learns `NOT_COORDINATOR`.
+    /// Looks for groups that another node coordinates now, or the same one after none did; what waits there learns
+    /// `NOT_COORDINATOR`.
     pub(crate) fn moved(&mut self, now: Duration, node_of: impl Fn(&str) -> Option<i32>) {
-        let changed: Vec<(String, i32)> = self
-            .groups
-            .iter()
-            .filter_map(|(name, e)| {
-                let node = node_of(name).unwrap_or(e.node);
-                (node != e.node).then(|| (name.clone(), node))
-            })
+        let all = self.groups.iter();
+        let changed = all.map(|(name, e)| (name.clone(), node_of(name), e.node));
+        let changed: Vec<(String, Option<i32>)> = changed
+            .filter(|(_, node, before)| node != before)
+            .map(|(name, node, _)| (name, node))
             .collect();
         for (name, node) in changed {
             if let Some(entry) = self.groups.get_mut(&name) {
@@ -507,7 +460,13 @@ impl Groups {
     }
 
     /// Ends a member's session now. False if there is no such member.
-    pub(crate) fn expire_member(&mut self, now: Duration, name: &str, id: &str) -> bool {
+    pub(crate) fn expire_member(
+        &mut self,
+        now: Duration,
+        cluster: &Cluster,
+        name: &str,
+        id: &str,
+    ) -> bool {
         self.change(name, |group, out| match group {
             Group::Classic(group) => {
                 let known = group.members.contains_key(id);
@@ -516,9 +475,12 @@ impl Groups {
                 }
                 known
             }
-            Group::Modern(group) => {
-                let known = group.members.contains_key(id);
-                group.fence(id);
+            Group::Modern(modern) => {
+                let known = modern.members.contains_key(id);
+                if known {
+                    modern.fence([id]);
+                    group.members_gone(now, cluster, out);
+                }
                 known
             }
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::GroupOptions;
 use super::assignors::{self, ASSIGNORS, Subscriber};
 use super::modern_member::{MemberState, ModernMember, Partitions, partitions_of};
 use super::regex::TopicRegex;
@@ -76,19 +77,20 @@ pub(crate) struct ModernGroup {
     pub(crate) assignment_epoch: i32,
     assigned_at: Option<Duration>,
     pub(crate) members: BTreeMap<String, ModernMember>,
-    statics: BTreeMap<String, String>,
+    /// Member ids by `group.instance.id`.
+    pub(super) statics: BTreeMap<String, String>,
     pub(crate) target: BTreeMap<String, Partitions>,
     /// Ids and numbers of partitions of the topics subscribed to, as of `seen`.
-    metadata: BTreeMap<String, (Uuid, i32)>,
+    pub(super) metadata: BTreeMap<String, (Uuid, i32)>,
     /// The version of the cluster's topics that `metadata` is of.
     seen: Option<u64>,
     /// An epoch beyond the current one was asked for by hand.
     forced: bool,
-    options: ModernOptions,
+    pub(super) options: GroupOptions,
 }
 
 impl ModernGroup {
-    pub(crate) fn new(name: &str, options: ModernOptions) -> Self {
+    pub(crate) fn new(name: &str, options: GroupOptions) -> Self {
         Self {
             name: name.to_owned(),
             // As Kafka counts: the first member comes into epoch 2.
@@ -134,29 +136,32 @@ impl ModernGroup {
 
     /// When [`tick`](Self::tick) wants to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let each = |m: &ModernMember| m.revoke_limit.map_or(m.expires, |l| l.min(m.expires));
-        self.members.values().map(each).min()
+        self.members.values().map(ModernMember::deadline).min()
     }
 
-    /// Removes members whose session has ended, or that have not given up in time what they were told to.
-    pub(crate) fn tick(&mut self, now: Duration) {
-        let late = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.expires <= now || m.revoke_limit.is_some_and(|limit| limit <= now));
+    /// Removes members whose session has ended, or that have not done in time what they were told to. False if there
+    /// are none.
+    pub(crate) fn tick(&mut self, now: Duration) -> bool {
+        let late = self.members.iter().filter(|(_, m)| m.deadline() <= now);
         let late: Vec<String> = late.map(|(id, _)| id.clone()).collect();
-        for id in late {
-            self.fence(&id);
+        for id in &late {
+            self.fence([id.as_str()]);
         }
+        !late.is_empty()
     }
 
-    /// Takes a member out; what it had is for the others.
-    pub(crate) fn fence(&mut self, id: &str) {
-        if let Some(member) = self.members.remove(id) {
-            if let Some(instance) = member.instance {
-                self.statics.remove(&instance);
+    /// Takes members out; what they had is for the others. A group that is to be one of the classic protocol now stays
+    /// in its epoch, which becomes its generation.
+    pub(crate) fn fence<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) {
+        for id in ids {
+            if let Some(member) = self.members.remove(id) {
+                if let Some(instance) = member.instance {
+                    self.statics.remove(&instance);
+                }
+                self.target.remove(id);
             }
-            self.target.remove(id);
+        }
+        if !self.is_all_classic() {
             self.epoch += 1;
         }
     }
@@ -170,9 +175,13 @@ impl ModernGroup {
     /// Another node coordinates the group now: it knows all that was written, and gives every member time.
     pub(crate) fn unload(&mut self, now: Duration) {
         for member in self.members.values_mut() {
-            member.expires = now + self.options.session_timeout;
+            // Kafka gives members of the classic protocol the same time here, whatever they asked for.
+            member.expires = now + self.options.modern.session_timeout;
             if member.revoke_limit.is_some() {
                 member.revoke_limit = Some(now + member.rebalance_timeout);
+            }
+            if let Some(classic) = &mut member.classic {
+                (classic.join_limit, classic.sync_limit) = (None, None);
             }
         }
     }
@@ -195,10 +204,33 @@ impl ModernGroup {
         let id = beat.member_id.clone();
         let before = self.subscribe(&beat)?;
         self.update(now, &beat, &id);
-        let changed = self.members.get(&id).is_some_and(|m| {
-            before
-                .as_ref()
-                .is_none_or(|b| b.topics != m.topics || b.regex != m.regex)
+        self.bump_epoch(cluster, &id, before.as_ref());
+        self.assign_if_due(now, cluster);
+        self.reconcile(now, &id, beat.owned.as_ref());
+        let Some(member) = self.members.get(&id) else {
+            return Err(unknown(&id, &self.name));
+        };
+        let now_assigned = partitions_of(&member.assigned);
+        let same = before.is_some_and(|b| partitions_of(&b.assigned) == now_assigned);
+        Ok(Beaten {
+            member_id: id,
+            epoch: member.epoch,
+            interval: self.options.modern.heartbeat_interval,
+            assignment: (beat.is_full() || !same).then_some(now_assigned),
+        })
+    }
+
+    /// A new epoch if there is cause for one: the member's subscription, the topics that match those of all, or a
+    /// rebalance asked for by hand.
+    pub(super) fn bump_epoch(
+        &mut self,
+        cluster: &Cluster,
+        id: &str,
+        before: Option<&ModernMember>,
+    ) {
+        let changed = self.members.get(id).is_some_and(|m| match before {
+            Some(before) => before.topics != m.topics || before.regex != m.regex,
+            None => !m.topics.is_empty() || m.regex.is_some(),
         });
         if changed || self.forced || self.seen != Some(cluster.topics_version()) {
             let metadata = self.metadata_now(cluster);
@@ -209,24 +241,22 @@ impl ModernGroup {
             self.forced = false;
             self.seen = Some(cluster.topics_version());
         }
+    }
+
+    /// Takes the topics as they are for those of the present epoch.
+    pub(super) fn look_at_topics(&mut self, cluster: &Cluster) {
+        self.metadata = self.metadata_now(cluster);
+        self.seen = Some(cluster.topics_version());
+    }
+
+    /// Works out the target of a new epoch, no more often than the interval allows.
+    pub(super) fn assign_if_due(&mut self, now: Duration, cluster: &Cluster) {
         let due = self
             .assigned_at
-            .is_none_or(|at| now >= at + self.options.assignment_interval);
+            .is_none_or(|at| now >= at + self.options.modern.assignment_interval);
         if self.epoch > self.assignment_epoch && due {
             self.assign(now, cluster);
         }
-        self.reconcile(now, &id, beat.owned.as_ref());
-        let Some(member) = self.members.get(&id) else {
-            return Err(unknown(&id, &self.name));
-        };
-        let now_assigned = partitions_of(&member.assigned);
-        let same = before.is_some_and(|b| partitions_of(&b.assigned) == now_assigned);
-        Ok(Beaten {
-            member_id: id,
-            epoch: member.epoch,
-            interval: self.options.heartbeat_interval,
-            assignment: (beat.is_full() || !same).then_some(now_assigned),
-        })
     }
 
     /// Finds the member, or makes it if it joins. What it was before is answered.
@@ -266,7 +296,8 @@ impl ModernGroup {
             check_epoch(member, beat)?;
             return Ok(Some(member.clone()));
         }
-        if member.epoch != LEAVE_FOR_A_WHILE {
+        // One of the classic protocol never says that it goes.
+        if member.epoch != LEAVE_FOR_A_WHILE && member.classic.is_none() {
             return Err(Refused::new(
                 ErrorCode::UNRELEASED_INSTANCE_ID,
                 format!(
@@ -275,16 +306,25 @@ impl ModernGroup {
                 ),
             ));
         }
-        // It comes back, under another id, to what it had.
-        let mut back = member.clone();
+        Ok(self.take_place(&holder, id, instance))
+    }
+
+    /// A static member comes back, under another id, to what it had.
+    pub(super) fn take_place(
+        &mut self,
+        holder: &str,
+        id: &str,
+        instance: &str,
+    ) -> Option<ModernMember> {
+        let mut back = self.members.remove(holder)?;
         (back.epoch, back.previous_epoch) = (0, 0);
-        self.members.remove(&holder);
-        if let Some(target) = self.target.remove(&holder) {
-            self.target.insert(id.clone(), target);
+        back.revoke_limit = None;
+        if let Some(target) = self.target.remove(holder) {
+            self.target.insert(id.to_owned(), target);
         }
-        self.statics.insert(instance.clone(), id.clone());
-        self.members.insert(id.clone(), back.clone());
-        Ok(Some(back))
+        self.statics.insert(instance.to_owned(), id.to_owned());
+        self.members.insert(id.to_owned(), back.clone());
+        Some(back)
     }
 
     /// Takes over what a heartbeat says of its member.
@@ -292,7 +332,8 @@ impl ModernGroup {
         let Some(member) = self.members.get_mut(id) else {
             return;
         };
-        member.expires = now + self.options.session_timeout;
+        member.expires = now + self.options.modern.session_timeout;
+        member.classic = None;
         member.client_id.clone_from(&beat.client_id);
         member.client_host.clone_from(&beat.client_host);
         if beat.rack.is_some() {
@@ -364,7 +405,7 @@ impl ModernGroup {
         self.assigned_at = Some(now);
     }
 
-    fn reconcile(&mut self, now: Duration, id: &str, owned: Option<&Partitions>) {
+    pub(super) fn reconcile(&mut self, now: Duration, id: &str, owned: Option<&Partitions>) {
         let Some(mut member) = self.members.get(id).cloned() else {
             return;
         };
@@ -378,96 +419,12 @@ impl ModernGroup {
             !held(topic, partition)
         });
         if member != before {
-            let revokes = member.state == MemberState::UnrevokedPartitions;
+            // One of the classic protocol is given its time to join and to sync.
+            let revokes =
+                member.state == MemberState::UnrevokedPartitions && member.classic.is_none();
             member.revoke_limit = revokes.then(|| now + member.rebalance_timeout);
             self.members.insert(id.to_owned(), member);
         }
-    }
-
-    /// A member leaves, for good or, if it is static, for a while.
-    ///
-    /// # Errors
-    /// Kafka's codes and words.
-    pub(crate) fn leave(
-        &mut self,
-        id: &str,
-        instance: Option<&str>,
-        epoch: i32,
-    ) -> Result<Beaten, Refused> {
-        if let Some(instance) = instance {
-            let Some(holder) = self.statics.get(instance) else {
-                return Err(Refused::new(
-                    ErrorCode::UNKNOWN_MEMBER_ID,
-                    format!("Instance id {instance} is unknown."),
-                ));
-            };
-            check_instance(holder, id, instance)?;
-        }
-        let Some(member) = self.members.get_mut(id) else {
-            return Err(unknown(id, &self.name));
-        };
-        if epoch == LEAVE_FOR_A_WHILE {
-            member.epoch = LEAVE_FOR_A_WHILE;
-            member.revoking.clear();
-            member.revoke_limit = None;
-        } else {
-            self.fence(id);
-        }
-        Ok(Beaten {
-            member_id: id.to_owned(),
-            epoch,
-            interval: Duration::ZERO,
-            assignment: None,
-        })
-    }
-
-    /// Whether offsets may be committed under this name and epoch: `Some` epoch if only those of partitions that the
-    /// member has held since then or longer.
-    ///
-    /// # Errors
-    /// Kafka's codes.
-    pub(crate) fn check_commit(&self, id: &str, epoch: i32) -> Result<Option<i32>, ErrorCode> {
-        if epoch < 0 && self.members.is_empty() {
-            return Ok(None);
-        }
-        let Some(member) = self.members.get(id) else {
-            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
-        };
-        match epoch.cmp(&member.epoch) {
-            std::cmp::Ordering::Equal => Ok(None),
-            std::cmp::Ordering::Less => Ok(Some(epoch)),
-            std::cmp::Ordering::Greater => Err(ErrorCode::STALE_MEMBER_EPOCH),
-        }
-    }
-
-    /// Whether a commit of an earlier epoch (see [`check_commit`](Self::check_commit)) may be for this partition
-    /// (KIP-1251).
-    pub(crate) fn held_then(&self, id: &str, epoch: i32, topic: Uuid, partition: i32) -> bool {
-        let since = self
-            .members
-            .get(id)
-            .and_then(|m| m.holds_since(topic, partition));
-        since.is_some_and(|since| since <= epoch)
-    }
-
-    /// Whether a member may fetch offsets under this name and epoch.
-    ///
-    /// # Errors
-    /// Kafka's codes.
-    pub(crate) fn check_fetch(&self, id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
-        if id.is_none() && epoch < 0 {
-            return Ok(());
-        }
-        match id.and_then(|id| self.members.get(id)) {
-            None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
-            Some(member) if member.epoch != epoch => Err(ErrorCode::STALE_MEMBER_EPOCH),
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// Whether a member wants this topic.
-    pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
-        self.metadata.contains_key(topic) || self.members.values().any(|m| m.topics.contains(topic))
     }
 }
 
@@ -503,7 +460,7 @@ fn check_epoch(member: &ModernMember, beat: &Heartbeat) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_instance(holder: &str, id: &str, instance: &str) -> Result<(), Refused> {
+pub(super) fn check_instance(holder: &str, id: &str, instance: &str) -> Result<(), Refused> {
     if holder == id {
         return Ok(());
     }
@@ -513,7 +470,7 @@ fn check_instance(holder: &str, id: &str, instance: &str) -> Result<(), Refused>
     ))
 }
 
-fn unknown(id: &str, group: &str) -> Refused {
+pub(super) fn unknown(id: &str, group: &str) -> Refused {
     Refused::new(
         ErrorCode::UNKNOWN_MEMBER_ID,
         format!("Member {id} is not a member of group {group}."),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 /// Partitions by topic.
@@ -19,6 +20,27 @@ pub(crate) enum MemberState {
     UnrevokedPartitions,
     /// Others still hold partitions that are to become its own.
     UnreleasedPartitions,
+}
+
+/// What a member that speaks the classic protocol has said by JoinGroup, and what it owes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClassicMetadata {
+    pub(crate) session_timeout: Duration,
+    /// Names and metadata of the assignors it has, the one it likes best first.
+    pub(crate) protocols: Vec<(String, Bytes)>,
+    /// Until when it has to join again, once it was told to.
+    pub(crate) join_limit: Option<Duration>,
+    /// Until when it has to have asked for its assignment.
+    pub(crate) sync_limit: Option<Duration>,
+}
+
+impl ClassicMetadata {
+    /// The assignor it likes best; what it says with the others is the same.
+    pub(crate) fn protocol(&self) -> (&str, &Bytes) {
+        static NOTHING: Bytes = Bytes::new();
+        let first = self.protocols.first();
+        first.map_or(("", &NOTHING), |(name, metadata)| (name.as_str(), metadata))
+    }
 }
 
 /// A member.
@@ -41,6 +63,8 @@ pub(crate) struct ModernMember {
     pub(crate) expires: Duration,
     /// Until when it has to have given up what it was told to.
     pub(crate) revoke_limit: Option<Duration>,
+    /// Of a member that speaks the classic protocol in this group.
+    pub(crate) classic: Option<ClassicMetadata>,
 }
 
 impl ModernMember {
@@ -61,7 +85,18 @@ impl ModernMember {
             revoking: Held::new(),
             expires: Duration::ZERO,
             revoke_limit: None,
+            classic: None,
         }
+    }
+
+    /// When something about it is due: its session or what it has to do ends.
+    pub(crate) fn deadline(&self) -> Duration {
+        let classic = self.classic.as_ref();
+        let limits = classic
+            .into_iter()
+            .flat_map(|c| [c.join_limit, c.sync_limit]);
+        let all = limits.chain([self.revoke_limit]).flatten();
+        all.fold(self.expires, Duration::min)
     }
 
     /// Whether nothing is left to do for it to have the target of this epoch.
@@ -101,20 +136,15 @@ impl ModernMember {
     ) {
         match self.state {
             MemberState::Stable if self.epoch == target_epoch => {}
-            MemberState::Stable | MemberState::UnreleasedPartitions => {
-                self.step(self.epoch, target_epoch, target, owned, free);
-            }
-            MemberState::UnrevokedPartitions => {
-                if !still_owns(owned, &self.revoking) {
-                    self.step(self.epoch + 1, target_epoch, target, owned, free);
-                }
-            }
+            MemberState::UnrevokedPartitions if still_owns(owned, &self.revoking) => {}
+            MemberState::Stable
+            | MemberState::UnreleasedPartitions
+            | MemberState::UnrevokedPartitions => self.step(target_epoch, target, owned, free),
         }
     }
 
     fn step(
         &mut self,
-        epoch: i32,
         target_epoch: i32,
         target: &Partitions,
         owned: Option<&Partitions>,
@@ -135,7 +165,9 @@ impl ModernMember {
                 if held_since(&kept, *topic, partition).is_some() {
                     continue;
                 }
-                if free(*topic, partition) {
+                // What it was giving up itself may be its own again.
+                let own = held_since(&self.revoking, *topic, partition).is_some();
+                if own || free(*topic, partition) {
                     added.push((*topic, partition));
                 } else {
                     unreleased = true;
@@ -147,7 +179,6 @@ impl ModernMember {
         self.assigned = kept;
         if to_revoke {
             // It stays in its epoch until it says that it has given them up.
-            self.epoch = epoch;
             self.revoking = revoking;
             self.state = MemberState::UnrevokedPartitions;
             return;

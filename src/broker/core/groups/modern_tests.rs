@@ -81,10 +81,18 @@ impl Rig {
         client
     }
 
+    fn leave(&mut self, id: &str, instance: Option<&str>, epoch: i32) -> Result<Beaten, Refused> {
+        let (now, cluster) = (Duration::from_secs(self.now), &self.bench.core.cluster);
+        self.groups
+            .leave_modern(now, cluster, "g", id, instance, epoch)
+    }
+
     fn pass(&mut self, seconds: u64) {
         self.now += seconds;
         let now = Duration::from_secs(self.now);
-        self.groups.tick(now, Duration::from_secs(1), |_| false);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .tick(now, cluster, Duration::from_secs(1), |_| false);
     }
 
     fn state(&self) -> &'static str {
@@ -116,11 +124,11 @@ fn partitions_are_given_up_before_they_are_given() {
     assert_eq!(a.epoch, 3);
     assert_eq!(rig.beat(&mut b).map(|p| count(&p)), Some(2));
     assert_eq!(rig.state(), "Stable");
-    rig.groups.leave_modern("g", "a", None, LEAVE).unwrap();
+    rig.leave("a", None, LEAVE).unwrap();
     assert_eq!(rig.state(), "Assigning");
     rig.beat(&mut b);
     assert_eq!((b.epoch, count(&b.owned)), (4, 4));
-    rig.groups.leave_modern("g", "b", None, LEAVE).unwrap();
+    rig.leave("b", None, LEAVE).unwrap();
     assert_eq!(rig.state(), "Empty");
 }
 
@@ -197,9 +205,7 @@ fn a_static_member_that_left_for_a_while_finds_its_partitions_again() {
     (other.epoch, other.owned) = (0, Partitions::new());
     let beat = rig.beat_of(&other);
     assert_eq!(rig.refused(beat), ErrorCode::UNRELEASED_INSTANCE_ID);
-    let left = rig
-        .groups
-        .leave_modern("g", "a", Some("i"), LEAVE_FOR_A_WHILE);
+    let left = rig.leave("a", Some("i"), LEAVE_FOR_A_WHILE);
     assert_eq!(left.map(|l| l.epoch).ok(), Some(-2));
     rig.beat(&mut other);
     assert_eq!((other.epoch, count(&other.owned)), (2, 3), "no rebalance");
@@ -273,12 +279,13 @@ fn commits_of_an_earlier_epoch_are_for_what_was_held_then() {
         Err(ErrorCode::UNKNOWN_MEMBER_ID)
     );
     let held: BTreeMap<i32, bool> = (0..2)
-        .map(|p| (p, group.held_then("a", 2, id, p)))
+        .map(|p| (p, group.held_then("a", 2, id, p).is_ok()))
         .collect();
     for (partition, held) in held {
         assert_eq!(held, kept.contains(&partition));
     }
-    assert!(!group.held_then("a", 2, Uuid::nil(), 0));
+    let never = group.held_then("a", 2, Uuid::nil(), 0);
+    assert_eq!(never, Err(ErrorCode::STALE_MEMBER_EPOCH));
     assert_eq!(
         group.check_fetch(Some("a"), 2),
         Err(ErrorCode::STALE_MEMBER_EPOCH)
@@ -312,8 +319,9 @@ fn rebalances_and_ends_of_sessions_on_demand() {
     assert!(rig.groups.force_rebalance(now, "g"));
     rig.beat(&mut a);
     assert_eq!(a.epoch, 3);
-    assert!(rig.groups.expire_member(now, "g", "a"));
-    assert!(!rig.groups.expire_member(now, "g", "a"));
+    let cluster = &rig.bench.core.cluster;
+    assert!(rig.groups.expire_member(now, cluster, "g", "a"));
+    assert!(!rig.groups.expire_member(now, cluster, "g", "a"));
     assert!(!rig.groups.force_rebalance(now, "g"));
     let beat = rig.beat_of(&a);
     assert_eq!(rig.refused(beat), ErrorCode::UNKNOWN_MEMBER_ID);

@@ -47,6 +47,7 @@ struct OldClient {
 }
 
 struct OldWorld {
+    bench: Bench,
     groups: Groups,
     now: u64,
     generation: i32,
@@ -72,7 +73,9 @@ impl OldWorld {
         };
         let ticket = self.groups.ticket();
         self.clients[i].waits = Some((ticket, self.now));
-        self.groups.join(millis(self.now), 1, "g", join, ticket);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .join(millis(self.now), 1, cluster, "g", join, ticket);
     }
 
     fn sync(&mut self, i: usize, generation: i32) {
@@ -92,7 +95,9 @@ impl OldWorld {
         };
         let ticket = self.groups.ticket();
         self.clients[i].waits = Some((ticket, self.now));
-        self.groups.sync(millis(self.now), "g", sync, ticket);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .sync(millis(self.now), cluster, "g", sync, ticket);
     }
 
     /// Gives clients their answers. A well-behaved one goes on as it is told.
@@ -149,7 +154,9 @@ impl OldWorld {
 
     fn pass(&mut self, ms: u64) {
         self.now += ms;
-        self.groups.tick(millis(self.now), millis(20), |_| false);
+        let cluster = &self.bench.core.cluster;
+        self.groups
+            .tick(millis(self.now), cluster, millis(20), |_| false);
         for client in &self.clients {
             if let Some((ticket, since)) = client.waits {
                 // A join may wait for the rebalance timeout, and then for a session to end.
@@ -180,9 +187,12 @@ impl OldWorld {
                     (id, None),
                     (String::new(), self.clients[i].instance.clone()),
                 ];
-                let _ = self
-                    .groups
-                    .leave(now, "g", &who[pick(random, 2) as usize..]);
+                let _ = self.groups.leave(
+                    now,
+                    &self.bench.core.cluster,
+                    "g",
+                    &who[pick(random, 2) as usize..],
+                );
             }
             7 => {
                 // The client's process is another one now.
@@ -207,9 +217,12 @@ impl OldWorld {
                 1 => {
                     let node = pick(random, 3) as i32;
                     self.groups.moved(now, |_| Some(node));
+                    // A generation whose assignment never came is not written down, and comes again.
+                    self.generation = 0;
                 }
                 2 => {
-                    self.groups.expire_member(now, "g", &id);
+                    let cluster = &self.bench.core.cluster;
+                    self.groups.expire_member(now, cluster, "g", &id);
                 }
                 _ => {
                     let ms = pick(random, 8000);
@@ -281,6 +294,7 @@ fn a_classic_group_survives_whatever_clients_do() {
             ..OldClient::default()
         });
         let mut world = OldWorld {
+            bench: Bench::new(1),
             groups: Groups::default(),
             now: 0,
             generation: 0,
@@ -410,9 +424,15 @@ impl NewWorld {
                 };
                 let (id, instance) = (client.id.clone(), client.instance.clone());
                 if leave == LEAVE || instance.is_some() {
-                    let left = self
-                        .groups
-                        .leave_modern("g", &id, instance.as_deref(), leave);
+                    let cluster = &bench.core.cluster;
+                    let left = self.groups.leave_modern(
+                        now,
+                        cluster,
+                        "g",
+                        &id,
+                        instance.as_deref(),
+                        leave,
+                    );
                     if left.is_ok() {
                         self.clients[i].epoch = 0;
                         self.clients[i].owned.clear();
@@ -450,15 +470,18 @@ impl NewWorld {
             }
             10 => {
                 let id = self.clients[i].id.clone();
+                let cluster = &bench.core.cluster;
                 match pick(random, 3) {
                     0 => drop(self.groups.force_rebalance(now, "g")),
-                    1 => drop(self.groups.expire_member(now, "g", &id)),
+                    1 => drop(self.groups.expire_member(now, cluster, "g", &id)),
                     _ => self.groups.moved(now, |_| Some(2)),
                 }
             }
             _ => {
                 self.now += pick(random, 15_000);
-                self.groups.tick(millis(self.now), millis(20), |_| false);
+                let cluster = &bench.core.cluster;
+                self.groups
+                    .tick(millis(self.now), cluster, millis(20), |_| false);
             }
         }
     }
@@ -491,7 +514,10 @@ fn a_group_of_the_new_protocol_survives_whatever_clients_do() {
         // All beat as they should: those that were left behind expire, the rest come to rest.
         for round in 0..100 {
             world.now += 1000;
-            world.groups.tick(millis(world.now), millis(20), |_| false);
+            let cluster = &bench.core.cluster;
+            world
+                .groups
+                .tick(millis(world.now), cluster, millis(20), |_| false);
             for i in 0..CLIENTS {
                 let epoch = world.clients[i].epoch.max(0);
                 world.clients[i].topics = None;

@@ -48,6 +48,8 @@ pub(crate) struct Beaten {
 /// One group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShareGroup {
+    /// The node that coordinated it when that was last looked at.
+    pub(crate) node: Option<i32>,
     pub(crate) epoch: i32,
     pub(crate) members: BTreeMap<String, Member>,
     /// The partitions there were when the epoch began.

@@ -96,6 +96,26 @@ impl ShareGroups {
             .insert((at, Due::Member(group.to_owned(), member.to_owned())));
     }
 
+    /// Looks for groups that another node coordinates now, or the same one after none did: members are known there, and
+    /// have their session anew. While no node runs, no session ends.
+    pub(crate) fn moved(&mut self, now: Duration, node_of: impl Fn(&str) -> Option<i32>) {
+        for (name, group) in &mut self.groups {
+            let node = node_of(name);
+            if node == group.node {
+                continue;
+            }
+            group.node = node;
+            for (id, member) in &mut group.members {
+                member.expires = Duration::MAX;
+                if node.is_some() {
+                    member.expires = now + self.options.session;
+                    let due = Due::Member(name.clone(), id.clone());
+                    self.due.insert((member.expires, due));
+                }
+            }
+        }
+    }
+
     /// Records of a partition were locked.
     pub(crate) fn watch_locks(&mut self, key: &Key) {
         if let Some(at) = self.partitions.get(key).and_then(SharePartition::deadline) {
