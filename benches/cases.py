@@ -206,7 +206,7 @@ CASES = [
         "mostly-idle",
         "listen",
         100,
-        5_000,
+        6_000,
         (RDKAFKA_STEADY, OTTLA_STEADY, RDKAFKA_LISTEN_GROUP, OTTLA_LISTEN_GROUP),
         partitions=1_000,
         options=("--rate", "1000"),

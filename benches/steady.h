@@ -84,9 +84,9 @@ static int steady_compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static inline void steady_report(steady_times *t, double wall_s) {
-    /* The first records meet caches and partitions that are not warm yet. */
-    const uint64_t skip = t->n / 20, count = t->n - skip;
+/* Tells of all records but the first `skip`, which meet caches and partitions that are not warm yet. */
+static inline void steady_report(steady_times *t, double wall_s, uint64_t skip) {
+    const uint64_t count = t->n - skip;
     qsort(t->took + skip, count, sizeof(double), steady_compare);
     printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": 0, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f}\n",
