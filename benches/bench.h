@@ -1,8 +1,9 @@
 /*
  * What every benchmark program in C and C++ shares: the command line, the payload, the checksum, the report.
  *
- *   PROG produce|consume|paced|transact --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
- *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--group] [--set KEY=VALUE ...]
+ *   PROG produce|consume|paced|transact|listen --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
+ *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--group] [--rate R]
+ *        [--stamp] [--set KEY=VALUE ...]
  *
  * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
  * number as KEY_SIZE decimal digits. --headers adds H headers per record. --warm has the first record written before the
@@ -10,7 +11,9 @@
  * record, from before the client was made, is told. A program prints one JSON line.
  *
  * `paced` (in the programs *_steady) sends --rate records a second to the partitions in turn and tells how long they took from
- * the call to the completion; `transact` sends transactions of TRANSACTION records.
+ * the call to the completion; `transact` sends transactions of TRANSACTION records. `listen` reads from the partitions' ends on,
+ * while another program sends there `paced` with --stamp: then values begin with the time they were sent at, and how long
+ * records took from there is told.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -44,6 +47,7 @@ typedef struct {
     int single;
     int warm;
     int group;
+    int stamp;
     const char *settings[MAX_SETTINGS];
     int setting_count;
 } bench_options;
@@ -70,7 +74,7 @@ static inline bench_options bench_parse(int argc, char **argv) {
         bench_fail("usage", "PROG produce|consume|... --bootstrap B --topic T --n N --size S --payload FILE ...");
     }
     o.verb = argv[1];
-    o.produce = strcmp(argv[1], "consume") != 0;
+    o.produce = strcmp(argv[1], "consume") != 0 && strcmp(argv[1], "listen") != 0;
     for (int i = 2; i < argc; i++) {
         const char *name = argv[i];
         if (strcmp(name, "--keyed") == 0) {
@@ -87,6 +91,10 @@ static inline bench_options bench_parse(int argc, char **argv) {
         }
         if (strcmp(name, "--group") == 0) {
             o.group = 1;
+            continue;
+        }
+        if (strcmp(name, "--stamp") == 0) {
+            o.stamp = 1;
             continue;
         }
         if (++i == argc) {

@@ -44,6 +44,8 @@ class Case:
     # One topic for all runs, where making one takes long.
     keep_topic: bool = False
     brokers: int = 1
+    # To so many of the partitions another program sends --rate records a second meanwhile.
+    fed: int = 0
 
     def count(self, client: Client) -> int:
         return self.n // client.scale
@@ -80,6 +82,10 @@ OTTLA_C_8 = Client("ottla", "C", "ottla_c", EIGHT, mode="8 threads")
 OTTLA_CPP = Client("ottla", "C++", "ottla_cpp")
 OTTLA_STEADY = Client("ottla", "C", "ottla_steady")
 RDKAFKA_STEADY = Client("librdkafka", "C", "rdkafka_steady")
+OTTLA_LISTEN_GROUP = Client("ottla", "C", "ottla_steady", ("--group",), mode="group")
+RDKAFKA_LISTEN_GROUP = Client(
+    "librdkafka", "C", "rdkafka_steady", ("--group", "--set", "group.protocol=consumer"), mode="group"
+)
 SOCKET = Client("raw socket", "C", "socket")
 RAW_KAFKA = Client("raw requests", "C", "raw_kafka")
 
@@ -195,6 +201,18 @@ CASES = [
         partitions=12,
         brokers=3,
         default=False,
+    ),
+    Case(
+        "mostly-idle",
+        "listen",
+        100,
+        6_000,
+        (RDKAFKA_STEADY, OTTLA_STEADY, RDKAFKA_LISTEN_GROUP, OTTLA_LISTEN_GROUP),
+        partitions=1_000,
+        options=("--rate", "1000"),
+        default=False,
+        keep_topic=True,
+        fed=8,
     ),
     Case("produce-8p", "produce", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
     Case("consume-8p", "consume", 100, 3_000_000, (RDKAFKA, OTTLA_C), partitions=8, default=False),
@@ -324,6 +342,18 @@ TARGETS = [
             1.1,
         )
         for case in ("group-1", "group-8", "group-64", "group-lz4", "group-zstd")
+    ),
+    *(
+        Target(f"mostly-idle, {how}: {what} of librdkafka's", "mostly-idle", ours, (theirs,), factor, field=field(name))
+        for how, ours, theirs in (
+            ("assigned", OTTLA_STEADY, RDKAFKA_STEADY),
+            ("in a group", OTTLA_LISTEN_GROUP, RDKAFKA_LISTEN_GROUP),
+        )
+        for name, what, factor in (
+            ("cpu_ns_msg", "CPU at most 1/4", 1 / 4),
+            ("peak_mb", "memory at most all", 1),
+            ("p99_us", "p99_us at most all", 1),
+        )
     ),
     Target(
         "first-message: at most 1.1 times the best peer's time from making the client",

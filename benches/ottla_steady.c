@@ -1,9 +1,9 @@
-/* Ottla at a steady rate, and in transactions; see bench.h for the command line. */
+/* Ottla at a steady rate, sending and reading, and in transactions; see bench.h for the command line. */
 #include "steady.h"
 
 #include <ottla.h>
 
-enum { LIMIT_MS = 60000 };
+enum { LIMIT_MS = 60000, SLICE = 10000 };
 
 static void check(const char *what, ottla_status status, const ottla_error *error) {
     if (status != OTTLA_OK) {
@@ -11,9 +11,8 @@ static void check(const char *what, ottla_status status, const ottla_error *erro
     }
 }
 
-static ottla_producer *producer_of(const bench_options *o) {
+static ottla_config *configuration(const bench_options *o) {
     ottla_error *error = NULL;
-    ottla_producer *producer = NULL;
     ottla_config *config = ottla_config_new();
     check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), error);
     for (int i = 0; i < o->setting_count; i++) {
@@ -22,6 +21,13 @@ static ottla_producer *producer_of(const bench_options *o) {
         snprintf(key, sizeof key, "%.*s", (int)(equals - o->settings[i]), o->settings[i]);
         check("config", ottla_config_set(config, key, equals + 1, &error), error);
     }
+    return config;
+}
+
+static ottla_producer *producer_of(const bench_options *o) {
+    ottla_error *error = NULL;
+    ottla_producer *producer = NULL;
+    ottla_config *config = configuration(o);
     check("producer", ottla_producer_new(config, &producer, &error), error);
     ottla_config_free(config);
     return producer;
@@ -70,12 +76,14 @@ static void paced(const bench_options *o, const bench_payload *p) {
         bench_fail("pthread_create", "failed");
     }
     times.sent[0] = bench_now();
+    steady_stamp(o, p->values, times.sent[0]);
     send(o, p, producer, 0, 0, 1);
     steady_warm(&times);
     const double begun = bench_now();
     for (uint64_t i = 1; i < o->n; i++) {
         steady_pace(begun, i, o->rate);
         times.sent[i] = bench_now();
+        steady_stamp(o, p->values + i % p->rows * o->size, times.sent[i]);
         send(o, p, producer, i, (int32_t)(i % (uint64_t)o->partitions), i + 1);
     }
     pthread_join(thread, NULL);
@@ -84,7 +92,77 @@ static void paced(const bench_options *o, const bench_payload *p) {
     if (times.ended != o->n) {
         bench_fail("paced", "not everything was delivered");
     }
-    steady_report(&times, wall_s);
+    steady_report(&times, wall_s, times.n / 20);
+}
+
+static void start(const bench_options *o, const ottla_consumer *consumer) {
+    ottla_error *error = NULL;
+    if (o->group) {
+        check("subscribe", ottla_consumer_subscribe(consumer, &o->topic, 1, &error), error);
+        return;
+    }
+    ottla_assignment *partitions = (ottla_assignment *)calloc((size_t)o->partitions, sizeof *partitions);
+    if (!partitions) {
+        bench_fail("malloc", "no memory");
+    }
+    for (int i = 0; i < o->partitions; i++) {
+        const ottla_assignment one = {o->topic, 0, i, OTTLA_START_LATEST};
+        partitions[i] = one;
+    }
+    check("assign", ottla_consumer_assign(consumer, partitions, (size_t)o->partitions, &error), error);
+    free(partitions);
+}
+
+static void take(const ottla_batch *batch, steady_times *times, int64_t *next) {
+    ottla_error *error = NULL;
+    const double now = bench_now();
+    for (size_t s = 0; s < ottla_batch_segment_count(batch); s++) {
+        ottla_segment seg;
+        check("segment", ottla_batch_segment(batch, s, &seg, &error), error);
+        for (size_t i = 0; i < seg.rows; i++) {
+            steady_came(times, next + seg.partition, seg.offsets[i], seg.base + seg.value_start[i], now);
+        }
+    }
+}
+
+static void listen_to(const bench_options *o) {
+    ottla_error *error = NULL;
+    ottla_consumer *consumer = NULL;
+    ottla_config *config = configuration(o);
+    if (o->group) {
+        check("config", ottla_config_set(config, "group.id", bench_group(), &error), error);
+        check("config", ottla_config_set(config, "auto.offset.reset", "latest", &error), error);
+    }
+    check("consumer", ottla_consumer_new(config, &consumer, &error), error);
+    ottla_config_free(config);
+    steady_times times = steady_new(o->n);
+    int64_t *next = steady_offsets(o);
+    start(o, consumer);
+    const double begun = bench_now();
+    while (times.ended < times.n) {
+        ottla_batch *batch = NULL;
+        ottla_event *event = NULL;
+        const size_t left = (size_t)(times.n - times.ended), wanted = left < SLICE ? left : SLICE;
+        check("poll", ottla_consumer_poll(consumer, wanted, LIMIT_MS, &batch, &event, &error), error);
+        if (event) {
+            if (ottla_event_kind(event) != OTTLA_EVENT_PARTITIONS_ASSIGNED) {
+                bench_fail("listen", ottla_event_message(event));
+            }
+            ottla_event_free(event);
+            continue;
+        }
+        if (!batch) {
+            bench_fail("listen", "nothing came for 60 s");
+        }
+        take(batch, &times, next);
+        ottla_batch_free(batch);
+    }
+    const double wall_s = bench_now() - begun;
+    check("close", ottla_consumer_close(consumer, LIMIT_MS, &error), error);
+    ottla_consumer_free(consumer);
+    free(next);
+    /* Until each partition's start is found a second or two may pass. */
+    steady_report(&times, wall_s, times.n / 2);
 }
 
 static void transact(const bench_options *o, const bench_payload *p) {
@@ -107,7 +185,13 @@ static void transact(const bench_options *o, const bench_payload *p) {
 int main(int argc, char **argv) {
     bench_options o = bench_parse(argc, argv);
     bench_payload p = bench_load(&o);
-    strcmp(o.verb, "paced") == 0 ? paced(&o, &p) : transact(&o, &p);
+    if (strcmp(o.verb, "paced") == 0) {
+        paced(&o, &p);
+    } else if (strcmp(o.verb, "listen") == 0) {
+        listen_to(&o);
+    } else {
+        transact(&o, &p);
+    }
     free(p.values);
     free(p.keys);
     return 0;

@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +88,9 @@ class Driver:
             if client.command != "raw_kafka":
                 self.check_checksum(case, result)
             return result
+        if case.verb == "listen":
+            with self.feeding(case):
+                return self.measure(case, client, case.name, n)
         topic = case.name if case.keep_topic else f"{case.name}-{next(self.number)}"
         if not case.keep_topic or topic not in self.filled:
             self.admin("prepare", topic, str(case.partitions))
@@ -101,8 +105,27 @@ class Driver:
             self.admin("delete", topic)
         return result
 
-    def measure(self, case: Case, client: Client, topic: str, n: int) -> Result:
-        command = [
+    @contextlib.contextmanager
+    def feeding(self, case: Case) -> Iterator[None]:
+        """Has librdkafka send to the first partitions of the case's topic meanwhile."""
+        if case.name not in self.filled:
+            self.admin("prepare", case.name, str(case.partitions))
+            self.filled[case.name] = case.name
+        to = replace(case, verb="paced", partitions=min(case.fed, case.partitions))
+        sender = Client("librdkafka", "C", "rdkafka_steady", ("--stamp", "--set", "linger.ms=0"))
+        rate = int(case.options[case.options.index("--rate") + 1])
+        command = self.command(to, sender, case.name, rate * RUN_LIMIT_S)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            yield
+            if process.poll() is not None:
+                raise BenchError(f"what feeds {case.name} ended with {process.returncode}: {' '.join(command)}")
+        finally:
+            process.kill()
+            process.wait()
+
+    def command(self, case: Case, client: Client, topic: str, n: int) -> list[str]:
+        return [
             *self.setup.command(client.command),
             case.verb,
             "--bootstrap",
@@ -122,6 +145,9 @@ class Driver:
             *case.options,
             *client.options,
         ]
+
+    def measure(self, case: Case, client: Client, topic: str, n: int) -> Result:
+        command = self.command(case, client, topic, n)
         # wait4 gives this child's own usage; a file, not a pipe, so that waiting cannot block on output.
         with open(BENCH / "out.json", "w+") as out, open(BENCH / "err.log", "w+") as err:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)

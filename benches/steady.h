@@ -1,7 +1,8 @@
 /*
- * What the *_steady programs share: sending at a rate, and the times from call to completion.
+ * What the *_steady programs share: sending at a rate, and the times from call to completion, or to the reader.
  *
- * One thread sends, sleeping from one millisecond to the next; another takes completions and notes when each came.
+ * One thread sends, sleeping from one millisecond to the next; another takes completions and notes when each came. The time
+ * that --stamp puts into values is the machine's, not the process's, so that a reader elsewhere can tell how long they took.
  */
 #ifndef STEADY_H
 #define STEADY_H
@@ -52,14 +53,40 @@ static inline void steady_pace(double begun, uint64_t i, uint64_t rate) {
     }
 }
 
+static inline void steady_stamp(const bench_options *o, char *value, double now) {
+    if (o->stamp && o->size >= sizeof now) {
+        memcpy(value, &now, sizeof now);
+    }
+}
+
+/* Where each partition goes on; 0 before its first record. */
+static inline int64_t *steady_offsets(const bench_options *o) {
+    int64_t *next = (int64_t *)calloc((size_t)o->partitions, sizeof(int64_t));
+    if (!next) {
+        bench_fail("malloc", "no memory");
+    }
+    return next;
+}
+
+/* A stamped record has come to a reader. */
+static inline void steady_came(steady_times *t, int64_t *next, int64_t offset, const void *value, double now) {
+    double sent;
+    memcpy(&sent, value, sizeof sent);
+    if (*next != 0 && *next != offset) {
+        bench_fail("listen", "a record is missing, or came twice");
+    }
+    *next = offset + 1;
+    t->took[t->ended++] = now - sent;
+}
+
 static int steady_compare(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static inline void steady_report(steady_times *t, double wall_s) {
-    /* The first records meet caches and partitions that are not warm yet. */
-    const uint64_t skip = t->n / 20, count = t->n - skip;
+/* Tells of all records but the first `skip`, which meet caches and partitions that are not warm yet. */
+static inline void steady_report(steady_times *t, double wall_s, uint64_t skip) {
+    const uint64_t count = t->n - skip;
     qsort(t->took + skip, count, sizeof(double), steady_compare);
     printf("{\"n\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f, \"checksum\": 0, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f}\n",

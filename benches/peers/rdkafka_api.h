@@ -29,7 +29,7 @@ typedef struct {
 enum { RD_KAFKA_PRODUCER = 0, RD_KAFKA_CONSUMER = 1 };
 enum { RD_KAFKA_MSG_F_COPY = 2 };
 enum { RD_KAFKA_EVENT_DR = 1 };
-enum { RD_KAFKA_PARTITION_UA = -1, RD_KAFKA_ERR_QUEUE_FULL = -184 };
+enum { RD_KAFKA_PARTITION_UA = -1, RD_KAFKA_OFFSET_END = -1, RD_KAFKA_ERR_QUEUE_FULL = -184 };
 enum {
     RD_KAFKA_VTYPE_END = 0,
     RD_KAFKA_VTYPE_RKT = 2,
@@ -80,6 +80,7 @@ int rd_kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
 int rd_kafka_subscribe(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 ssize_t rd_kafka_consume_batch_queue(rd_kafka_queue_t *queue, int timeout_ms, rd_kafka_message_t **messages,
                                      size_t size);
+rd_kafka_message_t *rd_kafka_consumer_poll(rd_kafka_t *rk, int timeout_ms);
 void rd_kafka_message_destroy(rd_kafka_message_t *message);
 int rd_kafka_consumer_close(rd_kafka_t *rk);
 

@@ -1,8 +1,14 @@
-/* librdkafka at a steady rate, and in transactions; see ../bench.h for the command line. */
+/* librdkafka at a steady rate, sending and reading, and in transactions; see ../bench.h for the command line. */
 #include "../steady.h"
 #include "rdkafka_api.h"
 
-enum { LIMIT_MS = 60000, POLL_MS = 100 };
+enum { LIMIT_MS = 60000, POLL_MS = 100, IDLE_LIMIT_S = 60 };
+
+/* As in rdkafka.c. */
+static const char *const CONSUMER[] = {
+    "group.id=bench", "enable.auto.commit=false", "auto.offset.reset=latest", "queued.min.messages=100000",
+    "queued.max.messages.kbytes=65536", "fetch.message.max.bytes=2097152", "check.crcs=false", NULL,
+};
 
 static void set(rd_kafka_conf_t *conf, const char *setting) {
     char key[128], error[512];
@@ -13,10 +19,9 @@ static void set(rd_kafka_conf_t *conf, const char *setting) {
     }
 }
 
-static rd_kafka_t *producer_of(const bench_options *o) {
+/* Takes `conf` over. */
+static rd_kafka_t *client(const bench_options *o, int type, rd_kafka_conf_t *conf) {
     char error[512];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    set(conf, "acks=all");
     if (rd_kafka_conf_set(conf, "bootstrap.servers", o->bootstrap, error, sizeof error) != 0) {
         bench_fail("librdkafka", error);
     }
@@ -25,11 +30,17 @@ static rd_kafka_t *producer_of(const bench_options *o) {
     }
     /* Transactions tell of failures themselves. */
     rd_kafka_conf_set_events(conf, strcmp(o->verb, "paced") == 0 ? RD_KAFKA_EVENT_DR : 0);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
+    rd_kafka_t *rk = rd_kafka_new(type, conf, error, sizeof error);
     if (!rk) {
         bench_fail("librdkafka", error);
     }
     return rk;
+}
+
+static rd_kafka_t *producer_of(const bench_options *o) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "acks=all");
+    return client(o, RD_KAFKA_PRODUCER, conf);
 }
 
 typedef struct {
@@ -81,12 +92,14 @@ static void paced(const bench_options *o, const bench_payload *p) {
         bench_fail("pthread_create", "failed");
     }
     times.sent[0] = bench_now();
+    steady_stamp(o, p->values, times.sent[0]);
     send(rk, rkt, o, p, 0, 0);
     steady_warm(&times);
     const double begun = bench_now();
     for (uint64_t i = 1; i < o->n; i++) {
         steady_pace(begun, i, o->rate);
         times.sent[i] = bench_now();
+        steady_stamp(o, p->values + i % p->rows * o->size, times.sent[i]);
         send(rk, rkt, o, p, i, (int32_t)(i % (uint64_t)o->partitions));
     }
     pthread_join(thread, NULL);
@@ -97,7 +110,61 @@ static void paced(const bench_options *o, const bench_payload *p) {
     if (times.ended != o->n) {
         bench_fail("paced", "not everything was delivered");
     }
-    steady_report(&times, wall_s);
+    steady_report(&times, wall_s, times.n / 20);
+}
+
+static rd_kafka_t *consumer_of(const bench_options *o) {
+    char error[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (const char *const *setting = CONSUMER; *setting; setting++) {
+        set(conf, *setting);
+    }
+    if (o->group && rd_kafka_conf_set(conf, "group.id", bench_group(), error, sizeof error) != 0) {
+        bench_fail("librdkafka", error);
+    }
+    return client(o, RD_KAFKA_CONSUMER, conf);
+}
+
+/* Record by record: asked for many at a time, it waits for as many, or until the timeout. */
+static void listen_to(const bench_options *o) {
+    rd_kafka_t *rk = consumer_of(o);
+    rd_kafka_poll_set_consumer(rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(o->partitions);
+    if (o->group) {
+        rd_kafka_topic_partition_list_add(list, o->topic, RD_KAFKA_PARTITION_UA);
+    }
+    for (int i = 0; i < o->partitions && !o->group; i++) {
+        rd_kafka_topic_partition_list_add(list, o->topic, i);
+        rd_kafka_topic_partition_list_set_offset(list, o->topic, i, RD_KAFKA_OFFSET_END);
+    }
+    steady_times times = steady_new(o->n);
+    int64_t *next = steady_offsets(o);
+    const double begun = bench_now();
+    const int error = o->group ? rd_kafka_subscribe(rk, list) : rd_kafka_assign(rk, list);
+    if (error) {
+        bench_fail("assign", rd_kafka_err2str(error));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    for (double last = begun; times.ended < times.n;) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, POLL_MS);
+        const double now = bench_now();
+        if (m && m->err) {
+            bench_fail("listen", rd_kafka_err2str(m->err));
+        }
+        if (m) {
+            steady_came(&times, next + m->partition, m->offset, m->payload, now);
+            rd_kafka_message_destroy(m);
+            last = now;
+        } else if (now - last > IDLE_LIMIT_S) {
+            bench_fail("listen", "nothing came for 60 s");
+        }
+    }
+    const double wall_s = bench_now() - begun;
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    free(next);
+    /* Until each partition's start is found a second or two may pass. */
+    steady_report(&times, wall_s, times.n / 2);
 }
 
 static void check(const char *what, rd_kafka_error_t *error) {
@@ -127,7 +194,13 @@ static void transact(const bench_options *o, const bench_payload *p) {
 int main(int argc, char **argv) {
     bench_options o = bench_parse(argc, argv);
     bench_payload p = bench_load(&o);
-    strcmp(o.verb, "paced") == 0 ? paced(&o, &p) : transact(&o, &p);
+    if (strcmp(o.verb, "paced") == 0) {
+        paced(&o, &p);
+    } else if (strcmp(o.verb, "listen") == 0) {
+        listen_to(&o);
+    } else {
+        transact(&o, &p);
+    }
     free(p.values);
     free(p.keys);
     return 0;

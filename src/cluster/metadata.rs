@@ -1,6 +1,6 @@
 //! What the cluster told us of its topics.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,9 +15,15 @@ pub(crate) struct PartitionMeta {
     /// The leader's broker id, or -1 while there is none.
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
+    pub(crate) nodes: Arc<PartitionNodes>,
+    pub(crate) error_code: i16,
+}
+
+/// The brokers that keep a partition. Many of a topic's partitions are kept by the same ones, and share this.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PartitionNodes {
     pub(crate) replicas: Vec<i32>,
     pub(crate) isr: Vec<i32>,
-    pub(crate) error_code: i16,
 }
 
 /// A topic that exists.
@@ -161,15 +167,24 @@ impl Topics {
                 }
                 _ => None,
             };
+            let mut shared: BTreeSet<Arc<PartitionNodes>> = BTreeSet::new();
             let mut partitions: Vec<(i32, PartitionMeta)> = topic
                 .partitions
                 .iter()
                 .map(|p| {
+                    let nodes = PartitionNodes {
+                        replicas: p.replica_nodes.iter().map(|b| b.0).collect(),
+                        isr: p.isr_nodes.iter().map(|b| b.0).collect(),
+                    };
+                    let nodes = shared.get(&nodes).cloned().unwrap_or_else(|| {
+                        let nodes = Arc::new(nodes);
+                        shared.insert(nodes.clone());
+                        nodes
+                    });
                     let fresh = PartitionMeta {
                         leader: p.leader_id.0,
                         leader_epoch: p.leader_epoch,
-                        replicas: p.replica_nodes.iter().map(|b| b.0).collect(),
-                        isr: p.isr_nodes.iter().map(|b| b.0).collect(),
+                        nodes,
                         error_code: p.error_code,
                     };
                     let known = old

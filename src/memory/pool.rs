@@ -8,8 +8,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Smallest class: 1 KiB. Classes are powers of two and their 1.5-fold up to 64 MiB; larger buffers are never kept.
-const MIN_SHIFT: u32 = 10;
+/// Smallest class: 256 bytes, as thousands of partitions may each have a batch of one record open. Classes are powers of two
+/// and their 1.5-fold up to 64 MiB; larger buffers are never kept.
+const MIN_SHIFT: u32 = 8;
 const MAX_SHIFT: u32 = 26;
 const CLASSES: usize = 2 * (MAX_SHIFT - MIN_SHIFT) as usize + 1;
 
@@ -259,6 +260,9 @@ mod tests {
         for n in [
             0,
             1,
+            255,
+            256,
+            257,
             1023,
             1024,
             1025,

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::buffer::Need;
 use super::completion::Outcome;
-use super::partition::{OpenBatch, Partition, PartitionQueue};
+use super::partition::{Batch, OpenBatch, Partition, PartitionQueue};
 use super::send::{Wait, closed};
-use super::shared::{End, Shared};
+use super::shared::{End, OpenBatchRest, Shared};
 use super::source::{Many, Rows, Source};
 use super::topic::Topic;
 use crate::error::{Error, ErrorCode, Result};
@@ -45,7 +45,7 @@ impl Shared {
     /// Waits for room, or says why there is none.
     #[cold]
     pub(super) fn wait_for_room(&self, need: Need, wait: Wait) -> Result<usize> {
-        let (backlog, records) = (need.backlog.clone(), need.records > 0);
+        let (partition, records) = (need.partition.clone(), need.records > 0);
         let full = |code, waited: &str| {
             if records {
                 return Error::new(
@@ -58,8 +58,9 @@ impl Shared {
                     ),
                 );
             }
-            let own = backlog.as_ref().map_or_else(String::new, |own| {
-                format!(", {} of them by this partition's records", own.bytes())
+            let own = partition.as_ref().map_or_else(String::new, |own| {
+                let held = own.backlog.bytes();
+                format!(", {held} of them by this partition's records")
             });
             Error::new(
                 code,
@@ -138,7 +139,7 @@ impl Shared {
     #[allow(clippy::too_many_arguments)]
     fn append_once<S: Source>(
         &self,
-        partition: &Partition,
+        partition: &Arc<Partition>,
         queue: &mut PartitionQueue,
         source: S,
         token: u64,
@@ -167,7 +168,7 @@ impl Shared {
                     let need = Need {
                         bytes: capacity - *paid,
                         records: 0,
-                        backlog: Some(partition.backlog.clone()),
+                        partition: Some(partition.clone()),
                     };
                     if !self.memory.try_charge(&need) {
                         return Ok(Appended::NoRoom(need));
@@ -182,8 +183,8 @@ impl Shared {
                     None => self.begin_batch().ok_or_else(|| self.no_transaction())?,
                 };
                 let paid = std::mem::take(paid);
-                let open = self.open_batch(partition.settings.linger, capacity, paid, id);
-                let open = queue.open.insert(open);
+                let open = self.open_batch(partition.settings().linger, capacity, paid, id);
+                let open = queue.open.insert(Box::new(open));
                 *opened = Some(open.due);
                 open
             }
@@ -210,7 +211,7 @@ impl Shared {
 
     /// Room for a new batch: as much as the last one took, at least for its first record.
     pub(super) fn first_capacity(&self, last: usize, first_record: usize) -> usize {
-        last.max(512)
+        last.max(256)
             .min(self.config.batch_size)
             .max(first_record.min(self.config.max_request_size))
     }
@@ -361,27 +362,46 @@ impl Shared {
     /// Seals a closed batch and puts it into its place.
     pub(super) fn seal_into(&self, partition: &Partition, open: OpenBatch) {
         let id = open.id;
-        match self.seal(&partition.settings, open) {
+        match self.seal(partition.settings(), open) {
             Ok(batch) => {
                 self.memory.add_backlog(&partition.backlog, batch.charged);
                 partition.lock().fill_place(id, Some(batch));
             }
             Err((error, rest)) => {
                 partition.lock().fill_place(id, None);
-                let mut count = 0;
-                rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
-                let end = End {
-                    partition: (&partition.topic, partition.index),
-                    outcome: Outcome::NotWritten,
-                    base_offset: -1,
-                    timestamp: -1,
-                    error: Some(&error),
-                };
-                self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
-                // The I/O thread may wait for this end.
-                self.waker.wake();
+                self.fail_unsealed(partition, rest, &error);
             }
         }
+    }
+
+    /// Seals a batch that the I/O thread took to send it at once: it needs no place in the queue.
+    pub(super) fn seal_taken(&self, partition: &Partition, open: OpenBatch) -> Option<Box<Batch>> {
+        match self.seal(partition.settings(), open) {
+            Ok(batch) => {
+                self.memory.add_backlog(&partition.backlog, batch.charged);
+                Some(batch)
+            }
+            Err((error, rest)) => {
+                self.fail_unsealed(partition, rest, &error);
+                None
+            }
+        }
+    }
+
+    /// Ends the records of a batch that could not be sealed.
+    fn fail_unsealed(&self, partition: &Partition, rest: OpenBatchRest, error: &Error) {
+        let mut count = 0;
+        rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
+        let end = End {
+            partition: (partition.topic(), partition.index),
+            outcome: Outcome::NotWritten,
+            base_offset: -1,
+            timestamp: -1,
+            error: Some(error),
+        };
+        self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
+        // The I/O thread may wait for this end.
+        self.waker.wake();
     }
 
     /// Rows go where their keys say: partitions are computed first, rows grouped, then each partition is locked once.

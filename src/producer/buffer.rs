@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::partition::Partition;
+
 /// The count of bytes held in open, sealed and in-flight batches and in completions not yet drained.
 ///
 /// The last quarter is only for partitions that hold less than an equal share: a slow broker's records may not take
@@ -39,8 +41,8 @@ pub(crate) struct Need {
     pub(crate) bytes: usize,
     /// Room for so many records, or for some of them. A caller wants either bytes or records.
     pub(crate) records: usize,
-    /// The partition's, unless it's for several.
-    pub(crate) backlog: Option<Arc<Backlog>>,
+    /// Whose records it is for, unless they are several's.
+    pub(crate) partition: Option<Arc<Partition>>,
 }
 
 impl Need {
@@ -49,7 +51,7 @@ impl Need {
         Need {
             bytes,
             records: 0,
-            backlog: None,
+            partition: None,
         }
     }
 
@@ -58,7 +60,7 @@ impl Need {
         Need {
             bytes: 0,
             records,
-            backlog: None,
+            partition: None,
         }
     }
 }
@@ -110,7 +112,7 @@ impl BufferMemory {
 
     /// Whether so much more would leave a partition within what it may hold, whatever others wait for.
     fn within_share(&self, need: &Need) -> bool {
-        let held = need.backlog.as_ref().map_or(0, |b| b.bytes());
+        let held = need.partition.as_ref().map_or(0, |p| p.backlog.bytes());
         held == 0
             || self.used() + need.bytes <= self.limit - self.limit / 4
             || held + need.bytes <= self.limit / self.busy.load(Ordering::Relaxed).max(1)
@@ -285,7 +287,10 @@ impl BufferMemory {
 
 #[cfg(test)]
 mod tests {
+    use super::super::partition::Home;
+    use super::super::settings::TopicSettings;
     use super::*;
+    use crate::config::ProducerConfig;
     use std::time::Duration;
 
     #[test]
@@ -340,23 +345,29 @@ mod tests {
     #[test]
     fn a_slow_partition_leaves_room_to_the_others() {
         let memory = BufferMemory::new(100, usize::MAX);
-        let (slow, fast) = (Arc::new(Backlog::default()), Arc::new(Backlog::default()));
-        let of = |backlog: &Arc<Backlog>, bytes| Need {
+        let config = ProducerConfig::from_pairs([("bootstrap.servers", "localhost")]).unwrap();
+        let home = Arc::new(Home {
+            topic: Arc::from("topic"),
+            settings: Arc::new(TopicSettings::of(&config)),
+        });
+        let partition = |index| Arc::new(Partition::new(home.clone(), index, index as usize));
+        let (slow, fast) = (partition(0), partition(1));
+        let of = |partition: &Arc<Partition>, bytes| Need {
             bytes,
             records: 0,
-            backlog: Some(backlog.clone()),
+            partition: Some(partition.clone()),
         };
         // Alone it may have everything.
         for _ in 0..10 {
             assert!(memory.try_charge(&of(&slow, 10)));
-            memory.add_backlog(&slow, 10);
+            memory.add_backlog(&slow.backlog, 10);
         }
         assert!(!memory.try_charge(&of(&slow, 1)));
-        memory.sub_backlog(&slow, 30);
+        memory.sub_backlog(&slow.backlog, 30);
         let _ = memory.release(30);
         // Beside another it may not have the last quarter ...
         assert!(memory.try_charge(&of(&fast, 5)));
-        memory.add_backlog(&fast, 5);
+        memory.add_backlog(&fast.backlog, 5);
         assert!(!memory.try_charge(&of(&slow, 10)));
         // ... and waiting for it doesn't hold the other up.
         let memory = Arc::new(memory);
@@ -367,8 +378,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(memory.try_charge(&of(&fast, 20)));
-        memory.add_backlog(&fast, 20);
-        memory.sub_backlog(&slow, 30);
+        memory.add_backlog(&fast.backlog, 20);
+        memory.sub_backlog(&slow.backlog, 30);
         let _ = memory.release(30);
         assert!(waiter.join().unwrap().is_some());
     }

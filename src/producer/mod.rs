@@ -5,6 +5,7 @@
 
 mod append;
 mod buffer;
+mod chain;
 mod completion;
 mod ended;
 mod partition;

@@ -45,6 +45,10 @@ pub(crate) struct Batch {
     /// An attempt was sent whose answer never came.
     pub(crate) unanswered: bool,
     pub(crate) last_error: Option<Error>,
+    /// The request it was sent in last.
+    pub(crate) request: u64,
+    /// Of the [`Chain`](super::chain::Chain) it is in.
+    pub(super) next: Option<Box<Batch>>,
 }
 
 /// A place in the queue of sealed batches. It is taken when the batch stops being open, so that order holds while
@@ -57,7 +61,8 @@ pub(crate) enum Place {
 /// What a partition's lock guards.
 #[derive(Default)]
 pub(crate) struct PartitionQueue {
-    pub(crate) open: Option<OpenBatch>,
+    /// Boxed, as most of many partitions have none most of the time.
+    pub(crate) open: Option<Box<OpenBatch>>,
     pub(crate) sealed: VecDeque<Place>,
     /// Bytes the last batch took: the next one starts with as much room.
     pub(crate) last_size: usize,
@@ -67,15 +72,22 @@ pub(crate) struct PartitionQueue {
     pub(crate) closed: bool,
 }
 
-pub(crate) struct Partition {
+/// What a topic's partitions have in common.
+pub(crate) struct Home {
     pub(crate) topic: Arc<str>,
     pub(crate) settings: Arc<TopicSettings>,
+}
+
+/// The callers' side of a partition. There may be tens of thousands of them, most of them idle: what only a busy one needs
+/// hangs on it by a pointer.
+pub(crate) struct Partition {
+    home: Arc<Home>,
     pub(crate) index: i32,
-    /// Its number among all partitions of the producer.
-    pub(crate) slot: usize,
     queue: Mutex<PartitionQueue>,
     /// What the producer holds for it and its broker has not taken yet.
-    pub(crate) backlog: Arc<Backlog>,
+    pub(crate) backlog: Backlog,
+    /// Its number among all partitions of the producer.
+    pub(crate) slot: usize,
     /// It is in the list of partitions that the I/O thread shall look at.
     pub(crate) listed: AtomicBool,
     /// Its broker takes nothing, or it has none: records without a key go elsewhere.
@@ -83,22 +95,24 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(
-        topic: Arc<str>,
-        settings: Arc<TopicSettings>,
-        index: i32,
-        slot: usize,
-    ) -> Self {
+    pub(crate) fn new(home: Arc<Home>, index: i32, slot: usize) -> Self {
         Partition {
-            topic,
-            settings,
+            home,
             index,
-            slot,
             queue: Mutex::new(PartitionQueue::default()),
-            backlog: Arc::default(),
+            backlog: Backlog::default(),
+            slot,
             listed: AtomicBool::new(false),
             unavailable: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.home.topic
+    }
+
+    pub(crate) fn settings(&self) -> &TopicSettings {
+        &self.home.settings
     }
 
     #[inline]
@@ -117,11 +131,17 @@ impl Partition {
 }
 
 impl PartitionQueue {
-    /// Ends the open batch: its place is taken, its records come back to be sealed without the lock.
-    pub(crate) fn close_open(&mut self) -> Option<OpenBatch> {
-        let open = self.open.take()?;
+    /// Ends the open batch for the I/O thread, which seals it without the lock and sends it before all that come.
+    pub(crate) fn take_open(&mut self) -> Option<OpenBatch> {
+        let open = *self.open.take()?;
         self.last_size = open.builder.size();
         self.sticky_bytes += self.last_size;
+        Some(open)
+    }
+
+    /// Ends the open batch: its place is taken, its records come back to be sealed without the lock.
+    pub(crate) fn close_open(&mut self) -> Option<OpenBatch> {
+        let open = self.take_open()?;
         self.sealed.push_back(Place::Sealing(open.id));
         Some(open)
     }

@@ -396,6 +396,8 @@ impl Shared {
                     attempts: 0,
                     unanswered: false,
                     last_error: None,
+                    request: 0,
+                    next: None,
                 }))
             }
             Err(e) => Err((
@@ -452,7 +454,7 @@ impl Shared {
         drop(sealed);
         self.memory.sub_backlog(&partition.backlog, charged);
         let end = End {
-            partition: (&partition.topic, partition.index),
+            partition: (partition.topic(), partition.index),
             outcome,
             base_offset,
             timestamp,

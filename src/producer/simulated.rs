@@ -39,7 +39,7 @@ impl Shared {
     pub(super) fn complete_beforehand(&self, partition: &Partition, batch: &Batch, offset: i64) {
         self.begin_batch_as(batch.id);
         let end = End {
-            partition: (&partition.topic, partition.index),
+            partition: (partition.topic(), partition.index),
             outcome: Outcome::Written,
             base_offset: offset,
             timestamp: batch.sealed.base_timestamp(),

@@ -151,8 +151,8 @@ impl Calls {
                     partition: i as i32,
                     leader: p.leader,
                     leader_epoch: p.leader_epoch,
-                    replicas: p.replicas.clone(),
-                    isr: p.isr.clone(),
+                    replicas: p.nodes.replicas.clone(),
+                    isr: p.nodes.isr.clone(),
                 });
                 Some(Ok(partitions.collect()))
             } else {

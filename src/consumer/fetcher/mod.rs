@@ -90,6 +90,11 @@ struct FetchNode {
     session: Session,
     /// The partitions fetched from it.
     members: Vec<Key>,
+    /// Those that answers spoke of since the last request.
+    answered: Vec<Key>,
+    /// What [`Fetcher::changes`] was when all members were looked at last: while it is the same, only the answered ones can
+    /// be fetched differently. None also while one waits for its time.
+    planned: Option<u64>,
     inflight: Option<InFlight>,
     /// There may be something to send.
     dirty: bool,
@@ -122,6 +127,8 @@ pub(crate) struct Fetcher {
     unplaced: bool,
     /// Every broker may have something to send.
     replan: bool,
+    /// Counts all that may change what is fetched but answers to fetches.
+    changes: u64,
     /// Some broker is left alone until the reader has caught up.
     waits_for_reader: bool,
     /// The broker whose fetch went out last.
@@ -161,6 +168,7 @@ impl Fetcher {
             watch_at: None,
             unplaced: false,
             replan: false,
+            changes: 0,
             waits_for_reader: false,
             last_served: -1,
             turns: 0,
@@ -173,6 +181,7 @@ impl Fetcher {
 
     /// Does what a user's thread asked for.
     fn obey(&mut self, core: &mut Core<Tag>, now: Instant, command: Command) {
+        self.changes += 1;
         match command {
             Command::Start {
                 partition,
@@ -330,6 +339,7 @@ impl Role for Fetcher {
     type Tag = Tag;
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
+        self.changes += u64::from(!matches!(event, core::Event::FetchPart { .. }));
         match event {
             core::Event::FetchPart {
                 node: Node::Id(id),

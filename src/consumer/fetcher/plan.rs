@@ -4,15 +4,53 @@ use std::time::Instant;
 
 use super::super::event::{Event, EventKind};
 use super::super::memory::FLOOR;
-use super::super::partition::Key;
 use super::session::Sent;
-use super::{Fetcher, InFlight, Step, Tag, earliest};
+use super::{Fetcher, InFlight, Part, Step, Tag, earliest};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::error::Error;
 use crate::net::rpc::Call;
 use crate::protocol::fetch::{self, FetchRequest};
 use crate::protocol::wire::TopicId;
+
+/// What is to be fetched of a partition.
+enum Want {
+    This(Sent),
+    Nothing,
+    /// Nothing before that time.
+    Later(Instant),
+    /// Nothing before the reader has caught up with it.
+    Reader,
+}
+
+impl Part {
+    fn want(&self, now: Instant, max_partition: usize) -> Want {
+        let Step::Fetch { next } = self.step else {
+            return Want::Nothing;
+        };
+        if self.partition.paused() {
+            return Want::Nothing;
+        }
+        if let Some(at) = self.not_before.filter(|at| *at > now) {
+            return Want::Later(at);
+        }
+        if self.partition.unread() > max_partition {
+            return Want::Reader;
+        }
+        Want::This(Sent {
+            topic_id: self.topic_id,
+            offset: next,
+            leader_epoch: self.leader_epoch,
+            last_epoch: if planted!("truncation-unseen") {
+                -1
+            } else {
+                self.last_epoch
+            },
+            max_bytes: i32::try_from(max_partition).unwrap_or(i32::MAX),
+            generation: self.generation,
+        })
+    }
+}
 
 impl Fetcher {
     /// Puts each partition with the broker it is to be fetched from: its leader, or a replica nearer to us.
@@ -60,6 +98,7 @@ impl Fetcher {
             self.replan = true;
         }
         if std::mem::take(&mut self.replan) {
+            self.changes += 1;
             self.nodes.values_mut().for_each(|node| node.dirty = true);
         }
         let mut deadline = None;
@@ -124,55 +163,58 @@ impl Fetcher {
             .config
             .max_partition_fetch_bytes
             .min(self.shared.memory.cap());
-        let mut wanted: Vec<(Key, Sent)> = Vec::with_capacity(node.members.len());
         let mut full = false;
         let mut retry_at = None;
-        for key in &node.members {
-            let Some(part) = self.parts.get(key) else {
-                continue;
-            };
-            let Step::Fetch { next } = part.step else {
-                continue;
-            };
-            if part.partition.paused() {
-                continue;
+        let amended = if node.planned == Some(self.changes) && node.session.lasts() {
+            let each = node.answered.iter();
+            let each = each.map(|key| match self.parts.get(key)?.want(now, max_partition) {
+                Want::This(sent) => Some((key.clone(), sent)),
+                _ => None,
+            });
+            each.collect::<Option<Vec<_>>>()
+        } else {
+            None
+        };
+        let amends = amended.is_some();
+        let mut wanted = amended.unwrap_or_else(|| {
+            let mut wanted = Vec::with_capacity(node.members.len());
+            for key in &node.members {
+                match self
+                    .parts
+                    .get(key)
+                    .map(|part| part.want(now, max_partition))
+                {
+                    Some(Want::This(sent)) => {
+                        if sent.topic_id == TopicId::default() {
+                            version = version.min(fetch::TOPIC_ID_VERSION - 1);
+                        }
+                        wanted.push((key.clone(), sent));
+                    }
+                    Some(Want::Later(at)) => retry_at = earliest(retry_at, Some(at)),
+                    // The others of this broker wait with it: fetched without it, they could park the connection for
+                    // `fetch.max.wait.ms`, and this one with them.
+                    Some(Want::Reader) => {
+                        full = true;
+                        break;
+                    }
+                    Some(Want::Nothing) | None => {}
+                }
             }
-            if let Some(t) = part.not_before.filter(|t| *t > now) {
-                retry_at = earliest(retry_at, Some(t));
-                continue;
-            }
-            // The reader is behind with this one. The others of this broker wait with it: fetched without it, they
-            // could park the connection for `fetch.max.wait.ms`, and this one with them.
-            if part.partition.unread() > max_partition {
-                full = true;
-                break;
-            }
-            if part.topic_id == TopicId::default() {
-                version = version.min(fetch::TOPIC_ID_VERSION - 1);
-            }
-            let sent = Sent {
-                topic_id: part.topic_id,
-                offset: next,
-                leader_epoch: part.leader_epoch,
-                last_epoch: if planted!("truncation-unseen") {
-                    -1
-                } else {
-                    part.last_epoch
-                },
-                max_bytes: i32::try_from(max_partition).unwrap_or(i32::MAX),
-                generation: part.generation,
-            };
-            wanted.push((key.clone(), sent));
-        }
+            wanted
+        });
         node.dirty = false;
         node.retry_at = retry_at;
-        if wanted.is_empty() && !full {
+        let count = if amends {
+            node.session.len()
+        } else {
+            wanted.len()
+        };
+        if count == 0 && !full {
             return retry_at;
         }
         let share = (self.shared.memory.cap() / self.nodes.len().max(1)).max(FLOOR);
         let config = &self.shared.config;
-        let most = wanted
-            .len()
+        let most = count
             .saturating_mul(max_partition)
             .min(config.fetch_max_bytes)
             .min(share);
@@ -192,12 +234,19 @@ impl Fetcher {
         };
         let node = self.nodes.get_mut(&id)?;
         self.last_served = id;
-        if !wanted.is_empty() {
-            let turn = self.turns % wanted.len();
-            self.turns = self.turns.wrapping_add(1);
-            wanted.rotate_left(turn);
-        }
-        let plan = node.session.plan(version, wanted);
+        node.answered.clear();
+        node.planned = retry_at.is_none().then_some(self.changes);
+        let plan = if amends {
+            version = node.session.version();
+            node.session.amend(wanted)
+        } else {
+            if !wanted.is_empty() {
+                let turn = self.turns % wanted.len();
+                self.turns = self.turns.wrapping_add(1);
+                wanted.rotate_left(turn);
+            }
+            node.session.plan(version, wanted)
+        };
         let request = FetchRequest {
             max_wait_ms: i32::try_from(config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: i32::try_from(config.fetch_min_bytes).unwrap_or(i32::MAX),

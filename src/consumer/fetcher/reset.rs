@@ -155,6 +155,7 @@ impl Fetcher {
     /// Takes in what lookups found.
     pub(super) fn take_answers(&mut self, core: &mut Core<Tag>, answers: Vec<Answer>) {
         for (query, result) in answers {
+            self.changes += 1;
             match query.owner {
                 Owner::Call { id, index } => {
                     self.calls.answered(id, index, result);

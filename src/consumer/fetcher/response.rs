@@ -123,6 +123,7 @@ impl Fetcher {
         let Some((key, sent)) = node.session.find(&got.topic, got.partition) else {
             return;
         };
+        node.answered.push(key.clone());
         let Some(part) = self.parts.get_mut(&key) else {
             return;
         };

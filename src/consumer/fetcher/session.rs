@@ -47,6 +47,8 @@ pub(super) struct Session {
     epoch: i32,
     known: BTreeMap<Key, Sent>,
     names: HashMap<TopicId, Arc<str>>,
+    /// Of the last request.
+    version: i16,
 }
 
 /// Sorts partitions under their topics, in the order the topics first appear.
@@ -71,26 +73,60 @@ fn group<P>(items: impl Iterator<Item = (Arc<str>, TopicId, P)>) -> Vec<FetchTop
     topics
 }
 
+fn list<'a>(changed: impl Iterator<Item = &'a (Key, Sent)>) -> Vec<FetchTopic<FetchPartition>> {
+    group(changed.map(|(key, sent)| {
+        let partition = FetchPartition {
+            partition: key.1,
+            current_leader_epoch: sent.leader_epoch,
+            offset: sent.offset,
+            last_fetched_epoch: sent.last_epoch,
+            max_bytes: sent.max_bytes,
+        };
+        (key.0.clone(), sent.topic_id, partition)
+    }))
+}
+
 impl Session {
+    /// The version of the last request.
+    pub(super) fn version(&self) -> i16 {
+        self.version
+    }
+
+    /// True if the broker remembers what the last request asked for.
+    pub(super) fn lasts(&self) -> bool {
+        self.epoch != 0
+    }
+
+    /// How many partitions are fetched.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Plans a request for the partitions the last one was for, of which only the `changed` may be fetched differently. Of
+    /// thousands of partitions most are idle: what is done for an answer must not grow with them.
+    pub(super) fn amend(&mut self, mut changed: Vec<(Key, Sent)>) -> Plan {
+        changed.retain(|(key, sent)| {
+            let before = self.known.insert(key.clone(), *sent);
+            before.is_none_or(|before| !before.same_on_the_wire(sent))
+        });
+        Plan {
+            session_id: self.id,
+            epoch: self.epoch,
+            topics: list(changed.iter()),
+            forgotten: Vec::new(),
+        }
+    }
+
     /// Plans a request for exactly the `wanted` partitions.
     pub(super) fn plan(&mut self, version: i16, wanted: Vec<(Key, Sent)>) -> Plan {
+        self.version = version;
         let by_id = version >= TOPIC_ID_VERSION;
         let full = self.epoch == 0;
         let known = std::mem::take(&mut self.known);
-        let changed = wanted.iter().filter(|(key, sent)| {
+        let topics = list(wanted.iter().filter(|(key, sent)| {
             full || known
                 .get(key)
                 .is_none_or(|before| !before.same_on_the_wire(sent))
-        });
-        let topics = group(changed.map(|(key, sent)| {
-            let partition = FetchPartition {
-                partition: key.1,
-                current_leader_epoch: sent.leader_epoch,
-                offset: sent.offset,
-                last_fetched_epoch: sent.last_epoch,
-                max_bytes: sent.max_bytes,
-            };
-            (key.0.clone(), sent.topic_id, partition)
         }));
         self.names = wanted
             .iter()
@@ -230,6 +266,26 @@ mod tests {
         );
         assert_eq!(s.find(&TopicRef::Id([1; 16]), 0).unwrap().1.generation, 3);
         assert!(s.find(&TopicRef::Id([9; 16]), 0).is_none());
+    }
+
+    #[test]
+    fn what_answers_spoke_of_is_amended() {
+        let mut s = Session::default();
+        assert!(!s.lasts());
+        s.plan(
+            17,
+            vec![(key("a", 0), sent(1, 5)), (key("a", 1), sent(1, 7))],
+        );
+        s.answered(ErrorCode::NONE, 77);
+        assert!(s.lasts());
+        let plan = s.amend(vec![(key("a", 0), sent(1, 5)), (key("a", 1), sent(1, 8))]);
+        assert_eq!((plan.session_id, plan.epoch, s.version()), (77, 1, 17));
+        assert_eq!(listed(&plan), [("a".to_owned(), 1, 8)]);
+        assert_eq!((dropped(&plan), s.len()), (vec![], 2));
+        s.answered(ErrorCode::NONE, 77);
+        // A whole plan after it knows what was amended.
+        let plan = s.plan(17, vec![(key("a", 1), sent(1, 8))]);
+        assert_eq!((listed(&plan), dropped(&plan)), (vec![], vec![(1, 0)]));
     }
 
     #[test]

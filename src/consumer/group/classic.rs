@@ -61,7 +61,7 @@ fn topics_of(core: &Core<Tag>, members: &[Member]) -> Topics {
             continue;
         };
         let of_partition = meta.partitions.iter().map(|p| {
-            let racks = p.replicas.iter().filter_map(|id| racks.get(id));
+            let racks = p.nodes.replicas.iter().filter_map(|id| racks.get(id));
             racks.map(ToString::to_string).collect()
         });
         topics.insert(topic.clone(), of_partition.collect());

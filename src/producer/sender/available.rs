@@ -65,7 +65,7 @@ impl Sender {
             let partition = &part.partition;
             let leader = core
                 .topics
-                .known(&partition.topic)
+                .known(partition.topic())
                 .and_then(|t| t.partitions.get(partition.index as usize))
                 .map_or(-1, |p| p.leader);
             let stalled = self.stalled.get(&leader).is_some_and(|s| s.marked);

@@ -15,7 +15,7 @@ impl Sender {
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
-        let limit = part.partition.settings.delivery_timeout;
+        let limit = part.partition.settings().delivery_timeout;
         if part.expiry.is_none_or(|at| at > now) {
             return;
         }
@@ -23,8 +23,8 @@ impl Sender {
         let leader = part.queued_at.or_else(|| leader_of(core, &part.partition));
         let why = leader.and_then(|l| core.last_error(Node::Id(l)));
         let mut over: Vec<Box<Batch>> = Vec::new();
-        while part.again.front().is_some_and(|b| now >= b.created + limit) {
-            over.extend(part.again.pop_front());
+        while part.again.first().is_some_and(|b| now >= b.created + limit) {
+            over.extend(part.again.pop());
         }
         if part.again.is_empty() {
             let mut queue = part.partition.lock();
@@ -55,7 +55,7 @@ impl Sender {
             let text = format!(
                 "{} records for {}-{} were not delivered within delivery.timeout.ms ({limit:?}), {} attempts: {cause}",
                 batch.sealed.count(),
-                part.partition.topic,
+                part.partition.topic(),
                 part.partition.index,
                 batch.attempts
             );
@@ -76,7 +76,7 @@ impl Sender {
             };
             part.queued_at = None;
             self.shared.seal_open(&part.partition);
-            let mut over: Vec<Box<Batch>> = part.again.drain(..).collect();
+            let mut over: Vec<Box<Batch>> = part.again.drain().collect();
             let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));
             drop(queue);
@@ -106,12 +106,14 @@ impl Sender {
         }
         for slot in 0..self.parts.len() {
             let part = &mut self.parts[slot];
-            let sent = in_flight.then(|| std::mem::take(&mut part.inflight));
-            let sent: Vec<Box<Batch>> = sent.into_iter().flatten().map(|s| s.batch).collect();
+            let mut sent = Vec::new();
+            if in_flight {
+                sent.extend(part.inflight.drain());
+            }
             let mut unsent = Vec::new();
             if queued {
                 self.shared.seal_open(&part.partition);
-                unsent.extend(part.again.drain(..));
+                unsent.extend(part.again.drain());
                 let mut queue = part.partition.lock();
                 unsent.extend(std::iter::from_fn(|| queue.pop_ready()));
             }
@@ -152,9 +154,9 @@ impl Sender {
             let part = &mut self.parts[slot];
             part.partition.lock().closed = true;
             self.shared.seal_open(&part.partition);
-            let mut over: Vec<Box<Batch>> = part.inflight.drain(..).map(|s| s.batch).collect();
+            let mut over: Vec<Box<Batch>> = part.inflight.drain().collect();
             over.iter_mut().for_each(|batch| batch.unanswered = true);
-            over.extend(part.again.drain(..));
+            over.extend(part.again.drain());
             let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));
             sealing += queue.sealed.len();
@@ -179,7 +181,7 @@ fn purged(when: &str) -> Error {
 }
 
 fn leader_of(core: &Core<Tag>, partition: &Partition) -> Option<i32> {
-    let meta = core.topics.known(&partition.topic)?;
+    let meta = core.topics.known(partition.topic())?;
     meta.partitions
         .get(partition.index as usize)
         .map(|p| p.leader)

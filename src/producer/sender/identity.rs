@@ -1,6 +1,5 @@
 //! Getting a producer id, and raising its epoch, partition by partition.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -58,16 +57,13 @@ impl Sender {
             return false;
         };
         part.id = Some(next);
+        part.acknowledged = false;
         part.leaving = false;
         part.next_sequence = 0;
-        let (unknown, again): (VecDeque<_>, VecDeque<_>) = part
+        let unknown = part
             .again
-            .drain(..)
-            .partition(|b| b.unanswered && !planted!("resend-unknown"));
-        part.again = again;
-        for batch in &mut part.again {
-            batch.sequence = None;
-        }
+            .take_all(|b| b.unanswered && !planted!("resend-unknown"));
+        part.again.for_each_mut(|batch| batch.sequence = None);
         for mut batch in unknown {
             batch.sequence = None;
             let cause = batch

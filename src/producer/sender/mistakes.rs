@@ -15,7 +15,7 @@ impl Sender {
         let partition = part.partition.clone();
         self.shared.begin_batch_as(batch.id);
         let end = End {
-            partition: (&partition.topic, partition.index),
+            partition: (partition.topic(), partition.index),
             outcome: Outcome::NotWritten,
             base_offset: -1,
             timestamp: -1,
@@ -24,6 +24,6 @@ impl Sender {
         let tokens = std::mem::take(&mut batch.tokens);
         self.shared.complete_tokens(batch.id, tokens, 0, 0, &end);
         batch.sequence = None;
-        part.again.push_back(batch);
+        part.again.push(batch);
     }
 }

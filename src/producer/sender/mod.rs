@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use self::available::Stalled;
 use self::stats::{PartStats, SenderStats};
-use super::partition::{Batch, Partition};
+use super::chain::Chain;
+use super::partition::Partition;
 use super::sequence::{Identity, ProducerId};
 use super::shared::{News, Shared, lock};
 use super::topic::Topic;
@@ -50,18 +51,13 @@ pub(crate) enum Tag {
     Transaction,
 }
 
-/// A batch sent and not answered.
-struct Sent {
-    request: u64,
-    batch: Box<Batch>,
-}
-
 /// The I/O side of one partition.
 struct Part {
     partition: Arc<Partition>,
-    inflight: VecDeque<Sent>,
+    /// Sent and not answered.
+    inflight: Chain,
     /// To be sent again, by ordinal; before anything new.
-    again: VecDeque<Box<Batch>>,
+    again: Chain,
     /// Nothing is sent before.
     not_before: Option<Instant>,
     next_ordinal: u64,
@@ -73,8 +69,8 @@ struct Part {
     /// A range of its sequences has no known end: nothing more is sent until all that is under way has ended, then it
     /// begins another epoch. Other partitions go on.
     leaving: bool,
-    /// Under which id and epoch a batch was last acknowledged.
-    acknowledged: Option<ProducerId>,
+    /// A batch was acknowledged under this id and epoch.
+    acknowledged: bool,
     /// The broker in whose queue it stands.
     queued_at: Option<i32>,
     /// When the oldest of its batches is given up, if a timer is set for it.
@@ -83,12 +79,30 @@ struct Part {
 }
 
 impl Part {
+    fn new(partition: Arc<Partition>) -> Self {
+        Part {
+            partition,
+            inflight: Chain::default(),
+            again: Chain::default(),
+            not_before: None,
+            next_ordinal: 0,
+            next_sequence: 0,
+            in_transaction: 0,
+            id: None,
+            leaving: false,
+            acknowledged: false,
+            queued_at: None,
+            expiry: None,
+            stats: PartStats::default(),
+        }
+    }
+
     /// When the oldest batch that was taken up to be sent was begun. One on its way whose delivery time is over doesn't
     /// count: it is given up when its request ends, not at a time that a timer could be set for.
     fn oldest(&self, now: Instant, limit: Duration) -> Option<Instant> {
-        let sent = self.inflight.front().map(|s| s.batch.created);
+        let sent = self.inflight.first().map(|b| b.created);
         let sent = sent.filter(|created| *created + limit > now);
-        let again = self.again.front().map(|b| b.created);
+        let again = self.again.first().map(|b| b.created);
         [sent, again].into_iter().flatten().min()
     }
 
@@ -97,7 +111,7 @@ impl Part {
     /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn. None before
     /// another epoch begins.
     fn inflight_limit(&self, identity: Identity) -> usize {
-        if identity == Identity::Unneeded || !self.partition.settings.idempotent {
+        if identity == Identity::Unneeded || !self.partition.settings().idempotent {
             return MAX_INFLIGHT_BATCHES;
         }
         if self.leaving && !self.inflight.is_empty() {
@@ -107,8 +121,7 @@ impl Part {
                 0
             };
         }
-        let known = self.id.is_some() && self.acknowledged == self.id;
-        if known && self.again.is_empty() {
+        if self.acknowledged && self.again.is_empty() {
             MAX_INFLIGHT_BATCHES
         } else {
             1
@@ -222,7 +235,7 @@ impl Sender {
         };
         let queue = part.partition.lock();
         let mut ready = !queue.sealed.is_empty() || !part.again.is_empty();
-        let limit = part.partition.settings.delivery_timeout;
+        let limit = part.partition.settings().delivery_timeout;
         let mut oldest = part.oldest(now, limit);
         if let Some(open) = &queue.open {
             if queue.open_is_due(now, flush_to) {
@@ -252,7 +265,7 @@ impl Sender {
         };
         let leader = core
             .topics
-            .known(&part.partition.topic)
+            .known(part.partition.topic())
             .and_then(|t| t.partitions.get(part.partition.index as usize))
             .map(|p| p.leader)
             .filter(|l| *l >= 0);

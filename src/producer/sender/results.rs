@@ -35,8 +35,7 @@ impl Sender {
 
     pub(super) fn take_sent(&mut self, slot: usize, request: u64) -> Option<Box<Batch>> {
         let part = self.parts.get_mut(slot)?;
-        let at = part.inflight.iter().position(|s| s.request == request)?;
-        part.inflight.remove(at).map(|s| s.batch)
+        part.inflight.take(|batch| batch.request == request)
     }
 
     pub(super) fn give_up(
@@ -88,7 +87,7 @@ impl Sender {
         let Some(part) = self.parts.get(slot) else {
             return;
         };
-        let limit = part.partition.settings.delivery_timeout;
+        let limit = part.partition.settings().delivery_timeout;
         if batch.attempts > self.shared.config.retries || now >= batch.created + limit {
             let text = format!(
                 "{} (given up after {} attempts in {:.1?}; delivery.timeout.ms is {limit:?}, retries {})",
@@ -116,17 +115,9 @@ impl Sender {
         if wait {
             part.not_before = Some(now + backoff);
         }
-        let at = part
-            .again
-            .iter()
-            .position(|b| b.ordinal > batch.ordinal)
-            .unwrap_or(part.again.len());
-        let at = if planted!("retry-behind") {
-            part.again.len()
-        } else {
-            at
-        };
-        part.again.insert(at, batch);
+        let ordinal = batch.ordinal;
+        part.again
+            .insert_before(batch, |b| b.ordinal > ordinal && !planted!("retry-behind"));
     }
 
     pub(super) fn on_produced(
@@ -160,7 +151,7 @@ impl Sender {
             for result in &topic.partitions {
                 let found = slots.iter().position(|s| {
                     self.parts.get(*s).is_some_and(|p| {
-                        p.partition.index == result.partition && p.partition.topic == name
+                        p.partition.index == result.partition && *p.partition.topic() == name
                     })
                 });
                 let Some(slot) = found.map(|i| slots.swap_remove(i)) else {
@@ -226,7 +217,7 @@ impl Sender {
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
-        let place = format!("{}-{}", part.partition.topic, part.partition.index);
+        let place = format!("{}-{}", part.partition.topic(), part.partition.index);
         let code = ErrorCode(i32::from(result.error_code));
         let told = |advice: &str| {
             let words = result
@@ -260,7 +251,7 @@ impl Sender {
             // A duplicate is a batch whose earlier attempt was written.
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
                 part.not_before = None;
-                part.acknowledged = part.id;
+                part.acknowledged = part.id.is_some();
                 let offset = if code == ErrorCode::NONE {
                     result.base_offset
                 } else {
@@ -312,8 +303,8 @@ impl Sender {
                 let earlier = part
                     .inflight
                     .iter()
-                    .map(|s| s.batch.ordinal)
-                    .chain(part.again.iter().map(|b| b.ordinal));
+                    .chain(part.again.iter())
+                    .map(|b| b.ordinal);
                 if earlier.min().is_some_and(|o| o < batch.ordinal) {
                     // An earlier batch failed and is on its way again; this one follows it.
                     self.send_again(core, now, slot, batch, &error, false);
@@ -418,6 +409,8 @@ impl Sender {
                     attempts: 0,
                     unanswered: batch.unanswered,
                     last_error: None,
+                    request: 0,
+                    next: None,
                 });
                 batch.sealed = first;
                 batch.attempts = 0;
@@ -425,19 +418,13 @@ impl Sender {
                 let Some(part) = self.parts.get_mut(slot) else {
                     return;
                 };
-                let at = part
-                    .again
-                    .iter()
-                    .position(|b| b.ordinal >= batch.ordinal)
-                    .unwrap_or(part.again.len());
+                let ordinal = batch.ordinal;
                 if planted!("split-out-of-order") {
                     std::mem::swap(&mut batch.ordinal, &mut other.ordinal);
-                    part.again.insert(at, batch);
-                    part.again.insert(at, other);
-                    return;
+                    std::mem::swap(&mut batch, &mut other);
                 }
-                part.again.insert(at, other);
-                part.again.insert(at, batch);
+                part.again.insert_before(other, |b| b.ordinal >= ordinal);
+                part.again.insert_before(batch, |b| b.ordinal >= ordinal);
             }
             Err(e) => self.give_up(
                 slot,

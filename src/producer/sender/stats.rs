@@ -26,10 +26,22 @@ pub(super) struct SenderStats {
 pub(super) struct PartStats {
     batches: u64,
     bytes: u64,
-    retries: u64,
     written: u64,
+    /// None where all went well, as with most.
+    troubles: Option<Box<Troubles>>,
+}
+
+#[derive(Debug, Default)]
+struct Troubles {
+    retries: u64,
     failed: u64,
     errors: ErrorCounts,
+}
+
+impl PartStats {
+    fn troubles(&mut self) -> &mut Troubles {
+        self.troubles.get_or_insert_default()
+    }
 }
 
 fn micros(from: Instant, to: Instant) -> u64 {
@@ -46,7 +58,7 @@ impl Sender {
         let bytes = batch.sealed.wire_len() as u64;
         part.stats.bytes += bytes;
         if batch.attempts > 0 {
-            part.stats.retries += 1;
+            part.stats.troubles().retries += 1;
             return;
         }
         part.stats.batches += 1;
@@ -59,7 +71,7 @@ impl Sender {
     pub(super) fn note_refused(&mut self, slot: usize, code: ErrorCode) {
         self.stats.errors.add(code);
         if let Some(part) = self.parts.get_mut(slot) {
-            part.stats.errors.add(code);
+            part.stats.troubles().errors.add(code);
         }
     }
 
@@ -82,10 +94,10 @@ impl Sender {
                 self.stats.delivery_time.record(micros(batch.created, now));
             }
         } else {
-            part.stats.failed += records;
+            part.stats.troubles().failed += records;
             // Kafka's own codes were counted when the broker answered with them.
             if let Some(code) = error.map(Error::code).filter(|code| code.0 < 0) {
-                part.stats.errors.add(code);
+                part.stats.troubles().errors.add(code);
                 self.stats.errors.add(code);
             }
         }
@@ -125,7 +137,7 @@ impl Sender {
         let transactional_id = shared.config.transactional_id.clone();
         let mut parts: Vec<&Part> = self.parts.iter().collect();
         parts.sort_by(|a, b| {
-            let key = |p: &Part| (p.partition.topic.clone(), p.partition.index);
+            let key = |p: &Part| (p.partition.topic().clone(), p.partition.index);
             key(a).cmp(&key(b))
         });
         let scopes = std::iter::once(client)
@@ -151,7 +163,7 @@ impl Part {
         let partition = &self.partition;
         let leader = core
             .topics
-            .known(&partition.topic)
+            .known(partition.topic())
             .and_then(|t| t.partitions.get(partition.index as usize))
             .map_or(-1, |p| p.leader);
         let queue = partition.lock();
@@ -159,25 +171,26 @@ impl Part {
         let open = queue.open.as_ref().map_or(0, |open| open.builder.count());
         drop(queue);
         let s = &self.stats;
+        let troubles = s.troubles.as_deref();
         Scope {
             place: Place::Partition {
-                topic: partition.topic.clone(),
+                topic: partition.topic().clone(),
                 index: partition.index,
                 leader,
             },
             values: vec![
                 ("records_written", figure(s.written)),
-                ("records_failed", figure(s.failed)),
+                ("records_failed", figure(troubles.map_or(0, |t| t.failed))),
                 ("records_open", figure(open)),
                 ("batches_sent", figure(s.batches)),
-                ("batches_retried", figure(s.retries)),
+                ("batches_retried", figure(troubles.map_or(0, |t| t.retries))),
                 ("batches_queued", figure(queued + self.again.len())),
                 ("batches_in_flight", figure(self.inflight.len())),
                 ("batch_sent_bytes", figure(s.bytes)),
                 ("backlog_bytes", figure(partition.backlog.bytes())),
             ],
             histograms: Vec::new(),
-            errors: s.errors.list(),
+            errors: troubles.map_or_else(Vec::new, |t| t.errors.list()),
         }
     }
 }

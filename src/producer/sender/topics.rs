@@ -1,12 +1,10 @@
 //! Topics: partitions become known, grow, or stay unknown for too long.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::partition::Partition;
+use super::super::partition::{Home, Partition};
 use super::super::topic::Topic;
-use super::stats::PartStats;
 use super::{Part, Sender, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::metadata::TopicState;
@@ -56,29 +54,17 @@ impl Sender {
     /// The topic's partitions, lengthened to `n`.
     pub(super) fn grow(&mut self, topic: &Topic, n: usize) -> Vec<Arc<Partition>> {
         let mut partitions = topic.partitions().map(<[_]>::to_vec).unwrap_or_default();
+        let home = Arc::new(Home {
+            topic: topic.name.clone(),
+            settings: topic.settings.clone(),
+        });
+        let more = n.saturating_sub(partitions.len());
+        partitions.reserve_exact(more);
+        self.parts.reserve_exact(more);
         for index in partitions.len()..n {
             let slot = self.parts.len();
-            let partition = Arc::new(Partition::new(
-                topic.name.clone(),
-                topic.settings.clone(),
-                index as i32,
-                slot,
-            ));
-            self.parts.push(Part {
-                partition: partition.clone(),
-                inflight: VecDeque::new(),
-                again: VecDeque::new(),
-                not_before: None,
-                next_ordinal: 0,
-                next_sequence: 0,
-                in_transaction: 0,
-                id: None,
-                leaving: false,
-                acknowledged: None,
-                queued_at: None,
-                expiry: None,
-                stats: PartStats::default(),
-            });
+            let partition = Arc::new(Partition::new(home.clone(), index as i32, slot));
+            self.parts.push(Part::new(partition.clone()));
             partitions.push(partition);
         }
         partitions

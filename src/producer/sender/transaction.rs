@@ -1,7 +1,6 @@
 //! Transactions on the I/O side: asks the coordinators what the state machine wants asked, takes their answers, and
 //! holds back or gives up records that must not be sent.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,6 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 
 use super::super::completion::Outcome;
-use super::super::partition::Batch;
 use super::super::sequence::{Identity, ProducerId};
 use super::super::shared::Shared;
 use super::super::transaction::answers::{Verdict, advice, verdict};
@@ -64,7 +62,7 @@ impl View {
 
     /// True if what a partition would send next is held back.
     pub(super) fn holds_back(&self, part: &Part) -> bool {
-        let begun = part.again.front().is_some_and(|b| b.sequence.is_some());
+        let begun = part.again.first().is_some_and(|b| b.sequence.is_some());
         !self.allows(begun) || part.in_transaction != self.number
     }
 }
@@ -81,7 +79,7 @@ pub(super) fn may_send(shared: &Shared, view: &Option<View>, part: &mut Part, be
     if part.in_transaction == view.number {
         return true;
     }
-    let place = (part.partition.topic.clone(), part.partition.index);
+    let place = (part.partition.topic().clone(), part.partition.index);
     let may = shared.transact(|machine| machine.may_send_to(place)) == Some(true);
     if may {
         part.in_transaction = view.number;
@@ -188,11 +186,7 @@ impl Sender {
         }
         for part in &mut self.parts {
             self.shared.seal_open(&part.partition);
-            let (mut over, kept): (VecDeque<Box<Batch>>, _) = part
-                .again
-                .drain(..)
-                .partition(|b| all || b.sequence.is_none());
-            part.again = kept;
+            let mut over = part.again.take_all(|b| all || b.sequence.is_none());
             let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));
             drop(queue);
@@ -402,6 +396,7 @@ impl Sender {
             for part in &mut self.parts {
                 part.next_sequence = 0;
                 part.id = None;
+                part.acknowledged = false;
             }
         }
         let number = self.shared.transact(|machine| {
@@ -411,7 +406,7 @@ impl Sender {
         if let (Ask::AddPartitions(places), Some(number)) = (ask, number) {
             for slot in 0..self.parts.len() {
                 let part = &mut self.parts[slot];
-                let own = (part.partition.topic.clone(), part.partition.index);
+                let own = (part.partition.topic().clone(), part.partition.index);
                 if places.binary_search(&own).is_ok() {
                     part.in_transaction = number;
                     self.look_at(core, now, slot);

@@ -10,7 +10,7 @@ use super::super::completion::Outcome;
 use super::super::partition::{Batch, ORDINAL_STEP, Place};
 use super::super::sequence::{ProducerId, advance};
 use super::transaction::may_send;
-use super::{REQUEST_OVERHEAD, Request, Sender, Sent, Tag};
+use super::{REQUEST_OVERHEAD, Request, Sender, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::net::conn::ConnId;
@@ -70,33 +70,37 @@ impl Sender {
         let part = self.parts.get_mut(slot)?;
         // Another partition may have used up the last epoch a moment ago: then one without an id waits for the new one,
         // or its records would go out without numbers.
-        if part.id.is_none() && part.partition.settings.idempotent && !self.identity.may_send() {
+        if part.id.is_none() && part.partition.settings().idempotent && !self.identity.may_send() {
             return None;
         }
-        let begun = part.again.front().is_some_and(|b| b.sequence.is_some());
+        let begun = part.again.first().is_some_and(|b| b.sequence.is_some());
         if !may_send(&self.shared, &self.transaction, part, begun) {
             return None;
         }
-        if let Some(batch) = part.again.front() {
+        if let Some(batch) = part.again.first() {
             return if batch.sealed.wire_len() <= room {
-                part.again.pop_front()
+                part.again.pop()
             } else {
                 None
             };
         }
         let flush_to = self.shared.flush_to.load(Ordering::Acquire);
         let mut queue = part.partition.lock();
-        if queue.sealed.is_empty() && queue.open_is_due(now, flush_to) {
+        let due = queue.sealed.is_empty() && queue.open_is_due(now, flush_to);
+        let mut batch = if due {
+            let open = queue.take_open()?;
             drop(queue);
-            self.shared.seal_open(&part.partition);
-            queue = part.partition.lock();
-        }
-        let mut batch = queue.pop_ready()?;
+            self.shared.seal_taken(&part.partition, open)?
+        } else {
+            let ready = queue.pop_ready()?;
+            drop(queue);
+            ready
+        };
         if batch.sealed.wire_len() > room {
+            let mut queue = part.partition.lock();
             queue.sealed.push_front(Place::Ready(batch));
             return None;
         }
-        drop(queue);
         batch.ordinal = part.next_ordinal;
         part.next_ordinal += ORDINAL_STEP;
         Some(batch)
@@ -132,7 +136,7 @@ impl Sender {
             let own = self
                 .parts
                 .get(slot)
-                .map(|p| p.partition.settings.request_group());
+                .map(|p| p.partition.settings().request_group());
             if group.is_some() && own != group {
                 back.push(slot);
                 continue;
@@ -226,7 +230,7 @@ impl Sender {
             let Some(part) = self.parts.get_mut(slot) else {
                 continue;
             };
-            if part.id.is_none() && part.partition.settings.idempotent {
+            if part.id.is_none() && part.partition.settings().idempotent {
                 part.id = identity;
             }
             let identity = part.id;
@@ -261,7 +265,7 @@ impl Sender {
                 header: batch.sealed.header(&attempt),
                 body: batch.sealed.body().clone(),
             };
-            let name = part.partition.topic.clone();
+            let name = part.partition.topic().clone();
             match topics.iter_mut().find(|(n, _)| *n == name) {
                 Some((_, t)) => t.batches.push(wire),
                 None => {
@@ -278,14 +282,15 @@ impl Sender {
             }
             // Its time may end while it waits to be sent again.
             if part.expiry.is_none() {
-                let expiry = batch.created + part.partition.settings.delivery_timeout;
+                let expiry = batch.created + part.partition.settings().delivery_timeout;
                 part.expiry = Some(expiry);
                 self.timers.push(Reverse((expiry, slot)));
             }
             if acks == 0 {
                 unacknowledged.push((slot, batch));
             } else {
-                part.inflight.push_back(Sent { request, batch });
+                batch.request = request;
+                part.inflight.push(batch);
                 slots.push(slot);
             }
         }
