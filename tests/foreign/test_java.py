@@ -1,4 +1,5 @@
-"""Java's own consumer in groups on the embedded broker, both protocols: Kafka's console consumer, several of them."""
+"""Java's own consumer in groups on the embedded broker, both protocols, in one group too: Kafka's console
+consumer, several of them."""
 
 from __future__ import annotations
 
@@ -96,13 +97,19 @@ def owners(bootstrap: str, group: str) -> list[int]:
     return sorted(len(m.assignment.topic_partitions) for m in described.members)
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_java_members_share_a_topic_and_take_over(bootstrap: str, name: str, protocol: str, classpath: str) -> None:
+@pytest.mark.parametrize(
+    "protocols",
+    [["classic"] * 2, ["consumer"] * 2, ["classic", "consumer"], ["consumer", "classic"]],
+    ids=" with ".join,
+)
+def test_java_members_share_a_topic_and_take_over(
+    bootstrap: str, name: str, protocols: list[str], classpath: str
+) -> None:
     create(bootstrap, name)
     group = f"java-{name}"
     members: list[JavaMember] = []
     try:
-        for _ in range(2):
+        for protocol in protocols:
             members.append(JavaMember(classpath, bootstrap, group, name, protocol))
         until("shared by both", lambda: owners(bootstrap, group) == [PARTITIONS // 2] * 2)
         sent = produce(bootstrap, name, 0)

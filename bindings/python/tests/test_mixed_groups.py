@@ -153,14 +153,21 @@ def until(what: str, members: list[Member], condition: Any) -> None:
         time.sleep(0.02)
 
 
-# librdkafka has no sticky strategy of the eager kind; the last is the new protocol, which 3.9 has as a preview only.
-STRATEGIES: list[str | None] = ["range", "roundrobin", "cooperative-sticky", "sticky", None]
+# librdkafka has no sticky strategy of the eager kind; `None` is the new protocol, which 3.9 has as a preview only.
+STRATEGIES: list[str | None] = ["range", "roundrobin", "cooperative-sticky", "sticky", None, "both"]
+
+
+def way(strategy: str | None, number: int) -> str | None:
+    """How the member with this number joins: in a group of both protocols, every other one by the new."""
+    if strategy == "both":
+        return None if number % 2 else "cooperative-sticky"
+    return strategy
 
 
 @pytest.mark.parametrize("first", ["ottla", "other"])
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s or "new protocol")
 def test_members_of_all_kinds_share_a_topic(bootstrap: str, strategy: str | None, first: str) -> None:
-    if strategy is None and (KAFKA or "").startswith("3"):
+    if strategy in (None, "both") and (KAFKA or "").startswith("3"):
         pytest.skip("this Kafka has the new protocol as a preview only")
     topic = group = f"mixed-{uuid.uuid4().hex[:12]}"
     with ottla.Admin(bootstrap) as admin:
@@ -181,8 +188,8 @@ def test_members_of_all_kinds_share_a_topic(bootstrap: str, strategy: str | None
                 producer.flush(timeout=LIMIT)
                 written += 5
 
-            for kind in kinds:
-                members.append(kind(bootstrap, group, topic, strategy))
+            for number, kind in enumerate(kinds):
+                members.append(kind(bootstrap, group, topic, way(strategy, number)))
                 until("a share each", members, lambda: settled(members))
                 write()
             leaver = members.pop(0)
