@@ -690,7 +690,8 @@ pub unsafe extern "C" fn ottla_consumer_logs(
 }
 
 /// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
-/// leaves the group at once (a static member stays in it), and waits up to the timeout until the connections are closed.
+/// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it), and waits
+/// up to the timeout until the connections are closed.
 /// The batch polled last does not count as read by this. Batches stay valid. Closing twice does nothing.
 ///
 /// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.

@@ -461,7 +461,8 @@ impl Consumer {
     }
 
     /// Ends every call with `CLOSED`, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
-    /// leaves the group at once (a static member stays in it, KIP-345), and waits until the connections are closed. The
+    /// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it,
+    /// KIP-345), and waits until the connections are closed. The
     /// batch polled last does not count as read by this: mark or commit it before. Batches that the program holds stay
     /// valid. Closing twice is no error.
     ///
