@@ -5,6 +5,7 @@
 mod committed;
 mod faults;
 mod groups;
+mod groups_mixed;
 mod own_assignor;
 mod positions;
 mod support;
