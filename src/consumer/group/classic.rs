@@ -112,6 +112,8 @@ pub(super) struct Classic {
     state: State,
     /// Why a join is wanted.
     rejoin: Option<String>,
+    /// Why another join is wanted behind the one on its way, which does not know of it.
+    rejoin_again: Option<String>,
     not_before: Option<Instant>,
     failures: u32,
     heartbeat_at: Instant,
@@ -139,6 +141,7 @@ impl Classic {
             asked: 0,
             state: State::Out,
             rejoin: Some("subscribed".to_owned()),
+            rejoin_again: None,
             not_before: None,
             failures: 0,
             heartbeat_at: now,
@@ -178,7 +181,11 @@ impl Classic {
 
     /// Wants a join, at the next opportunity.
     pub(super) fn rejoin(&mut self, why: impl Into<String>) {
-        self.rejoin.get_or_insert_with(|| why.into());
+        let reason = match self.state {
+            State::Joining => &mut self.rejoin_again,
+            _ => &mut self.rejoin,
+        };
+        reason.get_or_insert_with(|| why.into());
     }
 
     /// Everything is given up that has to be.
@@ -197,7 +204,9 @@ impl Classic {
 
     /// Topics have changed: a leader sees whether it has to share out anew.
     pub(super) fn on_metadata(&mut self, core: &Core<Tag>) {
-        let Some(shared) = &self.shared_out else {
+        // Who leads after a join shares out what there is by then.
+        let joining = matches!(self.state, State::Joining);
+        let Some(shared) = self.shared_out.as_ref().filter(|_| !joining) else {
             return;
         };
         let changed = shared.iter().find(|(topic, count)| {
@@ -566,7 +575,7 @@ impl Classic {
         self.member_id = response.member_id.to_string();
         self.generation = response.generation_id;
         self.protocol = Some(protocol.clone());
-        self.rejoin = None;
+        self.rejoin = self.rejoin_again.take();
         self.failures = 0;
         self.heard = now;
         self.shared_out = None;

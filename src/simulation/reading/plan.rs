@@ -161,8 +161,7 @@ fn members(
     let name = format!("group-{group}");
     let books = Rc::new(RefCell::new(Group::new(name.clone(), read_committed)));
     let topics: Vec<String> = ground.written.iter().map(|(t, _)| t.clone()).collect();
-    // A group may be on its way from one protocol to the other.
-    let protocol = rng.pick(&["consumer", "classic", "classic", "both"]);
+    let protocol = rng.pick(&["consumer", "classic", "classic"]);
     let assignor = rng.pick(&[
         "range",
         "roundrobin",
@@ -190,10 +189,6 @@ fn members(
         ]);
         let interval = rng.spread(600, 60_000);
         pairs.push(("group.id", name.clone()));
-        let protocol = match protocol {
-            "both" => rng.pick(&["consumer", "classic"]),
-            one => one,
-        };
         pairs.push(("group.protocol", protocol.to_owned()));
         if protocol == "classic" {
             pairs.push(("partition.assignment.strategy", assignor.to_owned()));
