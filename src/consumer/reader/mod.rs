@@ -266,10 +266,8 @@ impl Filling<'_> {
             };
             let next_offset = header.last_offset().saturating_add(1);
             if header.last_offset() >= chunk.min_offset {
-                if self.shared.config.check_crcs {
-                    if !planted!("crc-unchecked") {
-                        verify_crc(batch)?;
-                    }
+                if self.shared.config.check_crcs && !planted!("crc-unchecked") {
+                    verify_crc(batch)?;
                 }
                 if !self.passes_over(chunk, &header, &batch[HEADER_LEN..], control)? {
                     let records = chunk.at + HEADER_LEN..chunk.at + header.total_len();
