@@ -82,8 +82,8 @@ def main() -> None:
     inside = [
         "CPU time (user and system) of the client process per message, in ns, and in brackets its share of the first",
         "client's; medians of the rounds. `latency` is 1,000 records a second with `linger.ms=0`, from the call to the",
-        "completion; `trickle` is 5,000 records a second to 10,000 partitions in turn; `mostly-idle` reads 1,000 partitions, of",
-        "which eight get 1,000 records a second, and tells how long these took from the sender.",
+        "completion; `trickle` is 5,000 records a second to 10,000 partitions in turn; `mostly-idle` reads 1,000",
+        "partitions, of which eight get 1,000 records a second, and tells how long these took from the sender.",
         "",
         *table(found),
         "",
