@@ -242,9 +242,12 @@ fn a_partitioner_may_send_and_one_who_may_not_wait_is_told_to_come_again() {
     let waiter = std::thread::spawn(move || waiting.send(&missing, Wait::UpTo(LIMIT)));
     std::thread::sleep(Duration::from_millis(100));
     producer.close(LIMIT).unwrap();
-    assert_eq!(
-        waiter.join().unwrap().unwrap_err().code(),
-        ErrorCode::CLOSED
+    // Whichever comes first: the call sees the end, or what waits for the topic is given up by it.
+    let code = waiter.join().unwrap().unwrap_err().code();
+    assert!(
+        matches!(code, ErrorCode::CLOSED | ErrorCode::PURGED),
+        "{}",
+        code.name()
     );
 }
 
