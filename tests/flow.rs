@@ -518,6 +518,74 @@ fn flush_and_close_keep_their_time_though_the_broker_stands_still() {
 }
 
 #[test]
+fn what_a_send_has_taken_is_sent_though_another_thread_closes_at_that_moment() {
+    let broker = broker(1);
+    let topic = "t";
+    broker.create_topic(topic, 4, &[]).unwrap();
+    for round in 0..60u64 {
+        let producer = Arc::new(producer(&broker, &[("linger.ms", "0")]));
+        // In every third round the first records wait for the topic's partitions.
+        if round % 3 != 0 {
+            let first = Record {
+                topic,
+                ..Record::default()
+            };
+            producer.send(&first, Wait::MaxBlock).unwrap();
+            producer.flush(LIMIT).unwrap();
+        }
+        let senders: Vec<_> = [Some(1), None, Some(0)]
+            .into_iter()
+            .enumerate()
+            .map(|(kind, partition)| {
+                let producer = producer.clone();
+                std::thread::spawn(move || send_until_closed(&producer, topic, kind, partition))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_micros(300 * (round % 20)));
+        producer.close(LIMIT).unwrap();
+        let taken: u64 = senders.into_iter().map(|s| s.join().unwrap()).sum();
+        let ended = ends(&producer, taken);
+        let lost = ended.iter().find(|c| c.outcome != Outcome::Written);
+        assert!(lost.is_none(), "round {round}: {lost:?}");
+    }
+}
+
+/// One record a call, or (for kind 2) a hundred, over all partitions where none is given; answers how many were taken.
+fn send_until_closed(producer: &Producer, topic: &str, kind: usize, partition: Option<i32>) -> u64 {
+    let key = b"0123456789".repeat(20);
+    let lengths = [2; 100];
+    let mut taken = 0;
+    loop {
+        let result = if kind == 2 {
+            let mut starts = Vec::new();
+            let keys = Bytes::Blob(Blob::new("keys", &key, &lengths, &mut starts).unwrap());
+            let times = Timestamps::One(1_700_000_000_000);
+            let rows = Records::new(100, keys, Bytes::Null, None, times).unwrap();
+            let to = if taken % 200 == 0 { None } else { partition };
+            let (accepted, result) = producer.send_batch(topic, to, &rows, 7, Wait::MaxBlock);
+            taken += accepted as u64;
+            result
+        } else {
+            let record = Record {
+                topic,
+                partition,
+                value: Some(b"value"),
+                token: 7,
+                ..Record::default()
+            };
+            let result = producer.send(&record, Wait::MaxBlock);
+            taken += u64::from(result.is_ok());
+            result
+        };
+        match result {
+            Ok(()) => {}
+            Err(e) if e.code() == ErrorCode::CLOSED => return taken,
+            Err(e) => panic!("{e}"),
+        }
+    }
+}
+
+#[test]
 fn keyless_records_are_spread_evenly_by_bytes() {
     let broker = broker(1);
     broker.create_topic("t", 7, &[]).unwrap();

@@ -180,7 +180,7 @@ impl Shared {
                         self.begin_batch_as(id);
                         id
                     }
-                    None => self.begin_batch().ok_or_else(|| self.no_transaction())?,
+                    None => self.begin_batch()?,
                 };
                 let paid = std::mem::take(paid);
                 let open = self.open_batch(partition.settings().linger, capacity, paid, id);
@@ -481,7 +481,9 @@ impl Shared {
                 rows[*at as usize] = (from + i) as u32;
                 *at += 1;
             }
-            let hold = match self.hold_transaction() {
+            // The slice goes in wholly or not at all, so neither a transaction's end nor a close may come between: this id
+            // counts as a living batch, and the batches that the slice opens take it over.
+            let hold = match self.begin_batch() {
                 Ok(hold) => hold,
                 Err(e) => {
                     self.dismiss(admitted);
@@ -506,7 +508,7 @@ impl Shared {
                     index,
                     source,
                     token,
-                    hold,
+                    Some(hold),
                     &mut admitted,
                     false,
                 );
@@ -514,8 +516,8 @@ impl Shared {
                     break;
                 }
             }
-            if let Some(hold) = hold {
-                self.end_batch(hold);
+            self.end_batch(hold);
+            if self.transactions.is_some() {
                 self.waker.wake();
             }
             self.dismiss(admitted);
@@ -525,16 +527,6 @@ impl Shared {
             from = to;
         }
         (from - begin, Ok(()))
-    }
-
-    /// Keeps the open transaction from ending while a slice goes in, which it does wholly or not at all: an id that
-    /// counts as a living batch, and that the batches the slice opens take over. `None` without `transactional.id`.
-    fn hold_transaction(&self) -> Result<Option<u64>> {
-        if self.transactions.is_none() {
-            return Ok(None);
-        }
-        let hold = self.begin_batch().ok_or_else(|| self.no_transaction())?;
-        Ok(Some(hold))
     }
 
     /// Appends everything whether there is room or not; the caller bounds how much that is. Takes what it appends off

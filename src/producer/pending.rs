@@ -71,8 +71,9 @@ impl Shared {
                     continue;
                 }
                 paid = paid.max(capacity);
-                let Some(id) = self.begin_batch() else {
-                    break PendingEnd::Taken(taken, Err(self.no_transaction()));
+                let id = match self.begin_batch() {
+                    Ok(id) => id,
+                    Err(e) => break PendingEnd::Taken(taken, Err(e)),
                 };
                 let linger = topic.settings.linger;
                 let open = self.open_batch(linger, capacity, std::mem::take(&mut paid), id);

@@ -53,6 +53,8 @@ struct Live {
     batches: BTreeMap<u64, u32>,
     /// None begins: the producer is transactional and no transaction is open.
     shut: bool,
+    /// None begins: the producer is being closed.
+    closing: bool,
 }
 
 pub(crate) struct Shared {
@@ -148,6 +150,7 @@ impl Shared {
             live: Mutex::new(Live {
                 batches: BTreeMap::new(),
                 shut: transactional,
+                closing: false,
             }),
             ended_one: Condvar::new(),
             flushers: AtomicUsize::new(0),
@@ -159,15 +162,22 @@ impl Shared {
         }
     }
 
-    /// Numbers a new batch and counts it as living; `None` where no transaction is open that it would belong to.
-    pub(crate) fn begin_batch(&self) -> Option<u64> {
+    /// Numbers a new batch and counts it as living.
+    ///
+    /// # Errors
+    /// CLOSED once the producer is being closed; why, where no transaction is open that the batch would belong to.
+    pub(crate) fn begin_batch(&self) -> Result<u64> {
         let mut live = lock(&self.live);
+        if live.closing {
+            return Err(super::send::closed());
+        }
         if live.shut {
-            return None;
+            drop(live);
+            return Err(self.no_transaction());
         }
         let id = self.next_batch.fetch_add(1, Ordering::AcqRel);
         live.batches.insert(id, 1);
-        Some(id)
+        Ok(id)
     }
 
     /// Lets batches begin, or not. A batch begins before the gate shuts or not at all, so that whoever shuts it knows
@@ -238,9 +248,11 @@ impl Shared {
         }
     }
 
-    /// The first half of closing: no more records are taken, and nobody waits for room.
+    /// The first half of closing: no more records are taken, and nobody waits for room. A batch begins before this or
+    /// not at all, so that the flush of a close knows every record whose call has succeeded or will.
     pub(crate) fn stop_taking(&self) {
         self.closing.store(true, Ordering::Release);
+        lock(&self.live).closing = true;
         self.memory.close();
         self.tell_topics();
     }

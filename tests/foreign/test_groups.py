@@ -84,9 +84,11 @@ class Member:
             auto_commit_interval_ms=200,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=300,
-            # A leader that shared out before it knew the topic does so again when it hears of it.
             metadata_max_age_ms=1000,
         )
+        # A leader that shares out before it knows the topic gives nobody anything; it does so again when it hears of it,
+        # but not if that is at the same moment.
+        until("the topic known", lambda: consumer.partitions_for_topic(topic) is not None)
         while not self._leave.is_set():
             for records in consumer.poll(timeout_ms=100).values():
                 self.seen += [r.value for r in records]
