@@ -829,8 +829,9 @@ ottla_status ottla_producer_logs(const ottla_producer *producer,
                                  ottla_error **error);
 
 // Takes no more records, flushes for up to the timeout, then gives up what is left (not written where it was never
-// sent, possibly written where it was) and ends the connections. Wakes all who wait. Completions can still be
-// polled. Closing twice does nothing.
+// sent, possibly written where it was) and ends the connections. Whatever another thread's send has taken is among
+// what is flushed; sends from then on answer OTTLA_ERR_CLOSED. Wakes all who wait. Completions can still be polled.
+// Closing twice does nothing.
 //
 // Errors: as ottla_producer_flush; the producer is closed all the same.
 OTTLA_MUST_USE

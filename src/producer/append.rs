@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::buffer::Need;
-use super::completion::Outcome;
 use super::partition::{Batch, OpenBatch, Partition, PartitionQueue};
 use super::send::{Wait, closed};
 use super::shared::{End, OpenBatchRest, Shared};
@@ -392,13 +391,7 @@ impl Shared {
     fn fail_unsealed(&self, partition: &Partition, rest: OpenBatchRest, error: &Error) {
         let mut count = 0;
         rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
-        let end = End {
-            partition: (partition.topic(), partition.index),
-            outcome: Outcome::NotWritten,
-            base_offset: -1,
-            timestamp: -1,
-            error: Some(error),
-        };
+        let end = End::not_written((partition.topic(), partition.index), Some(error));
         self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
         // The I/O thread may wait for this end.
         self.waker.wake();

@@ -354,9 +354,10 @@ impl Producer {
         self.shared.log.drain(max, out)
     }
 
-    /// Takes no more records, flushes for up to `timeout` (an open transaction is aborted), then gives up what is left (as NotWritten where it was
-    /// never sent, PossiblyWritten where it was) and ends. Completions can still be drained afterwards. Wakes all
-    /// waiters. Calling it again does nothing.
+    /// Takes no more records, flushes for up to `timeout` (an open transaction is aborted), then gives up what is left (as
+    /// NotWritten where it was never sent, PossiblyWritten where it was) and ends. Whatever another thread's send has
+    /// taken is among what is flushed; sends from then on are refused with CLOSED. Completions can still be drained
+    /// afterwards. Wakes all waiters. Calling it again does nothing.
     ///
     /// # Errors
     /// As [`Producer::flush`].

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::buffer::Need;
-use super::completion::{Outcome, Tokens};
+use super::completion::Tokens;
 use super::partition::{OpenBatch, Partition};
 use super::send::{Wait, closed, valid_partition};
 use super::shared::{End, Shared};
@@ -178,13 +178,7 @@ impl Shared {
                     lost_count += 1;
                 }
             }
-            let end = End {
-                partition: (&topic.name, batch.partition),
-                outcome: Outcome::NotWritten,
-                base_offset: -1,
-                timestamp: -1,
-                error: failed.as_ref(),
-            };
+            let end = End::not_written((&topic.name, batch.partition), failed.as_ref());
             self.complete_tokens(id, lost, charged, lost_count, &end);
         }
         topic.set_partitions(partitions);
@@ -211,13 +205,7 @@ impl Shared {
             let Some(batch) = pending.batches.pop_front() else {
                 break;
             };
-            let end = End {
-                partition: (&topic.name, batch.partition),
-                outcome: Outcome::NotWritten,
-                base_offset: -1,
-                timestamp: -1,
-                error: Some(error),
-            };
+            let end = End::not_written((&topic.name, batch.partition), Some(error));
             let open = batch.open;
             self.complete_tokens(
                 open.id,

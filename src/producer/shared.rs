@@ -542,6 +542,18 @@ pub(crate) struct End<'a> {
     pub(crate) error: Option<&'a Error>,
 }
 
+impl<'a> End<'a> {
+    pub(crate) fn not_written(partition: (&'a Arc<str>, i32), error: Option<&'a Error>) -> Self {
+        End {
+            partition,
+            outcome: Outcome::NotWritten,
+            base_offset: -1,
+            timestamp: -1,
+            error,
+        }
+    }
+}
+
 /// What is left of a batch that could not be sealed.
 pub(crate) struct OpenBatchRest {
     pub(crate) id: u64,

@@ -4,6 +4,22 @@ use std::time::Duration;
 
 use crate::cluster::nodes::Rng;
 
+/// A client's settings of waits that begin at these milliseconds and grow to up to ten times as much.
+pub(super) fn backoffs(rng: &mut Rng, retry: u64, reconnect: u64) -> [(&'static str, String); 4] {
+    [
+        ("retry.backoff.ms", retry.to_string()),
+        (
+            "retry.backoff.max.ms",
+            (retry * rng.range(1, 10)).to_string(),
+        ),
+        ("reconnect.backoff.ms", reconnect.to_string()),
+        (
+            "reconnect.backoff.max.ms",
+            (reconnect * rng.range(1, 10)).to_string(),
+        ),
+    ]
+}
+
 /// What a seed is asked.
 pub(super) trait Chance {
     /// True so often.

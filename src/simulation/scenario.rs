@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chance::Chance;
+use super::chance::{Chance, backoffs};
 use super::faults::{FaultKind, Faults};
 use super::network::Network;
 use super::producing::{Plan, Producing};
@@ -253,16 +253,9 @@ fn producer(
         ("compression.type", codec.to_owned()),
         ("partitioner", partitioner.to_owned()),
         ("retries", retries.to_string()),
-        ("retry.backoff.ms", retry.to_string()),
-        (
-            "retry.backoff.max.ms",
-            (retry * rng.range(1, 10)).to_string(),
-        ),
-        ("reconnect.backoff.ms", reconnect.to_string()),
-        (
-            "reconnect.backoff.max.ms",
-            (reconnect * rng.range(1, 10)).to_string(),
-        ),
+    ];
+    pairs.extend(backoffs(rng, retry, reconnect));
+    pairs.extend([
         ("socket.connection.setup.timeout.ms", setup.to_string()),
         ("enable.idempotence", strict.to_string()),
         (
@@ -274,7 +267,7 @@ fn producer(
             }
             .to_owned(),
         ),
-    ];
+    ]);
     if transactional {
         pairs.push(("transactional.id", "payments".to_owned()));
         pairs.push((

@@ -9,6 +9,9 @@ use kafka_protocol::messages::offset_commit_request::{
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
@@ -150,6 +153,19 @@ pub(crate) fn commit_of(
         .with_member_id(text(member))
         .with_generation_id_or_member_epoch(generation)
         .with_topics(vec![topic])
+}
+
+/// Asks for the offset of partition 0 of topic `of`.
+pub(crate) fn fetch_of(of: &str, name: &str, member: &str, epoch: i32) -> OffsetFetchRequest {
+    let topics = OffsetFetchRequestTopics::default()
+        .with_name(topic(of))
+        .with_partition_indexes(vec![0]);
+    let fetch = OffsetFetchRequestGroup::default()
+        .with_group_id(group(name))
+        .with_member_id((!member.is_empty()).then(|| text(member)))
+        .with_member_epoch(epoch)
+        .with_topics(Some(vec![topics]));
+    OffsetFetchRequest::default().with_groups(vec![fetch])
 }
 
 fn describe(t: &mut Talk, label: &str, version: i16, names: &[&str]) {

@@ -2,15 +2,12 @@
 //! the classic protocol are told there, and what is refused.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
-};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::groups::{commit_of, coordinator, delete, group, heartbeat, leave, protocol};
+use super::groups::{commit_of, coordinator, delete, fetch_of, group, heartbeat, leave, protocol};
 use super::groups_new::{beat, describe, owning, say};
 use super::talk::{Talk, text, topic};
 
@@ -304,15 +301,7 @@ fn refused(t: &mut Talk, id: Uuid) {
             let commit = commit_of(TOPIC, NAME, member, epoch);
             t.ask(&format!("commit of {label}"), version, &commit);
         }
-        let topics = OffsetFetchRequestTopics::default()
-            .with_name(topic(TOPIC))
-            .with_partition_indexes(vec![0]);
-        let fetch = OffsetFetchRequestGroup::default()
-            .with_group_id(group(NAME))
-            .with_member_id((!member.is_empty()).then(|| text(member)))
-            .with_member_epoch(epoch)
-            .with_topics(Some(vec![topics]));
-        let request = OffsetFetchRequest::default().with_groups(vec![fetch]);
+        let request = fetch_of(TOPIC, NAME, member, epoch);
         t.ask(&format!("fetch of {label}"), 9, &request);
     }
     let delete = DeleteGroupsRequest::default().with_groups_names(vec![group(NAME)]);

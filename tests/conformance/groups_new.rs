@@ -1,13 +1,10 @@
 //! Groups of the new protocol (KIP-848): heartbeats with which members join, give up, get, leave; and who is fenced.
 
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
-use kafka_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
-};
 use kafka_protocol::messages::*;
 use uuid::Uuid;
 
-use super::groups::{commit_of, coordinator, delete, group};
+use super::groups::{commit_of, coordinator, delete, fetch_of, group};
 use super::talk::{Talk, text, topic};
 
 const TOPIC: &str = "conf-new-groups";
@@ -229,15 +226,7 @@ fn epochs(t: &mut Talk, id: Uuid) {
     ] {
         let label = format!("commit as {member:?} of epoch {epoch}");
         t.ask(&label, 9, &commit_of(TOPIC, NAME, member, epoch));
-        let topics = OffsetFetchRequestTopics::default()
-            .with_name(topic(TOPIC))
-            .with_partition_indexes(vec![0]);
-        let fetch = OffsetFetchRequestGroup::default()
-            .with_group_id(group(NAME))
-            .with_member_id((!member.is_empty()).then(|| text(member)))
-            .with_member_epoch(epoch)
-            .with_topics(Some(vec![topics]));
-        let request = OffsetFetchRequest::default().with_groups(vec![fetch]);
+        let request = fetch_of(TOPIC, NAME, member, epoch);
         t.ask(
             &format!("fetch as {member:?} of epoch {epoch}"),
             9,

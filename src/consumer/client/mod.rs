@@ -462,9 +462,8 @@ impl Consumer {
 
     /// Ends every call with `CLOSED`, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
     /// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it,
-    /// KIP-345), and waits until the connections are closed. The
-    /// batch polled last does not count as read by this: mark or commit it before. Batches that the program holds stay
-    /// valid. Closing twice is no error.
+    /// KIP-345), and waits until the connections are closed. The batch polled last does not count as read by this: mark
+    /// or commit it before. Batches that the program holds stay valid. Closing twice is no error.
     ///
     /// # Errors
     /// `TIMED_OUT` if the I/O thread does not answer within `timeout`; what was to be done for the group is given up then.
@@ -484,9 +483,7 @@ impl Consumer {
             ))
         })
     }
-}
 
-impl Consumer {
     /// The first half of closing; `None` if that was done already.
     fn begin_close(&self, timeout: Duration) -> Option<(&Arc<Shared>, Reply<()>)> {
         let shared = self.shared.as_ref()?;

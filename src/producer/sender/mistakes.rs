@@ -1,6 +1,5 @@
 //! Planted bugs that take more than a word where they are planted; only for the simulation.
 
-use super::super::completion::Outcome;
 use super::super::partition::Batch;
 use super::super::shared::End;
 use super::Sender;
@@ -14,13 +13,7 @@ impl Sender {
         };
         let partition = part.partition.clone();
         self.shared.begin_batch_as(batch.id);
-        let end = End {
-            partition: (partition.topic(), partition.index),
-            outcome: Outcome::NotWritten,
-            base_offset: -1,
-            timestamp: -1,
-            error: Some(error),
-        };
+        let end = End::not_written((partition.topic(), partition.index), Some(error));
         let tokens = std::mem::take(&mut batch.tokens);
         self.shared.complete_tokens(batch.id, tokens, 0, 0, &end);
         batch.sequence = None;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::chance::Chance;
+use super::super::chance::{Chance, backoffs};
 use super::group::Group;
 use super::seen::Place;
 use crate::cluster::nodes::Rng;
@@ -256,16 +256,9 @@ fn settings(
             "request.timeout.ms",
             ground.request_timeout.as_millis().to_string(),
         ),
-        ("retry.backoff.ms", retry.to_string()),
-        (
-            "retry.backoff.max.ms",
-            (retry * rng.range(1, 10)).to_string(),
-        ),
-        ("reconnect.backoff.ms", reconnect.to_string()),
-        (
-            "reconnect.backoff.max.ms",
-            (reconnect * rng.range(1, 10)).to_string(),
-        ),
+    ];
+    pairs.extend(backoffs(rng, retry, reconnect));
+    pairs.extend([
         (
             "socket.connection.setup.timeout.ms",
             rng.spread(500, 10_000).to_string(),
@@ -276,7 +269,7 @@ fn settings(
             rng.spread(5, ground.request_timeout.as_millis().min(1000) as u64 / 2)
                 .to_string(),
         ),
-    ];
+    ]);
     if small {
         pairs.push(("max.partition.fetch.bytes", rng.spread(1, 300).to_string()));
     }

@@ -40,14 +40,7 @@ impl ClassicGroup {
     /// group is again what was written of it last, its members' sessions beginning anew. Whoever came since is unknown,
     /// and a rebalance that was under way begins anew when its members find that their generation is not the group's.
     pub(crate) fn unload(&mut self, now: Duration, code: ErrorCode, out: &mut Answers) {
-        for (id, member) in &mut self.members {
-            if let Some(ticket) = member.joining.take() {
-                out.join(ticket, Joined::failed(id, code));
-            }
-            if let Some(ticket) = member.syncing.take() {
-                out.sync(ticket, Synced::failed(code));
-            }
-        }
+        self.refuse_waiting(code, out);
         let Logged {
             generation,
             protocol_type,
@@ -71,5 +64,17 @@ impl ClassicGroup {
         (self.members, self.statics, self.logged) = (members, statics, logged);
         self.choose_protocol();
         self.protocol = protocol;
+    }
+
+    /// Those who wait for the others to join, or for their share, learn that neither will come.
+    pub(super) fn refuse_waiting(&mut self, code: ErrorCode, out: &mut Answers) {
+        for (id, member) in &mut self.members {
+            if let Some(ticket) = member.joining.take() {
+                out.join(ticket, Joined::failed(id, code));
+            }
+            if let Some(ticket) = member.syncing.take() {
+                out.sync(ticket, Synced::failed(code));
+            }
+        }
     }
 }

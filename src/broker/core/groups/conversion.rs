@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answer::{Answers, Joined, Synced};
+use super::answer::{Answers, Joined};
 use super::classic::{CONSUMER, ClassicGroup, ClassicState, Join};
 use super::classic_member::ClassicMember;
 use super::embedded::{self, NotReadable, Subscription};
@@ -122,21 +122,6 @@ fn downgraded(now: Duration, cluster: &Cluster, modern: &ModernGroup) -> Classic
     }
     group.write_log();
     group
-}
-
-impl ClassicGroup {
-    /// The group is one of the new protocol now: those that wait are to join that.
-    pub(super) fn dismiss(&mut self, out: &mut Answers) {
-        let code = ErrorCode::REBALANCE_IN_PROGRESS;
-        for (id, member) in &mut self.members {
-            if let Some(ticket) = member.joining.take() {
-                out.join(ticket, Joined::failed(id, code));
-            }
-            if let Some(ticket) = member.syncing.take() {
-                out.sync(ticket, Synced::failed(code));
-            }
-        }
-    }
 }
 
 impl Group {

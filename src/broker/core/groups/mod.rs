@@ -380,7 +380,8 @@ impl Groups {
                 let beaten = upgraded.heartbeat(now, cluster, beat)?;
                 self.change(name, |group, out| {
                     if let Group::Classic(classic) = group {
-                        classic.dismiss(out);
+                        // Those that wait are to join the group of the new protocol.
+                        classic.refuse_waiting(ErrorCode::REBALANCE_IN_PROGRESS, out);
                     }
                     *group = Group::Modern(upgraded);
                 });
