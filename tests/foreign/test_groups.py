@@ -86,8 +86,8 @@ class Member:
             heartbeat_interval_ms=300,
             metadata_max_age_ms=1000,
         )
-        # A leader that shares out before it knows the topic gives nobody anything; it does so again when it hears of it,
-        # but not if that is at the same moment.
+        # A leader that shares out before it knows the topic gives nobody anything; it does so again when it hears of
+        # it, but not if that is at the same moment.
         until("the topic known", lambda: consumer.partitions_for_topic(topic) is not None)
         while not self._leave.is_set():
             for records in consumer.poll(timeout_ms=100).values():
