@@ -224,6 +224,23 @@ impl Faults {
         }
     }
 
+    /// Nothing but slow brokers, `count` times within `span`.
+    pub(super) fn slow(mut rng: Rng, count: usize, span: Duration) -> Self {
+        let planned = (0..count).map(|_| Planned {
+            kind: FaultKind::Slow,
+            at: Duration::from_micros(rng.range(0, span.as_micros() as u64)),
+            rng: Rng::new(rng.next()),
+            tries: 0,
+            over: false,
+            node: -1,
+        });
+        Faults {
+            planned: planned.collect(),
+            request_timeout: Duration::ZERO,
+            late: Vec::new(),
+        }
+    }
+
     pub(super) fn times(&self) -> Vec<Duration> {
         self.planned.iter().map(|p| p.at).collect()
     }

@@ -239,6 +239,11 @@ impl Network {
         self.weather.get(&node).copied().unwrap_or_default()
     }
 
+    pub(super) fn slow_nodes(&self) -> Vec<i32> {
+        let slow = self.weather.iter().filter(|(_, w)| !w.slow.is_zero());
+        slow.map(|(node, _)| *node).collect()
+    }
+
     /// How long one way to or from a node takes now.
     pub(super) fn delay(&mut self, node: i32) -> Duration {
         let jitter = self.rng.range(0, self.jitter.as_nanos() as u64);

@@ -167,6 +167,16 @@ pub const BUGS: &[Bug] = &[
         seen_in: "",
     },
     Bug {
+        name: "send-in-lockstep",
+        what: "nothing is sent to a broker while another has not answered",
+        seen_in: "",
+    },
+    Bug {
+        name: "fetch-in-lockstep",
+        what: "nothing is fetched from a broker while another has not answered",
+        seen_in: "",
+    },
+    Bug {
         name: "crc-unchecked",
         what: "a damaged batch is delivered",
         seen_in: "",

@@ -30,7 +30,7 @@ const RECORDS: u64 = 1000;
 const FAULTS: u64 = 8;
 const PORT: u16 = 9092;
 /// Start of the wall clock: some day in 2023.
-const WALL_START: i64 = 1_700_000_000_000;
+pub(super) const WALL_START: i64 = 1_700_000_000_000;
 
 /// Builds the world of a seed.
 pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
@@ -41,14 +41,7 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
 
     let nodes = shape.range(1, 4) as i32;
     let mut network = Network::new(net);
-    let mut bootstrap = Vec::new();
-    for id in 1..=nodes {
-        network.addresses.insert((format!("broker-{id}"), PORT), id);
-        if id == 1 || shape.chance(1, 2) {
-            network.addresses.insert((format!("boot-{id}"), PORT), id);
-            bootstrap.push(format!("boot-{id}:{PORT}"));
-        }
-    }
+    let bootstrap = addresses(&mut network, &mut shape, nodes);
     let mut broker = broker(nodes, shape.next(), shape.range(1, 2) as i16);
     let reading = shape.chance(1, 2);
     let mut topics = Vec::new();
@@ -160,7 +153,20 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
     Ok(world)
 }
 
-fn broker(nodes: i32, seed: u64, transaction_version: i16) -> BrokerCore {
+/// Gives the nodes their addresses; those of the ones that clients are to begin with.
+pub(super) fn addresses(network: &mut Network, rng: &mut Rng, nodes: i32) -> Vec<String> {
+    let mut bootstrap = Vec::new();
+    for id in 1..=nodes {
+        network.addresses.insert((format!("broker-{id}"), PORT), id);
+        if id == 1 || rng.chance(1, 2) {
+            network.addresses.insert((format!("boot-{id}"), PORT), id);
+            bootstrap.push(format!("boot-{id}:{PORT}"));
+        }
+    }
+    bootstrap
+}
+
+pub(super) fn broker(nodes: i32, seed: u64, transaction_version: i16) -> BrokerCore {
     let mut random = Random::new(seed);
     let nodes = (1..=nodes)
         .map(|id| Node {

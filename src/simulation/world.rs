@@ -102,6 +102,8 @@ pub(super) struct Around<'a> {
     pub(super) tracing: bool,
     /// No fault is left, and none will come.
     pub(super) healed: bool,
+    /// The nodes whose network is slow now.
+    pub(super) slow: Vec<i32>,
 }
 
 struct Client {
@@ -407,6 +409,7 @@ impl World {
             written: self.feed.over && writing.all(|c| c.machine_ended),
             broker: &self.broker,
             tracing: self.trace.prints(),
+            slow: self.net.slow_nodes(),
         };
         let client = &mut self.clients[id];
         if client.program_ended {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ottla::ErrorCode;
-use ottla::broker::{Broker, BrokerOptions};
+use ottla::broker::{Broker, BrokerOptions, Fault, FaultRule, api_key};
 use ottla::consumer::{Consumer, Event, EventKind, Polled};
 use ottla::protocol::compress::Codec;
 
@@ -505,4 +505,45 @@ fn without_the_new_protocol_the_classic_one_is_used_and_the_log_says_so() {
         error.message().contains("group.protocol=classic"),
         "{error}"
     );
+}
+
+/// Heartbeats and joins go on connections of their own: a heartbeat that is carried out when the join behind it has been
+/// is refused for its old generation, which says nothing of the membership.
+#[test]
+fn a_heartbeat_overtaken_by_a_join_costs_nothing() {
+    let broker = broker(1);
+    topic(&broker, 2, 5);
+    let keys = [
+        ("heartbeat.interval.ms", "50"),
+        // Nothing is given up before a join, so the join need not wait for the commit below.
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("metadata.max.age.ms", "100"),
+        ("enable.auto.commit", "false"),
+    ];
+    let mut members = [Member::new(&broker, &keys)];
+    members[0].consumer.subscribe(&["t", "later"]).unwrap();
+    poll_until(&mut members, "reading", |m| m[0].count() == 10);
+    let before = members[0].consumer.group_metadata().unwrap();
+
+    // Requests behind one that is slow wait for it.
+    let slow = Duration::from_millis(1500);
+    broker
+        .add_fault(FaultRule::new(Fault::Delay(slow)).api(api_key::OFFSET_COMMIT))
+        .unwrap();
+    let begun = Instant::now();
+    let token = members[0].consumer.commit_async(&[("t", 0, 5.into())]);
+    assert!(token.is_ok(), "{token:?}");
+    std::thread::sleep(Duration::from_millis(200));
+    broker.create_topic("later", 1, &[]).unwrap();
+    poll_until(&mut members, "a membership of both topics", |m| {
+        m[0].consumer.group_metadata().unwrap().generation > before.generation
+    });
+    assert!(begun.elapsed() < slow, "the heartbeat was not overtaken");
+    poll_until(&mut members, "the heartbeat's end", |_| {
+        begun.elapsed() > slow + Duration::from_millis(500)
+    });
+    let after = members[0].consumer.group_metadata().unwrap();
+    assert_eq!(after.member_id, before.member_id);
+    assert_eq!(after.generation, before.generation + 1);
+    assert!(!members[0].kinds().contains(&EventKind::PartitionsLost));
 }

@@ -102,6 +102,9 @@ impl Fetcher {
             self.nodes.values_mut().for_each(|node| node.dirty = true);
         }
         let mut deadline = None;
+        if planted!("fetch-in-lockstep") && self.nodes.values().any(|n| n.inflight.is_some()) {
+            return deadline;
+        }
         let idle = self
             .nodes
             .iter()

@@ -118,6 +118,9 @@ pub(super) struct Classic {
     failures: u32,
     heartbeat_at: Instant,
     heartbeat_sent: bool,
+    /// A join was sent behind the heartbeat on its way. That goes on another connection and may be carried out first, and
+    /// then the answer is of a generation that is over.
+    heartbeat_overtaken: bool,
     /// When the coordinator was last heard of.
     heard: Instant,
     /// The topics and numbers of partitions that a leader has shared out.
@@ -146,6 +149,7 @@ impl Classic {
             failures: 0,
             heartbeat_at: now,
             heartbeat_sent: false,
+            heartbeat_overtaken: false,
             heard: now,
             shared_out: None,
             last: BTreeSet::new(),
@@ -293,6 +297,7 @@ impl Classic {
             Ok(state) => {
                 if matches!(state, State::Joining) {
                     self.last = own.last.clone();
+                    self.heartbeat_overtaken = self.heartbeat_sent;
                 }
                 self.state = state;
             }
@@ -421,7 +426,6 @@ impl Classic {
                     partitions: counts,
                 };
                 self.heartbeat_at = now + self.terms.heartbeat_interval;
-                self.heartbeat_sent = false;
                 Ok(None)
             }
         }
@@ -527,6 +531,7 @@ impl Classic {
         self.member_id.clear();
         self.generation = -1;
         self.heartbeat_sent = false;
+        self.heartbeat_overtaken = false;
         self.shared_out = None;
         self.last.clear();
     }
@@ -636,7 +641,6 @@ impl Classic {
                 self.failures = 0;
                 self.heard = now;
                 self.heartbeat_at = now + self.terms.heartbeat_interval;
-                self.heartbeat_sent = false;
                 signals.push(Signal::Target(target));
             }
             Ok(Err(code)) => self.refused(core, now, node, "synchronising", code, signals),
@@ -657,6 +661,7 @@ impl Classic {
         signals: &mut Vec<Signal>,
     ) {
         self.heartbeat_sent = false;
+        let overtaken = std::mem::take(&mut self.heartbeat_overtaken);
         self.heartbeat_at = now + self.terms.heartbeat_interval;
         match rpc::decode::<HeartbeatRequest>(version, body) {
             Ok(response) => {
@@ -664,6 +669,8 @@ impl Classic {
                 self.heard = now;
                 match ErrorCode(i32::from(response.error_code)) {
                     ErrorCode::NONE => signals.push(Signal::Heard),
+                    // The join's own answer tells what has become of the membership.
+                    code if overtaken && trouble(code) != Some(Trouble::Coordinator) => {}
                     ErrorCode::REBALANCE_IN_PROGRESS => self.rejoin("the group is rebalancing"),
                     code => self.refused(core, now, node, "heartbeat in", code, signals),
                 }
@@ -675,6 +682,7 @@ impl Classic {
     /// A heartbeat will have no answer: the next is tried soon.
     pub(super) fn heartbeat_failed(&mut self, core: &mut Core<Tag>, now: Instant) {
         self.heartbeat_sent = false;
+        self.heartbeat_overtaken = false;
         self.heartbeat_at = now + core.config.retry_backoff.min(self.terms.heartbeat_interval);
     }
 

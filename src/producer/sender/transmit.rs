@@ -40,6 +40,9 @@ impl Sender {
                     }
                     break;
                 };
+                if planted!("send-in-lockstep") && self.requests.values().any(|r| r.node != node) {
+                    break;
+                }
                 if core.inflight(conn) >= self.shared.config.max_in_flight
                     || !self.send_one(core, now, leader, conn)
                 {
