@@ -507,43 +507,77 @@ fn without_the_new_protocol_the_classic_one_is_used_and_the_log_says_so() {
     );
 }
 
-/// Heartbeats and joins go on connections of their own: a heartbeat that is carried out when the join behind it has been
-/// is refused for its old generation, which says nothing of the membership.
+/// Heartbeats and commits go on another connection than joins: one that is carried out when a join has been is refused for
+/// its old generation, which says nothing of the membership.
 #[test]
-fn a_heartbeat_overtaken_by_a_join_costs_nothing() {
+fn what_a_join_overtakes_costs_nothing() {
     let broker = broker(1);
     topic(&broker, 2, 5);
     let keys = [
         ("heartbeat.interval.ms", "50"),
-        // Nothing is given up before a join, so the join need not wait for the commit below.
+        // Nothing is given up before a join, so the join need not wait for commits.
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("metadata.max.age.ms", "100"),
         ("enable.auto.commit", "false"),
     ];
     let mut members = [Member::new(&broker, &keys)];
-    members[0].consumer.subscribe(&["t", "later"]).unwrap();
+    members[0]
+        .consumer
+        .subscribe(&["t", "later", "last"])
+        .unwrap();
     poll_until(&mut members, "reading", |m| m[0].count() == 10);
     let before = members[0].consumer.group_metadata().unwrap();
+    let fault = |fault, api| {
+        let rule = FaultRule::new(fault).api(api);
+        broker.add_fault(rule).unwrap();
+        Instant::now()
+    };
+    let commit = |members: &[Member], offset: i64| {
+        let offsets = [("t", 0, offset.into())];
+        members[0].consumer.commit_async(&offsets).unwrap();
+    };
+    let committed = |members: &[Member]| {
+        let of = |e: &&Event| e.kind == EventKind::OffsetsCommitted;
+        members[0].events.iter().filter(of).count()
+    };
 
-    // Requests behind one that is slow wait for it.
-    let slow = Duration::from_millis(1500);
-    broker
-        .add_fault(FaultRule::new(Fault::Delay(slow)).api(api_key::OFFSET_COMMIT))
-        .unwrap();
-    let begun = Instant::now();
-    let token = members[0].consumer.commit_async(&[("t", 0, 5.into())]);
-    assert!(token.is_ok(), "{token:?}");
+    // A heartbeat waits behind a slow commit.
+    let time = Duration::from_millis(1500);
+    let begun = fault(Fault::Delay(time), api_key::OFFSET_COMMIT);
+    commit(&members, 3);
     std::thread::sleep(Duration::from_millis(200));
     broker.create_topic("later", 1, &[]).unwrap();
-    poll_until(&mut members, "a membership of both topics", |m| {
+    poll_until(&mut members, "another generation", |m| {
         m[0].consumer.group_metadata().unwrap().generation > before.generation
     });
-    assert!(begun.elapsed() < slow, "the heartbeat was not overtaken");
-    poll_until(&mut members, "the heartbeat's end", |_| {
-        begun.elapsed() > slow + Duration::from_millis(500)
-    });
+    assert!(begun.elapsed() < time, "the heartbeat was not overtaken");
+    poll_until(
+        &mut members,
+        "the commit and the heartbeat behind it",
+        |m| committed(m) == 1 && begun.elapsed() > time + Duration::from_millis(300),
+    );
+
     let after = members[0].consumer.group_metadata().unwrap();
     assert_eq!(after.member_id, before.member_id);
     assert_eq!(after.generation, before.generation + 1);
+
+    // A commit is read after a join whose answer has not come.
+    let seen = |api| broker.requests_seen(None, api).unwrap();
+    let (joins, commits) = (seen(api_key::JOIN_GROUP), seen(api_key::OFFSET_COMMIT));
+    fault(Fault::SwallowReply { close: false }, api_key::JOIN_GROUP);
+    broker.create_topic("last", 1, &[]).unwrap();
+    poll_until(&mut members, "a join on its way", |_| {
+        seen(api_key::JOIN_GROUP) > joins
+    });
+    commit(&members, 5);
+    // The second of them comes of the first one's refusal.
+    poll_until(&mut members, "the commit again", |_| {
+        seen(api_key::OFFSET_COMMIT) > commits + 1
+    });
+    let still = members[0].consumer.group_metadata().unwrap();
+    assert_eq!(
+        (still.member_id, still.generation),
+        (after.member_id, after.generation)
+    );
     assert!(!members[0].kinds().contains(&EventKind::PartitionsLost));
 }

@@ -156,6 +156,10 @@ impl Classic {
         }
     }
 
+    pub(super) fn is_joining(&self) -> bool {
+        matches!(self.state, State::Joining)
+    }
+
     pub(super) fn identity(&self) -> Identity {
         Identity {
             generation: self.generation,

@@ -185,12 +185,13 @@ impl Commits {
         }
     }
 
-    /// A request was answered. Says what the answer means for the membership or the coordinator.
+    /// A request was answered. Says what the answer means for the membership or the coordinator. `generation` is the
+    /// member's, `None` while a join is on its way: the broker may have begun the next one before it read the commit.
     pub(super) fn answered(
         &mut self,
         core: &mut Core<Tag>,
         now: Instant,
-        identity: &Identity,
+        generation: Option<i32>,
         version: i16,
         body: Bytes,
         done: &mut Vec<Done>,
@@ -217,7 +218,7 @@ impl Commits {
             }
         }
         let who = core.address(inflight.node);
-        let moved_on = identity.generation != inflight.generation;
+        let moved_on = generation != Some(inflight.generation);
         let mut worst = None;
         let mut again = VecDeque::new();
         for mut commit in inflight.commits {

@@ -273,6 +273,11 @@ impl Membership {
         self.owned.contains(key)
     }
 
+    /// True while a join is on its way, which begins another generation wherever the broker has got to with it.
+    pub(super) fn is_joining(&self) -> bool {
+        matches!(&self.protocol, Protocol::Classic(classic) if classic.is_joining())
+    }
+
     pub(super) fn is_dead(&self) -> bool {
         self.dead
     }

@@ -570,8 +570,10 @@ impl Group {
         let trouble = match ask {
             Ask::Commit => {
                 let done = &mut outcome.committed;
+                let joining = self.membership.as_ref().is_some_and(|m| m.is_joining());
+                let generation = (!joining).then_some(self.identity.generation);
                 self.commits
-                    .answered(core, now, &self.identity, version, body, done)
+                    .answered(core, now, generation, version, body, done)
             }
             Ask::Lookup => {
                 let mut answers = Vec::new();
