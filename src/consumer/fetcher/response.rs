@@ -152,8 +152,8 @@ impl Fetcher {
         part.not_before = None;
         part.partition
             .set_ends(got.high_watermark, got.last_stable_offset);
-        if let Some((_, end)) = got.diverging_epoch {
-            return self.on_truncated(&key, sent, end);
+        if let Some(common) = got.diverging_epoch {
+            return self.on_truncated(&key, sent, common);
         }
         if got.preferred_read_replica >= 0 && got.preferred_read_replica != id {
             part.replica = Some((
@@ -208,8 +208,9 @@ impl Fetcher {
         self.chunks.push(chunk);
     }
 
-    /// The leader's log ends before our position: records that we read were lost in an unclean election.
-    fn on_truncated(&mut self, key: &Key, sent: Sent, end: i64) {
+    /// The leader's log ends before our position: records that we read were lost in an unclean election. What it has in
+    /// common with us ends with an epoch at an offset.
+    fn on_truncated(&mut self, key: &Key, sent: Sent, (epoch, end): (i32, i64)) {
         let error = Error::new(
             ErrorCode::OFFSET_OUT_OF_RANGE,
             format!(
@@ -230,7 +231,8 @@ impl Fetcher {
             return;
         };
         part.step = Step::Fetch { next: end.max(0) };
-        part.last_epoch = -1;
+        // The log may be cut again before anything is read of it.
+        part.last_epoch = epoch;
         let kind = EventKind::PositionReset;
         self.events.push(Event::of_partition(
             kind,
