@@ -12,6 +12,7 @@ mod identity;
 #[cfg(feature = "simulation")]
 mod mistakes;
 mod results;
+mod settling;
 mod stats;
 mod topics;
 mod transaction;
@@ -24,6 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use self::available::Stalled;
+use self::settling::Settling;
 use self::stats::{PartStats, SenderStats};
 use super::chain::Chain;
 use super::partition::Partition;
@@ -170,6 +172,7 @@ pub(crate) struct Sender {
     transaction: Option<View>,
     /// The request to a coordinator that is under way.
     asking: Option<Ask>,
+    settling: Settling,
     stats: SenderStats,
     /// Empty lists to exchange for those that callers filled.
     news: News,
@@ -183,6 +186,7 @@ impl Sender {
             shared,
             transaction,
             asking: None,
+            settling: Settling::new(),
             parts: Vec::new(),
             unresolved: Vec::new(),
             resolved: Vec::new(),
@@ -389,7 +393,8 @@ impl Role for Sender {
             let stall = self.check_stalled(core, now);
             let connect = self.shared.connect_calls.poll(core, now);
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-            let mut deadline = [timer, connect, stall, coordinated]
+            let settled = self.settling.until(now);
+            let mut deadline = [timer, connect, stall, coordinated, settled]
                 .into_iter()
                 .flatten()
                 .min();

@@ -107,6 +107,7 @@ impl Sender {
         let mut backoff = self.backoff();
         if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
             backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
+            self.settling.too_soon();
         }
         let backoff = backoff.after(batch.attempts, &mut core.rng);
         let Some(part) = self.parts.get_mut(slot) else {
@@ -130,6 +131,7 @@ impl Sender {
         let Some(request) = self.requests.remove(&number) else {
             return;
         };
+        self.settling.answered(now, number);
         let header = i16::from(request.version >= 9);
         let parsed = rpc::strip_header(header, body)
             .and_then(|body| produce::read_response(request.version, &body));

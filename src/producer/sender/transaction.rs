@@ -390,6 +390,9 @@ impl Sender {
         ask: &Ask,
         producer: Option<ProducerId>,
     ) {
+        if matches!(ask, Ask::End { .. }) {
+            self.settling.ended(now);
+        }
         if let Some(producer) = producer {
             // Nothing is under way: an id comes before the first transaction or after the end of one.
             self.identity = Identity::Have(producer);
@@ -436,6 +439,7 @@ impl Sender {
         let mut backoff = self.backoff();
         if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
             backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
+            self.settling.too_soon();
         }
         self.shared.transact(|machine| {
             let wait = backoff.after(machine.count_failure(), &mut core.rng);

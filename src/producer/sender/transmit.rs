@@ -21,7 +21,7 @@ use crate::protocol::record::{Attempt, HEADER_LEN};
 impl Sender {
     /// Sends what can be sent to every broker that has something waiting.
     pub(super) fn drain(&mut self, core: &mut Core<Tag>, now: Instant) {
-        if !self.identity.may_send() {
+        if !self.identity.may_send() || self.settling.until(now).is_some() {
             return;
         }
         let leaders: Vec<i32> = self
@@ -225,6 +225,7 @@ impl Sender {
         let identity = self.identity.current();
         let request = self.next_request;
         self.next_request += 1;
+        self.settling.sent(now, request);
         let mut topics: Vec<(Arc<str>, TopicBatches<'_>)> = Vec::new();
         let mut slots = Vec::with_capacity(taken.len());
         let mut unacknowledged = Vec::new();
