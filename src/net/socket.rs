@@ -292,6 +292,7 @@ fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Re
     for _ in 0..READS_PER_TURN {
         let mut reader = io.reader.borrow_mut();
         let (direct, staging) = reader.targets();
+        let room = direct.as_ref().map_or(0, |d| d.len()) + staging.len();
         let result = match direct {
             Some(direct) => {
                 stream.try_read_vectored(&mut [IoSliceMut::new(direct), IoSliceMut::new(staging)])
@@ -305,7 +306,17 @@ fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Re
                     "the broker closed the connection",
                 ));
             }
-            Ok(n) => reader.advance(n, |a| arrivals.push(a))?,
+            Ok(n) => {
+                reader.advance(n, |a| arrivals.push(a))?;
+                // That was all there was: with epoll (edge-triggered, as tokio has it) whatever comes now, the end of the
+                // stream too, is told. Asking once more would cost as much as the read did.
+                if n < room && cfg!(target_os = "linux") {
+                    let _ = stream.try_io(Interest::READABLE, || -> std::io::Result<()> {
+                        Err(ErrorKind::WouldBlock.into())
+                    });
+                    return Ok(false);
+                }
+            }
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(lost(&e)),
