@@ -541,6 +541,13 @@ impl World {
         sent
     }
 
+    /// Right behind the end of a transaction nothing of the next one is sent, and a moment later all of it.
+    fn settle(&mut self) {
+        assert!(self.rig.asked.is_empty());
+        let waited = self.rig.wait_due();
+        assert!(waited <= Duration::from_millis(8), "{waited:?}");
+    }
+
     /// The next Produce request.
     fn produced(&mut self) -> Asked {
         let asked = self.rig.asked.pop_front().expect("a request");
@@ -603,6 +610,9 @@ fn the_second_way_on_the_wire() {
     for epoch in 0..3 {
         world.producer.begin_transaction().unwrap();
         world.send(0).unwrap();
+        if epoch > 0 {
+            world.settle();
+        }
         let asked = world.produced();
         assert!(asked.version >= 12, "{asked:?}");
         assert!(world.end(true).unwrap_err().is_retriable());
@@ -623,9 +633,12 @@ fn the_second_way_on_the_wire() {
 #[test]
 fn the_first_way_on_the_wire() {
     let mut world = World::new(false);
-    for _ in 0..2 {
+    for round in 0..2 {
         world.producer.begin_transaction().unwrap();
         world.send(1).unwrap();
+        if round > 0 {
+            world.settle();
+        }
         let (asked, request) = world.rig.next::<AddPartitionsToTxnRequest>();
         assert_eq!((asked.node, asked.version), (3, 3));
         assert!(world.rig.asked.is_empty(), "nothing is sent before");
@@ -698,6 +711,7 @@ fn a_refused_record_refuses_the_commit_and_the_abort_leads_on() {
     world.end(false).unwrap();
     world.producer.begin_transaction().unwrap();
     world.send(0).unwrap();
+    world.settle();
     world.produced();
 }
 
