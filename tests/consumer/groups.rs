@@ -542,7 +542,7 @@ fn what_a_join_overtakes_costs_nothing() {
     };
 
     // A heartbeat waits behind a slow commit.
-    let time = Duration::from_millis(1500);
+    let time = Duration::from_secs(4);
     let begun = fault(Fault::Delay(time), api_key::OFFSET_COMMIT);
     commit(&members, 3);
     std::thread::sleep(Duration::from_millis(200));
