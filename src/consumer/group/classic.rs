@@ -117,10 +117,11 @@ pub(super) struct Classic {
     not_before: Option<Instant>,
     failures: u32,
     heartbeat_at: Instant,
-    heartbeat_sent: bool,
-    /// A join was sent behind the heartbeat on its way. That goes on another connection and may be carried out first, and
-    /// then the answer is of a generation that is over.
-    heartbeat_overtaken: bool,
+    /// The generation of the heartbeat on its way.
+    heartbeat: Option<i32>,
+    /// A join was sent, and none has been answered with a generation since: the broker may have begun the next one. Joins
+    /// go on a connection of their own, so what was sent before one may be refused for a generation that is over.
+    in_doubt: bool,
     /// When the coordinator was last heard of.
     heard: Instant,
     /// The topics and numbers of partitions that a leader has shared out.
@@ -148,16 +149,17 @@ impl Classic {
             not_before: None,
             failures: 0,
             heartbeat_at: now,
-            heartbeat_sent: false,
-            heartbeat_overtaken: false,
+            heartbeat: None,
+            in_doubt: false,
             heard: now,
             shared_out: None,
             last: BTreeSet::new(),
         }
     }
 
-    pub(super) fn is_joining(&self) -> bool {
-        matches!(self.state, State::Joining)
+    /// True if the broker may have begun a generation that this member has not heard of.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -236,7 +238,7 @@ impl Classic {
                 self.state,
                 State::ToJoin | State::Sharing { .. } | State::ToSync(_)
             );
-        let heartbeat = self.beats() && !self.heartbeat_sent && self.heartbeat_at <= now;
+        let heartbeat = self.beats() && self.heartbeat.is_none() && self.heartbeat_at <= now;
         (join, heartbeat)
     }
 
@@ -247,7 +249,7 @@ impl Classic {
     /// When to look again though nothing else happens.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         // What is due already waits for the coordinator's connection.
-        let heartbeat = self.beats() && !self.heartbeat_sent && self.heartbeat_at > now;
+        let heartbeat = self.beats() && self.heartbeat.is_none() && self.heartbeat_at > now;
         let patience = match self.state {
             State::Sharing { since, .. } => Some(since + STRANGERS),
             _ => None,
@@ -301,7 +303,7 @@ impl Classic {
             Ok(state) => {
                 if matches!(state, State::Joining) {
                     self.last = own.last.clone();
-                    self.heartbeat_overtaken = self.heartbeat_sent;
+                    self.in_doubt = true;
                 }
                 self.state = state;
             }
@@ -486,7 +488,7 @@ impl Classic {
                 let timeout = core.config.request_timeout.min(terms.session_timeout);
                 let tag = Tag::Group(Ask::Heartbeat(self.serial));
                 core.send(now, conn, call, timeout, tag, true);
-                self.heartbeat_sent = true;
+                self.heartbeat = Some(self.generation);
             }
             Err(e) => {
                 self.heartbeat_at = now + terms.heartbeat_interval;
@@ -534,8 +536,8 @@ impl Classic {
         self.state = State::Out;
         self.member_id.clear();
         self.generation = -1;
-        self.heartbeat_sent = false;
-        self.heartbeat_overtaken = false;
+        self.heartbeat = None;
+        self.in_doubt = false;
         self.shared_out = None;
         self.last.clear();
     }
@@ -583,6 +585,7 @@ impl Classic {
         };
         self.member_id = response.member_id.to_string();
         self.generation = response.generation_id;
+        self.in_doubt = false;
         self.protocol = Some(protocol.clone());
         self.rejoin = self.rejoin_again.take();
         self.failures = 0;
@@ -664,8 +667,8 @@ impl Classic {
         body: Bytes,
         signals: &mut Vec<Signal>,
     ) {
-        self.heartbeat_sent = false;
-        let overtaken = std::mem::take(&mut self.heartbeat_overtaken);
+        let sent = self.heartbeat.take();
+        let moved_on = self.in_doubt || sent != Some(self.generation);
         self.heartbeat_at = now + self.terms.heartbeat_interval;
         match rpc::decode::<HeartbeatRequest>(version, body) {
             Ok(response) => {
@@ -673,8 +676,8 @@ impl Classic {
                 self.heard = now;
                 match ErrorCode(i32::from(response.error_code)) {
                     ErrorCode::NONE => signals.push(Signal::Heard),
-                    // The join's own answer tells what has become of the membership.
-                    code if overtaken && trouble(code) != Some(Trouble::Coordinator) => {}
+                    // Sent for a generation that may be over; a join's answer tells what has become of the membership.
+                    code if moved_on && trouble(code) != Some(Trouble::Coordinator) => {}
                     ErrorCode::REBALANCE_IN_PROGRESS => self.rejoin("the group is rebalancing"),
                     code => self.refused(core, now, node, "heartbeat in", code, signals),
                 }
@@ -685,8 +688,7 @@ impl Classic {
 
     /// A heartbeat will have no answer: the next is tried soon.
     pub(super) fn heartbeat_failed(&mut self, core: &mut Core<Tag>, now: Instant) {
-        self.heartbeat_sent = false;
-        self.heartbeat_overtaken = false;
+        self.heartbeat = None;
         self.heartbeat_at = now + core.config.retry_backoff.min(self.terms.heartbeat_interval);
     }
 

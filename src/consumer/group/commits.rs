@@ -186,7 +186,7 @@ impl Commits {
     }
 
     /// A request was answered. Says what the answer means for the membership or the coordinator. `generation` is the
-    /// member's, `None` while a join is on its way: the broker may have begun the next one before it read the commit.
+    /// member's, `None` where the broker may have begun the next one before it read the commit.
     pub(super) fn answered(
         &mut self,
         core: &mut Core<Tag>,

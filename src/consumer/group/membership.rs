@@ -273,9 +273,9 @@ impl Membership {
         self.owned.contains(key)
     }
 
-    /// True while a join is on its way, which begins another generation wherever the broker has got to with it.
-    pub(super) fn is_joining(&self) -> bool {
-        matches!(&self.protocol, Protocol::Classic(classic) if classic.is_joining())
+    /// True if the group may have gone on to a generation that this member has not heard of.
+    pub(super) fn in_doubt(&self) -> bool {
+        matches!(&self.protocol, Protocol::Classic(classic) if classic.in_doubt())
     }
 
     pub(super) fn is_dead(&self) -> bool {

@@ -570,8 +570,8 @@ impl Group {
         let trouble = match ask {
             Ask::Commit => {
                 let done = &mut outcome.committed;
-                let joining = self.membership.as_ref().is_some_and(|m| m.is_joining());
-                let generation = (!joining).then_some(self.identity.generation);
+                let in_doubt = self.membership.as_ref().is_some_and(|m| m.in_doubt());
+                let generation = (!in_doubt).then_some(self.identity.generation);
                 self.commits
                     .answered(core, now, generation, version, body, done)
             }
