@@ -53,8 +53,6 @@ struct Live {
     batches: BTreeMap<u64, u32>,
     /// None begins: the producer is transactional and no transaction is open.
     shut: bool,
-    /// None begins: the producer is being closed.
-    closing: bool,
 }
 
 pub(crate) struct Shared {
@@ -74,6 +72,7 @@ pub(crate) struct Shared {
     /// Names this producer among all of the process, for the callers' memory of their last topic.
     pub(crate) number: u64,
     /// Set once: no more records are taken.
+    /// Set under the lock of `live`, so that a batch begins before or not at all.
     pub(crate) closing: AtomicBool,
     /// What is left shall be given up.
     pub(crate) purge: AtomicBool,
@@ -150,7 +149,6 @@ impl Shared {
             live: Mutex::new(Live {
                 batches: BTreeMap::new(),
                 shut: transactional,
-                closing: false,
             }),
             ended_one: Condvar::new(),
             flushers: AtomicUsize::new(0),
@@ -168,7 +166,7 @@ impl Shared {
     /// CLOSED once the producer is being closed; why, where no transaction is open that the batch would belong to.
     pub(crate) fn begin_batch(&self) -> Result<u64> {
         let mut live = lock(&self.live);
-        if live.closing {
+        if self.closing.load(Ordering::Relaxed) {
             return Err(super::send::closed());
         }
         if live.shut {
@@ -251,8 +249,9 @@ impl Shared {
     /// The first half of closing: no more records are taken, and nobody waits for room. A batch begins before this or
     /// not at all, so that the flush of a close knows every record whose call has succeeded or will.
     pub(crate) fn stop_taking(&self) {
+        let live = lock(&self.live);
         self.closing.store(true, Ordering::Release);
-        lock(&self.live).closing = true;
+        drop(live);
         self.memory.close();
         self.tell_topics();
     }

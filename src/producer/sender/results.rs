@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::super::completion::Outcome;
 use super::super::partition::Batch;
 use super::super::sequence::advance;
-use super::transaction::TRANSACTION_BACKOFF;
 use super::{Request, Sender, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
@@ -104,12 +103,7 @@ impl Sender {
             );
         }
         batch.last_error = Some(error.clone());
-        let mut backoff = self.backoff();
-        if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
-            backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
-            self.settling.too_soon();
-        }
-        let backoff = backoff.after(batch.attempts, &mut core.rng);
+        let backoff = self.backoff_for(error).after(batch.attempts, &mut core.rng);
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };

@@ -23,13 +23,13 @@ use super::super::transaction::answers::{Verdict, advice, verdict};
 use super::super::transaction::state::{Ask, Machine, Offsets, Phase, Place, Sending};
 use super::{Part, Sender, Tag};
 use crate::cluster::core::{Coordinator, CoordinatorKind, Core, Purpose};
-use crate::cluster::nodes::Node;
+use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 
 /// The first wait for the end of the transaction before: its markers are written in a moment.
-pub(super) const TRANSACTION_BACKOFF: Duration = Duration::from_millis(20);
+const TRANSACTION_BACKOFF: Duration = Duration::from_millis(20);
 /// From these versions on coordinators take partitions and groups into a transaction by themselves, and EndTxn raises
 /// the epoch (KIP-890).
 const V2_END_TXN: i16 = 5;
@@ -435,12 +435,18 @@ impl Sender {
         }
     }
 
-    fn ask_again(&mut self, core: &mut Core<Tag>, now: Instant, error: &Error) {
+    /// The waits after this error: shorter where the transaction before is in the way.
+    pub(super) fn backoff_for(&mut self, error: &Error) -> Backoff {
         let mut backoff = self.backoff();
         if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
             backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
             self.settling.too_soon();
         }
+        backoff
+    }
+
+    fn ask_again(&mut self, core: &mut Core<Tag>, now: Instant, error: &Error) {
+        let backoff = self.backoff_for(error);
         self.shared.transact(|machine| {
             let wait = backoff.after(machine.count_failure(), &mut core.rng);
             machine.again(Some(now + wait), error);
