@@ -147,6 +147,25 @@ struct Planned {
     node: i32,
 }
 
+impl Planned {
+    fn new(kind: FaultKind, at: Duration, rng: Rng) -> Self {
+        Planned {
+            kind,
+            at,
+            rng,
+            tries: 0,
+            over: false,
+            node: -1,
+        }
+    }
+
+    /// At some time within `span`.
+    fn within(span: Duration, kind: FaultKind, rng: &mut Rng) -> Self {
+        let at = Duration::from_micros(rng.range(0, span.as_micros() as u64));
+        Planned::new(kind, at, Rng::new(rng.next()))
+    }
+}
+
 /// What will go wrong in this seed.
 pub(super) struct Faults {
     planned: Vec<Planned>,
@@ -182,14 +201,7 @@ impl Faults {
     ) -> Self {
         let mut planned = Vec::new();
         let mut add = |kind, rng: &mut Rng| {
-            planned.push(Planned {
-                kind,
-                at: Duration::from_micros(rng.range(0, span.as_micros() as u64)),
-                rng: Rng::new(rng.next()),
-                tries: 0,
-                over: false,
-                node: -1,
-            });
+            planned.push(Planned::within(span, kind, rng));
         };
         // Some seeds know few kinds, so that these meet often; forgetting producers loosens what can be asked of the
         // rest, so it is rare.
@@ -226,14 +238,7 @@ impl Faults {
 
     /// Nothing but slow brokers, `count` times within `span`.
     pub(super) fn slow(mut rng: Rng, count: usize, span: Duration) -> Self {
-        let planned = (0..count).map(|_| Planned {
-            kind: FaultKind::Slow,
-            at: Duration::from_micros(rng.range(0, span.as_micros() as u64)),
-            rng: Rng::new(rng.next()),
-            tries: 0,
-            over: false,
-            node: -1,
-        });
+        let planned = (0..count).map(|_| Planned::within(span, FaultKind::Slow, &mut rng));
         Faults {
             planned: planned.collect(),
             request_timeout: Duration::ZERO,
@@ -258,14 +263,8 @@ impl Faults {
             FaultKind::LeaderMove,
             FaultKind::Crash,
         ];
-        self.planned.push(Planned {
-            kind: rng.pick(&kinds),
-            at: Duration::ZERO,
-            rng,
-            tries: 0,
-            over: false,
-            node: -1,
-        });
+        let kind = rng.pick(&kinds);
+        self.planned.push(Planned::new(kind, Duration::ZERO, rng));
         self.planned.len() - 1
     }
 }

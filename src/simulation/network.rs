@@ -239,9 +239,10 @@ impl Network {
         self.weather.get(&node).copied().unwrap_or_default()
     }
 
-    pub(super) fn slow_nodes(&self) -> Vec<i32> {
+    /// The nodes to and from which everything is slow now.
+    pub(super) fn slow_nodes(&self) -> impl Iterator<Item = i32> {
         let slow = self.weather.iter().filter(|(_, w)| !w.slow.is_zero());
-        slow.map(|(node, _)| *node).collect()
+        slow.map(|(node, _)| *node)
     }
 
     /// How long one way to or from a node takes now.

@@ -51,7 +51,7 @@ struct Shared {
 
 impl Shared {
     fn look(&mut self, around: &Around<'_>) {
-        for node in around.slow.iter().copied() {
+        for node in around.net.slow_nodes() {
             self.slow.insert(node, around.now);
         }
     }
@@ -203,8 +203,6 @@ impl Program for Sends {
         (self.shared.borrow().sent.len() as u64, RECORDS as u64)
     }
 
-    fn producers_forgotten(&mut self, _topic: &str, _partition: i32) {}
-
     fn check(&self, logs: &Logs) -> std::result::Result<(), String> {
         let there: usize = logs.partitions.values().map(Vec::len).sum();
         let sent = self.shared.borrow().sent.len();
@@ -313,10 +311,6 @@ impl Program for Reads {
         self.complaint.clone()
     }
 
-    fn progress(&self) -> (u64, u64) {
-        (0, 0)
-    }
-
     fn read(&self) -> u64 {
         self.read as u64
     }
@@ -324,8 +318,6 @@ impl Program for Reads {
     fn writes(&self) -> bool {
         false
     }
-
-    fn producers_forgotten(&mut self, _topic: &str, _partition: i32) {}
 
     fn check(&self, _logs: &Logs) -> std::result::Result<(), String> {
         Ok(())

@@ -65,7 +65,9 @@ pub(super) trait Program {
     /// What it found wrong by itself.
     fn complaint(&self) -> Option<String>;
     /// Records accepted so far of how many.
-    fn progress(&self) -> (u64, u64);
+    fn progress(&self) -> (u64, u64) {
+        (0, 0)
+    }
     /// Records it was given.
     fn read(&self) -> u64 {
         0
@@ -87,7 +89,7 @@ pub(super) trait Program {
         Vec::new()
     }
     /// A partition's broker has forgotten its producers: what has not ended yet may come twice.
-    fn producers_forgotten(&mut self, topic: &str, partition: i32);
+    fn producers_forgotten(&mut self, _topic: &str, _partition: i32) {}
     /// Holds what the program was told against the brokers' logs.
     fn check(&self, logs: &super::oracle::Logs) -> Result<(), String>;
 }
@@ -102,8 +104,7 @@ pub(super) struct Around<'a> {
     pub(super) tracing: bool,
     /// No fault is left, and none will come.
     pub(super) healed: bool,
-    /// The nodes whose network is slow now.
-    pub(super) slow: Vec<i32>,
+    pub(super) net: &'a Network,
 }
 
 struct Client {
@@ -409,7 +410,7 @@ impl World {
             written: self.feed.over && writing.all(|c| c.machine_ended),
             broker: &self.broker,
             tracing: self.trace.prints(),
-            slow: self.net.slow_nodes(),
+            net: &self.net,
         };
         let client = &mut self.clients[id];
         if client.program_ended {

@@ -478,10 +478,6 @@ impl Program for Reading {
         self.complaint.clone()
     }
 
-    fn progress(&self) -> (u64, u64) {
-        (0, 0)
-    }
-
     fn read(&self) -> u64 {
         self.seen.count()
     }
@@ -501,8 +497,6 @@ impl Program for Reading {
     fn take_tallies(&mut self) -> Vec<FaultKind> {
         std::mem::take(&mut self.tallies)
     }
-
-    fn producers_forgotten(&mut self, _topic: &str, _partition: i32) {}
 
     fn check(&self, logs: &Logs) -> Result<(), String> {
         let committed = self.plan.read_committed;
