@@ -12,9 +12,9 @@ use crate::stats::{Stats, StatsHub, StatsTimer};
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What a client is for: producing, consuming, administration.
-pub(crate) trait Role: 'static {
+pub(crate) trait Role: Send + 'static {
     /// What the role wants back with each answer.
-    type Tag: Clone + std::fmt::Debug + 'static;
+    type Tag: Clone + std::fmt::Debug + Send + 'static;
 
     /// Something the role asked for has come, or failed.
     fn on_event(&mut self, core: &mut Core<Self::Tag>, now: Instant, event: Event<Self::Tag>);

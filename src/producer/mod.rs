@@ -17,6 +17,7 @@ mod sender;
 mod sequence;
 mod settings;
 mod shared;
+mod shortcut;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod source;

@@ -418,6 +418,7 @@ impl Role for Sender {
             for at in retries {
                 deadline = Some(deadline.map_or(at, |d| d.min(at)));
             }
+            self.shared.shortcut.set_underway(self.requests.len());
             self.shared.arm(deadline);
             // What came between the look and the arming found us armed and woke nobody.
             let quiet = {
