@@ -183,7 +183,7 @@ pub(super) fn broker(nodes: i32, seed: u64, transaction_version: i16) -> BrokerC
         transaction_version,
         new_group_protocol: true,
     };
-    BrokerCore::new(cluster, options, Storage::new(None))
+    BrokerCore::new(cluster, options, Storage::default())
 }
 
 fn topic_config(rng: &mut Rng) -> BTreeMap<String, String> {
