@@ -123,8 +123,8 @@ impl Broker {
     }
 
     /// Compacts the partitions of a topic now, the newest records included, as if all segments were closed and dirty:
-    /// of each key only the last record stays, with its offset. Without this call logs are compacted every 15 s where
-    /// Kafka would do it: closed segments (`segment.bytes`, `segment.ms`) that are dirty enough
+    /// of each key only the last record stays, with its offset. Without this call logs are compacted every 15 s
+    /// (`log.cleaner.backoff.ms`) where Kafka would do it: closed segments (`segment.bytes`, `segment.ms`) that are dirty enough
     /// (`min.cleanable.dirty.ratio`, `max.compaction.lag.ms`).
     ///
     /// # Errors

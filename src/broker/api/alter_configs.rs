@@ -14,7 +14,9 @@ use super::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPI
 use super::{Cx, code_and_words};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::cluster::check_name;
-use crate::broker::core::configs::{ALL_BROKERS, GROUP_SETTINGS, check_group};
+use crate::broker::core::configs::{
+    ALL_BROKERS, GROUP_SETTINGS, broker_settings as changeable, check_group,
+};
 use crate::broker::core::fault::Target;
 use crate::broker::core::topic_config::{Kind, SETTINGS, Setting, TopicConfig};
 use crate::broker::log::Refused;
@@ -167,7 +169,7 @@ fn alter(
         answers.push((resource, result));
     }
     if changed {
-        core.plan_all_housekeeping(cx.now);
+        core.plan_anew(cx.now);
         core.save_topics();
     }
     answers
@@ -334,7 +336,9 @@ fn alter_group(
 
 /// The setting of a broker that can be changed at run time.
 fn broker_setting(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|s| s.dynamic_name() == Some(name))
+    changeable()
+        .find(|(key, _)| *key == name)
+        .map(|(_, setting)| setting)
 }
 
 fn alter_broker(

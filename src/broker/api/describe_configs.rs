@@ -9,7 +9,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use super::{Cx, INVALID_REQUEST, text, wire};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::cluster::check_name;
-use crate::broker::core::configs::{ALL_BROKERS, GROUP_SETTINGS};
+use crate::broker::core::configs::{ALL_BROKERS, GROUP_SETTINGS, broker_settings as changeable};
 use crate::broker::core::topic_config::{Kind, SETTINGS, Setting, TopicConfig};
 use crate::error::ErrorCode;
 
@@ -199,8 +199,7 @@ fn described(
 
 /// What is set at run time for all brokers.
 fn set_for_all(core: &BrokerCore) -> Vec<(Named, Origins)> {
-    let named = SETTINGS.iter().filter_map(|s| {
-        let name = s.dynamic_name()?;
+    let named = changeable().filter_map(|(name, s)| {
         let value = core.configs.broker(ALL_BROKERS)?.get(name)?.clone();
         let origin = (name.to_owned(), Some(value), SET_FOR_ALL_BROKERS);
         Some(((name, s.kind, false), vec![origin]))
@@ -209,13 +208,12 @@ fn set_for_all(core: &BrokerCore) -> Vec<(Named, Origins)> {
 }
 
 fn broker_settings(core: &BrokerCore, cx: &Cx) -> Vec<(Named, Origins)> {
-    let changeable = SETTINGS.iter().filter_map(|s| {
-        let name = s.dynamic_name()?;
+    let changeable = changeable().map(|(name, s)| {
         let mut origins = dynamic_origins(core, cx.node, name);
         if s.broker_name.is_some() {
             origins.push((name.to_owned(), Some(s.default.to_owned()), BUILT_IN));
         }
-        Some(((name, s.kind, false), origins))
+        ((name, s.kind, false), origins)
     });
     let address = core.cluster.nodes.get(&cx.node).map(|n| {
         let host = if n.host.contains(':') {

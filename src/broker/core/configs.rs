@@ -8,7 +8,7 @@ use super::BrokerCore;
 use super::groups::GroupOptions;
 use super::share::{Reset, ShareOptions};
 use super::topic_config::Allowed::{Any, AtLeast, Reset as ResetWord, Words};
-use super::topic_config::Kind::{Boolean, Int, Word};
+use super::topic_config::Kind::{Boolean, Int, Long, Word};
 use super::topic_config::{SETTINGS, Setting, TopicConfig, setting};
 
 /// In place of a node's id: what is set for all of them.
@@ -84,6 +84,17 @@ impl DynamicConfigs {
         })
     }
 
+    /// How often it is looked whether a log is to be compacted. There is one core for all brokers: as in
+    /// [`for_topics`](Self::for_topics) what is set for any of them holds.
+    pub(crate) fn compaction_interval(&self) -> Duration {
+        let set = self
+            .brokers
+            .values()
+            .rev()
+            .find_map(|v| millis(v, COMPACTION_INTERVAL));
+        set.unwrap_or(Duration::from_secs(15))
+    }
+
     /// The values that topics have which don't set them. Each partition is one log for all of its replicas: what is set
     /// for any broker holds for it, and the one with the largest number wins.
     pub(crate) fn for_topics(&self) -> Values {
@@ -97,6 +108,26 @@ impl DynamicConfigs {
         }
         values
     }
+}
+
+/// The settings of brokers that can be changed at run time and are not the defaults of topics' settings.
+static BROKER_SETTINGS: &[Setting] = &[setting(
+    COMPACTION_INTERVAL,
+    "15000",
+    Long,
+    Some(COMPACTION_INTERVAL),
+    AtLeast(0),
+)];
+
+/// How often it is looked whether a log is to be compacted.
+const COMPACTION_INTERVAL: &str = "log.cleaner.backoff.ms";
+
+/// The settings of brokers that can be changed at run time, by the names that brokers have for them.
+pub(crate) fn broker_settings() -> impl Iterator<Item = (&'static str, &'static Setting)> {
+    SETTINGS
+        .iter()
+        .chain(BROKER_SETTINGS)
+        .filter_map(|s| Some((s.dynamic_name()?, s)))
 }
 
 /// The settings of a group that Kafka 4.3 knows, sorted by name; the broker acts on those of consumer and share groups.

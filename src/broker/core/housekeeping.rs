@@ -7,24 +7,25 @@ use super::topic_config::Compaction;
 use super::{BrokerCore, Now, Timer};
 use crate::broker::log::Cleaning;
 
-/// Kafka's `log.cleaner.backoff.ms`.
-const COMPACTION_INTERVAL: Duration = Duration::from_secs(15);
+/// Shortest time between compactions, whatever is set.
+const LEAST_INTERVAL: Duration = Duration::from_millis(10);
 /// Kafka's `log.retention.check.interval.ms`.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What is planned. Nothing is while no topic asks for it, so that an idle broker sleeps.
 #[derive(Debug, Default)]
 pub(crate) struct Planned {
-    compaction: bool,
+    /// Its timer.
+    compaction: Option<(Duration, u64)>,
     retention: bool,
 }
 
 impl BrokerCore {
     /// A topic has records, or other settings: what it asks for is planned.
     pub(super) fn plan_housekeeping(&mut self, now: Now, compacts: bool, retains: bool) {
-        if compacts && !self.planned.compaction {
-            self.planned.compaction = true;
-            self.timer(now.mono + COMPACTION_INTERVAL, Timer::Compaction);
+        if compacts && self.planned.compaction.is_none() {
+            let at = now.mono + self.configs.compaction_interval().max(LEAST_INTERVAL);
+            self.planned.compaction = Some((at, self.timer(at, Timer::Compaction)));
         }
         if retains && !self.planned.retention {
             self.planned.retention = true;
@@ -32,8 +33,16 @@ impl BrokerCore {
         }
     }
 
+    /// Settings have changed: plans anew.
+    pub(crate) fn plan_anew(&mut self, now: Now) {
+        if let Some(timer) = self.planned.compaction.take() {
+            self.timers.remove(&timer);
+        }
+        self.plan_all_housekeeping(now);
+    }
+
     /// Plans what any topic asks for.
-    pub(crate) fn plan_all_housekeeping(&mut self, now: Now) {
+    fn plan_all_housekeeping(&mut self, now: Now) {
         let any = |asks: fn(&Topic) -> bool| {
             self.cluster
                 .topics()
@@ -68,7 +77,7 @@ impl BrokerCore {
 
     /// Compacts the logs that are dirty enough.
     pub(super) fn compact_due(&mut self, now: Now) {
-        self.planned.compaction = false;
+        self.planned.compaction = None;
         let mut freed = 0;
         for topic in self.cluster.topics_mut() {
             let Some(compaction) = topic.config.compaction else {
