@@ -142,6 +142,11 @@ fn records() {
 }
 
 #[test]
+fn compaction() {
+    group("compaction", records::compaction);
+}
+
+#[test]
 fn produce() {
     group("produce", produce::cases);
 }

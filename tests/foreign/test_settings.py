@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import confluent_kafka
 import confluent_kafka.admin
@@ -92,7 +93,7 @@ def test_confluent_changes_settings_of_brokers(bootstrap: str) -> None:
 def test_a_setting_is_in_force_at_once(bootstrap: str, name: str) -> None:
     create(bootstrap, name, {})
     change(bootstrap, ResourceType.TOPIC, name, (SET, "max.message.bytes", "1000"))
-    failed: list[confluent_kafka.KafkaError] = []
+    failed: list[Any] = []
     producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap})
     producer.produce(name, b"x" * 2000, on_delivery=lambda error, _: failed.append(error))
     assert producer.flush(LIMIT_S) == 0
@@ -151,11 +152,13 @@ def confluent_rows(bootstrap: str, name: str) -> list[tuple[int, str, str | None
     try:
         consumer.assign([confluent_kafka.TopicPartition(name, 0, 0)])
         while (message := consumer.poll(LIMIT_S)) is not None:
-            if message.error() is not None:
-                assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF
+            error: Any = message.error()
+            if error is not None:
+                assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF
                 return rows
-            key, value = message.key(), message.value()
-            rows.append((message.offset(), key.decode(), value.decode() if value is not None else None))
+            offset, key, value = message.offset(), message.key(), message.value()
+            assert offset is not None and key is not None
+            rows.append((offset, key.decode(), value.decode() if value is not None else None))
         pytest.fail("no end of the partition")
     finally:
         consumer.close()

@@ -11,11 +11,16 @@ use super::batch::rebuilt;
 use super::records::{Record, expand, records};
 use super::rope::Rope;
 use super::{Active, Entry, PartitionLog, Store};
+use crate::protocol::compress::Codec;
 use crate::protocol::record::varint::{put_varint, put_varlong};
-use crate::protocol::record::{Attributes, BatchHeader, HEADER_LEN};
+use crate::protocol::record::{Attributes, BatchHeader, HEADER_LEN, TimestampType};
 
 /// The attribute bit that says that the base timestamp is a delete horizon.
 const ATTR_DELETE_HORIZON: i16 = 0x40;
+/// The attribute bits that a batch without records keeps: who stamped it, and whether it is of a transaction or a marker.
+const ATTR_KIND: i16 = 0x38;
+/// The base timestamp of a batch without records.
+const NO_TIMESTAMP: i64 = -1;
 /// Longest varint of 64 bits.
 const MAX_VARINT: usize = 10;
 
@@ -311,13 +316,14 @@ fn emptied(header: BatchHeader, bytes: Bytes) -> Left {
     if header.record_count == 0 {
         return Left::All(bytes);
     }
-    let attributes = Attributes(header.attributes.0 & !0x07);
+    let attributes = Attributes(header.attributes.0 & ATTR_KIND);
     let header = BatchHeader {
         record_count: 0,
         attributes,
+        base_timestamp: NO_TIMESTAMP,
         ..header
     };
-    match rebuilt(header, crate::protocol::compress::Codec::None, None, &[]) {
+    match rebuilt(header, Codec::None, None, &[]) {
         Some(bytes) => Left::Some(bytes),
         None => Left::All(bytes),
     }
@@ -327,8 +333,7 @@ fn emptied(header: BatchHeader, bytes: Bytes) -> Left {
 fn rewritten(mut header: BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> Option<Bytes> {
     let codec = header.attributes.codec().ok()?;
     let base = header.base_timestamp;
-    let stamped =
-        header.attributes.timestamp_type() == crate::protocol::record::TimestampType::LogAppendTime;
+    let stamped = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
     let latest = kept
         .iter()
         .map(|r| base.wrapping_add(r.timestamp_delta))
