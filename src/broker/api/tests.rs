@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Encodable, Request};
 
-use super::{SUPPORTED, api_key, text};
+use super::{SUPPORTED, api_key, encoded_as, text};
 use crate::broker::core::cluster::{Cluster, Node, Placement};
 use crate::broker::core::random::Random;
 use crate::broker::core::storage::Storage;
@@ -104,7 +104,9 @@ pub(crate) fn frame<R: Request>(version: i16, request: &R) -> Bytes {
     header
         .encode(&mut frame, R::header_version(version))
         .unwrap();
-    request.encode(&mut frame, version).unwrap();
+    request
+        .encode(&mut frame, encoded_as(R::KEY, version))
+        .unwrap();
     frame.freeze()
 }
 
@@ -118,7 +120,8 @@ pub(crate) fn decode<R: Request>(version: i16, parts: &[Bytes]) -> R::Response {
     let frame = frame.slice(4..);
     let header = schema::check_response_header(R::KEY, version, &frame).unwrap();
     assert_eq!(header.correlation_id, 77);
-    schema::decode_response(R::KEY, version, frame.slice(header.body..)).unwrap()
+    let body = frame.slice(header.body..);
+    schema::decode_response(R::KEY, encoded_as(R::KEY, version), body).unwrap()
 }
 
 fn versions(key: i16) -> std::ops::RangeInclusive<i16> {
