@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::core::Action;
+use super::at_exit::{self, Client, Unsaid};
 use super::engine::{Engine, Role};
 use crate::error::{Error, Result};
 use crate::net::conn::ConnId;
@@ -23,29 +24,67 @@ pub(crate) struct Waker(Arc<Wake>);
 #[derive(Default)]
 struct Wake {
     notify: Notify,
-    ended: Mutex<bool>,
+    life: Mutex<Life>,
     told: Condvar,
 }
+
+/// How far the client is on the I/O thread.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Life {
+    /// It is not there yet, or never will be.
+    #[default]
+    Unborn,
+    Running,
+    /// Its handle is gone.
+    Leaving,
+    Ended,
+}
+
+/// So many clients may be saying their last words in the background; whoever frees more waits a moment for each. The
+/// memory and the descriptors of freed clients are bounded by this.
+const MAX_LEAVING: usize = 16;
+const MOMENT: Duration = Duration::from_millis(100);
 
 impl Waker {
     pub(crate) fn wake(&self) {
         self.0.notify.notify_one();
     }
 
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn end(&self) {
-        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        if std::mem::replace(&mut *self.life(), Life::Ended) == Life::Leaving
+            && let Some(thread) = IoThread::running()
+        {
+            thread.end_leaving();
+        }
         self.0.told.notify_all();
     }
 
     /// Waits until the client has said its last words to the brokers, for a moment.
     pub(crate) fn wait_ended(&self) {
-        const LIMIT: Duration = Duration::from_secs(1);
-        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(
-            self.0
-                .told
-                .wait_timeout_while(ended, LIMIT, |ended| !*ended),
-        );
+        self.wait(Duration::from_secs(1));
+    }
+
+    fn wait(&self, limit: Duration) {
+        let running = |life: &mut Life| *life != Life::Ended;
+        drop(self.0.told.wait_timeout_while(self.life(), limit, running));
+    }
+
+    /// The client's handle is freed, in the process it was made in, and the client was told to end.
+    pub(crate) fn leave(&self) {
+        let mut life = self.life();
+        let Some(thread) = IoThread::running().filter(|_| *life == Life::Running) else {
+            return;
+        };
+        *life = Life::Leaving;
+        let leaving = thread.begin_leaving();
+        drop(life);
+        if leaving > MAX_LEAVING {
+            self.wait(MOMENT);
+        }
     }
 
     /// Whether it was woken since the last time this was asked.
@@ -72,7 +111,10 @@ pub(crate) fn spawn<R: Role>(
     options: SocketOptions,
     make: impl FnOnce(Instant) -> Engine<R> + Send + 'static,
 ) -> Result<()> {
-    IoThread::get()?.run(move || {
+    let thread = IoThread::get()?;
+    at_exit::watch();
+    *waker.life() = Life::Running;
+    thread.run(move || {
         let running = Rc::new(Running {
             engine: RefCell::new(make(Instant::now())),
             conns: RefCell::new(HashMap::new()),
@@ -80,17 +122,20 @@ pub(crate) fn spawn<R: Role>(
             rearm: Notify::new(),
             armed: RefCell::new(None),
         });
-        tokio::task::spawn_local(run(running, waker));
+        let client: Rc<dyn Client> = Rc::new(running.clone());
+        at_exit::add(client.clone());
+        tokio::task::spawn_local(run(running, client, waker));
     })
 }
 
-async fn run<R: Role>(running: Rc<Running<R>>, waker: Waker) {
+async fn run<R: Role>(running: Rc<Running<R>>, client: Rc<dyn Client>, waker: Waker) {
     loop {
         running.drive(|engine, now| engine.turn(now));
         if running.engine.borrow().finished(Instant::now()) {
             for io in running.conns.borrow_mut().drain() {
                 io.1.close();
             }
+            at_exit::remove(&client);
             waker.end();
             return;
         }
@@ -155,6 +200,16 @@ impl<R: Role> Running<R> {
                 }
             }
         }
+    }
+}
+
+impl<R: Role> Client for Rc<Running<R>> {
+    fn leave(&self, by: Instant) {
+        self.drive(|engine, now| engine.leave(now, by));
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        self.engine.borrow().role.unsaid()
     }
 }
 
