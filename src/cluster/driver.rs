@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ struct Wake {
     notify: Notify,
     life: Mutex<Life>,
     told: Condvar,
+    /// It ends at once, whatever it has yet to say.
+    cut: AtomicBool,
 }
 
 /// How far the client is on the I/O thread.
@@ -40,8 +43,8 @@ enum Life {
     Ended,
 }
 
-/// So many clients may be saying their last words in the background; whoever frees more waits a moment for each. The
-/// memory and the descriptors of freed clients are bounded by this.
+/// So many clients may be saying their last words in the background. One more has a moment for them, for which its freeing
+/// waits. So what freed clients hold is bounded, however many there are and whatever brokers don't answer.
 const MAX_LEAVING: usize = 16;
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -84,7 +87,13 @@ impl Waker {
         drop(life);
         if leaving > MAX_LEAVING {
             self.wait(MOMENT);
+            self.0.cut.store(true, Ordering::Release);
+            self.wake();
         }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Acquire)
     }
 
     /// Whether it was woken since the last time this was asked.
@@ -131,7 +140,7 @@ pub(crate) fn spawn<R: Role>(
 async fn run<R: Role>(running: Rc<Running<R>>, client: Rc<dyn Client>, waker: Waker) {
     loop {
         running.drive(|engine, now| engine.turn(now));
-        if running.engine.borrow().finished(Instant::now()) {
+        if running.engine.borrow().finished(Instant::now()) || waker.is_cut() {
             for io in running.conns.borrow_mut().drain() {
                 io.1.close();
             }

@@ -45,6 +45,14 @@
 //! OTTLA_ERR_IN_USE. `_close` may be called from any thread and wakes all who wait. `_free` only after every call
 //! with that object has returned.
 //!
+//! The end. Close clients before the process ends: closing waits until records are acknowledged and a member has left its
+//! group. A client that is only freed leaves in the background; when the process ends by exit() or by returning from
+//! main, clients have up to a second for that, and producers that were not freed for what they still hold. If records are
+//! lost by it nevertheless, one line on stderr says how many, unless the producer's `log.level` or the environment
+//! variable `OTTLA_LOG` is off. Nothing is sent after _exit() or a signal that kills the process.
+//!
+//! Signals. Ottla's threads take none: handlers run on the program's threads, and what these block stays pending.
+//!
 //! Time. `timeout_ms` is in milliseconds: 0 does not wait, -1 has no limit (for sending: `max.block.ms`). Timestamps are
 //! milliseconds since 1970.
 //!

@@ -544,8 +544,8 @@ pub unsafe extern "C" fn ottla_producer_close(
     }
 }
 
-/// Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
-/// Completions that were polled stay valid.
+/// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
+/// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_producer_free(producer: *mut ottla_producer) {
     // SAFETY: the header's conventions.

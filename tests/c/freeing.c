@@ -55,6 +55,37 @@ static void churn(ground g) {
     }
 }
 
+/* Members freed while the broker does not answer that they leave: only so many wait for it. Each has up to five
+   connections, and this process has both ends. */
+static void leave_unheard(ground g) {
+    enum { MEMBERS = 40, LEAVE_GROUP = 13, MAX_LEFT = 20, DESCRIPTORS = 10 };
+    ottla_error *error = NULL;
+    ottla_consumer *members[MEMBERS];
+    ottla_producer *producer = producer_of(g, NULL);
+    OK(ottla_producer_send(producer, topic, -1, bytes(NULL), bytes("v"), NULL, 0, -1, 0, -1, &error));
+    OK(ottla_producer_close(producer, LIMIT_MS, &error));
+    ottla_producer_free(producer);
+    int idle = descriptors();
+    for (int i = 0; i < MEMBERS; i++) {
+        char group[16];
+        snprintf(group, sizeof group, "leave-%d", i);
+        const char *pairs[] = {"group.id", group, "group.protocol", "classic", "auto.offset.reset", "earliest", NULL};
+        members[i] = consumer_of(g, pairs);
+        OK(ottla_consumer_subscribe(members[i], &topic, 1, &error));
+    }
+    for (int i = 0; i < MEMBERS; i++) {
+        ottla_batch_free(next_batch(members[i], 0));
+    }
+    OK(ottla_broker_add_fault(g.broker, OTTLA_FAULT_SWALLOW_REPLY, 0, -1, LEAVE_GROUP, NULL, -1, -1, &error));
+    int64_t begun = now_ms();
+    for (int i = 0; i < MEMBERS; i++) {
+        ottla_consumer_free(members[i]);
+    }
+    CHECK(now_ms() - begun < 20000);
+    CHECK(descriptors() < idle + MAX_LEFT * DESCRIPTORS);
+    OK(ottla_broker_clear_faults(g.broker, &error));
+}
+
 int main(void) {
     setenv("OTTLA_LOG", "off", 1); /* what is given up here is so on purpose */
     ottla_error *error = NULL;
@@ -74,6 +105,7 @@ int main(void) {
         struct timespec pause = {0, 10 * 1000 * 1000};
         nanosleep(&pause, NULL);
     }
+    leave_unheard(g);
     ground_end(g);
     return 0;
 }
