@@ -594,6 +594,9 @@ pub unsafe extern "C" fn ottla_consumer_wake(
 /// something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
 /// consumer and closed with it: only wait on it, never read it.
 ///
+/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+///
 /// Errors: OTTLA_ERR_IO if the operating system has none left.
 #[unsafe(no_mangle)]
 #[must_use]

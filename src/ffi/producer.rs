@@ -86,7 +86,7 @@ pub struct ottla_header_column {
     pub blob_len: size_t,
 }
 
-/// Totals since a producer was made, and what it holds now.
+/// Totals since a producer was made, and what it holds now. Further figures are in `ottla_producer_stats`.
 #[repr(C)]
 pub struct ottla_producer_counts {
     /// Records acknowledged.
@@ -436,6 +436,9 @@ pub unsafe extern "C" fn ottla_producer_wake(
 /// wait, after a wake, after close, and when room has come after an OTTLA_ERR_AGAIN; then call `ottla_producer_poll` with
 /// timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
 /// on it, never read it.
+///
+/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
 ///
 /// Errors: OTTLA_ERR_IO if the operating system has none left.
 #[unsafe(no_mangle)]
