@@ -331,6 +331,8 @@ def examples(phase: Phase) -> None:
     for script in phase.sources("examples", "run.sh"):
         phase.run(script, "all", env={"OTTLA_PYTHON": str(PYTHON)})
         note_check(phase)
+        phase.run(sys.executable, "tests/examples.py", TARGET / "release")
+        note_check(phase)
 
 
 def install(phase: Phase) -> None:

@@ -24,6 +24,7 @@ use super::core::storage::Storage;
 use super::core::{Action, BrokerCore, ConnId, CoreOptions, Now};
 use super::options::BrokerOptions;
 use crate::error::{Error, ErrorCode, Result};
+use crate::thread;
 
 mod connection;
 
@@ -118,18 +119,16 @@ pub(super) fn start(options: BrokerOptions) -> Result<Started> {
         .iter()
         .map(|n| (n.id, (n.host.clone(), n.port)))
         .collect();
-    let thread = std::thread::Builder::new()
-        .name("ottla-broker".to_owned())
-        .spawn(move || {
-            let _running = _running;
-            run(core, listeners, addresses, received);
-        })
-        .map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("starting an embedded broker: no thread: {e}"),
-            )
-        })?;
+    let thread = thread::spawn("ottla-broker", move || {
+        let _running = _running;
+        run(core, listeners, addresses, received);
+    })
+    .map_err(|e| {
+        Error::new(
+            ErrorCode::IO,
+            format!("starting an embedded broker: no thread: {e}"),
+        )
+    })?;
     Ok(Started {
         nodes: listening,
         commands,

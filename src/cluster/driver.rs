@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::at_exit::{self, Client, Unsaid};
 use super::core::Action;
 use super::engine::{Engine, Role};
 use crate::error::{Error, Result};
@@ -29,11 +30,30 @@ pub(crate) struct Waker(Arc<Wake>);
 #[derive(Default)]
 struct Wake {
     notify: Notify,
-    ended: Mutex<bool>,
+    life: Mutex<Life>,
     told: Condvar,
+    /// It ends at once, whatever it has yet to say.
+    cut: AtomicBool,
     /// The engine, once it runs. Weak: what the engine belongs to holds its waker.
     engine: OnceLock<Weak<dyn Turn>>,
 }
+
+/// How far the client is on the I/O thread.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Life {
+    /// It is not there yet, or never will be.
+    #[default]
+    Unborn,
+    Running,
+    /// Its handle is gone.
+    Leaving,
+    Ended,
+}
+
+/// So many clients may be saying their last words in the background. One more has a moment for them, for which its freeing
+/// waits. So what freed clients hold is bounded, however many there are and whatever brokers don't answer.
+const MAX_LEAVING: usize = 16;
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// An engine that any thread may run for a moment.
 trait Turn: Send + Sync {
@@ -55,20 +75,47 @@ impl Waker {
         }
     }
 
+    fn life(&self) -> MutexGuard<'_, Life> {
+        lock(&self.0.life)
+    }
+
     fn end(&self) {
-        *lock(&self.0.ended) = true;
+        if std::mem::replace(&mut *self.life(), Life::Ended) == Life::Leaving
+            && let Some(thread) = IoThread::running()
+        {
+            thread.end_leaving();
+        }
         self.0.told.notify_all();
     }
 
     /// Waits until the client has said its last words to the brokers, for a moment.
     pub(crate) fn wait_ended(&self) {
-        const LIMIT: Duration = Duration::from_secs(1);
-        let ended = lock(&self.0.ended);
-        drop(
-            self.0
-                .told
-                .wait_timeout_while(ended, LIMIT, |ended| !*ended),
-        );
+        self.wait(Duration::from_secs(1));
+    }
+
+    fn wait(&self, limit: Duration) {
+        let running = |life: &mut Life| *life != Life::Ended;
+        drop(self.0.told.wait_timeout_while(self.life(), limit, running));
+    }
+
+    /// The client's handle is freed, in the process it was made in, and the client was told to end.
+    pub(crate) fn leave(&self) {
+        let mut life = self.life();
+        let Some(thread) = IoThread::running().filter(|_| *life == Life::Running) else {
+            return;
+        };
+        *life = Life::Leaving;
+        let leaving = thread.begin_leaving();
+        drop(life);
+        if leaving > MAX_LEAVING {
+            self.wait(MOMENT);
+            self.0.cut.store(true, Ordering::Release);
+            self.wake();
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Acquire)
     }
 
     /// Whether it was woken since the last time this was asked.
@@ -197,6 +244,8 @@ enum Came {
     Connected(ConnId),
     Arrived(ConnId, Vec<Arrival>),
     Ended(ConnId, Error),
+    /// The process ends at this time.
+    Leave(Instant),
 }
 
 /// A client on the I/O thread.
@@ -215,7 +264,10 @@ pub(crate) fn spawn<R: Role>(
     options: SocketOptions,
     make: impl FnOnce(Instant) -> Engine<R> + Send + 'static,
 ) -> Result<()> {
-    IoThread::get()?.run(move || {
+    let thread = IoThread::get()?;
+    at_exit::watch();
+    *waker.life() = Life::Running;
+    thread.run(move || {
         let seat = Arc::new(Seat {
             engine: Mutex::new(make(Instant::now())),
             missed: AtomicBool::new(false),
@@ -233,21 +285,24 @@ pub(crate) fn spawn<R: Role>(
             spare: RefCell::default(),
             options,
         });
-        tokio::task::spawn_local(run(running, waker));
+        let client: Rc<dyn Client> = Rc::new(running.clone());
+        at_exit::add(client.clone());
+        tokio::task::spawn_local(run(running, client, waker));
     })
 }
 
-async fn run<R: Role>(running: Rc<Running<R>>, waker: Waker) {
+async fn run<R: Role>(running: Rc<Running<R>>, client: Rc<dyn Client>, waker: Waker) {
     let seat = running.seat.clone();
     loop {
         // What was armed is done now. A caller may arm a sooner time meanwhile, and sets off `rearm`.
         *lock(&seat.armed) = None;
         let (deadline, finished) = running.drive(None);
-        if finished {
+        if finished || waker.is_cut() {
             let conns = std::mem::take(&mut *lock(&seat.conns));
             for io in conns.values() {
                 io.close();
             }
+            at_exit::remove(&client);
             waker.end();
             return;
         }
@@ -295,6 +350,7 @@ impl<R: Role> Running<R> {
                     *self.spare.borrow_mut() = arrivals;
                 }
                 Came::Ended(conn, error) => engine.ended(now, conn, error),
+                Came::Leave(by) => engine.leave(now, by),
             }
         }
         if !turned {
@@ -334,6 +390,23 @@ impl<R: Role> Running<R> {
             // Done by `Seat::write`.
             Action::Write { .. } => {}
         }
+    }
+}
+
+impl<R: Role> Client for Rc<Running<R>> {
+    fn leave(&self, by: Instant) {
+        self.tell(Came::Leave(by));
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        // A caller that runs the engine has something under way.
+        self.seat.try_engine().map_or(
+            Unsaid {
+                busy: true,
+                records: 0,
+            },
+            |engine| engine.role.unsaid(),
+        )
     }
 }
 

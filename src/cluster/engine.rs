@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::at_exit::Unsaid;
 use super::core::{Action, Core, Event};
 use crate::error::Error;
 use crate::net::conn::ConnId;
@@ -35,6 +36,15 @@ pub(crate) trait Role: Send + 'static {
         core.plain_stats("admin.client", now)
     }
 
+    /// The process ends though the client was neither closed nor freed: has what should still reach the brokers sent by
+    /// then.
+    fn leave(&mut self, _core: &mut Core<Self::Tag>, _now: Instant, _by: Instant) {}
+
+    /// What has not reached the brokers yet when the process ends.
+    fn unsaid(&self) -> Unsaid {
+        Unsaid::default()
+    }
+
     /// The timer made statistics: whoever waits for the client's queue shall look.
     fn stats_made(&self) {}
 }
@@ -58,6 +68,12 @@ impl<R: Role> Engine<R> {
             ending: None,
             deadline: None,
         }
+    }
+
+    /// The process ends; see [`Role::leave`].
+    pub(crate) fn leave(&mut self, now: Instant, by: Instant) {
+        self.role.leave(&mut self.core, now, by);
+        self.turn(now);
     }
 
     pub(crate) fn connected(&mut self, now: Instant, conn: ConnId) {

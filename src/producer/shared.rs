@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// What is left shall be given up.
     pub(crate) purge: AtomicBool,
+    /// It was freed without being closed.
+    pub(crate) abandoned: AtomicBool,
     pub(crate) purges: PurgeCalls,
     pub(crate) stats: StatsHub,
     /// The I/O side has ended.
@@ -140,6 +142,7 @@ impl Shared {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             closing: AtomicBool::new(false),
             purge: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             purges: PurgeCalls::default(),
             stats: StatsHub::default(),
             ended: AtomicBool::new(false),

@@ -420,8 +420,11 @@ impl Drop for ShareConsumer {
         if check_generation(self.born).is_err() {
             // The parent's locks may be held by threads that this process does not have.
             std::mem::forget(shared);
-        } else if shared.inbox.close() {
-            begin_close(&shared, LAST_WORDS, &Reply::default());
+        } else {
+            if shared.inbox.close() {
+                begin_close(&shared, LAST_WORDS, &Reply::default());
+            }
+            shared.waker.leave();
         }
     }
 }

@@ -18,6 +18,7 @@ use super::ledger::Said;
 use super::member::{Member, Signal};
 use super::node::{Parcel, ShareNode};
 use super::shared::{Chunk, Command, Shared, Waits};
+use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{self, Coordinator, CoordinatorKind, Core, Purpose};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
@@ -329,6 +330,20 @@ impl ShareRole {
 
 impl Role for ShareRole {
     type Tag = Tag;
+
+    fn leave(&mut self, core: &mut Core<Tag>, now: Instant, by: Instant) {
+        if self.member.is_some() && !self.closing && !self.closed {
+            let said = self.shared.ledger().take();
+            self.obey(core, now, Command::Close(said, (by, Reply::default())));
+        }
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        Unsaid {
+            busy: self.closing && !self.closed,
+            records: 0,
+        }
+    }
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
         match event {
