@@ -31,9 +31,7 @@ pub(crate) trait Role: 'static {
     }
 
     /// The client's figures.
-    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats {
-        core.plain_stats("admin.client", now)
-    }
+    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats;
 
     /// The timer made statistics: whoever waits for the client's queue shall look.
     fn stats_made(&self) {}
