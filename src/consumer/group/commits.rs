@@ -118,7 +118,13 @@ impl Commits {
     }
 
     /// Ends what has waited too long, or for nobody; says when to look again.
-    pub(super) fn expire(&mut self, now: Instant, done: &mut Vec<Done>) -> Option<Instant> {
+    /// `obstacle` is what stands in the way of those that were never sent.
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        obstacle: impl Fn() -> Option<Error>,
+        done: &mut Vec<Done>,
+    ) -> Option<Instant> {
         let mut behind = self.inflight.is_some();
         for commit in std::mem::take(&mut self.waiting) {
             if commit.offsets.is_empty() && !behind {
@@ -127,7 +133,7 @@ impl Commits {
             }
             if commit.deadline <= now {
                 let waited = now.saturating_duration_since(commit.since);
-                let why = commit.last_error.as_ref().map_or_else(
+                let why = commit.last_error.clone().or_else(&obstacle).map_or_else(
                     || "the group's coordinator has not answered".to_owned(),
                     |e| e.message().to_owned(),
                 );

@@ -170,8 +170,8 @@ impl Lookups {
             }
             return trouble(code).map(|t| (t, error));
         }
-        self.failures = 0;
-        for lookup in lookups {
+        let mut again = Vec::new();
+        for mut lookup in lookups {
             let (topic, partition) = &lookup.key;
             let doing = format!("looking the committed offset of {topic}-{partition} up");
             match found.get(&(topic.to_string(), *partition)).cloned() {
@@ -182,7 +182,8 @@ impl Lookups {
                         format!("{doing}: {who} answered {}{}", code.name(), advice(code)),
                     );
                     if code == ErrorCode::UNSTABLE_OFFSET_COMMIT {
-                        self.retry(core, now, vec![lookup], &error);
+                        lookup.last_error = Some(error);
+                        again.push(lookup);
                     } else {
                         answers.push((lookup, Err(error)));
                     }
@@ -190,9 +191,15 @@ impl Lookups {
                 None => {
                     let error =
                         Error::protocol(format!("{doing}: {who} left it out of its answer"));
-                    self.retry(core, now, vec![lookup], &error);
+                    lookup.last_error = Some(error);
+                    again.push(lookup);
                 }
             }
+        }
+        if again.is_empty() {
+            self.failures = 0;
+        } else {
+            self.ask_again(core, now, again);
         }
         None
     }
@@ -204,7 +211,20 @@ impl Lookups {
         }
     }
 
-    fn retry(&mut self, core: &mut Core<Tag>, now: Instant, lookups: Vec<Lookup>, error: &Error) {
+    fn retry(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        mut lookups: Vec<Lookup>,
+        error: &Error,
+    ) {
+        for lookup in &mut lookups {
+            lookup.last_error = Some(error.clone());
+        }
+        self.ask_again(core, now, lookups);
+    }
+
+    fn ask_again(&mut self, core: &mut Core<Tag>, now: Instant, mut lookups: Vec<Lookup>) {
         self.failures = self.failures.saturating_add(1);
         let backoff = Backoff {
             first: core.config.retry_backoff,
@@ -212,10 +232,7 @@ impl Lookups {
         };
         let at = now + backoff.after(self.failures, &mut core.rng);
         self.not_before = earliest(self.not_before, Some(at));
-        for mut lookup in lookups {
-            lookup.last_error = Some(error.clone());
-            self.waiting.push(lookup);
-        }
+        self.waiting.append(&mut lookups);
     }
 }
 

@@ -115,8 +115,17 @@ impl Modern {
         self.heartbeat_at = now;
     }
 
+    /// No heartbeat before that time.
+    pub(super) fn not_before(&mut self, at: Instant) {
+        self.heartbeat_at = self.heartbeat_at.max(at);
+    }
+
     pub(super) fn has_to_leave(&self) -> bool {
         self.known
+    }
+
+    pub(super) fn has_joined(&self) -> bool {
+        self.epoch > 0
     }
 
     /// True if a heartbeat is due: in its time, or at once where there is news.
@@ -135,7 +144,8 @@ impl Modern {
         core: &mut Core<Tag>,
         now: Instant,
         (_, conn): (Node, ConnId),
-        subscription: &Subscription,
+        // `None` while the topics that match a pattern are not known.
+        subscription: Option<&Subscription>,
         owned: &BTreeSet<Key>,
         signals: &mut Vec<Signal>,
     ) {
@@ -150,7 +160,7 @@ impl Modern {
                 .with_rebalance_timeout_ms(i32::try_from(ms).unwrap_or(i32::MAX))
                 .with_server_assignor(self.terms.remote_assignor.as_deref().map(string));
         }
-        if full || self.subscription_changed {
+        if let Some(subscription) = subscription.filter(|_| full || self.subscription_changed) {
             // What is not subscribed to by one way any more is told so by an empty value.
             request = match subscription {
                 Subscription::Topics(topics) => request
@@ -184,7 +194,7 @@ impl Modern {
                 self.sent = true;
                 self.known = true;
                 self.full = false;
-                self.subscription_changed = false;
+                self.subscription_changed &= subscription.is_none();
             }
             Err(e) => {
                 self.heartbeat_at = now + self.interval;

@@ -138,6 +138,18 @@ impl ShareRole {
         };
         node.succeeded(&mut inflight);
         let from = (id, node.life);
+        let refused = response.partitions.iter().any(|a| a.fetched.0 != 0);
+        if !refused || response.partitions.iter().any(|a| !a.acquired.is_empty()) {
+            node.refusals = 0;
+        }
+        if refused {
+            node.refusals = node.refusals.saturating_add(1);
+            let backoff = Backoff {
+                first: core.config.retry_backoff,
+                last: core.config.retry_backoff_max,
+            };
+            node.retry_at = Some(now + backoff.after(node.refusals, &mut core.rng));
+        }
         for parcel in inflight.parcels {
             let said = response
                 .partitions
@@ -168,7 +180,7 @@ impl ShareRole {
             }
             let about = format!("{}-{}", key.0, key.1);
             if answer.fetched.0 != 0 {
-                self.not_fetched(core, now, (id, &key), about, &answer);
+                self.not_fetched(core, (id, &key), about, &answer);
                 continue;
             }
             self.told.remove(&about);
@@ -187,17 +199,12 @@ impl ShareRole {
     fn not_fetched(
         &mut self,
         core: &mut Core<Tag>,
-        now: Instant,
         (id, key): (i32, &Key),
         about: String,
         answer: &ShareAnswer,
     ) {
         let code = ErrorCode(i32::from(answer.fetched.0));
         core.refresh_metadata();
-        let again = now + core.config.retry_backoff;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.retry_at = Some(again);
-        }
         // Leaders move, and brokers learn of topics at different times.
         let passes = matches!(
             code,

@@ -24,6 +24,7 @@ use crate::cluster::nodes::Node;
 use crate::consumer::{Event, EventKind, Reply, earliest, topic_problem};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::wire::TopicId;
+use crate::stats::Stats;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -421,5 +422,12 @@ impl Role for ShareRole {
 
     fn finished(&self) -> bool {
         self.closed
+    }
+
+    fn stats(&self, core: &Core<Tag>, now: Instant) -> Stats {
+        Stats {
+            labels: vec![("group_id", self.group.to_string())],
+            ..core.plain_stats("consumer.share", now)
+        }
     }
 }
