@@ -95,6 +95,7 @@ pub(crate) fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::INVALID_GROUP_ID => "; check group.id",
         ErrorCode::OFFSET_METADATA_TOO_LARGE => "; the brokers' limit is offset.metadata.max.bytes",
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => "; the topic may have been deleted",
+        ErrorCode::UNKNOWN_TOPIC_ID => "; the topic was deleted, and perhaps created again",
         ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID => {
             "; the group has gone on without this consumer, or has members and this consumer is not one of them; what \
              was not committed is read again"

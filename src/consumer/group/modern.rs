@@ -30,6 +30,11 @@ const LEAVING: i32 = -1;
 /// A static member leaves for now and comes back.
 const AWAY: i32 = -2;
 
+/// How soon a member asks again that has joined and got no partitions: a coordinator may share them out only after it has
+/// answered, or wait for a member that leaves, and would tell of it with the next heartbeat. Doubled each time, up to the
+/// interval between heartbeats.
+const EAGER: Duration = Duration::from_millis(250);
+
 /// One membership.
 #[derive(Debug)]
 pub(super) struct Modern {
@@ -40,6 +45,8 @@ pub(super) struct Modern {
     epoch: i32,
     interval: Duration,
     heartbeat_at: Instant,
+    /// How long it waits for its first partitions before it asks again.
+    eager: Option<Duration>,
     sent: bool,
     /// The next heartbeat says everything, not only what has changed.
     full: bool,
@@ -68,6 +75,7 @@ impl Modern {
             serial,
             epoch: 0,
             heartbeat_at: now,
+            eager: Some(EAGER),
             sent: false,
             full: true,
             subscription_changed: false,
@@ -113,6 +121,7 @@ impl Modern {
         self.target = None;
         self.known = false;
         self.heartbeat_at = now;
+        self.eager = Some(EAGER);
     }
 
     /// No heartbeat before that time.
@@ -272,7 +281,13 @@ impl Modern {
         if ms > 0 {
             self.interval = Duration::from_millis(ms);
         }
-        self.heartbeat_at = now + self.interval;
+        let given = response.assignment.as_ref();
+        if given.is_some_and(|a| !a.topic_partitions.is_empty()) {
+            self.eager = None;
+        }
+        let eager = self.eager.filter(|eager| *eager < self.interval);
+        self.eager = eager.map(|eager| 2 * eager);
+        self.heartbeat_at = now + eager.unwrap_or(self.interval);
         signals.push(Signal::Heard);
         if let Some(assignment) = response.assignment {
             let each = assignment.topic_partitions.into_iter();

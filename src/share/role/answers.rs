@@ -16,6 +16,11 @@ use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 use crate::protocol::share::{self, ShareAnswer, ShareResponse};
 
+/// Names a session among the troubles that are told once.
+fn session_of(id: i32) -> String {
+    format!("session with broker {id}")
+}
+
 impl ShareRole {
     pub(super) fn answered(
         &mut self,
@@ -38,7 +43,7 @@ impl ShareRole {
             Err(e) => {
                 let e = e.context(core.address(Node::Id(id)));
                 self.session_lost(core, now, id, inflight, &e);
-                return self.failing(e);
+                return self.failing_at(session_of(id), e);
             }
         };
         core.throttle(now, Node::Id(id), Purpose::Fetch, response.throttle_ms);
@@ -70,7 +75,7 @@ impl ShareRole {
             ErrorCode::SHARE_SESSION_NOT_FOUND | ErrorCode::INVALID_SHARE_SESSION_EPOCH
         ) {
             core.refresh_metadata();
-            self.failing(error);
+            self.failing_at(session_of(id), error);
         }
     }
 
@@ -136,6 +141,9 @@ impl ShareRole {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
+        if node.is_open() {
+            self.told.remove(&session_of(id));
+        }
         node.succeeded(&mut inflight);
         let from = (id, node.life);
         let refused = response.partitions.iter().any(|a| a.fetched.0 != 0);

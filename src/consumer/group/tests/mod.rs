@@ -1,5 +1,6 @@
 //! A group consumer against a coordinator that exists only as answers, on a clock of its own.
 
+mod finding;
 mod refusals;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Commit, CommitOwner, Subscription};
+use super::{Commit, CommitOwner, Pattern, Subscription};
 use crate::cluster::rig::{Asked, Rig};
 use crate::config::ConsumerConfig;
 use crate::consumer::event::{Event, EventKind, Polled};
@@ -36,6 +37,7 @@ use crate::consumer::offset::OffsetAndMetadata;
 use crate::consumer::reader::Reader;
 use crate::consumer::shared::{Command, Shared};
 use crate::error::ErrorCode;
+use crate::protocol::offsets;
 
 pub(super) const FETCH: i16 = 1;
 pub(super) const LIST_OFFSETS: i16 = 2;
@@ -63,8 +65,14 @@ struct World {
     seen: BTreeMap<i16, Vec<Instant>>,
     /// The member ids of the joins, in order.
     joined_as: Vec<String>,
+    /// The topics of commits by id; nil where they had names.
+    committed: Vec<uuid::Uuid>,
     events: Vec<Event>,
     epoch: i32,
+    /// What the heartbeats of the new protocol subscribed to: topics, and a pattern.
+    subscribed: Vec<(Vec<String>, String)>,
+    /// Partitions are given only from this heartbeat on.
+    given_at: usize,
     /// The program commits whenever it is assigned something.
     commits: bool,
 }
@@ -96,8 +104,11 @@ impl World {
             refused: None,
             seen: BTreeMap::new(),
             joined_as: Vec::new(),
+            committed: Vec::new(),
             events: Vec::new(),
             epoch: 0,
+            subscribed: Vec::new(),
+            given_at: 1,
             commits: false,
         }
     }
@@ -106,6 +117,13 @@ impl World {
         let topics = [Arc::from("t")].into_iter().collect();
         self.shared
             .command(Command::Subscribe(Subscription::Topics(topics)));
+        self.rig.turn();
+    }
+
+    fn subscribe_pattern(&mut self, pattern: &str) {
+        let pattern = Pattern::new(pattern).unwrap();
+        self.shared
+            .command(Command::Subscribe(Subscription::Pattern(pattern)));
         self.rig.turn();
     }
 
@@ -177,10 +195,16 @@ impl World {
             LIST_OFFSETS => self.answer_list_offsets(asked),
             OFFSET_COMMIT => {
                 let partition = OffsetCommitResponsePartition::default().with_error_code(code);
-                let request: OffsetCommitRequest = asked.read();
+                let request = match asked.version {
+                    offsets::BY_ID => offsets::read_commit(&asked.body).unwrap(),
+                    _ => asked.read(),
+                };
+                self.committed
+                    .extend(request.topics.iter().map(|t| t.topic_id));
                 let topics = request.topics.iter().map(|t| {
                     OffsetCommitResponseTopic::default()
                         .with_name(t.name.clone())
+                        .with_topic_id(t.topic_id)
                         .with_partitions(vec![partition.clone()])
                 });
                 let answer = OffsetCommitResponse::default().with_topics(topics.collect());
@@ -189,6 +213,7 @@ impl World {
             OFFSET_FETCH => {
                 let partition = OffsetFetchResponsePartitions::default().with_committed_offset(5);
                 let topic = OffsetFetchResponseTopics::default()
+                    .with_topic_id(uuid::Uuid::from_bytes([1; 16]))
                     .with_name(kafka_protocol::messages::TopicName(string("t")))
                     .with_partitions(vec![partition]);
                 let group = OffsetFetchResponseGroup::default()
@@ -267,6 +292,14 @@ impl World {
     fn answer_group_heartbeat(&mut self, asked: &Asked, code: i16) {
         let request: ConsumerGroupHeartbeatRequest = asked.read();
         let joins = request.member_epoch == 0;
+        if let Some(names) = &request.subscribed_topic_names {
+            let names = names.iter().map(|n| n.to_string()).collect();
+            let pattern = request.subscribed_topic_regex.as_deref();
+            self.subscribed
+                .push((names, pattern.unwrap_or_default().to_owned()));
+        }
+        let given = self.seen(GROUP_HEARTBEAT).len();
+        let gives = (joins && given >= self.given_at) || given == self.given_at;
         self.epoch += i32::from(joins);
         let topic = TopicPartitions::default()
             .with_topic_id(uuid::Uuid::from_bytes([1; 16]))
@@ -277,7 +310,7 @@ impl World {
             .with_member_id(Some(request.member_id.clone()))
             .with_member_epoch(self.epoch)
             .with_heartbeat_interval_ms(5000)
-            .with_assignment((joins && code == 0).then_some(assignment));
+            .with_assignment((gives && code == 0).then_some(assignment));
         self.rig
             .answer::<ConsumerGroupHeartbeatRequest>(asked, &answer);
     }
