@@ -32,9 +32,7 @@ pub(crate) trait Role: Send + 'static {
     }
 
     /// The client's figures.
-    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats {
-        core.plain_stats("admin.client", now)
-    }
+    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats;
 
     /// The process ends though the client was neither closed nor freed: has what should still reach the brokers sent by
     /// then.

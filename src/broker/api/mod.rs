@@ -124,8 +124,8 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::FETCH, 4, 18),
     (api_key::LIST_OFFSETS, 1, 11),
     (api_key::METADATA, 0, 13),
-    (api_key::OFFSET_COMMIT, 2, 9),
-    (api_key::OFFSET_FETCH, 1, 9),
+    (api_key::OFFSET_COMMIT, 2, 10),
+    (api_key::OFFSET_FETCH, 1, 10),
     (api_key::FIND_COORDINATOR, 0, 6),
     (api_key::JOIN_GROUP, 0, 9),
     (api_key::HEARTBEAT, 0, 4),
@@ -301,8 +301,14 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::FETCH => fetch::handle(core, cx, body),
         api_key::LIST_OFFSETS => run(core, cx, body, list_offsets::handle),
         api_key::METADATA => run(core, cx, body, metadata::handle),
-        api_key::OFFSET_COMMIT => run(core, cx, body, offset_commit::handle),
-        api_key::OFFSET_FETCH => run(core, cx, body, offset_fetch::handle),
+        api_key::OFFSET_COMMIT => match offset_commit::read(core, cx.version, &body) {
+            Some(request) => reply(cx, &offset_commit::handle(core, cx, request)),
+            None => Outcome::Close,
+        },
+        api_key::OFFSET_FETCH => match offset_fetch::read(core, cx.version, &body) {
+            Some(request) => reply(cx, &offset_fetch::handle(core, cx, request)),
+            None => Outcome::Close,
+        },
         api_key::FIND_COORDINATOR => run(core, cx, body, find_coordinator::handle),
         api_key::JOIN_GROUP => join_group::handle(core, cx, client_id(&frame), body),
         api_key::HEARTBEAT => run(core, cx, body, heartbeat::handle),
@@ -371,8 +377,12 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::FETCH => decode(&body, version).map(|r| fetch::targets(core, node, version, &r)),
         api_key::LIST_OFFSETS => decode(&body, version).map(|r| list_offsets::targets(&r)),
         api_key::METADATA => decode(&body, version).map(|r| metadata::targets(core, &r)),
-        api_key::OFFSET_COMMIT => decode(&body, version).map(|r| offset_commit::targets(&r)),
-        api_key::OFFSET_FETCH => decode(&body, version).map(|r| offset_fetch::targets(&r)),
+        api_key::OFFSET_COMMIT => {
+            offset_commit::read(core, version, &body).map(|r| offset_commit::targets(&r))
+        }
+        api_key::OFFSET_FETCH => {
+            offset_fetch::read(core, version, &body).map(|r| offset_fetch::targets(&r))
+        }
         api_key::OFFSET_DELETE => decode(&body, version).map(|r| offset_delete::targets(&r)),
         api_key::CREATE_TOPICS => decode(&body, version).map(|r| create_topics::targets(&r)),
         api_key::DELETE_TOPICS => {

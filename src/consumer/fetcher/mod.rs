@@ -234,7 +234,7 @@ impl Fetcher {
                 core.want_topic(&topic);
                 self.calls.ask_partitions(now, topic, deadline, reply);
             }
-            Command::Commit(commit) => self.commit(commit),
+            Command::Commit(commit) => self.commit(core, now, commit),
             Command::Committed {
                 wanted,
                 deadline,
