@@ -6,9 +6,9 @@ directory of its own under `target/kafka/run`, so any number of runs may go side
 
 As a program (see `--help` of each command):
 
-    cluster.py fetch --version 4.3.1
-    cluster.py run   --version 4.3.1 --brokers 1 -- COMMAND ARGS...
-    cluster.py serve --version 4.3.1 --brokers 3
+    cluster.py fetch --version 4.4.0
+    cluster.py run   --version 4.4.0 --brokers 1 -- COMMAND ARGS...
+    cluster.py serve --version 4.4.0 --brokers 3
 
 `run` starts a cluster, runs COMMAND with OTTLA_TEST_BOOTSTRAP and OTTLA_TEST_KAFKA_VERSION set and
 ends with its exit code. `serve` prints one JSON line and then obeys lines on stdin (`kill 1`,
@@ -16,7 +16,7 @@ ends with its exit code. `serve` prints one JSON line and then obeys lines on st
 REPLICAS`, `stop`; the first five take several brokers, too), answering each with `ok` or `error: ...`; it
 stops when stdin closes. As a module:
 
-    with Cluster("4.3.1", brokers=3) as cluster:
+    with Cluster("4.4.0", brokers=3) as cluster:
         cluster.kill(2); cluster.restart(2)
 
 Standard library only, Python 3.9 and later.
@@ -49,7 +49,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 KAFKA = TARGET / "kafka"
 HOST = "127.0.0.1"
-NEWEST = "4.3.1"
+NEWEST = "4.4.0"
 
 # Java and Maven are slow to come up on a busy 2-core machine; a healthy start takes about 3 s.
 FETCH_LIMIT_S = 600
