@@ -1,8 +1,8 @@
-//! The same requests, errors included, to the embedded broker and to Apache Kafka 4.3.1: their answers may differ in
+//! The same requests, errors included, to the embedded broker and to Apache Kafka 4.4.0: their answers may differ in
 //! ids, addresses and times only.
 //!
 //! What Kafka answered is recorded in `golden/`. By itself this suite compares the embedded broker with the record;
-//! with `OTTLA_TEST_BOOTSTRAP` (and `OTTLA_TEST_KAFKA_VERSION=4.3.1`) it compares that Kafka with the record, and
+//! with `OTTLA_TEST_BOOTSTRAP` (and `OTTLA_TEST_KAFKA_VERSION=4.4.0`) it compares that Kafka with the record, and
 //! with `OTTLA_CONFORMANCE_RECORD=1` besides writes the record anew. The cases of `auto_create` need a Kafka that was started
 //! with `auto.create.topics.enable=true`, and `OTTLA_TEST_AUTO_CREATE=true` to say so.
 
@@ -47,12 +47,12 @@ fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
     let real = std::env::var("OTTLA_TEST_BOOTSTRAP")
         .ok()
         .filter(|s| !s.is_empty());
-    let version = std::env::var("OTTLA_TEST_KAFKA_VERSION").unwrap_or_else(|_| "4.3.1".to_owned());
+    let version = std::env::var("OTTLA_TEST_KAFKA_VERSION").unwrap_or_else(|_| "4.4.0".to_owned());
     let embedded;
     let address = match real {
-        Some(_) if version != "4.3.1" => {
+        Some(_) if version != "4.4.0" => {
             println!(
-                "{name}: the record is of Kafka 4.3.1, nothing to compare Kafka {version} with"
+                "{name}: the record is of Kafka 4.4.0, nothing to compare Kafka {version} with"
             );
             return;
         }

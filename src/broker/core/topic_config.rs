@@ -1,4 +1,4 @@
-//! The topic settings that Kafka 4.3 knows: names, defaults, types. The broker acts on a few and remembers the rest.
+//! The topic settings that Kafka 4.4 knows: names, defaults, types. The broker acts on a few and remembers the rest.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +69,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("compression.type", "producer", Word, Some("compression.type"), Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])),
     setting("compression.zstd.level", "3", Int, Some("compression.zstd.level"), Within(-131_072, 22)),
     setting("delete.retention.ms", "86400000", Long, Some("log.cleaner.delete.retention.ms"), AtLeast(0)),
+    setting("errors.deadletterqueue.group.enable", "false", Boolean, None, Any),
     setting("file.delete.delay.ms", "60000", Long, Some("log.segment.delete.delay.ms"), AtLeast(0)),
     setting("flush.messages", MAX, Long, Some("log.flush.interval.messages"), AtLeast(1)),
     setting("flush.ms", MAX, Long, None, AtLeast(0)),
@@ -78,6 +79,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("local.retention.bytes", "-2", Long, Some("log.local.retention.bytes"), AtLeast(-2)),
     setting("local.retention.ms", "-2", Long, Some("log.local.retention.ms"), AtLeast(-2)),
     setting("max.compaction.lag.ms", MAX, Long, Some("log.cleaner.max.compaction.lag.ms"), AtLeast(1)),
+    setting("max.decompressed.message.bytes", "2147483639", Int, Some("max.decompressed.message.bytes"), AtLeast(0)),
     setting("max.message.bytes", "1048588", Int, Some("message.max.bytes"), AtLeast(0)),
     setting("message.timestamp.after.max.ms", "3600000", Long, Some("log.message.timestamp.after.max.ms"), AtLeast(0)),
     setting("message.timestamp.before.max.ms", MAX, Long, Some("log.message.timestamp.before.max.ms"), AtLeast(0)),
@@ -86,6 +88,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("min.compaction.lag.ms", "0", Long, Some("log.cleaner.min.compaction.lag.ms"), AtLeast(0)),
     setting("min.insync.replicas", "1", Int, Some("min.insync.replicas"), AtLeast(1)),
     setting("preallocate", "false", Boolean, Some("log.preallocate"), Any),
+    setting("remote.copy.lag.bytes", "-1", Long, Some("log.remote.copy.lag.bytes"), AtLeast(-1)),
+    setting("remote.copy.lag.ms", "0", Long, Some("log.remote.copy.lag.ms"), AtLeast(-1)),
     setting("remote.log.copy.disable", "false", Boolean, None, Any),
     setting("remote.log.delete.on.disable", "false", Boolean, None, Any),
     setting("remote.storage.enable", "false", Boolean, None, Any),
