@@ -295,7 +295,7 @@ impl AdminRole {
                 error.context(name)
             } else if call.deadline <= now {
                 call.timed_out(core, now)
-            } else if idle && !core.reached() && call.since + setup <= now {
+            } else if idle && !core.reached() && !core.untried() && call.since + setup <= now {
                 core.unreachable(now, setup, " (socket.connection.setup.timeout.ms)")
                     .context(name)
             } else {
@@ -376,7 +376,7 @@ impl AdminRole {
             let State::Waiting(not_before) = &call.state else {
                 continue;
             };
-            if !core.reached() {
+            if !core.reached() && !core.untried() {
                 due.push(call.since + core.config.connection_setup_timeout);
             }
             match not_before.filter(|at| now < *at) {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
 use crate::net::io_thread::IoThread;
-use crate::net::socket::{self, ConnIo, Listener, SocketOptions};
+use crate::net::socket::{self, ConnIo, Listener, Reached, SocketOptions};
 
 /// Wakes a client's engine from any thread, and tells when it has ended.
 #[derive(Clone, Default)]
@@ -165,9 +165,11 @@ struct Ear<R: Role> {
 }
 
 impl<R: Role> Listener for Ear<R> {
-    fn connected(&self) {
-        self.running
-            .drive(|engine, now| engine.connected(now, self.conn));
+    fn connected(&self, reached: Reached) {
+        self.running.drive(|engine, now| {
+            engine.core.on_reached(self.conn, reached);
+            engine.connected(now, self.conn);
+        });
     }
 
     fn arrived(&self, arrivals: &mut Vec<Arrival>) {

@@ -41,7 +41,7 @@ impl<T: Clone> Core<T> {
     /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever
     /// answered: then waiting on is of no use to a caller, though the attempts go on.
     pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
-        let state = self.nodes.get(&node)?;
+        let state = self.nodes.get(&node).filter(|state| !state.untried)?;
         // One that is being tried again may have come up meanwhile.
         let tried = self
             .conns
@@ -63,7 +63,9 @@ impl<T: Clone> Core<T> {
             if by_id && matches!(node, Node::Bootstrap(_)) {
                 continue;
             }
-            state.last_failure.filter(|at| *at >= since)?;
+            state
+                .last_failure
+                .filter(|at| *at >= since && !state.untried)?;
             state
                 .last_error
                 .as_ref()
@@ -71,6 +73,11 @@ impl<T: Clone> Core<T> {
             errors.extend(self.describe_failure(*node, state));
         }
         join(&errors)
+    }
+
+    /// True while a node that failed has another address, which has not: too early to give up.
+    pub(crate) fn untried(&self) -> bool {
+        self.nodes.values().any(|state| state.untried)
     }
 
     /// What last went wrong with a node, in full.

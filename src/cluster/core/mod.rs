@@ -23,10 +23,12 @@ use crate::log::{Level, LogRing};
 use crate::net::conn::{Conn, ConnId, Stage};
 use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
-use crate::net::socket::Peer;
+use crate::net::socket::{Peer, Reached};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
+#[cfg(all(test, feature = "broker"))]
+mod address_tests;
 mod choose;
 mod coordinators;
 mod failures;
@@ -102,6 +104,10 @@ struct Slot<T> {
     conn: Conn<Tag<T>>,
     /// How long each step of opening it may take.
     limit: Duration,
+    /// Where it came to; `None` until it has, and without sockets.
+    reached: Option<Reached>,
+    /// It has answered more than the greeting.
+    proved: bool,
 }
 
 /// How long a step of opening a connection may take: doubled with every failure in a row, ±20 %, but for the first.
@@ -290,6 +296,7 @@ impl<T: Clone> Core<T> {
                     address: state.address.clone(),
                     bootstrap: matches!(node, Node::Bootstrap(_)),
                     limit,
+                    avoid: state.avoid.clone(),
                 },
             });
             self.conns.insert(
@@ -299,6 +306,8 @@ impl<T: Clone> Core<T> {
                     purpose,
                     conn: Conn::new(now),
                     limit,
+                    reached: None,
+                    proved: false,
                 },
             );
             self.by_purpose.insert((node, purpose), conn);
@@ -315,6 +324,15 @@ impl<T: Clone> Core<T> {
     pub(crate) fn version(&self, conn: ConnId, key: i16, ours: (i16, i16)) -> Result<i16> {
         match self.conns.get(&conn) {
             Some(slot) => slot.conn.versions.pick(key, ours),
+            None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
+        }
+    }
+
+    /// An error unless the broker behind a connection speaks `key` in `version` or a later one, which `what` (a key, an
+    /// argument) needs.
+    pub(crate) fn need(&self, conn: ConnId, key: i16, version: i16, what: &str) -> Result<()> {
+        match self.conns.get(&conn) {
+            Some(slot) => slot.conn.versions.need(key, version, what),
             None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
         }
     }
@@ -385,6 +403,16 @@ impl<T: Clone> Core<T> {
         }
     }
 
+    /// A connection that is being opened came to this address.
+    pub(crate) fn on_reached(&mut self, id: ConnId, reached: Reached) {
+        if let Some(slot) = self.conns.get_mut(&id) {
+            if let Some(state) = self.nodes.get_mut(&slot.node) {
+                state.reached(&reached);
+            }
+            slot.reached = Some(reached);
+        }
+    }
+
     /// The driver connected.
     pub(crate) fn on_connected(&mut self, now: Instant, id: ConnId) {
         if let Some(slot) = self.conns.get_mut(&id) {
@@ -444,6 +472,13 @@ impl<T: Clone> Core<T> {
             },
             (Stage::Ready | Stage::Connecting, _) => error,
         };
+        // Of several addresses the one meant; of the first attempt's errors each has its own.
+        let reached = slot.reached.clone();
+        let error = match &reached {
+            Some(r) if r.all.len() > 1 => error.and(format_args!(" (at {})", r.address)),
+            _ => error,
+        };
+        let useless = reached.filter(|_| !slot.proved);
         let stats = self.stats.entry(node).or_default();
         match stage {
             Stage::Ready => stats.disconnects += 1,
@@ -455,6 +490,9 @@ impl<T: Clone> Core<T> {
         };
         if let Some(state) = self.nodes.get_mut(&node) {
             state.failed(now, backoff, &mut self.rng, stage, error.clone());
+            if let Some(reached) = useless {
+                state.useless(&reached);
+            }
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = self.clock.wall();
@@ -509,7 +547,7 @@ impl<T: Clone> Core<T> {
                 stats.bytes_in += body.len() as u64;
                 stats.answered(request.key, latency);
                 if !matches!(request.tag, Tag::Versions(_)) {
-                    self.healthy(now, node);
+                    self.healthy(now, id, node);
                 }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
@@ -550,7 +588,7 @@ impl<T: Clone> Core<T> {
                 }
                 if last {
                     slot.conn.answered(now, correlation);
-                    self.healthy(now, node);
+                    self.healthy(now, id, node);
                 }
             }
         }
@@ -558,7 +596,13 @@ impl<T: Clone> Core<T> {
 
     /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
     /// ends every connection after it would be tried without a growing pause.
-    fn healthy(&mut self, now: Instant, node: Node) {
+    fn healthy(&mut self, now: Instant, id: ConnId, node: Node) {
+        if let Some(slot) = self.conns.get_mut(&id).filter(|s| !s.proved) {
+            slot.proved = true;
+            if let (Some(state), Some(reached)) = (self.nodes.get_mut(&node), &slot.reached) {
+                state.proved(reached);
+            }
+        }
         let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else {
             return;
         };
@@ -574,21 +618,20 @@ impl<T: Clone> Core<T> {
     }
 
     fn on_versions(&mut self, now: Instant, id: ConnId, node: Node, asked: i16, body: Bytes) {
-        // An UNSUPPORTED_VERSION answer comes in version 0, whatever was asked for (KIP-511).
+        const KEY: i16 = ApiVersionsRequest::KEY;
         let refused = body.get(..2) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes()[2..]);
-        let version = if refused { 0 } else { asked };
-        let response = match rpc::decode::<ApiVersionsRequest>(version, body) {
-            Ok(response) => response,
-            Err(e) => return self.fail_conn(now, id, e),
-        };
         if refused && asked > 0 {
-            let best = response
-                .api_keys
-                .iter()
-                .find(|a| a.api_key == ApiVersionsRequest::KEY)
+            // Kafka says so in version 0 and adds what it does know (KIP-511), others in any version and without.
+            let best = rpc::decode::<ApiVersionsRequest>(0, body)
+                .ok()
+                .and_then(|r| r.api_keys.into_iter().find(|a| a.api_key == KEY))
                 .map_or(0, |a| a.max_version);
             return self.ask_versions(now, id, best.clamp(0, asked - 1));
         }
+        let response = match rpc::decode::<ApiVersionsRequest>(asked, body) {
+            Ok(response) => response,
+            Err(e) => return self.fail_conn(now, id, e),
+        };
         if response.error_code != 0 {
             let code = ErrorCode(i32::from(response.error_code));
             let e = Error::new(
@@ -600,6 +643,10 @@ impl<T: Clone> Core<T> {
             );
             return self.fail_conn(now, id, e);
         }
+        let versions = rpc::Versions::from_response(&response);
+        if let Err(e) = versions.check_age() {
+            return self.fail_conn(now, id, e);
+        }
         // Brokers learn of features one after the other; the newest word counts.
         if response.finalized_features_epoch >= self.features.0 {
             let features = response.finalized_features.iter();
@@ -607,7 +654,7 @@ impl<T: Clone> Core<T> {
             self.features = (response.finalized_features_epoch, levels.collect());
         }
         if let Some(slot) = self.conns.get_mut(&id) {
-            slot.conn.versions = rpc::Versions::from_response(&response);
+            slot.conn.versions = versions;
             slot.conn.stage = Stage::Ready;
         }
         self.node_stats(node).connects += 1;
@@ -620,13 +667,17 @@ impl<T: Clone> Core<T> {
     pub(crate) fn poll(&mut self, now: Instant) {
         self.expire_requests(now);
         self.close_idle(now);
-        if !self.contacted
-            && !self.reported_unreachable
-            && now >= self.started + self.config.connection_setup_timeout
-        {
-            self.reported_unreachable = true;
-            let error = self.never_contacted(now);
-            self.events.push_back(Event::Unreachable(error));
+        if !self.contacted && !self.reported_unreachable {
+            let over = now >= self.started + self.config.connection_setup_timeout;
+            let error = match self.incurable(self.started) {
+                Some(error) => Some(error),
+                None if over && !self.untried() => Some(self.never_contacted(now)),
+                None => None,
+            };
+            if let Some(error) = error {
+                self.reported_unreachable = true;
+                self.events.push_back(Event::Unreachable(error));
+            }
         }
         self.poll_metadata(now);
         self.poll_telemetry(now);
@@ -691,8 +742,9 @@ impl<T: Clone> Core<T> {
             .values()
             .filter(|s| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready)
             .map(|s| s.conn.last_used + limit);
-        let unreachable = (!self.contacted && !self.reported_unreachable)
-            .then(|| self.started + self.config.connection_setup_timeout);
+        // While addresses are untried, their own time limits end the wait.
+        let waiting = !self.contacted && !self.reported_unreachable && !self.untried();
+        let unreachable = waiting.then(|| self.started + self.config.connection_setup_timeout);
         let refresh = self.refresh_deadline(now);
         requests
             .chain(mutes)

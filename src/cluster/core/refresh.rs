@@ -168,7 +168,7 @@ impl<T: Clone> Core<T> {
             .version(
                 conn,
                 MetadataRequest::KEY,
-                (1, MetadataRequest::VERSIONS.max),
+                (4, MetadataRequest::VERSIONS.max),
             )
             .and_then(|version| Call::encode(&self.config.client_id, version, &request));
         match sent {
