@@ -278,7 +278,12 @@ impl AdminRole {
             first: core.config.retry_backoff,
             last: core.config.retry_backoff_max,
         };
-        call.state = State::Waiting(Some(now + backoff.after(call.failures, &mut core.rng)));
+        let wait = backoff.after(call.failures, &mut core.rng);
+        let name = call.operation.name();
+        core.debug(now, "admin", name, || {
+            format!("{name}: trying again in {wait:.1?}: {}", error.message())
+        });
+        call.state = State::Waiting(Some(now + wait));
         call.last_failure = Some(error);
     }
 

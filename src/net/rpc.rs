@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 use super::releases::since;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
 use crate::protocol::schema::{self, api_name};
+use crate::protocol::wire::Writer;
 use crate::protocol::{fetch, produce};
 
 /// The API versions a broker told us it speaks.
@@ -182,6 +183,36 @@ impl Call {
             at.copy_from_slice(&id.to_be_bytes());
         }
     }
+}
+
+/// The newest version of ApiVersions that is spoken; its request names whom it is meant for (KIP-1242).
+pub(crate) const GREETING: i16 = 5;
+
+/// ApiVersions, the first request of a connection; `meant` is the cluster's and the broker's id, where they are known.
+pub(crate) fn greeting(client_id: &str, version: i16, meant: Option<(&str, i32)>) -> Result<Call> {
+    let request = ApiVersionsRequest::default()
+        .with_client_software_name(StrBytes::from_static_str("ottla"))
+        .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+    if version < GREETING {
+        return Call::encode(client_id, version, &request);
+    }
+    let mut body = BytesMut::new();
+    request
+        .encode(&mut body, GREETING - 1)
+        .map_err(|e| Error::argument(format!("ApiVersions cannot be encoded: {e}")))?;
+    let mut call = Call::begin(client_id, ApiVersionsRequest::KEY, GREETING, 2)?;
+    // The fields of version 4 without its (empty) tags, then those of version 5.
+    let common = body.len().saturating_sub(1);
+    call.frame.meta.extend_from_slice(&body[..common]);
+    let mut writer = Writer {
+        out: &mut call.frame.meta,
+        flexible: true,
+    };
+    writer.nullable_string(meant.map(|(cluster, _)| cluster));
+    writer.i32(meant.map_or(-1, |(_, broker)| broker));
+    writer.no_tags();
+    call.frame.finish();
+    Ok(call)
 }
 
 fn start_frame(client_id: &str, key: i16, version: i16, header_version: i16) -> Result<OutFrame> {

@@ -69,10 +69,18 @@ impl<T: Clone> Core<T> {
             state
                 .last_error
                 .as_ref()
-                .filter(|e| is_incurable(e.code()))?;
+                .filter(|e| is_incurable(e.code()) || self.is_unresolved(e.code(), state))?;
             errors.extend(self.describe_failure(*node, state));
         }
         join(&errors)
+    }
+
+    /// True where a bootstrap name has failed to be looked up for as long as it may.
+    fn is_unresolved(&self, code: ErrorCode, state: &NodeState) -> bool {
+        let limit = self.config.bootstrap_resolve_timeout;
+        let by = self.started + limit;
+        let over = state.last_failure.is_some_and(|at| at >= by);
+        code == ErrorCode::DNS && !limit.is_zero() && over && !self.contacted
     }
 
     /// True while a node that failed has another address, which has not: too early to give up.
