@@ -67,6 +67,8 @@ pub(crate) struct Rig<R: Role> {
     pub(crate) misrouted: BTreeSet<i32>,
     /// The greetings of the connections, as brokers, versions and bodies.
     pub(crate) greetings: Vec<(i32, i16, Bytes)>,
+    /// Every broker that was connected to, in turn.
+    pub(crate) tried: Vec<i32>,
     /// Brokers that refuse connections.
     pub(crate) down: BTreeSet<i32>,
 }
@@ -94,6 +96,7 @@ impl<R: Role> Rig<R> {
             topics: BTreeMap::new(),
             most: BTreeMap::new(),
             features: BTreeMap::new(),
+            tried: Vec::new(),
             checks_ids: false,
             misrouted: BTreeSet::new(),
             greetings: Vec::new(),
@@ -136,6 +139,7 @@ impl<R: Role> Rig<R> {
                             .host
                             .strip_prefix("broker")
                             .map_or(-1, |n| n.parse().unwrap());
+                        self.tried.push(node);
                         if self.down.contains(&node) {
                             let error = Error::new(ErrorCode::CONNECT, "connection refused");
                             self.engine.ended(self.now, conn, error);

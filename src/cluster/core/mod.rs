@@ -34,6 +34,8 @@ mod address_tests;
 mod choose;
 mod coordinators;
 mod failures;
+#[cfg(test)]
+mod recovery_tests;
 mod refresh;
 mod stats;
 mod telemetry;
