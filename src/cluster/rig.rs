@@ -61,6 +61,14 @@ pub(crate) struct Rig<R: Role> {
     pub(crate) most: BTreeMap<i16, i16>,
     /// The cluster's finalized features.
     pub(crate) features: BTreeMap<&'static str, i16>,
+    /// ApiVersions is offered in version 5, and brokers check whom it is meant for.
+    pub(crate) checks_ids: bool,
+    /// Brokers at whose addresses others are.
+    pub(crate) misrouted: BTreeSet<i32>,
+    /// The greetings of the connections, as brokers, versions and bodies.
+    pub(crate) greetings: Vec<(i32, i16, Bytes)>,
+    /// Every broker that was connected to, in turn.
+    pub(crate) tried: Vec<i32>,
     /// Brokers that refuse connections.
     pub(crate) down: BTreeSet<i32>,
 }
@@ -88,6 +96,10 @@ impl<R: Role> Rig<R> {
             topics: BTreeMap::new(),
             most: BTreeMap::new(),
             features: BTreeMap::new(),
+            tried: Vec::new(),
+            checks_ids: false,
+            misrouted: BTreeSet::new(),
+            greetings: Vec::new(),
             down: BTreeSet::new(),
         }
     }
@@ -127,6 +139,7 @@ impl<R: Role> Rig<R> {
                             .host
                             .strip_prefix("broker")
                             .map_or(-1, |n| n.parse().unwrap());
+                        self.tried.push(node);
                         if self.down.contains(&node) {
                             let error = Error::new(ErrorCode::CONNECT, "connection refused");
                             self.engine.ended(self.now, conn, error);
@@ -163,6 +176,7 @@ impl<R: Role> Rig<R> {
             return;
         };
         if key == API_VERSIONS {
+            self.greetings.push((node, version, frame.clone()));
             return self.greet(conn, correlation, version);
         }
         let header = request_header_version(key, version).unwrap();
@@ -191,7 +205,10 @@ impl<R: Role> Rig<R> {
                 ApiVersion::default()
                     .with_api_key(key)
                     .with_min_version(own.min)
-                    .with_max_version(own.max.min(most)),
+                    .with_max_version(match self.checks_ids && key == API_VERSIONS {
+                        true => crate::net::rpc::GREETING,
+                        false => own.max.min(most),
+                    }),
             )
         });
         let features = self.features.iter().map(|(name, level)| {
@@ -200,12 +217,20 @@ impl<R: Role> Rig<R> {
                 .with_max_version_level(*level)
                 .with_min_version_level(*level)
         });
+        let node = self.conns.get(&conn).copied();
+        let misrouted = version == 5 && node.is_some_and(|n| self.misrouted.contains(&n));
+        let code = if misrouted {
+            ErrorCode::REBOOTSTRAP_REQUIRED.0 as i16
+        } else {
+            0
+        };
         let answer = ApiVersionsResponse::default()
+            .with_error_code(code)
             .with_api_keys(keys.collect())
             .with_finalized_features_epoch(1)
             .with_finalized_features(features.collect());
         let mut body = BytesMut::new();
-        answer.encode(&mut body, version).unwrap();
+        answer.encode(&mut body, version.min(4)).unwrap();
         let mut arrivals = vec![Arrival::Whole(correlation, body.freeze())];
         self.engine.arrived(self.now, conn, &mut arrivals);
     }
@@ -231,6 +256,7 @@ impl<R: Role> Rig<R> {
                 .with_partitions(partitions.collect())
         });
         MetadataResponse::default()
+            .with_cluster_id(Some(StrBytes::from_static_str("the-cluster")))
             .with_brokers(brokers.collect())
             .with_controller_id(BrokerId(1))
             .with_topics(topics.collect())

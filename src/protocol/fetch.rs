@@ -288,13 +288,9 @@ impl FetchParser {
                 continue;
             }
             if let State::Done = self.state {
-                if self.left > 0 {
-                    return Err(Error::protocol(format!(
-                        "Fetch response has {} bytes too many",
-                        self.left
-                    )));
-                }
-                return Ok((taken, true));
+                // Bytes behind the message do no harm.
+                self.left -= rest.len();
+                return Ok((taken + rest.len(), self.left == 0));
             }
             match self.step(rest, &mut emit) {
                 Ok(n) => {

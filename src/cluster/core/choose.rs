@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Core, Node, Purpose};
+use crate::config::MetadataRecovery;
 use crate::net::conn::{ConnId, Stage};
 
 /// How long a connection being opened keeps others from being tried: a host that swallows packets must not cost
@@ -29,7 +30,7 @@ impl<T: Clone> Core<T> {
             |core: &Self, n: Node| by_id(n) && core.nodes.get(&n).is_some_and(|s| s.failures == 0);
         let pick = self
             .candidate(now, sound)
-            .or_else(|| self.candidate(now, |_, _| true))?;
+            .or_else(|| self.candidate(now, |core, n| core.may_ask(n)))?;
         self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
     }
 
@@ -77,6 +78,14 @@ impl<T: Clone> Core<T> {
     /// True if a broker that is known by its id has ever answered.
     pub(crate) fn reached(&self) -> bool {
         self.brokers().any(|(_, state)| state.contacted)
+    }
+
+    /// Whether a node may be asked for metadata: bootstrap entries, once brokers are known, only where the strategy is to
+    /// go back to them.
+    pub(super) fn may_ask(&self, node: Node) -> bool {
+        by_id(node)
+            || self.config.metadata_recovery == MetadataRecovery::Rebootstrap
+            || self.brokers().next().is_none()
     }
 
     fn has_control(&self, node: Node) -> bool {

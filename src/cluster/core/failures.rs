@@ -41,7 +41,7 @@ impl<T: Clone> Core<T> {
     /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever
     /// answered: then waiting on is of no use to a caller, though the attempts go on.
     pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
-        let state = self.nodes.get(&node)?;
+        let state = self.nodes.get(&node).filter(|state| !state.untried)?;
         // One that is being tried again may have come up meanwhile.
         let tried = self
             .conns
@@ -63,14 +63,29 @@ impl<T: Clone> Core<T> {
             if by_id && matches!(node, Node::Bootstrap(_)) {
                 continue;
             }
-            state.last_failure.filter(|at| *at >= since)?;
+            state
+                .last_failure
+                .filter(|at| *at >= since && !state.untried)?;
             state
                 .last_error
                 .as_ref()
-                .filter(|e| is_incurable(e.code()))?;
+                .filter(|e| is_incurable(e.code()) || self.is_unresolved(e.code(), state))?;
             errors.extend(self.describe_failure(*node, state));
         }
         join(&errors)
+    }
+
+    /// True where a bootstrap name has failed to be looked up for as long as it may.
+    fn is_unresolved(&self, code: ErrorCode, state: &NodeState) -> bool {
+        let limit = self.config.bootstrap_resolve_timeout;
+        let by = self.started + limit;
+        let over = state.last_failure.is_some_and(|at| at >= by);
+        code == ErrorCode::DNS && !limit.is_zero() && over && !self.contacted
+    }
+
+    /// True while a node that failed has another address, which has not: too early to give up.
+    pub(crate) fn untried(&self) -> bool {
+        self.nodes.values().any(|state| state.untried)
     }
 
     /// What last went wrong with a node, in full.

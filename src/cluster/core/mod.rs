@@ -2,12 +2,14 @@
 //! Plain data: no clock, no socket. Actions pile up for the driver, events for the client's role.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
-use kafka_protocol::protocol::{Message, Request, StrBytes};
+use kafka_protocol::protocol::{Message, Request};
 
 use self::coordinators::Coordinators;
 pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
@@ -17,19 +19,23 @@ use self::telemetry::Telemetry;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
 use crate::clock::Clock;
-use crate::config::{CommonConfig, HostPort};
+use crate::config::{CommonConfig, HostPort, MetadataRecovery};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogRing};
 use crate::net::conn::{Conn, ConnId, Stage};
 use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
-use crate::net::socket::Peer;
+use crate::net::socket::{Peer, Reached};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
+#[cfg(all(test, feature = "broker"))]
+mod address_tests;
 mod choose;
 mod coordinators;
 mod failures;
+#[cfg(test)]
+mod recovery_tests;
 mod refresh;
 mod stats;
 mod telemetry;
@@ -45,6 +51,18 @@ pub(crate) enum Purpose {
     Group,
     /// Joining a group: the coordinator answers when the other members have joined too.
     Join,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purpose::Control => "metadata and administration",
+            Purpose::Produce => "producing",
+            Purpose::Fetch => "fetching",
+            Purpose::Group => "the group",
+            Purpose::Join => "joining the group",
+        })
+    }
 }
 
 /// What the driver shall do.
@@ -103,6 +121,10 @@ struct Slot<T> {
     conn: Conn<Tag<T>>,
     /// How long each step of opening it may take.
     limit: Duration,
+    /// Where it came to; `None` until it has, and without sockets.
+    reached: Option<Reached>,
+    /// It has answered more than the greeting.
+    proved: bool,
 }
 
 /// How long a step of opening a connection may take: doubled with every failure in a row, ±20 %, but for the first.
@@ -135,6 +157,8 @@ pub(crate) struct Core<T> {
     next_conn: ConnId,
     refresh: Refresh,
     coordinators: Coordinators,
+    /// The newest version of ApiVersions that the last broker greeted speaks: what to greet the next one with.
+    greeting: i16,
     /// The cluster's finalized features (KIP-584) by name, as of an epoch.
     features: (i64, BTreeMap<String, i16>),
     started: Instant,
@@ -175,6 +199,7 @@ impl<T: Clone> Core<T> {
             next_conn: 1,
             refresh: Refresh::default(),
             coordinators: Coordinators::default(),
+            greeting: rpc::GREETING,
             features: (-1, BTreeMap::new()),
             started: now,
             contacted: false,
@@ -204,6 +229,29 @@ impl<T: Clone> Core<T> {
     /// The level of one of the cluster's features, 0 where it doesn't have it.
     pub(crate) fn feature(&self, name: &str) -> i16 {
         self.features.1.get(name).copied().unwrap_or(0)
+    }
+
+    /// Logs what was decided, and why; costs a comparison where nobody wants to know.
+    pub(crate) fn debug(
+        &self,
+        now: Instant,
+        facility: &'static str,
+        cause: impl Hash,
+        message: impl FnOnce() -> String,
+    ) {
+        if self.log.enabled(Level::Debug) {
+            let wall = self.clock.wall();
+            self.log
+                .log(Level::Debug, facility, cause, now, wall, message);
+        }
+    }
+
+    fn trace(&self, now: Instant, cause: impl Hash, message: impl FnOnce() -> String) {
+        if self.log.enabled(Level::Trace) {
+            let wall = self.clock.wall();
+            self.log
+                .log(Level::Trace, "request", cause, now, wall, message);
+        }
     }
 
     /// True once metadata has come.
@@ -291,6 +339,7 @@ impl<T: Clone> Core<T> {
                     address: state.address.clone(),
                     bootstrap: matches!(node, Node::Bootstrap(_)),
                     limit,
+                    avoid: state.avoid.clone(),
                 },
             });
             self.conns.insert(
@@ -301,9 +350,14 @@ impl<T: Clone> Core<T> {
                     begun: now,
                     conn: Conn::new(now),
                     limit,
+                    reached: None,
+                    proved: false,
                 },
             );
             self.by_purpose.insert((node, purpose), conn);
+            self.debug(now, "connect", (node, purpose), || {
+                format!("connecting to {} for {purpose}", self.address(node))
+            });
         }
         None
     }
@@ -317,6 +371,15 @@ impl<T: Clone> Core<T> {
     pub(crate) fn version(&self, conn: ConnId, key: i16, ours: (i16, i16)) -> Result<i16> {
         match self.conns.get(&conn) {
             Some(slot) => slot.conn.versions.pick(key, ours),
+            None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
+        }
+    }
+
+    /// An error unless the broker behind a connection speaks `key` in `version` or a later one, which `what` (a key, an
+    /// argument) needs.
+    pub(crate) fn need(&self, conn: ConnId, key: i16, version: i16, what: &str) -> Result<()> {
+        match self.conns.get(&conn) {
+            Some(slot) => slot.conn.versions.need(key, version, what),
             None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
         }
     }
@@ -359,15 +422,21 @@ impl<T: Clone> Core<T> {
         tag: Tag<T>,
         answered: bool,
     ) {
+        let (key, version) = (call.key, call.version);
         if let Some(slot) = self.conns.get_mut(&conn) {
             let (frame, expect) = slot.conn.send(now, call, timeout, tag, answered);
             let stats = self.stats.entry(slot.node).or_default();
             stats.requests += 1;
             stats.bytes_out += frame.len() as u64;
+            let (node, bytes) = (slot.node, frame.len());
             self.actions.push(Action::Write {
                 conn,
                 frame,
                 expect,
+            });
+            self.trace(now, ("request", node, key), || {
+                let api = crate::protocol::schema::api_name(key);
+                format!("{api} v{version} to {}, {bytes} bytes", self.address(node))
             });
         }
     }
@@ -376,6 +445,12 @@ impl<T: Clone> Core<T> {
     pub(crate) fn throttle(&mut self, now: Instant, node: Node, purpose: Purpose, ms: i32) {
         if ms > 0 {
             self.node_stats(node).throttled(ms);
+            self.debug(now, "throttle", (node, purpose), || {
+                format!(
+                    "{} asks for a pause of {ms} ms for {purpose}",
+                    self.address(node)
+                )
+            });
         }
         if ms > 0
             && let Some(slot) = self
@@ -387,20 +462,40 @@ impl<T: Clone> Core<T> {
         }
     }
 
+    /// A connection that is being opened came to this address.
+    pub(crate) fn on_reached(&mut self, id: ConnId, reached: Reached) {
+        if let Some(slot) = self.conns.get_mut(&id) {
+            if let Some(state) = self.nodes.get_mut(&slot.node) {
+                state.reached(&reached);
+            }
+            slot.reached = Some(reached);
+        }
+    }
+
     /// The driver connected.
     pub(crate) fn on_connected(&mut self, now: Instant, id: ConnId) {
         if let Some(slot) = self.conns.get_mut(&id) {
             slot.conn.stage = Stage::Negotiating;
-            // The newest version first; a broker that doesn't know it answers in version 0 what it does know.
-            self.ask_versions(now, id, ApiVersionsRequest::VERSIONS.max);
+            let checked = matches!(slot.node, Node::Id(_)) && self.checks_cluster();
+            let newest = rpc::GREETING - i16::from(!checked);
+            // A broker that doesn't know the version answers in version 0 what it does know.
+            self.ask_versions(now, id, newest.min(self.greeting));
         }
     }
 
+    /// Whether brokers are told which one of which cluster is meant (KIP-1242).
+    fn checks_cluster(&self) -> bool {
+        self.config.metadata_cluster_check
+            && self.config.metadata_recovery == MetadataRecovery::Rebootstrap
+            && self.cluster_id.is_some()
+    }
+
     fn ask_versions(&mut self, now: Instant, id: ConnId, version: i16) {
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(StrBytes::from_static_str("ottla"))
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        match Call::encode(&self.config.client_id, version, &request) {
+        let meant = match self.conns.get(&id).map(|s| s.node) {
+            Some(Node::Id(broker)) => self.cluster_id.as_deref().map(|cluster| (cluster, broker)),
+            _ => None,
+        };
+        match rpc::greeting(&self.config.client_id, version, meant) {
             Ok(call) => {
                 // Greeting is part of opening a connection, so its time limit holds.
                 let limit = self
@@ -450,6 +545,13 @@ impl<T: Clone> Core<T> {
             },
             (Stage::Ready | Stage::Connecting, _) => error,
         };
+        // Of several addresses the one meant; of the first attempt's errors each has its own.
+        let reached = slot.reached.clone();
+        let error = match &reached {
+            Some(r) if r.all.len() > 1 => error.and(format_args!(" (at {})", r.address)),
+            _ => error,
+        };
+        let useless = reached.filter(|_| !slot.proved);
         let stats = self.stats.entry(node).or_default();
         match stage {
             Stage::Ready => stats.disconnects += 1,
@@ -459,13 +561,28 @@ impl<T: Clone> Core<T> {
             first: self.config.reconnect_backoff,
             last: self.config.reconnect_backoff_max,
         };
+        let purpose = slot.purpose;
         if let Some(state) = self.nodes.get_mut(&node) {
             state.failed((begun, now), backoff, &mut self.rng, stage, error.clone());
+            if let Some(reached) = useless {
+                state.useless(&reached);
+            }
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = self.clock.wall();
         self.log.log(Level::Warn, "broker", node, now, wall, || {
             described.message().to_owned()
+        });
+        self.debug(now, "connect", ("ended", node, purpose), || {
+            let state = self.nodes.get(&node);
+            let wait = state.and_then(|s| s.retry_at).unwrap_or(now);
+            format!(
+                "the connection to {} for {purpose} ended ({} failures in a row); not tried again for {:.1?}: {}",
+                self.address(node),
+                state.map_or(0, |s| s.failures),
+                wait.saturating_duration_since(now),
+                error.message()
+            )
         });
         self.forget(id, &described);
         self.coordinators.forget_node(node, &described);
@@ -514,8 +631,16 @@ impl<T: Clone> Core<T> {
                 let stats = self.stats.entry(node).or_default();
                 stats.bytes_in += body.len() as u64;
                 stats.answered(request.key, latency);
+                self.trace(now, ("answer", node, request.key), || {
+                    let api = crate::protocol::schema::api_name(request.key);
+                    let from = self.address(node);
+                    format!(
+                        "{api} answered by {from} within {latency:.1?}, {} bytes",
+                        body.len()
+                    )
+                });
                 if !matches!(request.tag, Tag::Versions(_)) {
-                    self.healthy(now, node);
+                    self.healthy(now, id, node);
                 }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
@@ -556,7 +681,7 @@ impl<T: Clone> Core<T> {
                 }
                 if last {
                     slot.conn.answered(now, correlation);
-                    self.healthy(now, node);
+                    self.healthy(now, id, node);
                 }
             }
         }
@@ -564,7 +689,13 @@ impl<T: Clone> Core<T> {
 
     /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
     /// ends every connection after it would be tried without a growing pause.
-    fn healthy(&mut self, now: Instant, node: Node) {
+    fn healthy(&mut self, now: Instant, id: ConnId, node: Node) {
+        if let Some(slot) = self.conns.get_mut(&id).filter(|s| !s.proved) {
+            slot.proved = true;
+            if let (Some(state), Some(reached)) = (self.nodes.get_mut(&node), &slot.reached) {
+                state.proved(reached);
+            }
+        }
         let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else {
             return;
         };
@@ -580,20 +711,33 @@ impl<T: Clone> Core<T> {
     }
 
     fn on_versions(&mut self, now: Instant, id: ConnId, node: Node, asked: i16, body: Bytes) {
-        // An UNSUPPORTED_VERSION answer comes in version 0, whatever was asked for (KIP-511).
+        const KEY: i16 = ApiVersionsRequest::KEY;
         let refused = body.get(..2) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes()[2..]);
-        let version = if refused { 0 } else { asked };
+        if refused && asked > 0 {
+            // Kafka says so in version 0 and adds what it does know (KIP-511), others in any version and without.
+            let best = rpc::decode::<ApiVersionsRequest>(0, body)
+                .ok()
+                .and_then(|r| r.api_keys.into_iter().find(|a| a.api_key == KEY))
+                .map_or(0, |a| a.max_version);
+            let best = best.clamp(0, asked - 1);
+            self.debug(now, "connect", ("versions", node), || {
+                format!(
+                    "{} does not speak ApiVersions v{asked}; asking in v{best}",
+                    self.address(node)
+                )
+            });
+            return self.ask_versions(now, id, best);
+        }
+        // Version 5 has the fields of version 4 in its answer.
+        let version = asked.min(ApiVersionsRequest::VERSIONS.max);
         let response = match rpc::decode::<ApiVersionsRequest>(version, body) {
             Ok(response) => response,
             Err(e) => return self.fail_conn(now, id, e),
         };
-        if refused && asked > 0 {
-            let best = response
-                .api_keys
-                .iter()
-                .find(|a| a.api_key == ApiVersionsRequest::KEY)
-                .map_or(0, |a| a.max_version);
-            return self.ask_versions(now, id, best.clamp(0, asked - 1));
+        if i32::from(response.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED.0
+            && matches!(node, Node::Id(_))
+        {
+            return self.on_misrouted(now, node);
         }
         if response.error_code != 0 {
             let code = ErrorCode(i32::from(response.error_code));
@@ -606,6 +750,16 @@ impl<T: Clone> Core<T> {
             );
             return self.fail_conn(now, id, e);
         }
+        let versions = rpc::Versions::from_response(&response);
+        if let Err(e) = versions.check_age() {
+            return self.fail_conn(now, id, e);
+        }
+        self.greeting = versions
+            .offered(KEY)
+            .map_or(asked, |(_, max)| max.min(rpc::GREETING));
+        if matches!(node, Node::Id(_)) {
+            self.on_well_routed();
+        }
         // Brokers learn of features one after the other; the newest word counts.
         if response.finalized_features_epoch >= self.features.0 {
             let features = response.finalized_features.iter();
@@ -613,8 +767,23 @@ impl<T: Clone> Core<T> {
             self.features = (response.finalized_features_epoch, levels.collect());
         }
         if let Some(slot) = self.conns.get_mut(&id) {
-            slot.conn.versions = rpc::Versions::from_response(&response);
+            slot.conn.versions = versions;
             slot.conn.stage = Stage::Ready;
+        }
+        if let Some(slot) = self.conns.get(&id) {
+            self.debug(now, "connect", ("ready", node, slot.purpose), || {
+                let at = slot
+                    .reached
+                    .as_ref()
+                    .map_or_else(String::new, |r| format!(" ({})", r.address));
+                format!(
+                    "connected to {}{at} for {} within {:.1?}; ApiVersions v{asked} tells of {} APIs",
+                    self.address(node),
+                    slot.purpose,
+                    now.saturating_duration_since(slot.conn.opened),
+                    response.api_keys.len()
+                )
+            });
         }
         self.node_stats(node).connects += 1;
         if let Some(state) = self.nodes.get_mut(&node) {
@@ -626,13 +795,17 @@ impl<T: Clone> Core<T> {
     pub(crate) fn poll(&mut self, now: Instant) {
         self.expire_requests(now);
         self.close_idle(now);
-        if !self.contacted
-            && !self.reported_unreachable
-            && now >= self.started + self.config.connection_setup_timeout
-        {
-            self.reported_unreachable = true;
-            let error = self.never_contacted(now);
-            self.events.push_back(Event::Unreachable(error));
+        if !self.contacted && !self.reported_unreachable {
+            let over = now >= self.started + self.config.connection_setup_timeout;
+            let error = match self.incurable(self.started) {
+                Some(error) => Some(error),
+                None if over && !self.untried() => Some(self.never_contacted(now)),
+                None => None,
+            };
+            if let Some(error) = error {
+                self.reported_unreachable = true;
+                self.events.push_back(Event::Unreachable(error));
+            }
         }
         self.poll_metadata(now);
         self.poll_telemetry(now);
@@ -676,6 +849,15 @@ impl<T: Clone> Core<T> {
             .map(|(id, _)| *id)
             .collect();
         for id in idle {
+            if let Some(slot) = self.conns.get(&id) {
+                self.debug(now, "connect", ("idle", slot.node, slot.purpose), || {
+                    format!(
+                        "closing the connection to {} for {}, unused for {limit:?} (connections.max.idle.ms)",
+                        self.address(slot.node),
+                        slot.purpose
+                    )
+                });
+            }
             self.actions.push(Action::Close { conn: id });
             self.forget(
                 id,
@@ -697,14 +879,19 @@ impl<T: Clone> Core<T> {
             .values()
             .filter(|s| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready)
             .map(|s| s.conn.last_used + limit);
-        let unreachable = (!self.contacted && !self.reported_unreachable)
-            .then(|| self.started + self.config.connection_setup_timeout);
+        // While addresses are untried, their own time limits end the wait.
+        let waiting = !self.contacted && !self.reported_unreachable && !self.untried();
+        let unreachable = waiting.then(|| self.started + self.config.connection_setup_timeout);
         let refresh = self.refresh_deadline(now);
         requests
             .chain(mutes)
             .chain(idle)
             .chain(unreachable)
             .chain(refresh)
+            .chain(
+                self.rebootstrap_at()
+                    .map(|at| at + Duration::from_millis(1)),
+            )
             .chain(self.telemetry_deadline(now))
             .chain(self.coordinators_deadline(now))
             .min()

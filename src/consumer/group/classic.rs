@@ -334,12 +334,10 @@ impl Classic {
                     .with_metadata(metadata::subscription(&strategy, own)?))
             })
             .collect();
-        let min = if terms.instance_id.is_some() {
-            STATIC_JOIN
-        } else {
-            0
-        };
-        let version = core.version(conn, JOIN_GROUP, (min, 9))?;
+        if terms.instance_id.is_some() {
+            core.need(conn, JOIN_GROUP, STATIC_JOIN, "`group.instance.id`")?;
+        }
+        let version = core.version(conn, JOIN_GROUP, (0, 9))?;
         let ms = |d: Duration| i32::try_from(d.as_millis()).unwrap_or(i32::MAX);
         let request = JoinGroupRequest::default()
             .with_group_id(GroupId(string(&terms.group)))
@@ -368,12 +366,10 @@ impl Classic {
         shares: &[(String, Bytes)],
     ) -> Result<()> {
         let terms = &self.terms;
-        let min = if terms.instance_id.is_some() {
-            STATIC_SYNC
-        } else {
-            0
-        };
-        let version = core.version(conn, SYNC_GROUP, (min, 5))?;
+        if terms.instance_id.is_some() {
+            core.need(conn, SYNC_GROUP, STATIC_SYNC, "`group.instance.id`")?;
+        }
+        let version = core.version(conn, SYNC_GROUP, (0, 5))?;
         let rows = shares.iter().map(|(member, share)| {
             SyncGroupRequestAssignment::default()
                 .with_member_id(string(member))

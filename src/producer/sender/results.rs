@@ -110,6 +110,17 @@ impl Sender {
         if wait {
             part.not_before = Some(now + backoff);
         }
+        let cause = (part.partition.topic(), part.partition.index, error.code().0);
+        core.debug(now, "produce", cause, || {
+            format!(
+                "{}-{}: sending a batch of {} records again after attempt {}: {}",
+                part.partition.topic(),
+                part.partition.index,
+                batch.sealed.count(),
+                batch.attempts,
+                error.message()
+            )
+        });
         let ordinal = batch.ordinal;
         part.again
             .insert_before(batch, |b| b.ordinal > ordinal && !planted!("retry-behind"));

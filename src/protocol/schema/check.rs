@@ -12,8 +12,8 @@ const NEXT_UNKNOWN_TAG: usize = 96;
 const UNKNOWN_TAGS_FACTOR: usize = 42;
 const UNKNOWN_TAGS_FREE: usize = 16 << 10;
 
-/// Checks that `body` has the shape of this message and returns how many bytes follow it.
-pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<usize> {
+/// Checks that `body` begins with this message.
+pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<()> {
     let mut walk = Walk {
         reader: Reader::new(body),
         version,
@@ -21,8 +21,7 @@ pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<usiz
         unknown_tags: UNKNOWN_TAGS_FREE
             .saturating_add(body.len().saturating_mul(UNKNOWN_TAGS_FACTOR)),
     };
-    walk.structure(message.body)?;
-    Ok(walk.reader.left())
+    walk.structure(message.body)
 }
 
 /// Skips a header's tagged section, in which no field is known.
