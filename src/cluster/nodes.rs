@@ -119,10 +119,6 @@ impl NodeState {
         }
     }
 
-    pub(crate) fn may_connect(&self, now: Instant) -> bool {
-        self.retry_at.is_none_or(|at| at <= now)
-    }
-
     pub(crate) fn succeeded(&mut self) {
         self.contacted = true;
         self.failures = 0;

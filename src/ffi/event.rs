@@ -19,15 +19,20 @@ use crate::consumer::{Event, EventKind};
 pub const OTTLA_EVENT_POSITION_RESET: i32 = 1;
 /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
 pub const OTTLA_EVENT_PARTITION_STOPPED: i32 = 2;
-/// A partition cannot be read at present; the attempts go on.
+/// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
+/// it is, the event's partitions are those that it may be.
 pub const OTTLA_EVENT_PARTITION_FAILING: i32 = 3;
 /// A topic cannot be found or may not be read; the attempts go on.
 pub const OTTLA_EVENT_TOPIC_FAILING: i32 = 4;
-/// A topic was deleted and created again: its offsets begin anew.
+/// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
+/// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
+/// time on. What started at an offset, by `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is
+/// `latest`, records that were written before the new topic was noticed are not read.
 pub const OTTLA_EVENT_TOPIC_RECREATED: i32 = 5;
 /// A topic that is read whole has grown: its partitions `from` to `to`, exclusive, are read too, from their beginnings.
 pub const OTTLA_EVENT_PARTITIONS_ADDED: i32 = 6;
-/// A broker could not be reached for a while; the attempts go on.
+/// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+/// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
 pub const OTTLA_EVENT_BROKER_UNREACHABLE: i32 = 7;
 /// A commit in the background has ended: well, or with an error. Its token is that of the call.
 pub const OTTLA_EVENT_OFFSETS_COMMITTED: i32 = 8;
@@ -104,7 +109,7 @@ impl From<Event> for EventParts {
             topics: names.into_iter().map(c_string).collect(),
             places,
             error: event.error.as_ref().map(ottla_error::part),
-            message: c_string(event.error.as_ref().map_or("", |e| e.message())),
+            message: c_string(&event.message()),
             group: event.group.as_deref().map(GroupParts::of),
             event,
         }

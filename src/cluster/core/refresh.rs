@@ -22,6 +22,8 @@ pub(super) struct Refresh {
     fruitless: u32,
     not_before: Option<Instant>,
     last: Option<Instant>,
+    /// Answers that have come.
+    answers: u64,
     /// Every topic is asked for, not only those wanted by name.
     topics_all: bool,
     /// The request on its way asks for every topic.
@@ -50,6 +52,11 @@ impl<T: Clone> Core<T> {
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;
+    }
+
+    /// How many answers to metadata requests have come.
+    pub(crate) fn metadata_answers(&self) -> u64 {
+        self.refresh.answers
     }
 
     pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
@@ -113,6 +120,7 @@ impl<T: Clone> Core<T> {
         }
         self.contacted = true;
         self.refresh.last = Some(now);
+        self.refresh.answers += 1;
         if self.topics.incomplete() {
             self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
             self.refresh.wanted = true;
@@ -225,7 +233,8 @@ impl<T: Clone> Core<T> {
             .nodes
             .iter()
             .filter(|(n, _)| !self.by_purpose.contains_key(&(**n, Purpose::Control)));
-        let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
+        let opens = untried.map(|(n, _)| self.opens_at(*n, Purpose::Control));
+        let reachable = opens.map(|at| at.unwrap_or(now)).min()?;
         Some(reachable.max(self.opening_until(|_| true).unwrap_or(now)))
     }
 }
