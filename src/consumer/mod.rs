@@ -17,6 +17,7 @@ mod inbox;
 mod memory;
 mod offset;
 mod partition;
+mod reach;
 mod reader;
 mod shared;
 #[cfg(test)]
@@ -33,4 +34,5 @@ pub use memory::Buffer;
 pub(crate) use memory::FetchMemory;
 pub use offset::{GroupMetadata, OffsetAndMetadata};
 pub use shared::PartitionInfo;
+pub(crate) use reach::Reach;
 pub(crate) use shared::{GRACE, LAST_WORDS, Reply, later};

@@ -169,7 +169,7 @@ pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
     unsafe { guard::read(event, 0, token) }
 }
 
-/// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+/// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition_count(event: *const ottla_event) -> size_t {
     // SAFETY: the header's conventions.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::ledger::Said;
+use crate::consumer::Reach;
 use crate::net::conn::ConnId;
 use crate::protocol::share::{Acknowledged, SharePartition, ShareTopic};
 use crate::protocol::wire::TopicId;
@@ -51,6 +52,9 @@ pub(super) struct ShareNode {
     pub(super) waiting: Vec<Parcel>,
     pub(super) retry_at: Option<Instant>,
     pub(super) failures: u32,
+    /// Answers in a row that refused partitions.
+    pub(super) refusals: u32,
+    pub(super) reach: Reach,
 }
 
 impl ShareNode {
@@ -150,6 +154,7 @@ impl ShareNode {
     /// The request on its way was carried out, but for what the answer says of single partitions.
     pub(super) fn succeeded(&mut self, inflight: &mut InFlight) {
         self.failures = 0;
+        self.reach.answered();
         self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         if let Some(session) = inflight.session.take() {
             self.session = session;

@@ -3,12 +3,11 @@
 //! Plain data like every role: events and the time come in, requests go out through the core. By concept:
 //! [`plan`] chooses and sends, [`response`] takes in, [`session`] remembers what each broker was told; [`aside`] fetches what
 //! must not wait for the fetch under way; [`queries`] looks offsets up, [`reset`] decides where a partition goes on;
-//! [`failures`] tells of brokers that don't answer; [`topics`], [`ends`] and [`calls`] say what their names say.
+//! [`topics`], [`ends`] and [`calls`] say what their names say.
 
 mod aside;
 mod calls;
 mod ends;
-mod failures;
 mod grouping;
 mod plan;
 mod queries;
@@ -35,6 +34,7 @@ use super::chunk::Chunk;
 use super::event::{Event, Start};
 use super::group::{Ask, CommitOwner, Group};
 use super::partition::{Key, Partition};
+use super::reach::Reach;
 use super::shared::{Command, Reply, Shared};
 use crate::cluster::core::{self, Core};
 use crate::cluster::engine::Role;
@@ -128,13 +128,9 @@ struct FetchNode {
     retry_at: Option<Instant>,
     /// After repeated refusals: nothing is sent before.
     pause_until: Option<Instant>,
-    /// Fetches in a row that were refused, and those that were not answered.
+    /// Fetches in a row that were refused.
     failures: u32,
-    unanswered: u32,
-    /// That it cannot be reached was told.
-    told: bool,
-    /// When it was told that answers are too large.
-    told_size: Option<Instant>,
+    reach: Reach,
 }
 
 /// The role of a consumer's client.

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::super::event::{Event, EventKind};
 use super::super::memory::FLOOR;
 use super::session::Sent;
 use super::{Fetcher, InFlight, Part, Step, Tag, earliest};
@@ -164,18 +163,17 @@ impl Fetcher {
             return None;
         }
         let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
-            return self.unconnected(core, now, id);
+            let failing = core.failing(Node::Id(id));
+            let (event, again) = node.reach.unconnected(now, id, failing);
+            self.events.extend(event);
+            return earliest(again, core.retry_at(now, Node::Id(id)));
         };
         let mut version = match core.version(conn, fetch::KEY, fetch::VERSIONS) {
             Ok(version) => version,
             Err(e) => {
                 node.dirty = false;
                 node.retry_at = Some(now + core.config.retry_backoff_max);
-                if !node.told {
-                    node.told = true;
-                    self.events
-                        .push(Event::of_broker(EventKind::BrokerUnreachable, id, e));
-                }
+                self.events.extend(node.reach.tell(id, e));
                 return node.retry_at;
             }
         };
@@ -280,8 +278,7 @@ impl Fetcher {
             Err(e) => {
                 self.shared.memory.unreserve(reserved);
                 node.session.failed();
-                self.events
-                    .push(Event::of_broker(EventKind::BrokerUnreachable, id, e));
+                self.events.extend(node.reach.tell(id, e));
             }
         }
         retry_at

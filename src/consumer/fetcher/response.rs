@@ -8,7 +8,7 @@ use super::super::event::{Event, EventKind};
 use super::super::partition::Key;
 use super::session::Sent;
 use super::topics::refusal;
-use super::{Fetcher, Step, Tag};
+use super::{FetchNode, Fetcher, Step, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::config::AutoOffsetReset;
@@ -57,8 +57,7 @@ impl Fetcher {
         let code = ErrorCode(i32::from(head.error_code));
         if node.session.answered(code, head.session_id) {
             node.failures = 0;
-            node.unanswered = 0;
-            node.told = false;
+            node.reach.answered();
             return;
         }
         // The first loss of a session is no trouble, and the request is made anew at once.
@@ -114,6 +113,28 @@ impl Fetcher {
                 }
             }
         }
+    }
+
+    /// A fetch will have no answer, or not all of it.
+    pub(super) fn on_fetch_failed(&mut self, now: Instant, id: i32, error: &Error) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.session.failed();
+        node.dirty = true;
+        if let Some(inflight) = node.inflight.take() {
+            self.shared.memory.unreserve(inflight.reserved);
+        }
+        for key in &node.members {
+            if let Some(part) = self.parts.get_mut(key)
+                && part.replica.take().is_some()
+            {
+                self.unplaced = true;
+            }
+        }
+        let FetchNode { reach, session, .. } = node;
+        let asked = || session.keys().cloned().collect();
+        self.events.extend(reach.lost(now, id, error, asked));
     }
 
     fn on_partition(

@@ -15,6 +15,7 @@ use crate::consumer::{Event, EventKind, advice, quoted};
 use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 use crate::protocol::share::{self, ShareAnswer, ShareResponse};
+use crate::protocol::wire::TopicId;
 
 impl ShareRole {
     pub(super) fn answered(
@@ -137,6 +138,12 @@ impl ShareRole {
             return;
         };
         node.succeeded(&mut inflight);
+        let refuses = response.partitions.iter().any(|p| p.fetched.0 != 0);
+        node.refusals = if refuses {
+            node.refusals.saturating_add(1)
+        } else {
+            0
+        };
         let from = (id, node.life);
         for parcel in inflight.parcels {
             let said = response
@@ -194,9 +201,12 @@ impl ShareRole {
     ) {
         let code = ErrorCode(i32::from(answer.fetched.0));
         core.refresh_metadata();
-        let again = now + core.config.retry_backoff;
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.retry_at = Some(again);
+            let backoff = Backoff {
+                first: core.config.retry_backoff,
+                last: core.config.retry_backoff_max,
+            };
+            node.retry_at = Some(now + backoff.after(node.refusals, &mut core.rng));
         }
         // Leaders move, and brokers learn of topics at different times.
         let passes = matches!(
@@ -230,6 +240,14 @@ impl ShareRole {
         if let Some(inflight) = self.nodes.get_mut(&id).and_then(|n| n.inflight.take()) {
             core.refresh_metadata();
             self.session_lost(core, now, id, inflight, error);
+            if let Some(node) = self.nodes.get_mut(&id) {
+                let places = node.members.iter();
+                let named = |(topic, index): &(TopicId, i32)| {
+                    Some((core.topics.name_of(topic)?.clone(), *index))
+                };
+                let asked = || places.filter_map(named).collect();
+                self.events.extend(node.reach.lost(now, id, error, asked));
+            }
         }
     }
 }

@@ -67,7 +67,10 @@ impl ShareRole {
         }
         node.retry_at = None;
         let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
-            *deadline = earliest(*deadline, core.retry_at(now, Node::Id(id)));
+            let failing = core.failing(Node::Id(id));
+            let (event, again) = node.reach.unconnected(now, id, failing);
+            self.events.extend(event);
+            *deadline = earliest(*deadline, earliest(again, core.retry_at(now, Node::Id(id))));
             return false;
         };
         node.on_connection(conn);
