@@ -213,7 +213,10 @@ impl Event {
                     .to_owned()
             }
             EventKind::PartitionsAssigned => {
-                format!("assigned to this member of its group: {}", listed(&self.partitions))
+                format!(
+                    "assigned to this member of its group: {}",
+                    listed(&self.partitions)
+                )
             }
             EventKind::PartitionsRevoked => format!(
                 "to be given up, as others of the group take over: {}; acknowledged by the next poll",

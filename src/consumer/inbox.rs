@@ -156,7 +156,13 @@ mod tests {
     fn moved(partition: i32, from: i64, to: i64) -> Event {
         let error = Error::new(ErrorCode::OFFSET_OUT_OF_RANGE, format!("to {to}"));
         let topic = Arc::from("t");
-        Event::of_partition(EventKind::PositionReset, &topic, partition, (from, to), error)
+        Event::of_partition(
+            EventKind::PositionReset,
+            &topic,
+            partition,
+            (from, to),
+            error,
+        )
     }
 
     fn unreachable(broker: i32) -> Event {
@@ -169,7 +175,9 @@ mod tests {
             Item::Event(e) => Some((e.kind, e.from, e.to, e.broker)),
             Item::Chunk(()) => None,
         };
-        inbox.items.with(|items| items.iter().filter_map(shown).collect())
+        inbox
+            .items
+            .with(|items| items.iter().filter_map(shown).collect())
     }
 
     #[test]

@@ -33,6 +33,6 @@ pub(crate) use inbox::{Inbox, Item};
 pub use memory::Buffer;
 pub(crate) use memory::FetchMemory;
 pub use offset::{GroupMetadata, OffsetAndMetadata};
-pub use shared::PartitionInfo;
 pub(crate) use reach::Reach;
+pub use shared::PartitionInfo;
 pub(crate) use shared::{GRACE, LAST_WORDS, Reply, later};

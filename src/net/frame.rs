@@ -150,7 +150,10 @@ impl FrameReader {
                 let correlation = i32::from_be_bytes([c0, c1, c2, c3]);
                 if size < 4 || size as usize > self.max_frame {
                     // With the correlation id that is due it is an answer, and not some other server's bytes.
-                    let due = self.expected.front().is_some_and(|(c, _)| *c == correlation);
+                    let due = self
+                        .expected
+                        .front()
+                        .is_some_and(|(c, _)| *c == correlation);
                     return Err(refused_size(size, self.max_frame, due && size > 0));
                 }
                 let Some((wanted, kind)) = self.expected.pop_front() else {

@@ -284,10 +284,7 @@ fn what_is_sought_resumed_or_assigned_does_not_wait_for_the_long_poll() {
         );
     }
     // Each of the three would wait for most of this.
-    let c = consumer(
-        &broker.bootstrap_servers(),
-        &[("fetch.max.wait.ms", "10s")],
-    );
+    let c = consumer(&broker.bootstrap_servers(), &[("fetch.max.wait.ms", "10s")]);
     let quickly = |what: &str, n: usize| {
         let begun = Instant::now();
         let got = read(&c, n);
@@ -321,12 +318,19 @@ fn a_partition_that_does_not_exist_is_told_and_read_once_it_does() {
     let e = event(&c);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!((e.kind, e.partition), (EventKind::PartitionFailing, 1));
-    assert!(e.message().contains("t-1 does not exist"), "{}", e.message());
+    assert!(
+        e.message().contains("t-1 does not exist"),
+        "{}",
+        e.message()
+    );
     assert!(broker.delete_topic("t").unwrap());
     broker.create_topic("t", 2, &[]).unwrap();
     produce(&broker, "t", 1, &[batch(&numbered(0..10), Codec::None)]);
     // Far less than metadata.max.age.ms.
-    assert_eq!(offsets(&read_past_events(&c, 10)), (0..10).collect::<Vec<_>>());
+    assert_eq!(
+        offsets(&read_past_events(&c, 10)),
+        (0..10).collect::<Vec<_>>()
+    );
 }
 
 /// Reads `n` records, whatever events come between.

@@ -201,7 +201,8 @@ impl Fetcher {
             watched.told = None;
             let count = meta.partitions.len() as i32;
             let id = meta.id;
-            let again = watched.watch_absent(core, now, name, count, &mut self.parts, &mut self.events);
+            let again =
+                watched.watch_absent(core, now, name, count, &mut self.parts, &mut self.events);
             deadline = earliest(deadline, again);
             if let Some((start, done)) = &mut watched.whole
                 && done.is_none_or(|done| done < count)

@@ -25,7 +25,11 @@ fn a_seek_does_not_wait() {
     let (aside, request) = w.fetch();
     assert_ne!(aside.conn, main.conn, "not behind the one that waits");
     assert_eq!(
-        (request.session_id, request.session_epoch, request.max_wait_ms),
+        (
+            request.session_id,
+            request.session_epoch,
+            request.max_wait_ms
+        ),
         (0, -1, 0)
     );
     assert_eq!(listed(&request), [(0, 5, -1)], "and only what was sought");
@@ -49,7 +53,10 @@ fn a_seek_does_not_wait() {
         (request.session_epoch, listed(&request)),
         (2, vec![(0, 8, 0)])
     );
-    assert_eq!(w.shared.memory.reserve(usize::MAX), Some(w.shared.memory.cap() - 2 * 1_048_576));
+    assert_eq!(
+        w.shared.memory.reserve(usize::MAX),
+        Some(w.shared.memory.cap() - 2 * 1_048_576)
+    );
 }
 
 #[test]
@@ -139,5 +146,8 @@ fn without_room_it_waits_like_everything_else() {
     let (mut w, _) = parked(&[("fetch.memory.bytes", "1MiB")]);
     w.seek(0, Start::Offset(5));
     let (_, request) = w.fetch();
-    assert_eq!(request.max_bytes, FLOOR as i32, "all is set aside for the other");
+    assert_eq!(
+        request.max_bytes, FLOOR as i32,
+        "all is set aside for the other"
+    );
 }

@@ -68,11 +68,15 @@ fn any_refusal_of_a_fetch_is_retried_calmly() {
     for code in (-1..=133).filter(|code| *code != 0) {
         let mut w = World::new(1, &[]);
         w.assign(0, Start::Offset(4));
-        let refuse =
-            |w: &mut World, asked: &Asked, _: &FetchRequest| w.fetch_answered(asked, code, 0, vec![], vec![]);
+        let refuse = |w: &mut World, asked: &Asked, _: &FetchRequest| {
+            w.fetch_answered(asked, code, 0, vec![], vec![])
+        };
         let counts = ten_seconds(&mut w, &refuse);
         assert_calm(&w, &format!("code {code}"), counts);
-        assert!(counts[0] < 30, "{code}: pauses grow, whatever metadata brings: {counts:?}");
+        assert!(
+            counts[0] < 30,
+            "{code}: pauses grow, whatever metadata brings: {counts:?}"
+        );
     }
 }
 
@@ -108,7 +112,10 @@ fn out_of_range_where_the_reset_leads_is_told_once() {
     w.fetched(
         &asked,
         7,
-        vec![holding(0, &[crate::consumer::testing::Wire::new(7, 1).bytes()])],
+        vec![holding(
+            0,
+            &[crate::consumer::testing::Wire::new(7, 1).bytes()],
+        )],
         vec![],
     );
     assert_eq!(w.records(), [7]);
@@ -127,7 +134,11 @@ fn a_log_said_to_diverge_for_good_is_asked_for_calmly() {
     };
     let counts = ten_seconds(&mut w, &diverge);
     assert_calm(&w, "diverging", counts);
-    assert_eq!((w.event().from, w.shared.inbox.items.len()), (20, 1), "and the jump");
+    assert_eq!(
+        (w.event().from, w.shared.inbox.items.len()),
+        (20, 1),
+        "and the jump"
+    );
 }
 
 #[test]
@@ -162,7 +173,10 @@ fn an_answer_that_is_too_large_is_told_and_tried_again_calmly() {
             w.fetched(&asked, 7, vec![], vec![]);
         }
         let too_large = |w: &mut World, asked: &Asked, _: &FetchRequest| {
-            let error = Error::new(ErrorCode::CONFIG, "2004 bytes, receive.message.max.bytes=1000");
+            let error = Error::new(
+                ErrorCode::CONFIG,
+                "2004 bytes, receive.message.max.bytes=1000",
+            );
             w.cut(asked.conn, error);
             // Metadata says that the broker is well.
             w.engine.core.refresh_metadata();
@@ -177,7 +191,12 @@ fn an_answer_that_is_too_large_is_told_and_tried_again_calmly() {
             if partitions == 1 { (0, 0) } else { (-1, 3) }
         );
         let message = event.message();
-        for part in ["2004", "receive.message.max.bytes=1000", "t-0", "broker1:1000"] {
+        for part in [
+            "2004",
+            "receive.message.max.bytes=1000",
+            "t-0",
+            "broker1:1000",
+        ] {
             assert!(message.contains(part), "{message}");
         }
         assert!(matches!(w.poll(), Polled::Nothing), "told once");
@@ -232,7 +251,11 @@ fn a_broker_that_is_down_is_told_after_a_moment() {
     w.wait(150);
     let event = w.event();
     assert_eq!(event.kind, EventKind::BrokerUnreachable);
-    assert!(event.message().contains("connection refused"), "{}", event.message());
+    assert!(
+        event.message().contains("connection refused"),
+        "{}",
+        event.message()
+    );
     for _ in 0..20 {
         w.wait(1000);
         assert!(matches!(w.poll(), Polled::Nothing), "told once");

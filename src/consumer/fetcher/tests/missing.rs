@@ -20,7 +20,10 @@ fn a_partition_that_does_not_exist_is_told_and_looked_for() {
             (EventKind::PartitionFailing, 1)
         );
         let message = event.message();
-        assert!(message.contains("t-1") && message.contains("1 partition"), "{message}");
+        assert!(
+            message.contains("t-1") && message.contains("1 partition"),
+            "{message}"
+        );
         let before = w.metadata_requests;
         for _ in 0..600 {
             w.wait(100);
