@@ -45,7 +45,8 @@ macro_rules! codes {
 codes! {
     /// Success.
     NONE = 0;
-    /// A configuration key or value is wrong; found at construction.
+    /// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into
+    /// `receive.message.max.bytes`.
     CONFIG = -100;
     /// An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
     INVALID_ARGUMENT = -101;

@@ -127,10 +127,6 @@ impl NodeState {
         }
     }
 
-    pub(crate) fn may_connect(&self, now: Instant) -> bool {
-        self.retry_at.is_none_or(|at| at <= now)
-    }
-
     /// An attempt came to `address`: those before it are no good.
     pub(crate) fn reached(&mut self, reached: &Reached) {
         self.avoid.retain(|a| reached.all.contains(a));

@@ -19,15 +19,20 @@ use crate::consumer::{Event, EventKind};
 pub const OTTLA_EVENT_POSITION_RESET: i32 = 1;
 /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
 pub const OTTLA_EVENT_PARTITION_STOPPED: i32 = 2;
-/// A partition cannot be read at present; the attempts go on.
+/// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
+/// it is, the event's partitions are those that it may be.
 pub const OTTLA_EVENT_PARTITION_FAILING: i32 = 3;
 /// A topic cannot be found or may not be read; the attempts go on.
 pub const OTTLA_EVENT_TOPIC_FAILING: i32 = 4;
-/// A topic was deleted and created again: its offsets begin anew.
+/// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
+/// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
+/// time on. What started at an offset, by `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is
+/// `latest`, records that were written before the new topic was noticed are not read.
 pub const OTTLA_EVENT_TOPIC_RECREATED: i32 = 5;
 /// A topic that is read whole has grown: its partitions `from` to `to`, exclusive, are read too, from their beginnings.
 pub const OTTLA_EVENT_PARTITIONS_ADDED: i32 = 6;
-/// A broker could not be reached for a while; the attempts go on.
+/// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+/// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
 pub const OTTLA_EVENT_BROKER_UNREACHABLE: i32 = 7;
 /// A commit in the background has ended: well, or with an error. Its token is that of the call.
 pub const OTTLA_EVENT_OFFSETS_COMMITTED: i32 = 8;
@@ -164,7 +169,7 @@ pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
     unsafe { guard::read(event, 0, token) }
 }
 
-/// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+/// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition_count(event: *const ottla_event) -> size_t {
     // SAFETY: the header's conventions.

@@ -71,7 +71,8 @@ impl<T: Clone> Core<T> {
             .iter()
             .filter(|(n, _)| by_id(**n) && !self.has_control(**n));
         closed
-            .filter_map(|(_, s)| s.retry_at.filter(|at| now < *at))
+            .filter_map(|(n, _)| self.opens_at(*n, Purpose::Control))
+            .filter(|at| now < *at)
             .min()
     }
 
@@ -121,7 +122,8 @@ impl<T: Clone> Core<T> {
         let open = self
             .nodes
             .iter()
-            .filter(|(n, s)| s.may_connect(now) && !self.has_control(**n) && wanted(self, **n));
+            .filter(|(n, _)| self.may_open(now, **n, Purpose::Control))
+            .filter(|(n, _)| !self.has_control(**n) && wanted(self, **n));
         let open: Vec<(Node, u32)> = open.map(|(n, s)| (*n, s.failures)).collect();
         let least = open.iter().map(|(_, failures)| *failures).min()?;
         let best: Vec<Node> = open

@@ -12,6 +12,7 @@ fn is_incurable(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::PROTOCOL
+            | ErrorCode::CONFIG
             | ErrorCode::TLS
             | ErrorCode::AUTHENTICATION
             | ErrorCode::UNSUPPORTED
@@ -32,10 +33,21 @@ impl<T: Clone> Core<T> {
     /// When a node that can't be used now may be tried again; `None` if it is connected or being connected.
     /// What is past is no answer: whoever waited for it would spin while the next try is under way.
     pub(crate) fn retry_at(&self, now: Instant, node: Node) -> Option<Instant> {
-        self.nodes
-            .get(&node)?
+        let state = self.nodes.get(&node)?;
+        let purposes = (node, Purpose::FIRST)..=(node, Purpose::LAST);
+        let unanswered = self.unanswered.range(purposes).map(|(_, (_, at))| *at);
+        state
             .retry_at
+            .into_iter()
+            .chain(unanswered)
             .filter(|at| *at > now || planted!("spins-while-connecting"))
+            .min()
+    }
+
+    /// Since when a broker has failed, and why.
+    pub(crate) fn failing(&self, node: Node) -> Option<(Instant, Error)> {
+        let state = self.nodes.get(&node)?;
+        Some((state.failing_since?, self.describe_failure(node, state)?))
     }
 
     /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever

@@ -47,6 +47,8 @@ pub(crate) enum Purpose {
     Control,
     Produce,
     Fetch,
+    /// Fetches that don't wait, while one that does is under way.
+    Aside,
     /// Heartbeats and commits, to a group's coordinator.
     Group,
     /// Joining a group: the coordinator answers when the other members have joined too.
@@ -59,10 +61,17 @@ impl fmt::Display for Purpose {
             Purpose::Control => "metadata and administration",
             Purpose::Produce => "producing",
             Purpose::Fetch => "fetching",
+            Purpose::Aside => "fetching without a wait",
             Purpose::Group => "the group",
             Purpose::Join => "joining the group",
         })
     }
+}
+
+impl Purpose {
+    /// The bounds of all purposes, in their order.
+    const FIRST: Purpose = Purpose::Control;
+    const LAST: Purpose = Purpose::Join;
 }
 
 /// What the driver shall do.
@@ -93,7 +102,7 @@ pub(crate) enum Event<T> {
         body: Bytes,
     },
     /// A part of the answer to a fetch.
-    FetchPart { node: Node, part: FetchPart },
+    FetchPart { node: Node, tag: T, part: FetchPart },
     /// A request that will have no answer. It may or may not have been carried out.
     Failed { node: Node, tag: T, error: Error },
     /// Topics, leaders or brokers changed.
@@ -154,6 +163,9 @@ pub(crate) struct Core<T> {
     pub(crate) cluster_id: Option<String>,
     conns: BTreeMap<ConnId, Slot<T>>,
     by_purpose: BTreeMap<(Node, Purpose), ConnId>,
+    /// Connections for a purpose that ended, in a row, without an answer on any of them; and when the next may be opened.
+    /// That the broker answers on its other connections doesn't mend what ends these.
+    unanswered: BTreeMap<(Node, Purpose), (u32, Instant)>,
     next_conn: ConnId,
     refresh: Refresh,
     coordinators: Coordinators,
@@ -196,6 +208,7 @@ impl<T: Clone> Core<T> {
             cluster_id: None,
             conns: BTreeMap::new(),
             by_purpose: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             next_conn: 1,
             refresh: Refresh::default(),
             coordinators: Coordinators::default(),
@@ -317,6 +330,18 @@ impl<T: Clone> Core<T> {
             self.actions.push(Action::Close { conn: id });
             self.forget(id, error);
         }
+        self.unanswered.retain(|(of, _), _| *of != node);
+    }
+
+    /// When a connection may be opened; `None` if at any time.
+    pub(super) fn opens_at(&self, node: Node, purpose: Purpose) -> Option<Instant> {
+        let node_at = self.nodes.get(&node).and_then(|state| state.retry_at);
+        let purpose_at = self.unanswered.get(&(node, purpose)).map(|(_, at)| *at);
+        node_at.max(purpose_at)
+    }
+
+    pub(super) fn may_open(&self, now: Instant, node: Node, purpose: Purpose) -> bool {
+        self.opens_at(node, purpose).is_none_or(|at| at <= now)
     }
 
     /// The ready connection to a broker for a purpose. Where there is none yet, one is opened if the backoff
@@ -329,7 +354,7 @@ impl<T: Clone> Core<T> {
             return open.then_some(*id);
         }
         let state = self.nodes.get(&node)?;
-        if state.may_connect(now) {
+        if self.may_open(now, node, purpose) {
             let conn = self.next_conn;
             self.next_conn += 1;
             let limit = setup_limit(&self.config, state.failures, &mut self.rng);
@@ -526,7 +551,7 @@ impl<T: Clone> Core<T> {
         let Some(slot) = self.conns.get(&id) else {
             return;
         };
-        let (node, stage) = (slot.node, slot.conn.stage);
+        let (node, purpose, stage) = (slot.node, slot.purpose, slot.conn.stage);
         let begun = match stage {
             Stage::Ready => now,
             Stage::Connecting | Stage::Negotiating => slot.begun,
@@ -561,12 +586,17 @@ impl<T: Clone> Core<T> {
             first: self.config.reconnect_backoff,
             last: self.config.reconnect_backoff_max,
         };
-        let purpose = slot.purpose;
         if let Some(state) = self.nodes.get_mut(&node) {
             state.failed((begun, now), backoff, &mut self.rng, stage, error.clone());
             if let Some(reached) = useless {
                 state.useless(&reached);
             }
+        }
+        if stage == Stage::Ready {
+            let failures = self.unanswered.get(&(node, purpose)).map_or(0, |u| u.0);
+            let failures = failures.saturating_add(1);
+            let at = now + backoff.after(failures, &mut self.rng);
+            self.unanswered.insert((node, purpose), (failures, at));
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = self.clock.wall();
@@ -621,7 +651,7 @@ impl<T: Clone> Core<T> {
         let Some(slot) = self.conns.get_mut(&id) else {
             return;
         };
-        let node = slot.node;
+        let (node, purpose) = (slot.node, slot.purpose);
         match arrival {
             Arrival::Whole(correlation, body) => {
                 let Some(request) = slot.conn.answered(now, correlation) else {
@@ -640,7 +670,7 @@ impl<T: Clone> Core<T> {
                     )
                 });
                 if !matches!(request.tag, Tag::Versions(_)) {
-                    self.healthy(now, id, node);
+                    self.healthy(now, id, node, purpose);
                 }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
@@ -676,12 +706,13 @@ impl<T: Clone> Core<T> {
                     }
                     FetchPart::Head(_) => {}
                 }
-                if let Tag::Role(_) = &request.tag {
-                    self.events.push_back(Event::FetchPart { node, part });
+                if let Tag::Role(tag) = &request.tag {
+                    let tag = tag.clone();
+                    self.events.push_back(Event::FetchPart { node, tag, part });
                 }
                 if last {
                     slot.conn.answered(now, correlation);
-                    self.healthy(now, id, node);
+                    self.healthy(now, id, node, purpose);
                 }
             }
         }
@@ -689,13 +720,14 @@ impl<T: Clone> Core<T> {
 
     /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
     /// ends every connection after it would be tried without a growing pause.
-    fn healthy(&mut self, now: Instant, id: ConnId, node: Node) {
+    fn healthy(&mut self, now: Instant, id: ConnId, node: Node, purpose: Purpose) {
         if let Some(slot) = self.conns.get_mut(&id).filter(|s| !s.proved) {
             slot.proved = true;
             if let (Some(state), Some(reached)) = (self.nodes.get_mut(&node), &slot.reached) {
                 state.proved(reached);
             }
         }
+        self.unanswered.remove(&(node, purpose));
         let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else {
             return;
         };

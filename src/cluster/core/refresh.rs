@@ -28,6 +28,8 @@ pub(super) struct Refresh {
     lacking_since: Option<Instant>,
     /// Brokers in a row that were not the ones meant (KIP-1242).
     misrouted: u32,
+    /// Answers that have come.
+    answers: u64,
     /// Every topic is asked for, not only those wanted by name.
     topics_all: bool,
     /// The request on its way asks for every topic.
@@ -56,6 +58,11 @@ impl<T: Clone> Core<T> {
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;
+    }
+
+    /// How many answers to metadata requests have come.
+    pub(crate) fn metadata_answers(&self) -> u64 {
+        self.refresh.answers
     }
 
     pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
@@ -144,6 +151,7 @@ impl<T: Clone> Core<T> {
                 }
             )
         });
+        self.refresh.answers += 1;
         if self.topics.incomplete() {
             self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
             self.refresh.wanted = true;
@@ -334,7 +342,8 @@ impl<T: Clone> Core<T> {
         let untried = self.nodes.iter().filter(|(n, _)| {
             self.may_ask(**n) && !self.by_purpose.contains_key(&(**n, Purpose::Control))
         });
-        let reachable = untried.map(|(_, s)| s.retry_at.unwrap_or(now)).min()?;
+        let opens = untried.map(|(n, _)| self.opens_at(*n, Purpose::Control));
+        let reachable = opens.map(|at| at.unwrap_or(now)).min()?;
         Some(reachable.max(self.opening_until(|_| true).unwrap_or(now)))
     }
 }
