@@ -16,7 +16,7 @@ use crate::net::conn::ConnId;
 
 /// Tells which attempt of which call an answer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     call: u64,
     attempt: u32,
 }
@@ -168,7 +168,7 @@ struct Call {
 }
 
 /// The role of an admin client.
-pub(super) struct AdminRole {
+pub(crate) struct AdminRole {
     shared: Arc<Shared>,
     retries: u32,
     calls: BTreeMap<u64, Call>,

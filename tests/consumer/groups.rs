@@ -317,6 +317,35 @@ fn a_member_that_was_put_out_commits_nothing_as_a_stranger() {
 }
 
 #[test]
+fn closing_has_all_its_time_for_the_last_commit() {
+    let broker = broker(1);
+    topic(&broker, 1, 10);
+    let keys = [
+        ("auto.commit.interval.ms", "600000"),
+        ("max.poll.interval.ms", "1000"),
+        ("session.timeout.ms", "6000"),
+        ("request.timeout.ms", "500"),
+        ("reconnect.backoff.max.ms", "100"),
+    ];
+    let mut member = [Member::subscribed(&broker, &keys)];
+    poll_until(&mut member, "ten records", |m| m[0].count() == 10);
+    let [mut member] = member;
+    member.poll();
+    // Longer than a rebalance would wait for the commit, and than one request may take.
+    broker.stop_node(1).unwrap();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| member.consumer.close(Duration::from_secs(20)));
+        std::thread::sleep(Duration::from_millis(900));
+        broker.start_node(1).unwrap();
+        closing.join().unwrap().unwrap();
+    });
+    let other = consumer(&broker.bootstrap_servers(), &[("group.id", "g")]);
+    let committed = other.committed(&[("t", 0)], LIMIT).unwrap();
+    assert_eq!(committed[0].as_ref().map(|c| c.offset), Some(10));
+    assert!(broker.group_members("g").unwrap().is_empty());
+}
+
+#[test]
 fn who_does_not_poll_leaves_and_comes_back() {
     let broker = broker(1);
     topic(&broker, 2, 10);
