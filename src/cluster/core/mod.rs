@@ -99,6 +99,7 @@ enum Tag<T> {
 struct Slot<T> {
     node: Node,
     purpose: Purpose,
+    begun: Instant,
     conn: Conn<Tag<T>>,
     /// How long each step of opening it may take.
     limit: Duration,
@@ -297,6 +298,7 @@ impl<T: Clone> Core<T> {
                 Slot {
                     node,
                     purpose,
+                    begun: now,
                     conn: Conn::new(now),
                     limit,
                 },
@@ -430,6 +432,10 @@ impl<T: Clone> Core<T> {
             return;
         };
         let (node, stage) = (slot.node, slot.conn.stage);
+        let begun = match stage {
+            Stage::Ready => now,
+            Stage::Connecting | Stage::Negotiating => slot.begun,
+        };
         const FOREIGN: &str =
             "is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?";
         let error = match (stage, error.code()) {
@@ -454,7 +460,7 @@ impl<T: Clone> Core<T> {
             last: self.config.reconnect_backoff_max,
         };
         if let Some(state) = self.nodes.get_mut(&node) {
-            state.failed(now, backoff, &mut self.rng, stage, error.clone());
+            state.failed((begun, now), backoff, &mut self.rng, stage, error.clone());
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = self.clock.wall();
