@@ -48,8 +48,8 @@ const SLACK: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub struct Admin {
-    shared: Arc<Shared>,
-    waker: Waker,
+    pub(super) shared: Arc<Shared>,
+    pub(super) waker: Waker,
     log: Arc<LogRing>,
     default_timeout: Duration,
     /// The fork generation this client belongs to.
@@ -62,22 +62,33 @@ impl Admin {
     /// # Errors
     /// IO if the I/O thread cannot be started.
     pub fn new(config: AdminConfig) -> Result<Admin> {
-        let (common, clock) = (Arc::new(config.common), Clock::System);
+        let options = SocketOptions::of(&config.common);
+        let (admin, make) = Self::parts(config, Clock::System);
+        driver::spawn(admin.waker.clone(), options, make)?;
+        Ok(admin)
+    }
+
+    /// A client, and what makes its I/O side.
+    pub(crate) fn parts(
+        config: AdminConfig,
+        clock: Clock,
+    ) -> (
+        Admin,
+        impl FnOnce(Instant) -> Engine<AdminRole> + Send + 'static,
+    ) {
+        let common = Arc::new(config.common);
         let log = cluster::client_log(&common, &clock);
-        let options = SocketOptions::of(&common);
         let (shared, waker) = (Arc::new(Shared::default()), Waker::default());
         let (role, core_log) = (AdminRole::new(shared.clone(), config.retries), log.clone());
-        let born = io_thread::generation();
-        driver::spawn(waker.clone(), options, move |now| {
-            Engine::new(Core::new(common, core_log, clock, now), role)
-        })?;
-        Ok(Admin {
+        let make = move |now| Engine::new(Core::new(common, core_log, clock, now), role);
+        let admin = Admin {
             shared,
             waker,
             log,
             default_timeout: config.default_api_timeout,
-            born,
-        })
+            born: io_thread::generation(),
+        };
+        (admin, make)
     }
 
     /// `default.api.timeout.ms`: the timeout for callers that have no wish of their own.

@@ -9,6 +9,8 @@ mod client;
 mod describe;
 mod refusal;
 mod role;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 mod types;
 
 pub use client::Admin;

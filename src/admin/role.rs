@@ -17,7 +17,7 @@ use crate::stats::Stats;
 
 /// Tells which attempt of which call an answer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     call: u64,
     attempt: u32,
 }
@@ -169,7 +169,7 @@ struct Call {
 }
 
 /// The role of an admin client.
-pub(super) struct AdminRole {
+pub(crate) struct AdminRole {
     shared: Arc<Shared>,
     retries: u32,
     calls: BTreeMap<u64, Call>,

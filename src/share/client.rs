@@ -12,7 +12,7 @@ use super::shared::{Chunk, Command, Shared};
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver;
+use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
 use crate::config::{AcknowledgementMode, ShareConfig};
 use crate::consumer::{Batch, Event, GRACE, Item, LAST_WORDS, Polled, Reply, later};
@@ -70,20 +70,35 @@ impl ShareConsumer {
     /// # Errors
     /// `IO` if the I/O thread cannot be started.
     pub fn new(config: ShareConfig) -> Result<Self> {
+        let options = SocketOptions::of(&config.common);
+        let (consumer, waker, make) = Self::parts(config, Clock::System);
+        driver::spawn(waker, options, make)?;
+        Ok(consumer)
+    }
+
+    /// A share consumer, what wakes its I/O side, and what makes that.
+    pub(crate) fn parts(
+        config: ShareConfig,
+        clock: Clock,
+    ) -> (
+        ShareConsumer,
+        Waker,
+        impl FnOnce(Instant) -> Engine<ShareRole> + Send + 'static,
+    ) {
         let born = generation();
-        let (common, clock) = (Arc::new(config.common.clone()), Clock::System);
+        let common = Arc::new(config.common.clone());
         let log = cluster::client_log(&common, &clock);
-        let options = SocketOptions::of(&common);
         let shared = Arc::new(Shared::new(config, log.clone()));
         let theirs = shared.clone();
-        driver::spawn(shared.waker.clone(), options, move |now| {
-            Engine::new(Core::new(common, log, clock, now), ShareRole::new(theirs))
-        })?;
-        Ok(ShareConsumer {
+        let make =
+            move |now| Engine::new(Core::new(common, log, clock, now), ShareRole::new(theirs));
+        let waker = shared.waker.clone();
+        let consumer = ShareConsumer {
             shared: Some(shared),
             polling: Mutex::new(()),
             born,
-        })
+        };
+        (consumer, waker, make)
     }
 
     fn shared(&self) -> Result<&Arc<Shared>> {

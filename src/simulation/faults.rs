@@ -98,7 +98,7 @@ impl FaultKind {
     /// What a rule that was met counts as.
     pub(super) fn of(fault: &Fault) -> FaultKind {
         match fault {
-            Fault::Error { code } => match *code {
+            Fault::Error { code } | Fault::Answer { code, .. } => match *code {
                 ErrorCode::NOT_LEADER_OR_FOLLOWER => FaultKind::NotLeader,
                 ErrorCode::KAFKA_STORAGE_ERROR => FaultKind::StorageError,
                 ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => FaultKind::OutOfOrder,
@@ -173,6 +173,8 @@ pub(super) struct Faults {
     request_timeout: Duration,
     /// Topics to be created late: name, partitions, settings.
     late: Vec<(String, i32)>,
+    /// Nothing is put right again.
+    lasting: bool,
 }
 
 /// What comes of other faults, or of programs.
@@ -233,6 +235,17 @@ impl Faults {
             planned,
             request_timeout,
             late,
+            lasting: false,
+        }
+    }
+
+    /// Nothing of its own accord; what goes wrong stays so.
+    pub(super) fn lasting() -> Self {
+        Faults {
+            planned: Vec::new(),
+            request_timeout: Duration::ZERO,
+            late: Vec::new(),
+            lasting: true,
         }
     }
 
@@ -243,6 +256,7 @@ impl Faults {
             planned: planned.collect(),
             request_timeout: Duration::ZERO,
             late: Vec::new(),
+            lasting: false,
         }
     }
 
@@ -251,7 +265,7 @@ impl Faults {
     }
 
     pub(super) fn all_over(&self) -> bool {
-        self.planned.iter().all(|p| p.over)
+        !self.lasting && self.planned.iter().all(|p| p.over)
     }
 
     /// One more, of a kind that needs little to happen to: for seeds whose faults found nothing. Its number.

@@ -1,5 +1,8 @@
-//! Runs the seeded simulation: many seeds (`--seeds N --start S`), one (`--seed N [--trace]`), or the planted bugs
-//! (`--bugs`), each of which some seed must find.
+//! Runs the seeded simulation: many seeds (`--seeds N --start S`), one (`--seed N [--trace]`), the planted bugs (`--bugs`),
+//! each of which some seed must find, or every request refused with every error for good (`--refusals`).
+
+#[path = "refusals/run.rs"]
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -26,12 +29,15 @@ struct Options {
     one: bool,
     trace: bool,
     bugs: bool,
+    refusals: bool,
     bug: Option<&'static str>,
     jobs: usize,
+    /// Combinations to try: those whose words have all of these in them.
+    only: Option<String>,
 }
 
-const USAGE: &str =
-    "simulate [--seeds N] [--start S] [--jobs J] | --seed N [--trace] [--bug NAME] | --bugs";
+const USAGE: &str = "simulate [--seeds N] [--start S] [--jobs J] | --seed N [--trace] [--bug NAME] | --bugs | \
+                     --refusals ['WORDS OF THE COMBINATIONS'] [--jobs J] [--trace]";
 
 fn options() -> Result<Options, String> {
     let mut o = Options {
@@ -40,7 +46,9 @@ fn options() -> Result<Options, String> {
         one: false,
         trace: false,
         bugs: false,
+        refusals: false,
         bug: None,
+        only: None,
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut args = std::env::args().skip(1);
@@ -57,6 +65,7 @@ fn options() -> Result<Options, String> {
             "--seed" => (o.start, o.seeds, o.one) = (number()?, 1, true),
             "--trace" => o.trace = true,
             "--bugs" => o.bugs = true,
+            "--refusals" => o.refusals = true,
             "--bug" => {
                 let name = args.next().unwrap_or_default();
                 let bug = BUGS.iter().find(|b| b.name == name);
@@ -65,6 +74,7 @@ fn options() -> Result<Options, String> {
                         .name,
                 );
             }
+            _ if o.refusals && !arg.starts_with('-') => o.only = Some(arg),
             _ => return Err(format!("{arg} is none of: {USAGE}")),
         }
     }
@@ -79,7 +89,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let good = if options.bugs {
+    let good = if options.refusals {
+        refusals::all(options.only.as_deref(), options.jobs, options.trace)
+    } else if options.bugs {
         find_bugs(&options)
     } else if options.one {
         one(&options)

@@ -14,6 +14,7 @@ mod pace;
 pub(crate) mod planted;
 mod producing;
 mod reading;
+mod refusals;
 mod scenario;
 mod trace;
 mod transactions;
@@ -23,6 +24,9 @@ use std::collections::BTreeMap;
 
 pub use faults::FaultKind;
 pub use planted::{BUGS, Bug};
+pub use refusals::{
+    Combination, Group, Place, RefusedRole, Verdict, combinations, is_known, refuse,
+};
 
 /// Every so many-th seed looks after nothing but the pace of those whose broker is not slow.
 const PACED: u64 = 16;

@@ -56,14 +56,22 @@ impl Shared {
         }
     }
 
-    /// Complains of a record that took too long, with a broker that was not slow meanwhile.
-    fn check_pace(&self, around: &Around<'_>, number: usize, what: &str) -> Option<String> {
+    /// Complains of a record that took too long, with a broker that was not slow meanwhile. `known` is when the first
+    /// record of its partition had come through: whoever is slow may have been the one to ask for the leader before.
+    fn check_pace(
+        &self,
+        around: &Around<'_>,
+        number: usize,
+        known: Duration,
+        what: &str,
+    ) -> Option<String> {
         let (accepted, partition) = self.sent[number];
         let leader = around.broker.cluster.partition(TOPIC, partition)?.leader;
         let since = self
             .slow
             .get(&leader)
-            .map_or(Duration::ZERO, |at| *at + AFTERMATH);
+            .map_or(Duration::ZERO, |at| *at + AFTERMATH)
+            .max(known);
         let took = around.now - accepted;
         (accepted > since && took > PACE).then(|| {
             format!(
@@ -82,8 +90,8 @@ struct Sends {
     rng: Rng,
     buffer: u64,
     largest: u64,
-    /// Each partition's records are judged once one has been written.
-    known: Vec<bool>,
+    /// Since when each partition has one that was written; later ones are judged.
+    known: Vec<Option<Duration>>,
     ended: usize,
     out: Vec<Completion>,
     calm_since: Option<Duration>,
@@ -117,7 +125,7 @@ impl Sends {
             Err(e) if e.code() == ErrorCode::AGAIN => {
                 let leader = around.broker.cluster.partition(TOPIC, partition);
                 let slow = leader.is_some_and(|p| shared.slow.contains_key(&p.leader));
-                if !slow && self.known[partition as usize] {
+                if !slow && self.known[partition as usize].is_some() {
                     self.complain(format!(
                         "partition {partition} is refused room, though its broker was never slow"
                     ));
@@ -142,12 +150,13 @@ impl Sends {
                 continue;
             }
             let known = &mut self.known[completion.partition as usize];
-            if std::mem::replace(known, true) {
-                let late = self
-                    .shared
-                    .borrow()
-                    .check_pace(around, number, "acknowledged");
-                late.into_iter().for_each(|what| self.complain(what));
+            let known = *known.get_or_insert(around.now);
+            let late = self
+                .shared
+                .borrow()
+                .check_pace(around, number, known, "acknowledged");
+            if let Some(what) = late {
+                self.complain(what);
             }
         }
         self.out = out;
@@ -220,8 +229,8 @@ struct Reads {
     rng: Rng,
     in_group: bool,
     begun: bool,
-    /// By partition: the last number delivered. Its records are judged once one has been.
-    last: Vec<Option<usize>>,
+    /// By partition: the last number delivered, and since when one has been; later ones are judged.
+    last: Vec<Option<(usize, Duration)>>,
     read: usize,
     memory: usize,
     calm_since: Option<Duration>,
@@ -256,14 +265,15 @@ impl Reads {
                 let value = record.value().and_then(|v| v.first_chunk());
                 let number =
                     u64::from_be_bytes(*value.ok_or("a record is not one that was sent")?) as usize;
-                let last = self.last[record.partition() as usize].replace(number);
-                if last.is_some_and(|last| last >= number) {
+                let last = &mut self.last[record.partition() as usize];
+                if last.is_some_and(|(last, _)| last >= number) {
                     return Err(format!("record {number} came after {last:?}"));
                 }
+                let known = last.map_or(around.now, |(_, known)| known);
+                *last = Some((number, known));
                 self.read += 1;
-                if last.is_some()
-                    && let Some(what) = self.shared.borrow().check_pace(around, number, "delivered")
-                {
+                let shared = self.shared.borrow();
+                if let Some(what) = shared.check_pace(around, number, known, "delivered") {
                     return Err(what);
                 }
             }
@@ -386,7 +396,7 @@ pub(super) fn build(seed: u64, print: bool) -> std::result::Result<World, String
         rng: Rng::new(rng.next()),
         buffer: buffer + partitions as u64 * batch_size,
         largest,
-        known: vec![false; partitions as usize],
+        known: vec![None; partitions as usize],
         ended: 0,
         out: Vec::new(),
         calm_since: None,

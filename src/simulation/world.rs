@@ -13,6 +13,7 @@ use super::faults::{FaultKind, Faults};
 use super::network::{Link, LinkId, Network, Way, lost};
 use super::reading::feed::Feed;
 use super::trace::Trace;
+use crate::broker::core::fault::FaultRule;
 use crate::broker::core::{Action as BrokerAction, BrokerCore, ConnId as ServerConn, Now};
 use crate::clock::VirtualClock;
 use crate::cluster::core::Action;
@@ -138,6 +139,7 @@ enum Event {
     Feed,
     Fault(usize),
     Mend(usize),
+    Rule(Box<FaultRule>),
 }
 
 struct Entry {
@@ -286,6 +288,11 @@ impl World {
         self.push(at, Event::Mend(fault));
     }
 
+    /// Has the broker misbehave from then on.
+    pub(super) fn rule_at(&mut self, at: Duration, rule: FaultRule) {
+        self.push(at, Event::Rule(Box::new(rule)));
+    }
+
     /// Schedules another try of a fault that found nothing to happen to.
     pub(super) fn fault_at(&mut self, at: Duration, fault: usize) {
         self.push(at, Event::Fault(fault));
@@ -378,6 +385,7 @@ impl World {
             }
             Event::Fault(i) => super::faults::begin(self, i),
             Event::Mend(i) => super::faults::mend(self, i),
+            Event::Rule(rule) => self.broker.add_fault(*rule),
         }
         if !self.healed
             && self.faults.all_over()

@@ -280,6 +280,72 @@ fn until_a_revocation_is_acknowledged_what_was_read_can_be_committed() {
 }
 
 #[test]
+fn a_member_that_was_put_out_commits_nothing_as_a_stranger() {
+    let broker = broker(1);
+    topic(&broker, 1, 10);
+    let keys = [
+        ("auto.commit.interval.ms", "600000"),
+        ("group.protocol", "classic"),
+        ("heartbeat.interval.ms", "200"),
+        ("session.timeout.ms", "6000"),
+    ];
+    let mut member = [Member::subscribed(&broker, &keys)];
+    poll_until(&mut member, "ten records", |m| m[0].count() == 10);
+    let [member] = member;
+    // Nobody is left in the group: a stranger may commit. The heartbeat that tells the member so is answered late, and
+    // what it commits meanwhile goes out behind it.
+    let until = |what: &str, api: i16, count: u64| {
+        let end = Instant::now() + LIMIT;
+        while broker.requests_seen(None, api).unwrap() < count {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let late = Fault::Delay(Duration::from_millis(300));
+    let rule = FaultRule::new(late).api(api_key::HEARTBEAT);
+    broker.add_fault(rule).unwrap();
+    let id = broker.group_members("g").unwrap().remove(0);
+    broker.expire_member("g", &id).unwrap();
+    let beats = broker.requests_seen(None, api_key::HEARTBEAT).unwrap();
+    until("a heartbeat", api_key::HEARTBEAT, beats + 1);
+    member.consumer.mark("t", 0, 3).unwrap();
+    member.consumer.close(Duration::from_secs(10)).unwrap();
+    until("a commit", api_key::OFFSET_COMMIT, 1);
+    let other = consumer(&broker.bootstrap_servers(), &[("group.id", "g")]);
+    let committed = other.committed(&[("t", 0)], LIMIT).unwrap();
+    assert_eq!(committed, [None]);
+}
+
+#[test]
+fn closing_has_all_its_time_for_the_last_commit() {
+    let broker = broker(1);
+    topic(&broker, 1, 10);
+    let keys = [
+        ("auto.commit.interval.ms", "600000"),
+        ("max.poll.interval.ms", "1000"),
+        ("session.timeout.ms", "6000"),
+        ("request.timeout.ms", "500"),
+        ("reconnect.backoff.max.ms", "100"),
+    ];
+    let mut member = [Member::subscribed(&broker, &keys)];
+    poll_until(&mut member, "ten records", |m| m[0].count() == 10);
+    let [mut member] = member;
+    member.poll();
+    // Longer than a rebalance would wait for the commit, and than one request may take.
+    broker.stop_node(1).unwrap();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| member.consumer.close(Duration::from_secs(20)));
+        std::thread::sleep(Duration::from_millis(900));
+        broker.start_node(1).unwrap();
+        closing.join().unwrap().unwrap();
+    });
+    let other = consumer(&broker.bootstrap_servers(), &[("group.id", "g")]);
+    let committed = other.committed(&[("t", 0)], LIMIT).unwrap();
+    assert_eq!(committed[0].as_ref().map(|c| c.offset), Some(10));
+    assert!(broker.group_members("g").unwrap().is_empty());
+}
+
+#[test]
 fn who_does_not_poll_leaves_and_comes_back() {
     let broker = broker(1);
     topic(&broker, 2, 10);

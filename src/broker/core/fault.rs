@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::error::ErrorCode;
+use crate::protocol::schema;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,13 @@ pub enum Fault {
     Error {
         /// One of Kafka's codes.
         code: ErrorCode,
+    },
+    /// The request is carried out, and its answer carries this error where that level of it has errors.
+    Answer {
+        /// One of Kafka's codes.
+        code: ErrorCode,
+        /// 0 for the answer as a whole, 1 for each topic, group or coordinator it tells of, 2 for each partition of a topic.
+        level: u8,
     },
     /// Produce only: the batches are written and the matching partitions answered with this error all the same, as
     /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND` and a timeout are.
@@ -133,6 +143,8 @@ pub(crate) type Target = (String, Option<i32>);
 pub(crate) struct Effects {
     errors: Vec<FaultRule>,
     after: Vec<FaultRule>,
+    /// Written over the finished answer: codes and their levels.
+    pub(crate) answers: Vec<(ErrorCode, u8)>,
     pub(crate) delay: Option<Duration>,
     pub(crate) drop: bool,
     /// Whether to close the connection after swallowing the reply.
@@ -236,9 +248,13 @@ impl Faults {
                 }
             }
             rule.spend();
+            // Of an answer it is seen later whether it has room for an error.
             #[cfg(feature = "simulation")]
-            self.met.push(rule.fault.clone());
+            if !matches!(rule.fault, Fault::Answer { .. }) {
+                self.met.push(rule.fault.clone());
+            }
             match rule.fault {
+                Fault::Answer { code, level } => effects.answers.push((code, level)),
                 Fault::Error { .. } => effects.errors.push(rule.clone()),
                 Fault::ErrorAfterAppend { .. } => effects.after.push(rule.clone()),
                 Fault::Delay(delay) => {
@@ -253,6 +269,34 @@ impl Faults {
         }
         self.rules.retain(|rule| rule.left != Some(0));
         effects
+    }
+
+    /// Writes the errors asked for over a finished answer.
+    pub(crate) fn overwrite(
+        &mut self,
+        effects: &Effects,
+        (api, version): (i16, i16),
+        parts: Vec<Bytes>,
+    ) -> Vec<Bytes> {
+        let Ok(header) = schema::response_header_version(api, version) else {
+            return parts;
+        };
+        // Length, correlation id, and the header's tags where it has some.
+        let body = if header >= 1 { 9 } else { 8 };
+        let mut frame = parts.concat();
+        for &(code, level) in &effects.answers {
+            let places = schema::error_codes(api, version, frame.get(body..).unwrap_or(&[]), level);
+            #[cfg(feature = "simulation")]
+            if !places.is_empty() {
+                self.met.push(Fault::Answer { code, level });
+            }
+            for at in places {
+                if let Some(place) = frame.get_mut(body + at..body + at + 2) {
+                    place.copy_from_slice(&(code.0 as i16).to_be_bytes());
+                }
+            }
+        }
+        vec![frame.into()]
     }
 
     /// Whether the records about to be sent of this partition are to be damaged.

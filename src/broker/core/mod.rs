@@ -346,6 +346,12 @@ impl BrokerCore {
         self.faults.clear();
     }
 
+    /// Requests seen so far, of each kind by each node.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (i16, u64)> {
+        self.counters.iter().map(|(&(_, api), &count)| (api, count))
+    }
+
     /// Requests of a kind seen by a node, or by all.
     pub(crate) fn requests_seen(&self, node: Option<i32>, api: i16) -> u64 {
         let of = |&(n, a): &(i32, i16)| a == api && node.is_none_or(|wanted| wanted == n);
@@ -569,6 +575,12 @@ impl BrokerCore {
 
     fn reply(&mut self, now: Now, cx: &Cx, parts: Vec<Bytes>, out: &mut Vec<Action>) {
         let conn = cx.conn;
+        let parts = match cx.effects.answers.is_empty() {
+            true => parts,
+            false => self
+                .faults
+                .overwrite(&cx.effects, (cx.api_key, cx.version), parts),
+        };
         if !cx.effects.throttle.is_zero()
             && let Some(c) = self.conns.get_mut(&conn)
         {

@@ -17,19 +17,11 @@ use super::super::shared::{Reply, Shared};
 use super::{Fetcher, Step, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
-use crate::config::ConsumerConfig;
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;
 
-/// The longest that letting partitions go waits for the commit of what was read of them.
+/// The longest that letting partitions go for others waits for the commit of what was read of them.
 const HAND_OVER: Duration = Duration::from_secs(10);
-
-fn commit_limit(config: &ConsumerConfig, core: &Core<Tag>, owner: &CommitOwner) -> Duration {
-    match owner {
-        CommitOwner::HandOver(_) => HAND_OVER.min(config.max_poll_interval / 2),
-        _ => core.config.request_timeout,
-    }
-}
 
 /// What the configuration says of groups; `None` if it names none.
 pub(super) fn terms(shared: &Shared) -> Option<Terms> {
@@ -192,7 +184,8 @@ impl Fetcher {
                 self.end_commit(commit, result);
             }
         }
-        if outcome.auto_commit && !self.commit_positions(core, now, CommitOwner::Auto, None) {
+        let by = now + core.config.request_timeout;
+        if outcome.auto_commit && !self.commit_positions(now, by, CommitOwner::Auto, None) {
             self.group.iter_mut().for_each(|g| g.auto_committed());
         }
         self.take_located(core, outcome.located);
@@ -224,12 +217,18 @@ impl Fetcher {
                     ..Event::of(EventKind::PartitionsRevoked)
                 });
             }
-            Act::Commit { number, keys } => {
+            Act::Commit { number, keys, by } => {
                 let owner = || CommitOwner::HandOver(number);
+                let limit = match by {
+                    // The rest is for saying goodbye.
+                    Some(by) => by.saturating_duration_since(now).mul_f64(0.9),
+                    None => HAND_OVER.min(self.shared.config.max_poll_interval / 2),
+                };
+                let by = now + limit;
                 let committing = self.shared.config.enable_auto_commit
-                    && self.commit_positions(core, now, owner(), Some(&keys));
+                    && self.commit_positions(now, by, owner(), Some(&keys));
                 // What the program has asked for before is done before too.
-                if !committing && !self.await_commits(core, now, owner()) {
+                if !committing && !self.await_commits(now, by, owner()) {
                     self.handed_over(core, now, number);
                 }
             }
@@ -337,8 +336,8 @@ impl Fetcher {
     /// Commits what counts as read and is not committed yet, of these partitions or of all; false if that is nothing.
     pub(super) fn commit_positions(
         &mut self,
-        core: &Core<Tag>,
         now: Instant,
+        by: Instant,
         owner: CommitOwner,
         keys: Option<&BTreeSet<Key>>,
     ) -> bool {
@@ -364,19 +363,17 @@ impl Fetcher {
         let Some(group) = self.group.as_mut().filter(|_| !offsets.is_empty()) else {
             return false;
         };
-        let limit = commit_limit(&self.shared.config, core, &owner);
-        group.commit(Commit::new(owner, offsets, now, now + limit));
+        group.commit(Commit::new(owner, offsets, now, by));
         true
     }
 
     /// Has `owner` told once all commits under way have ended; false if there are none.
-    fn await_commits(&mut self, core: &Core<Tag>, now: Instant, owner: CommitOwner) -> bool {
+    fn await_commits(&mut self, now: Instant, by: Instant, owner: CommitOwner) -> bool {
         let awaited = |g: &&mut Group| g.commits_under_way() && !planted!("commit-lost-at-close");
         let Some(group) = self.group.as_mut().filter(awaited) else {
             return false;
         };
-        let limit = commit_limit(&self.shared.config, core, &owner);
-        group.commit(Commit::new(owner, Vec::new(), now, now + limit));
+        group.commit(Commit::new(owner, Vec::new(), now, by));
         true
     }
 

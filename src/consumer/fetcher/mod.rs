@@ -314,7 +314,7 @@ impl Fetcher {
         if member {
             self.leave(core, now, "the consumer closed", deadline, Reply::default());
         } else if self.shared.config.enable_auto_commit {
-            self.commit_positions(core, now, CommitOwner::Auto, None);
+            self.commit_positions(now, deadline, CommitOwner::Auto, None);
         }
     }
 

@@ -46,6 +46,9 @@ pub(in crate::consumer) struct Commit {
     pub(in crate::consumer) deadline: Instant,
     pub(in crate::consumer) failures: u32,
     pub(in crate::consumer) last_error: Option<Error>,
+    /// Asked for by a member of the group. Once the membership is over it is refused, never sent as by a stranger: a
+    /// coordinator takes a stranger's word where a group has no members, and the others had gone further by then.
+    pub(super) by_member: bool,
 }
 
 impl Commit {
@@ -62,6 +65,7 @@ impl Commit {
             deadline,
             failures: 0,
             last_error: None,
+            by_member: false,
         }
     }
 }

@@ -151,8 +151,12 @@ impl fmt::Display for Signal {
 pub(in crate::consumer) enum Act {
     /// No more data of these; the program is told, and its acknowledgement names the number.
     Revoke { number: u64, keys: BTreeSet<Key> },
-    /// What counts as read of these is to be committed; the end of that names the number.
-    Commit { number: u64, keys: BTreeSet<Key> },
+    /// What counts as read of these is to be committed, by then if the consumer leaves; the end of that names the number.
+    Commit {
+        number: u64,
+        keys: BTreeSet<Key>,
+        by: Option<Instant>,
+    },
     /// Not this member's any more.
     Release(BTreeSet<Key>),
     /// Not this member's any more since a time unknown: the program is told.
@@ -495,6 +499,7 @@ impl Membership {
         acts.push(Act::Commit {
             number,
             keys: keys.clone(),
+            by: self.leave_by,
         });
         self.step = Step::Committing { number, keys, then };
     }

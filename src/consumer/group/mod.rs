@@ -350,7 +350,8 @@ impl Group {
         }
     }
 
-    pub(super) fn commit(&mut self, commit: Commit) {
+    pub(super) fn commit(&mut self, mut commit: Commit) {
+        commit.by_member = self.is_member();
         self.commits.add(commit);
     }
 
@@ -441,15 +442,14 @@ impl Group {
     /// What was to be committed of partitions that are this member's no more is not: who has them now says what of them
     /// was read.
     fn disown(&mut self, outcome: &mut Outcome) {
-        let Some(membership) = &self.membership else {
-            return;
+        let membership = self.membership.as_ref();
+        let is_ours = |key: &Key, commit: &Commit| match membership {
+            Some(membership) => membership.owns(key),
+            None => !commit.by_member,
         };
         let gone = |commit: &Commit| {
-            let lost = commit
-                .offsets
-                .iter()
-                .find(|(key, _)| !membership.owns(key))?;
-            Some(not_ours(&lost.0))
+            let mut keys = commit.offsets.iter().map(|(key, _)| key);
+            Some(not_ours(keys.find(|key| !is_ours(key, commit))?))
         };
         self.commits.refuse(gone, &mut outcome.committed);
     }

@@ -14,14 +14,7 @@ const UNKNOWN_TAGS_FREE: usize = 16 << 10;
 
 /// Checks that `body` begins with this message.
 pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<()> {
-    let mut walk = Walk {
-        reader: Reader::new(body),
-        version,
-        flexible: message.is_flexible(version),
-        unknown_tags: UNKNOWN_TAGS_FREE
-            .saturating_add(body.len().saturating_mul(UNKNOWN_TAGS_FACTOR)),
-    };
-    walk.structure(message.body)
+    Walk::new(message, version, body).structure(message.body)
 }
 
 /// Skips a header's tagged section, in which no field is known.
@@ -37,15 +30,25 @@ pub(super) fn skip_tags(reader: Reader<'_>) -> Checked<Reader<'_>> {
     Ok(walk.reader)
 }
 
-struct Walk<'a> {
-    reader: Reader<'a>,
-    version: i16,
-    flexible: bool,
+pub(super) struct Walk<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) version: i16,
+    pub(super) flexible: bool,
     /// What unknown tagged fields may still cost the decoder, in bytes.
     unknown_tags: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(message: &Message, version: i16, body: &'a [u8]) -> Self {
+        Walk {
+            reader: Reader::new(body),
+            version,
+            flexible: message.is_flexible(version),
+            unknown_tags: UNKNOWN_TAGS_FREE
+                .saturating_add(body.len().saturating_mul(UNKNOWN_TAGS_FACTOR)),
+        }
+    }
+
     /// Depth is bounded by the table: no struct contains itself.
     fn structure(&mut self, number: u16) -> Checked<()> {
         let fields = fields_of(number);
@@ -62,7 +65,7 @@ impl Walk<'_> {
         }
     }
 
-    fn field(&mut self, field: &Field) -> Checked<()> {
+    pub(super) fn field(&mut self, field: &Field) -> Checked<()> {
         let nullable = field.nullable.contains(self.version);
         if field.array {
             return self.array(field.of, nullable);
@@ -131,7 +134,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn tagged_section(&mut self, fields: &[Field]) -> Checked<()> {
+    pub(super) fn tagged_section(&mut self, fields: &[Field]) -> Checked<()> {
         let count = self.reader.varint()? as usize;
         // A tagged field is at least its tag and its size.
         if count > self.reader.left() / 2 {
@@ -231,7 +234,7 @@ impl Walk<'_> {
     }
 }
 
-fn fields_of(number: u16) -> &'static [Field] {
+pub(super) fn fields_of(number: u16) -> &'static [Field] {
     STRUCTS
         .get(usize::from(number))
         .copied()

@@ -7,6 +7,8 @@
 
 mod check;
 mod decode;
+#[cfg(feature = "broker")]
+mod error_codes;
 mod format;
 mod header;
 mod reader;
@@ -21,6 +23,10 @@ use format::{Message, Of};
 use table::MESSAGES;
 
 pub use decode::{decode_assignment, decode_request, decode_response, decode_subscription};
+#[cfg(feature = "broker")]
+pub(crate) use error_codes::error_codes;
+#[cfg(feature = "simulation")]
+pub(crate) use error_codes::error_levels;
 pub use header::{
     RequestHeader, ResponseHeader, check_request_header, check_response_header,
     request_header_version, response_header_version,

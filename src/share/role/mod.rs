@@ -31,7 +31,7 @@ use crate::stats::Stats;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     /// With the number of the membership's life it was sent in.
     Heartbeat(u32),
     Leave,
@@ -73,7 +73,7 @@ enum Goodbye {
     Said,
 }
 
-pub(super) struct ShareRole {
+pub(crate) struct ShareRole {
     shared: Arc<Shared>,
     group: Arc<str>,
     /// The member's id, the same for every membership of the client; made when it first subscribes.

@@ -105,7 +105,8 @@ fn partitions(world: &World, topic: &str) -> i32 {
         .map_or(0, |t| t.partitions.len() as i32)
 }
 
-fn append(world: &mut World, topic: &str, partition: i32) {
+/// Puts a batch into a partition's log.
+pub(in super::super) fn append(world: &mut World, topic: &str, partition: i32) {
     let led = world
         .broker
         .cluster

@@ -25,6 +25,8 @@ pub(super) struct Group {
     looked: BTreeMap<Place, i64>,
     /// Committed over, and not worked on by then; nothing is wrong where nobody can read a record.
     skipped: Vec<(Place, i64)>,
+    /// Members that stay away for longer than they may: what these have read and not committed comes again.
+    late: usize,
     /// All was read when a member looked; the rest may go.
     pub(super) finished: bool,
 }
@@ -38,12 +40,21 @@ impl Group {
             done: BTreeMap::new(),
             looked: BTreeMap::new(),
             skipped: Vec::new(),
+            late: 0,
             finished: false,
         }
     }
 
     pub(super) fn enter(&mut self, member: &Rc<Consumer>) {
         self.members.push(Rc::downgrade(member));
+    }
+
+    /// A member's program begins to be too late for `max.poll.interval.ms`, or is back.
+    pub(super) fn set_late(&mut self, late: bool) {
+        match late {
+            true => self.late += 1,
+            false => self.late -= 1,
+        }
     }
 
     /// A member has worked on a record.
@@ -97,6 +108,10 @@ impl Group {
 
     /// Whether members stand at the end of all these partitions.
     pub(super) fn is_at_end(&self, broker: &BrokerCore, places: &BTreeSet<Place>) -> bool {
+        // What the late one has not committed somebody must still be there to read.
+        if self.late > 0 {
+            return false;
+        }
         // What one has read that the group has put out is not committed.
         let belongs = |member: &Rc<Consumer>| {
             member.group_metadata().is_ok_and(|m| {

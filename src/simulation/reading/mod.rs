@@ -60,6 +60,8 @@ pub(super) struct Reading {
     state: State,
     /// Everything is written and no fault is left, since then.
     calm_since: Option<Duration>,
+    /// It stays away for longer than `max.poll.interval.ms`.
+    is_late: bool,
     /// It has read everything there is.
     read_all: bool,
     complaint: Option<String>,
@@ -91,6 +93,7 @@ impl Reading {
             paused: Vec::new(),
             state: State::Begins,
             calm_since: None,
+            is_late: false,
             read_all: false,
             complaint: None,
             tallies: Vec::new(),
@@ -110,6 +113,14 @@ impl Reading {
 
     fn group(&self) -> Option<&Rc<RefCell<Group>>> {
         self.plan.group.as_ref()
+    }
+
+    fn set_late(&mut self, late: bool) {
+        if std::mem::replace(&mut self.is_late, late) != late
+            && let Some(group) = self.group()
+        {
+            group.borrow_mut().set_late(late);
+        }
     }
 
     fn subscribe(&mut self, consumer: &Consumer) {
@@ -421,6 +432,7 @@ impl Program for Reading {
             self.notes = Some(vec![format!("reads {:?}", self.plan)]);
         }
         let calm = around.healed && around.written;
+        self.set_late(false);
         match self.state {
             State::Begins => {
                 if let Some(group) = self.group() {
@@ -462,6 +474,7 @@ impl Program for Reading {
             && self.rng.chance(1, 100)
         {
             self.tallies.push(FaultKind::SlowProgram);
+            self.set_late(true);
             return Some(late);
         }
         // Once nothing is left to happen but reading, it gets on with that.
