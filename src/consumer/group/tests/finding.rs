@@ -63,7 +63,13 @@ fn a_pattern_that_can_name_internal_topics_is_resolved_here() {
     world.rig.topics.insert("u", vec![1]);
     world.run(Duration::from_secs(60));
     let both = vec!["t".to_owned(), "u".to_owned()];
-    assert_eq!(world.subscribed.len(), 2);
+    assert_eq!(
+        world.subscribed.len(),
+        2,
+        "{:?} {:?}",
+        world.events,
+        world.seen
+    );
     assert_eq!(world.subscribed[1], (both, String::new()));
     // Another pattern is for the brokers to match, as they learn of topics first.
     world.subscribe_pattern("[tu]");
