@@ -5,7 +5,10 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread, under a name that debuggers show. Threads that it starts itself inherit that they take no signals.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let builder = Builder::new().name(name.to_owned());
     // Blocked before the thread is there, as a signal could otherwise reach it in its first moments.
     #[cfg(unix)]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::core::Action;
 use super::at_exit::{self, Client, Unsaid};
+use super::core::Action;
 use super::engine::{Engine, Role};
 use crate::error::{Error, Result};
 use crate::net::conn::ConnId;

@@ -343,7 +343,14 @@ impl Role for Fetcher {
         // The program's calls find out by themselves, if other threads of it still make any.
         if self.group.is_some() && self.closing.is_none() && !self.closed {
             let reply = Reply::default();
-            self.obey(core, now, Command::Close { deadline: by, reply });
+            self.obey(
+                core,
+                now,
+                Command::Close {
+                    deadline: by,
+                    reply,
+                },
+            );
         }
     }
 
