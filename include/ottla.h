@@ -33,6 +33,15 @@
 // after _close; and OTTLA_ERR_PANIC after a bug in Ottla, whereupon the object refuses further use and can only be
 // freed.
 //
+// Structs. None of them grows or changes within one OTTLA_ABI_VERSION: arrays of them have a fixed stride, and a program
+// may hold them in its own. What is to be told or asked beyond their fields gets functions of its own, beside the old
+// ones, and figures get names in the statistics. Set them to 0 before filling them in (= {0}), so that a later version
+// which has other fields finds nothing by chance.
+//
+// Memory. Where the system has none left for a large buffer (a batch to send, a response, what a batch is decompressed
+// to), the call or the connection fails with OTTLA_ERR_OUT_OF_MEMORY. Where it has none for something small, the process
+// is aborted, as programs in Rust are.
+//
 // Bytes. A pointer and a length; a NULL pointer is Kafka's null, a pointer with length 0 is empty. Keys, values and
 // headers are any bytes. Strings in are NUL-terminated UTF-8; strings out are so too, never NULL unless it is said, and
 // belong to the object they came from.
@@ -44,6 +53,14 @@
 // T * may be called by one thread at a time, while const calls go on beside it; a second one at the same time is told
 // OTTLA_ERR_IN_USE. _close may be called from any thread and wakes all who wait. _free only after every call
 // with that object has returned.
+//
+// The end. Close clients before the process ends: closing waits until records are acknowledged and a member has left its
+// group. A client that is only freed leaves in the background; when the process ends by exit() or by returning from
+// main, clients have up to a second for that, and producers that were not freed for what they still hold. If records are
+// lost by it nevertheless, one line on stderr says how many, unless the producer's log.level or the environment
+// variable OTTLA_LOG is off. Nothing is sent after _exit() or a signal that kills the process.
+//
+// Signals. Ottla's threads take none: handlers run on the program's threads, and what these block stays pending.
 //
 // Time. timeout_ms is in milliseconds: 0 does not wait, -1 has no limit (for sending: max.block.ms). Timestamps are
 // milliseconds since 1970.
@@ -195,6 +212,12 @@ const char *ottla_version(void);
 //         ottla_error_free(error);
 //     }
 //
+// A function of yours that checks a status takes the error's address, or is called in a statement of its own. C may
+// evaluate arguments in any order, so error beside the call that sets it may be read before the call is made:
+//
+//     check(ottla_producer_flush(producer, 10000, &error), &error);   // right
+//     check(ottla_producer_flush(producer, 10000, &error), error);    // wrong: may see the NULL of before
+//
 // Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
 // ==================================================================================================================
 
@@ -246,6 +269,8 @@ const char *ottla_version(void);
 #define OTTLA_ERR_PARTITION_REVOKED (-122)
 // The program did not poll for max.poll.interval.ms, so it is no member of its group any more.
 #define OTTLA_ERR_MAX_POLL_EXCEEDED (-123)
+// The system has no memory left for a large buffer.
+#define OTTLA_ERR_OUT_OF_MEMORY (-124)
 // Kafka: the server experienced an unexpected error.
 #define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
 // Kafka: the requested offset is outside the log.
@@ -679,7 +704,7 @@ typedef struct ottla_header_column {
     size_t blob_len;
 } ottla_header_column;
 
-// Totals since a producer was made, and what it holds now.
+// Totals since a producer was made, and what it holds now. Further figures are in ottla_producer_stats.
 typedef struct ottla_producer_counts {
     // Records acknowledged.
     uint64_t written;
@@ -804,6 +829,9 @@ OTTLA_MUST_USE ottla_status ottla_producer_wake(const ottla_producer *producer, 
 // timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
 // on it, never read it.
 //
+// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+//
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
 ottla_status ottla_producer_descriptor(const ottla_producer *producer,
@@ -839,8 +867,8 @@ ottla_status ottla_producer_close(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
-// Completions that were polled stay valid.
+// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
+// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
 void ottla_producer_free(ottla_producer *producer);
 
 // ==================================================================================================================
@@ -877,6 +905,10 @@ void ottla_producer_free(ottla_producer *producer);
 //
 // It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. topic
 // and key are lent for the call.
+//
+// It has to return. An exception or a longjmp that leaves it ends the process, at once or by what it skips: the frames
+// between it and the sending call are Ottla's, with locks held. Catch what it may throw, remember it, answer a number
+// below -1, and throw it again when the sending call has failed; that is what the C++ wrapper does.
 typedef int32_t (*ottla_partitioner)(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque);
 
 // Gives a topic settings of its own, before the producer first uses it: acks, compression.type and its levels,
@@ -1328,6 +1360,9 @@ OTTLA_MUST_USE ottla_status ottla_consumer_wake(const ottla_consumer *consumer, 
 // something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
 // consumer and closed with it: only wait on it, never read it.
 //
+// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+//
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_descriptor(const ottla_consumer *consumer,
@@ -1370,7 +1405,9 @@ ottla_status ottla_consumer_close(const ottla_consumer *consumer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a consumer when all calls with it have returned. Its batches and events stay valid.
+// Frees a consumer when all calls with it have returned. Its batches and events stay valid. Without a close before, it
+// leaves its group in the background within five seconds; close it to be sure that it has left. Where more than 16
+// clients are leaving at once it waits up to 0.1 s, and then leaves unheard.
 void ottla_consumer_free(ottla_consumer *consumer);
 
 // How many partitions are in the list; 0 of NULL.
@@ -1408,6 +1445,10 @@ void ottla_partitions_free(ottla_partitions *partitions);
 //
 // A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. To keep
 // a few records for long, ottla_batch_compact copies them out of their large buffers.
+//
+// Every batch has to be freed. What a program holds no longer counts for fetch.memory.bytes, which bounds only what was
+// fetched and not polled, so batches that are never freed take memory without a bound. ottla_consumer_held_bytes tells
+// how much a consumer's batches hold; where it only ever grows, one is forgotten somewhere.
 // ==================================================================================================================
 
 // timestamp_type: the producer set the timestamps.
@@ -2087,7 +2128,8 @@ ottla_status ottla_share_consumer_close(const ottla_share_consumer *consumer,
                                         int64_t timeout_ms,
                                         ottla_error **error);
 
-// Frees a share consumer when all calls with it have returned. Its batches and events stay valid.
+// Frees a share consumer when all calls with it have returned. Its batches and events stay valid. Without a close before,
+// it leaves its group as one freed by ottla_consumer_free does.
 void ottla_share_consumer_free(ottla_share_consumer *consumer);
 
 // ==================================================================================================================
@@ -2180,7 +2222,7 @@ ottla_status ottla_producer_stats(const ottla_producer *producer,
                                   ottla_error **error);
 
 // Writes the oldest figures that the timer (statistics.interval.ms) has made and that were not taken yet, which the
-// caller frees; NULL if there are none. The last eight are kept. Their histograms cover the time since those before.
+// caller frees, or NULL if there are none: take them until it is NULL. The last eight are kept. Their histograms cover the time since those before.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
