@@ -94,6 +94,8 @@ codes! {
     PARTITION_REVOKED = -122;
     /// The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more.
     MAX_POLL_EXCEEDED = -123;
+    /// The system has no memory left for a large buffer.
+    OUT_OF_MEMORY = -124;
 
     /// Kafka: the server experienced an unexpected error.
     UNKNOWN_SERVER_ERROR = -1;

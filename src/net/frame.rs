@@ -54,6 +54,8 @@ pub(crate) struct FrameReader {
     /// Requests sent and not answered, in order: Kafka answers a connection's requests in their order.
     expected: VecDeque<(i32, Expect)>,
     max_frame: usize,
+    /// There was no memory for the bytes that come next.
+    starved: Option<Error>,
     /// No byte has come yet: the first ones tell what kind of server this is.
     fresh: bool,
 }
@@ -67,6 +69,7 @@ impl FrameReader {
             state: State::Prefix,
             expected: VecDeque::new(),
             max_frame,
+            starved: None,
             fresh: true,
         }
     }
@@ -96,8 +99,10 @@ impl FrameReader {
             _ if self.start < self.end => None,
             State::Fetch { parser, .. } => parser.records(),
             State::Whole { left, body, .. } if *left > STAGING / 2 => {
-                if body.spare_mut().is_empty() {
-                    body.reserve((*left).min(body.len().max(64 * 1024)));
+                if body.spare_mut().is_empty()
+                    && let Err(error) = body.try_reserve((*left).min(body.len().max(64 * 1024)))
+                {
+                    self.starved = Some(error);
                 }
                 let spare = body.spare_mut();
                 let n = spare.len().min(*left);
@@ -110,6 +115,9 @@ impl FrameReader {
 
     /// Takes note of `n` bytes read into the targets, filled in order, and hands out what they complete.
     pub(crate) fn advance(&mut self, mut n: usize, mut emit: impl FnMut(Arrival)) -> Result<()> {
+        if let Some(error) = self.starved.take() {
+            return Err(error);
+        }
         if self.start == self.end && n > 0 {
             match &mut self.state {
                 State::Fetch { parser, .. } => {

@@ -116,14 +116,14 @@ impl Shared {
     pub(super) fn open_batch(
         &self,
         linger: Duration,
-        capacity: usize,
+        builder: BatchBuilder,
         charged: usize,
         id: u64,
     ) -> OpenBatch {
         let created = self.clock.now();
         OpenBatch {
             id,
-            builder: BatchBuilder::new(self.config.batch_size, capacity),
+            builder,
             tokens: self.spare_tokens.take(),
             created,
             due: created + linger,
@@ -174,6 +174,7 @@ impl Shared {
                     }
                 }
                 *paid = (*paid).max(capacity);
+                let builder = BatchBuilder::try_new(self.config.batch_size, capacity)?;
                 let id = match heir_of {
                     Some(id) => {
                         self.begin_batch_as(id);
@@ -182,7 +183,7 @@ impl Shared {
                     None => self.begin_batch()?,
                 };
                 let paid = std::mem::take(paid);
-                let open = self.open_batch(partition.settings().linger, capacity, paid, id);
+                let open = self.open_batch(partition.settings().linger, builder, paid, id);
                 let open = queue.open.insert(Box::new(open));
                 *opened = Some(open.due);
                 open

@@ -110,7 +110,7 @@ fn add(
         (buffer, records)
     } else {
         let compressed = buffer.get(records).unwrap_or_default();
-        let mut out = PoolBuf::with_capacity(compressed.len().saturating_mul(2));
+        let mut out = PoolBuf::try_with_capacity(compressed.len().saturating_mul(2))?;
         decompress(
             codec,
             compressed,

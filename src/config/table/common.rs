@@ -20,7 +20,8 @@ pub(super) static KEYS: &[Key] = &[
         "Where this client runs, in the words of the brokers' `broker.rack`, so that a near replica can serve it."),
     Key::new(CLIENT, "log.level", ALL, Kind::Choice(choice::LOG_LEVEL), "info",
         "The least severe log lines that are kept for the program to drain. Nothing goes to stderr unless the environment \
-         variable `OTTLA_LOG` names a level."),
+         variable `OTTLA_LOG` names a level, but for one line if records are lost because the process ends, which `off` \
+         silences."),
     Key::new(CLIENT, "allow.auto.create.topics", Clients::PRODUCER.and(Clients::CONSUMER), Kind::Bool, "true",
         "Lets the broker create a topic that is used before it exists, if the broker is set up to do so."),
     Key::new(CLIENT, "metadata.max.age.ms", ALL, millis_or_infinite(0, LONG), "5min",

@@ -366,9 +366,12 @@ impl Filling<'_> {
             self.close(chunk);
         }
         let compressed = buffer.get(records).unwrap_or_default();
-        let scratch = self
-            .scratch
-            .get_or_insert_with(|| PoolBuf::with_capacity(compressed.len().saturating_mul(2)));
+        let scratch = match &mut self.scratch {
+            Some(scratch) => scratch,
+            none => none.insert(PoolBuf::try_with_capacity(
+                compressed.len().saturating_mul(2),
+            )?),
+        };
         let start = scratch.len();
         decompress(
             codec,

@@ -54,12 +54,12 @@ fn compress_block(
 pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut PoolBuf) -> Result<()> {
     let level = level.unwrap_or(DEFAULT_LEVEL);
     TABLE.with_borrow_mut(|table| {
-        out.reserve(32 + input.len() + input.len().div_ceil(BLOCK) * 4);
+        out.try_reserve(32 + input.len() + input.len().div_ceil(BLOCK) * 4)?;
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&DESCRIPTOR);
         out.extend_from_slice(&[header_checksum(&DESCRIPTOR)]);
         for block in input.chunks(BLOCK) {
-            out.reserve(4 + get_maximum_output_size(block.len()));
+            out.try_reserve(4 + get_maximum_output_size(block.len()))?;
             let (size, body) = out.spare_mut().split_at_mut(4);
             let n = compress_block(level, block, body, table)?;
             if n < block.len() {
@@ -111,7 +111,7 @@ fn frame<'i>(input: &'i [u8], out: &mut Output<'_>) -> Result<&'i [u8]> {
     {
         return Err(out.over_limit());
     }
-    out.reserve(expansion_bound(&header, rest));
+    out.reserve(expansion_bound(&header, rest))?;
     let start = out.len();
     loop {
         match next_block(&header, rest) {
@@ -260,7 +260,7 @@ fn decompress_block(
         header
             .block_max
             .min(block.data.len().saturating_mul(MAX_EXPANSION)),
-    );
+    )?;
     let step = if header.linked && out.len() > start {
         HISTORY.with_borrow_mut(|history| {
             history.clear();
