@@ -19,7 +19,7 @@ build: ## build target/release/libottla.so and libottla.a
 demo: ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own
 	@BOOTSTRAP="$(BOOTSTRAP)" OTTLA_TARGET=$(TARGET) examples/run.sh
 
-test: ## everything, with real Kafka 4.3.1 and 3.9.1; PHASES="c cpp" for some
+test: ## everything, with real Kafka 4.4.0, 4.3.1 and 3.9.1; PHASES="c cpp" for some
 	@$(PYTHON) tests/run.py $(PHASES)
 
 test-quick: ## the inner loop: under two minutes, no Java

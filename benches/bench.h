@@ -3,10 +3,10 @@
  *
  *   PROG produce|consume|paced|transact|listen --bootstrap B --topic T --n N --size S --payload FILE --codec C --partitions P
  *        [--keyed] [--headers H] [--threads K] [--single] [--warm] [--group] [--rate R]
- *        [--stamp] [--set KEY=VALUE ...]
+ *        [--stamp] [--mixed] [--set KEY=VALUE ...]
  *
  * FILE holds rows of S bytes; record i carries row i modulo their count. With --keyed its key is that row's
- * number as KEY_SIZE decimal digits. --headers adds H headers per record. --warm has the first record written before the
+ * number as KEY_SIZE decimal digits. With --mixed (rdkafka fills topics so) values are of 50 B to 20 kB, S on average. --headers adds H headers per record. --warm has the first record written before the
  * others are sent. With --group partitions come from a consumer group of the program's own, and the time to the first
  * record, from before the client was made, is told. A program prints one JSON line.
  *
@@ -18,6 +18,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ typedef struct {
     int warm;
     int group;
     int stamp;
+    int mixed;
     const char *settings[MAX_SETTINGS];
     int setting_count;
 } bench_options;
@@ -95,6 +97,10 @@ static inline bench_options bench_parse(int argc, char **argv) {
         }
         if (strcmp(name, "--stamp") == 0) {
             o.stamp = 1;
+            continue;
+        }
+        if (strcmp(name, "--mixed") == 0) {
+            o.mixed = 1;
             continue;
         }
         if (++i == argc) {
@@ -171,6 +177,22 @@ static inline uint64_t bench_checksum(int64_t offset, const void *key, size_t ke
         sum += k[key_length - 1];
     }
     return sum;
+}
+
+/* The sizes of --mixed: log-normal with sigma 1.1, the same each time. */
+static inline size_t bench_size(const bench_options *o, uint64_t i) {
+    const double least = 50, most = 20000;
+    if (!o->mixed) {
+        return o->size;
+    }
+    uint64_t state = i + 1;
+    double normal = -6; /* twelve uniform numbers added up are close to normal */
+    for (int n = 0; n < 12; n++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        normal += (double)(state >> 11) / 9007199254740992.0;
+    }
+    const double size = (double)o->size * exp(1.1 * normal - 1.1 * 1.1 / 2);
+    return (size_t)(size < least ? least : size > most ? most : size);
 }
 
 static inline double bench_now(void) {

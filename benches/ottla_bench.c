@@ -6,28 +6,28 @@
 
 enum { SLICE = 10000, IDLE_LIMIT_MS = 60000, MAX_HEADERS = 16, TOKEN = 1 };
 
-static void check(const char *what, ottla_status status, const ottla_error *error) {
+static void check(const char *what, ottla_status status, ottla_error *const *error) {
     if (status != OTTLA_OK) {
-        bench_fail(what, ottla_error_message(error));
+        bench_fail(what, ottla_error_message(*error));
     }
 }
 
 static ottla_config *configuration(const bench_options *o) {
     ottla_error *error = NULL;
     ottla_config *config = ottla_config_new();
-    check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), error);
+    check("config", ottla_config_set(config, "bootstrap.servers", o->bootstrap, &error), &error);
     if (o->produce) {
-        check("config", ottla_config_set(config, "compression.type", o->codec, &error), error);
+        check("config", ottla_config_set(config, "compression.type", o->codec, &error), &error);
     }
     if (o->group) {
-        check("config", ottla_config_set(config, "group.id", bench_group(), &error), error);
-        check("config", ottla_config_set(config, "auto.offset.reset", "earliest", &error), error);
+        check("config", ottla_config_set(config, "group.id", bench_group(), &error), &error);
+        check("config", ottla_config_set(config, "auto.offset.reset", "earliest", &error), &error);
     }
     for (int i = 0; i < o->setting_count; i++) {
         char key[128];
         const char *equals = strchr(o->settings[i], '=');
         snprintf(key, sizeof key, "%.*s", (int)(equals - o->settings[i]), o->settings[i]);
-        check("config", ottla_config_set(config, key, equals + 1, &error), error);
+        check("config", ottla_config_set(config, key, equals + 1, &error), &error);
     }
     return config;
 }
@@ -44,7 +44,7 @@ typedef struct {
 static uint64_t drain(const ottla_producer *producer, int64_t timeout_ms) {
     ottla_error *error = NULL;
     ottla_completions *completions = NULL;
-    check("poll", ottla_producer_poll(producer, SLICE, timeout_ms, &completions, &error), error);
+    check("poll", ottla_producer_poll(producer, SLICE, timeout_ms, &completions, &error), &error);
     const ottla_completion *c = ottla_completions_data(completions);
     uint64_t written = 0;
     for (size_t i = 0; i < ottla_completions_count(completions); i++) {
@@ -150,7 +150,7 @@ static void produce(const bench_options *o, const bench_payload *p) {
     ottla_error *error = NULL;
     ottla_config *config = configuration(o);
     ottla_producer *producer = NULL;
-    check("producer", ottla_producer_new(config, &producer, &error), error);
+    check("producer", ottla_producer_new(config, &producer, &error), &error);
     ottla_config_free(config);
     sender *threads = (sender *)need(calloc((size_t)o->threads, sizeof *threads));
     uint64_t written = 0, first = 0;
@@ -158,7 +158,7 @@ static void produce(const bench_options *o, const bench_payload *p) {
     if (o->warm) {
         sender t = {o, p, producer, 0, 1, 0, 0};
         send_some(&t);
-        check("flush", ottla_producer_flush(producer, IDLE_LIMIT_MS, &error), error);
+        check("flush", ottla_producer_flush(producer, IDLE_LIMIT_MS, &error), &error);
         written += t.written;
         first = 1;
     }
@@ -187,7 +187,7 @@ static void produce(const bench_options *o, const bench_payload *p) {
         written += more;
     }
     double wall_s = bench_now() - begun;
-    check("close", ottla_producer_close(producer, IDLE_LIMIT_MS, &error), error);
+    check("close", ottla_producer_close(producer, IDLE_LIMIT_MS, &error), &error);
     ottla_producer_free(producer);
     free(threads);
     bench_report(written, wall_s, 0);
@@ -198,7 +198,7 @@ static uint64_t add_columns(const ottla_batch *batch) {
     uint64_t checksum = 0;
     for (size_t s = 0; s < ottla_batch_segment_count(batch); s++) {
         ottla_segment seg;
-        check("segment", ottla_batch_segment(batch, s, &seg, &error), error);
+        check("segment", ottla_batch_segment(batch, s, &seg, &error), &error);
         for (size_t i = 0; i < seg.rows; i++) {
             size_t key_length = seg.key_len[i] < 0 ? 0 : (size_t)seg.key_len[i];
             size_t length = seg.value_len[i] < 0 ? 0 : (size_t)seg.value_len[i];
@@ -214,7 +214,7 @@ static uint64_t add_records(const ottla_batch *batch) {
     uint64_t checksum = 0;
     for (size_t row = 0; row < ottla_batch_rows(batch); row++) {
         ottla_record r;
-        check("record", ottla_batch_record(batch, row, &r, &error), error);
+        check("record", ottla_batch_record(batch, row, &r, &error), &error);
         checksum += bench_checksum(r.offset, r.key.data, r.key.len, r.value.data, r.value.len);
     }
     return checksum;
@@ -223,7 +223,7 @@ static uint64_t add_records(const ottla_batch *batch) {
 static void start(const bench_options *o, const ottla_consumer *consumer) {
     ottla_error *error = NULL;
     if (o->group) {
-        check("subscribe", ottla_consumer_subscribe(consumer, &o->topic, 1, &error), error);
+        check("subscribe", ottla_consumer_subscribe(consumer, &o->topic, 1, &error), &error);
         return;
     }
     ottla_assignment *partitions = (ottla_assignment *)need(calloc((size_t)o->partitions, sizeof *partitions));
@@ -231,7 +231,7 @@ static void start(const bench_options *o, const ottla_consumer *consumer) {
         ottla_assignment one = {o->topic, 0, i, OTTLA_START_OFFSET};
         partitions[i] = one;
     }
-    check("assign", ottla_consumer_assign(consumer, partitions, (size_t)o->partitions, &error), error);
+    check("assign", ottla_consumer_assign(consumer, partitions, (size_t)o->partitions, &error), &error);
     free(partitions);
 }
 
@@ -240,7 +240,7 @@ static void consume(const bench_options *o) {
     const double made = bench_now();
     ottla_config *config = configuration(o);
     ottla_consumer *consumer = NULL;
-    check("consumer", ottla_consumer_new(config, &consumer, &error), error);
+    check("consumer", ottla_consumer_new(config, &consumer, &error), &error);
     ottla_config_free(config);
     double begun = bench_now();
     start(o, consumer);
@@ -249,7 +249,7 @@ static void consume(const bench_options *o) {
         ottla_batch *batch = NULL;
         ottla_event *event = NULL;
         const size_t wanted = o->n - got < SLICE ? (size_t)(o->n - got) : SLICE;
-        check("poll", ottla_consumer_poll(consumer, wanted, IDLE_LIMIT_MS, &batch, &event, &error), error);
+        check("poll", ottla_consumer_poll(consumer, wanted, IDLE_LIMIT_MS, &batch, &event, &error), &error);
         if (event) {
             if (ottla_event_kind(event) != OTTLA_EVENT_PARTITIONS_ASSIGNED) {
                 bench_fail("consume", ottla_event_message(event));
@@ -268,7 +268,7 @@ static void consume(const bench_options *o) {
         ottla_batch_free(batch);
     }
     double wall_s = bench_now() - begun;
-    check("close", ottla_consumer_close(consumer, IDLE_LIMIT_MS, &error), error);
+    check("close", ottla_consumer_close(consumer, IDLE_LIMIT_MS, &error), &error);
     ottla_consumer_free(consumer);
     bench_report(got, wall_s, checksum);
 }

@@ -85,7 +85,7 @@ class Setup:
         for raw in ("socket", "raw_kafka"):
             self.compile(raw, "cc", PEERS / f"{raw}.c")
         self.ottla()
-        if wanted & {"franz", "krafka"}:
+        if wanted & {"franz", "krafka", "confluent_rs"}:
             self.more_peers()
         if "java" in wanted:
             self.java()
@@ -113,6 +113,7 @@ class Setup:
             str(program),
             *more,
             "-lpthread",
+            "-lm",
         )
         self.commands[name] = [str(program)]
 
@@ -144,12 +145,13 @@ class Setup:
         if shutil.which("go"):
             subprocess.run(["go", "build", "-o", str(franz), "."], check=True, cwd=PEERS / "franz")
             self.commands["franz"] = [str(franz)]
-        build = BENCH / "krafka"
-        manifest = str(PEERS / "krafka" / "Cargo.toml")
+        build = BENCH / "rust"
+        manifest = str(PEERS / "rust" / "Cargo.toml")
         environment = {**os.environ, "CARGO_TARGET_DIR": str(build)}
         command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", manifest]
         subprocess.run(command, check=True, env=environment)
-        self.commands["krafka"] = [str(build / "release" / "krafka-bench")]
+        for name, program in (("krafka", "krafka"), ("confluent_rs", "confluent")):
+            self.commands[name] = [str(build / "release" / program)]
 
     def java(self) -> None:
         """Kafka's own client, for which its jars are there anyway."""

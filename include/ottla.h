@@ -2556,10 +2556,11 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //   port                 the first node's port, the others' follow: 0, free ports
 //   advertised.host      the host given out to clients: the one listened on
 //   advertised.port      the port given out to clients: the one listened on
-//   directory            where to keep topics, records and committed offsets, but not who is in a group: in memory
+//   directory            where to keep topics, records, settings and committed offsets, but not who is in a group; for
+//                          one broker at a time: in memory
 //   memory.bytes         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
 //   auto.create.topics   whether topics are created when asked for: false
-//   default.partitions   partitions of a topic created without a number: 1
+//   default.partitions   partitions of a topic created without a number, up to 10000: 1
 //   transaction.version  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
 //   share.record.lock.duration.ms  how long a member of a share group has a record to itself: 30000
 //   share.delivery.count.limit     how often a share group is delivered a record at most: 5

@@ -45,5 +45,6 @@ mod cluster;
 mod ffi;
 mod net;
 mod queue;
+mod thread;
 
 pub use error::{Error, ErrorCode, Result};

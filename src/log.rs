@@ -1,7 +1,8 @@
 //! Logs: lines in a bounded ring that the program drains, limited per cause.
 //!
 //! Nothing is ever written to stderr unless the environment variable `OTTLA_LOG` names a level
-//! (`error`, `warn`, `info`, `debug` or `trace`).
+//! (`error`, `warn`, `info`, `debug` or `trace`), but for one line at the process's end if records are lost by it;
+//! `off` silences that too.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -62,6 +63,11 @@ impl Level {
         .into_iter()
         .find(|level| name.trim().eq_ignore_ascii_case(level.name()))
     }
+}
+
+/// Whether `OTTLA_LOG=off` asks for nothing at all on stderr.
+pub(crate) fn is_silenced() -> bool {
+    std::env::var("OTTLA_LOG").is_ok_and(|level| level.trim().eq_ignore_ascii_case("off"))
 }
 
 /// 0 is off; a line is wanted if its level is not above the number.

@@ -34,11 +34,11 @@ fn old_kafka() -> bool {
 fn length() -> Duration {
     if std::env::var_os("OTTLA_TEST_LONG").is_some() {
         Duration::from_secs(300)
+    } else if std::env::var_os("OTTLA_TEST_QUICK").is_some() {
+        Duration::from_secs(3)
     } else if std::env::var_os("OTTLA_TEST_BOOTSTRAP").is_some() {
         // On an older Kafka only what differs there is of interest, and that shows soon.
         Duration::from_secs(if old_kafka() { 20 } else { 60 })
-    } else if std::env::var_os("OTTLA_TEST_QUICK").is_some() {
-        Duration::from_secs(3)
     } else {
         Duration::from_secs(10)
     }

@@ -339,6 +339,8 @@ def examples(phase: Phase) -> None:
     for script in phase.sources("examples", "run.sh"):
         phase.run(script, "all", env={"OTTLA_PYTHON": str(PYTHON)})
         note_check(phase)
+        phase.run(sys.executable, "tests/examples.py", TARGET / "release")
+        note_check(phase)
 
 
 def install(phase: Phase) -> None:
@@ -355,7 +357,7 @@ def golden(phase: Phase) -> None:
 
 def bench(phase: Phase) -> None:
     """Every program of the benchmark and every option, with few records: what they did is checked on the broker."""
-    native = "produce-100,produce-lz4,consume-keyed,consume-10k,group-8,transactions,latency,mostly-idle"
+    native = "produce-100,produce-lz4,consume-keyed,consume-10k,consume-mixed,group-8,transactions,latency,latency-20k,mostly-idle"
     cases = f"{native},python-produce,python-consume"
     phase.run(sys.executable, "benches/run.py", "--rounds", "1", "--divide", "200", "--cases", cases)
     note_check(phase)
@@ -372,19 +374,37 @@ def faults(phase: Phase) -> None:
     phase.run("cargo", "test", "--quiet", "--test", "faults", "--", "--kafka", env=environment)
 
 
+def kafka_rust_tests() -> list[str]:
+    """The arguments of `cargo test` that select what reads OTTLA_TEST_BOOTSTRAP."""
+    found = [p for p in (ROOT / "tests").glob("*.rs") if BOOTSTRAP in p.read_text()]
+    found += [
+        p.parent
+        for p in (ROOT / "tests").glob("*/main.rs")
+        if any(BOOTSTRAP in f.read_text() for f in p.parent.glob("*.rs"))
+    ]
+    return [word for p in sorted(found) for word in ("--test", p.stem)]
+
+
+def beside_kafka(version: str) -> list[str | Path]:
+    """The command that runs another beside a cluster of that version."""
+    return [sys.executable, CLUSTER, "run", "--version", version, "--"]
+
+
+def rust_on_kafka(version: str) -> Callable[[Phase], None]:
+    def run(phase: Phase) -> None:
+        quick = {**WAITING, "OTTLA_TEST_QUICK": "1"}
+        phase.run(*beside_kafka(version), "cargo", "test", "--quiet", *kafka_rust_tests(), env=quick)
+
+    run.__doc__ = f"The Rust tests that read {BOOTSTRAP}, short versions, against Apache Kafka {version}."
+    return run
+
+
 def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
-        beside: list[str | Path] = [sys.executable, CLUSTER, "run", "--version", version, "--"]
-        rust_tests = [p for p in (ROOT / "tests").glob("*.rs") if BOOTSTRAP in p.read_text()]
-        rust_tests += [
-            p.parent
-            for p in (ROOT / "tests").glob("*/main.rs")
-            if any(BOOTSTRAP in f.read_text() for f in p.parent.glob("*.rs"))
-        ]
+        beside = beside_kafka(version)
         commands: list[Sequence[str | Path]] = []
-        if rust_tests:
-            selected = [word for p in sorted(rust_tests) for word in ("--test", p.stem)]
-            commands.append(["cargo", "test", "--quiet", *selected])
+        if rust_tests := kafka_rust_tests():
+            commands.append(["cargo", "test", "--quiet", *rust_tests])
         sources = [p for p in phase.sources("tests/c", "*.c") if BOOTSTRAP in p.read_text()]
         commands += [[phase.work / "c" / p.stem] for p in sources]
         if phase.sources("tests/cpp", "CMakeLists.txt"):
@@ -443,8 +463,8 @@ STAGES: list[list[list[Kind]]] = [
         ],
     ],
     [
-        [Kind("kafka-4.3.1", on_kafka("4.3.1"), 1800)],
-        [Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800)],
+        [Kind("kafka-4.4.0", on_kafka("4.4.0"), 1800)],
+        [Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800), Kind("kafka-4.3.1", rust_on_kafka("4.3.1"), 900)],
     ],
     [
         [Kind("faults", faults, 1500)],

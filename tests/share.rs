@@ -5,6 +5,8 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
+#[path = "share/dead_letters.rs"]
+mod dead_letters;
 #[path = "share/embedded.rs"]
 mod embedded;
 #[path = "share/support.rs"]
@@ -273,4 +275,24 @@ fn polls_are_woken_and_refused() {
     assert_eq!(member.held_bytes().unwrap(), 0);
     member.commit(LIMIT).unwrap();
     member.commit_async().unwrap();
+}
+
+#[test]
+fn closing_does_not_wait_for_a_fetch_under_way() {
+    if old_kafka() {
+        return;
+    }
+    let ground = Ground::new("prompt", 1);
+    let member = ground.joined(&[("fetch.max.wait.ms", "1500")]);
+    let polled = member.poll(Duration::from_millis(50)).unwrap();
+    assert!(matches!(polled, Polled::Nothing), "{polled:?}");
+    let begun = Instant::now();
+    member.close(LIMIT).unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(700), "{took:?}");
+    // What comes while that fetch is there is read by others all the same.
+    ground.send(0..5, &[]);
+    let other = ground.subscribed(&[]);
+    support::records(&other, 5);
+    other.close(LIMIT).unwrap();
 }

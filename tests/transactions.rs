@@ -623,3 +623,41 @@ fn a_transaction_never_ends_before_its_records() {
     }
     assert_eq!(ground.committed_values(0, expected.len()), expected);
 }
+
+/// A batch's commit covers the markers that follow it, so that nothing lags behind (KIP-1094).
+#[test]
+fn a_committed_batch_covers_the_markers_behind_it() {
+    let ground = ground("markers", 1, &[]);
+    let producer = ground.ready(&[("linger.ms", "0")]);
+    for values in [["a", "b", "c"], ["d", "e", "f"]] {
+        producer.begin_transaction().unwrap();
+        for value in values {
+            send(&producer, &ground, 0, value);
+        }
+        producer.commit_transaction(LIMIT).unwrap();
+    }
+    // Of the last batch the records end at 7, and the marker is there.
+    for (isolation, max) in [
+        ("read_committed", 0),
+        ("read_committed", 3),
+        ("read_committed", 6),
+        ("read_uncommitted", 3),
+    ] {
+        let group = format!("{}-{isolation}-{max}", ground.name);
+        let consumer = ground.consumer(&[("group.id", &group), ("isolation.level", isolation)]);
+        consumer
+            .assign(&[(&ground.topic, 0, Start::Earliest)])
+            .unwrap();
+        let (by, mut last) = (Instant::now() + LIMIT, -1);
+        while last < 6 {
+            assert!(Instant::now() < by, "{isolation} {max}: {last}");
+            if let Polled::Batch(batch) = consumer.poll(max, Duration::from_millis(200)).unwrap() {
+                last = batch.iter().map(|r| r.offset()).max().unwrap();
+                consumer.commit_batch(&batch, LIMIT).unwrap();
+            }
+        }
+        let committed = consumer.committed(&[(&ground.topic, 0)], LIMIT).unwrap();
+        let committed = committed[0].as_ref().map(|o| o.offset);
+        assert_eq!(committed, Some(8), "{isolation} {max}");
+    }
+}

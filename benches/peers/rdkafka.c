@@ -93,17 +93,20 @@ static int with_headers(producer *t, char *value, size_t size, char *key, size_t
 static void *produce_some(void *argument) {
     producer *t = (producer *)argument;
     const bench_options *o = t->o;
+    const size_t bytes = (size_t)t->p->rows * o->size;
     uint64_t row = t->first % t->p->rows;
     for (uint64_t i = 0; i < t->n; i++) {
-        char *value = t->p->values + row * o->size;
+        const size_t size = bench_size(o, t->first + i);
+        const size_t at = (size_t)row * o->size;
+        char *value = t->p->values + (at + size > bytes ? bytes - size : at);
         char *key = o->keyed ? t->p->keys + row * KEY_SIZE : NULL;
         size_t key_size = o->keyed ? KEY_SIZE : 0;
         for (;;) {
             int error;
             if (o->headers) {
-                error = with_headers(t, value, o->size, key, key_size);
+                error = with_headers(t, value, size, key, key_size);
             } else {
-                error = rd_kafka_produce(t->rkt, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, o->size, key,
+                error = rd_kafka_produce(t->rkt, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, size, key,
                                          key_size, NULL)
                             ? rd_kafka_last_error()
                             : 0;

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,23 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[misc]
         build_data["tag"] = f"py3-none-{platform}"
         library = self.library()
         if version != "editable":
-            build_data["force_include"][str(library)] = f"ottla/_native/{NAME}"
+            build_data["force_include"][str(self.stripped(library))] = f"ottla/_native/{NAME}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self.scratch:
+            self.scratch.cleanup()
+
+    scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def stripped(self, library: Path) -> Path:
+        """A copy without debug information, where there is a program that makes one."""
+        strip = shutil.which("strip")
+        if not strip or not sys.platform.startswith("linux"):
+            return library
+        self.scratch = tempfile.TemporaryDirectory()
+        copy = Path(self.scratch.name) / NAME
+        subprocess.run([strip, "--strip-unneeded", "-o", str(copy), str(library)], check=True)
+        return copy
 
     def library(self) -> Path:
         told = os.environ.get("OTTLA_LIBRARY")

@@ -5,7 +5,7 @@
 
 using namespace std::chrono_literals;
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv) try {
     std::optional<ottla::testing::Broker> broker;
     const std::string servers = argc > 1 ? argv[1] : broker.emplace().bootstrap_servers();
     const ottla::Config config{{"bootstrap.servers", servers}};
@@ -34,4 +34,7 @@ int main(int argc, char **argv) {
         }
     }
     admin.delete_topic("hello-cpp", 10s);
+} catch (const ottla::Error &error) {
+    std::cerr << error.what() << '\n';
+    return 1;
 }

@@ -282,6 +282,7 @@ impl Drop for Admin {
         if io_thread::check_generation(self.born).is_ok() {
             self.shared.close(Instant::now());
             self.waker.wake();
+            self.waker.leave();
         }
     }
 }

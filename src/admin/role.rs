@@ -13,6 +13,7 @@ use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
+use crate::stats::Stats;
 
 /// Tells which attempt of which call an answer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -477,5 +478,9 @@ impl Role for AdminRole {
 
     fn finished(&self) -> bool {
         self.finished
+    }
+
+    fn stats(&self, core: &Core<Tag>, now: Instant) -> Stats {
+        core.plain_stats("admin.client", now)
     }
 }

@@ -122,6 +122,41 @@ impl Broker {
         })
     }
 
+    /// Compacts the partitions of a topic now, the newest records included, as if all segments were closed and dirty:
+    /// of each key only the last record stays, with its offset. Without this call logs are compacted every 15 s
+    /// (`log.cleaner.backoff.ms`) where Kafka would do it: closed segments (`segment.bytes`, `segment.ms`) that are dirty enough
+    /// (`min.cleanable.dirty.ratio`, `max.compaction.lag.ms`).
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if there is no such topic, or its `cleanup.policy` has no `compact`; `IO`, with the file.
+    pub fn compact_topic(&self, name: &str) -> Result<()> {
+        let topic = name.to_owned();
+        let done = self.call(move |server| {
+            server.act(|core, now, _| {
+                let policy = core
+                    .cluster
+                    .topic(&topic)
+                    .map(|t| t.config.get("cleanup.policy").0.to_owned());
+                (policy, core.compact_topic(now, &topic))
+            })
+        })?;
+        match done {
+            (_, Some(Ok(()))) => Ok(()),
+            (_, Some(Err(e))) => Err(Error::new(
+                ErrorCode::IO,
+                format!("compacting topic {name} of the embedded broker: {e}"),
+            )),
+            (None, None) => self.argument(false, || {
+                format!("compacting topic {name}: there is no such topic")
+            }),
+            (Some(policy), None) => self.argument(false, || {
+                format!(
+                    "compacting topic {name}: its cleanup.policy is {policy}; set it to compact, or compact,delete"
+                )
+            }),
+        }
+    }
+
     /// Adds a fault. Faults are met in the order they were added; one request can meet several.
     ///
     /// # Errors

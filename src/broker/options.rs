@@ -104,8 +104,10 @@ impl BrokerOptions {
         self
     }
 
-    /// Keeps topics, records and committed offsets under this directory, to be found again at the next start.
-    /// Default: in memory.
+    /// Keeps topics, records, settings and committed offsets under this directory, to be found again at the next start.
+    /// It is made if it is not there, and one broker at a time can have it. Records that were being written when a
+    /// process ended are cut away; a log that is damaged elsewhere is an error at start, which says where, and nothing
+    /// of it is touched. Default: in memory.
     ///
     /// Who was in which group is not kept, other than in Kafka: this broker mostly ends together with its clients, and
     /// the next run would wait for members that are gone. A client that goes on is told that it is unknown and joins
@@ -122,13 +124,14 @@ impl BrokerOptions {
         self
     }
 
-    /// Whether a topic that a client asks for is created. Default false.
+    /// Whether a topic that a client asks for is created. As from Kafka, the first answer is that there is no such topic,
+    /// and the next one has it. Default false.
     pub fn auto_create_topics(mut self, auto_create: bool) -> Self {
         self.auto_create_topics = auto_create;
         self
     }
 
-    /// Number of partitions of a topic that is created without one. Default 1.
+    /// Number of partitions of a topic that is created without one, up to 10,000. Default 1.
     pub fn default_partitions(mut self, partitions: i32) -> Self {
         self.default_partitions = partitions;
         self

@@ -17,12 +17,14 @@ use tokio::runtime;
 use tokio::sync::{Notify, mpsc as commands};
 use tokio::task::{JoinHandle as Task, LocalSet, spawn_local};
 
-use super::core::cluster::{Cluster, Node};
+use super::core::cluster::{Cluster, MAX_NEW_PARTITIONS, Node};
 use super::core::random::Random;
+use super::core::share::Reset;
 use super::core::storage::Storage;
 use super::core::{Action, BrokerCore, ConnId, CoreOptions, Now};
 use super::options::BrokerOptions;
 use crate::error::{Error, ErrorCode, Result};
+use crate::thread;
 
 mod connection;
 
@@ -76,11 +78,14 @@ pub(super) fn start(options: BrokerOptions) -> Result<Started> {
             ),
         ));
     }
-    if !(1..=MAX_NODES).contains(&options.nodes) || options.default_partitions < 1 {
+    let partitions = usize::try_from(options.default_partitions).unwrap_or(0);
+    if !(1..=MAX_NODES).contains(&options.nodes) || !(1..=MAX_NEW_PARTITIONS).contains(&partitions)
+    {
         return Err(Error::new(
             ErrorCode::INVALID_ARGUMENT,
             format!(
-                "starting an embedded broker: nodes = {} must be 1 to {MAX_NODES} and default_partitions = {} at least 1",
+                "starting an embedded broker: nodes = {} must be 1 to {MAX_NODES} and default_partitions = {} must be \
+                 1 to {MAX_NEW_PARTITIONS}",
                 options.nodes, options.default_partitions
             ),
         ));
@@ -114,18 +119,16 @@ pub(super) fn start(options: BrokerOptions) -> Result<Started> {
         .iter()
         .map(|n| (n.id, (n.host.clone(), n.port)))
         .collect();
-    let thread = std::thread::Builder::new()
-        .name("ottla-broker".to_owned())
-        .spawn(move || {
-            let _running = _running;
-            run(core, listeners, addresses, received);
-        })
-        .map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("starting an embedded broker: no thread: {e}"),
-            )
-        })?;
+    let thread = thread::spawn("ottla-broker", move || {
+        let _running = _running;
+        run(core, listeners, addresses, received);
+    })
+    .map_err(|e| {
+        Error::new(
+            ErrorCode::IO,
+            format!("starting an embedded broker: no thread: {e}"),
+        )
+    })?;
     Ok(Started {
         nodes: listening,
         commands,
@@ -139,7 +142,10 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
         .seed
         .unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
     let mut random = Random::new(seed);
-    let storage = Storage::new(options.directory.clone());
+    let storage = match &options.directory {
+        Some(directory) => Storage::in_directory(directory.clone())?,
+        None => Storage::default(),
+    };
     let saved = storage.load()?;
     let cluster = Cluster::new(
         random.uuid().simple().to_string(),
@@ -156,7 +162,9 @@ fn new_core(options: &BrokerOptions, nodes: Vec<Node>) -> io::Result<BrokerCore>
     let mut core = BrokerCore::new(cluster, core_options, storage);
     core.share.options.lock = options.share_lock;
     core.share.options.max_deliveries = options.share_deliveries;
-    core.share.options.earliest = options.share_from_earliest;
+    if options.share_from_earliest {
+        core.share.options.reset = Reset::Earliest;
+    }
     core.groups.options.initial_rebalance_delay = options.initial_rebalance_delay;
     core.groups.options.modern.session_timeout = options.consumer_session_timeout;
     core.groups.options.modern.heartbeat_interval = options.consumer_heartbeat_interval;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::at_exit::Unsaid;
 use super::core::{Action, Core, Event};
 use crate::error::Error;
 use crate::net::conn::ConnId;
@@ -12,9 +13,9 @@ use crate::stats::{Stats, StatsHub, StatsTimer};
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What a client is for: producing, consuming, administration.
-pub(crate) trait Role: 'static {
+pub(crate) trait Role: Send + 'static {
     /// What the role wants back with each answer.
-    type Tag: Clone + std::fmt::Debug + 'static;
+    type Tag: Clone + std::fmt::Debug + Send + 'static;
 
     /// Something the role asked for has come, or failed.
     fn on_event(&mut self, core: &mut Core<Self::Tag>, now: Instant, event: Event<Self::Tag>);
@@ -31,8 +32,15 @@ pub(crate) trait Role: 'static {
     }
 
     /// The client's figures.
-    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats {
-        core.plain_stats("admin.client", now)
+    fn stats(&self, core: &Core<Self::Tag>, now: Instant) -> Stats;
+
+    /// The process ends though the client was neither closed nor freed: has what should still reach the brokers sent by
+    /// then.
+    fn leave(&mut self, _core: &mut Core<Self::Tag>, _now: Instant, _by: Instant) {}
+
+    /// What has not reached the brokers yet when the process ends.
+    fn unsaid(&self) -> Unsaid {
+        Unsaid::default()
     }
 
     /// The timer made statistics: whoever waits for the client's queue shall look.
@@ -58,6 +66,12 @@ impl<R: Role> Engine<R> {
             ending: None,
             deadline: None,
         }
+    }
+
+    /// The process ends; see [`Role::leave`].
+    pub(crate) fn leave(&mut self, now: Instant, by: Instant) {
+        self.role.leave(&mut self.core, now, by);
+        self.turn(now);
     }
 
     pub(crate) fn connected(&mut self, now: Instant, conn: ConnId) {

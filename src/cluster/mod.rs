@@ -3,6 +3,7 @@
 //! [`core::Core`] decides, as plain data: in go events and the time, out come actions and events for the client's
 //! [`engine::Role`]. [`driver`] feeds and obeys it on the I/O thread.
 
+pub(crate) mod at_exit;
 pub(crate) mod connect;
 pub(crate) mod core;
 pub(crate) mod driver;

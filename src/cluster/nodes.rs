@@ -164,9 +164,10 @@ impl NodeState {
         self.last_error = None;
     }
 
+    /// The connection failed `now`; if it never stood, the attempt had begun before.
     pub(crate) fn failed(
         &mut self,
-        now: Instant,
+        (begun, now): (Instant, Instant),
         backoff: Backoff,
         rng: &mut Rng,
         stage: Stage,
@@ -174,7 +175,7 @@ impl NodeState {
     ) {
         self.untried = false;
         self.failures = self.failures.saturating_add(1);
-        self.failing_since.get_or_insert(now);
+        self.failing_since.get_or_insert(begun);
         self.retry_at = Some(now + backoff.after(self.failures, rng));
         self.last_error = Some(error);
         self.failed_at = stage;

@@ -252,6 +252,7 @@ impl<R: Role> Rig<R> {
             MetadataResponseTopic::default()
                 .with_name(Some(TopicName(StrBytes::from_static_str(name))))
                 .with_topic_id(uuid::Uuid::from_bytes([i as u8 + 1; 16]))
+                .with_is_internal(name.starts_with("__"))
                 .with_partitions(partitions.collect())
         });
         MetadataResponse::default()

@@ -6,7 +6,7 @@ use super::committed::Aborted;
 use super::memory::Buffer;
 use super::partition::Partition;
 use crate::memory::PoolBuf;
-use crate::protocol::record::{Batches, RecordCursor, TimestampType};
+use crate::protocol::record::{BatchHeader, Batches, RecordCursor, TimestampType};
 
 /// What a walk over the batch headers tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,13 @@ impl Chunk {
             records_left: 0,
             charged: 0,
         }
+    }
+
+    /// The next batch is passed over.
+    pub(super) fn passed(&mut self, header: &BatchHeader) {
+        let count = usize::try_from(header.record_count).unwrap_or(0);
+        self.records_left = self.records_left.saturating_sub(count);
+        self.at += header.total_len();
     }
 
     /// Bytes that a poll has still to look at.

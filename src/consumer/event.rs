@@ -141,4 +141,104 @@ impl Event {
             ..Event::of(kind)
         }
     }
+
+    /// The event in words, never empty: what [`Event::error`] says, or what happened.
+    pub fn message(&self) -> String {
+        if let Some(error) = &self.error {
+            return error.message().to_owned();
+        }
+        match self.kind {
+            EventKind::PartitionsAssigned if self.partitions.is_empty() => {
+                "the group has no partitions for this member at present".to_owned()
+            }
+            EventKind::PartitionsAssigned => {
+                format!("assigned to this member: {}", self.list())
+            }
+            EventKind::PartitionsRevoked => {
+                format!("to be given up by this member: {}", self.list())
+            }
+            EventKind::PartitionsLost => {
+                format!("no longer this member's: {}", self.list())
+            }
+            EventKind::PartitionsAdded => format!(
+                "topic '{}' has grown: partitions {} to {} are read from their beginnings",
+                self.topic.as_deref().unwrap_or_default(),
+                self.from,
+                self.to - 1
+            ),
+            EventKind::OffsetsCommitted => "the offsets were committed".to_owned(),
+            EventKind::AssignmentWanted => {
+                "this member leads its group, and the program is to share out the partitions"
+                    .to_owned()
+            }
+            EventKind::PositionReset => {
+                format!("the position was moved from {} to {}", self.from, self.to)
+            }
+            EventKind::PartitionStopped => "the partition is not read any more".to_owned(),
+            EventKind::PartitionFailing => "the partition cannot be read at present".to_owned(),
+            EventKind::TopicFailing => "the topic cannot be read at present".to_owned(),
+            EventKind::TopicRecreated => "the topic was deleted and created again".to_owned(),
+            EventKind::BrokerUnreachable => "a broker cannot be reached".to_owned(),
+            EventKind::GroupFailing => "the group cannot be joined at present".to_owned(),
+            EventKind::GroupLeft => "the membership has ended".to_owned(),
+            EventKind::AcknowledgementFailed => "acknowledgements were not carried out".to_owned(),
+        }
+    }
+
+    /// The partitions it is about, the first few by name.
+    fn list(&self) -> String {
+        const SHOWN: usize = 5;
+        let shown = self.partitions.iter().take(SHOWN);
+        let mut text: Vec<String> = shown.map(|(topic, p)| format!("{topic}-{p}")).collect();
+        match self.partitions.len().saturating_sub(SHOWN) {
+            0 if text.is_empty() => text.push("no partitions".to_owned()),
+            0 => {}
+            more => text.push(format!("and {more} more")),
+        }
+        text.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_words() {
+        let kinds = (1..).map_while(|number| {
+            // The compiler sees to it that `message` knows all kinds; this list ends with the last.
+            use EventKind::*;
+            let all = [
+                PositionReset,
+                PartitionStopped,
+                PartitionFailing,
+                TopicFailing,
+                TopicRecreated,
+                PartitionsAdded,
+                BrokerUnreachable,
+                OffsetsCommitted,
+                PartitionsAssigned,
+                PartitionsRevoked,
+                PartitionsLost,
+                GroupFailing,
+                GroupLeft,
+                AcknowledgementFailed,
+                AssignmentWanted,
+            ];
+            all.into_iter().find(|kind| *kind as i32 == number)
+        });
+        for kind in kinds {
+            assert!(Event::of(kind).message().len() > 10, "{kind:?}");
+        }
+        let of = |n: i32| Event {
+            partitions: (0..n).map(|p| (Arc::from("t"), p)).collect(),
+            ..Event::of(EventKind::PartitionsAssigned)
+        };
+        assert_eq!(of(2).message(), "assigned to this member: t-0, t-1");
+        assert!(of(7).message().ends_with("t-4, and 2 more"));
+        let error = Error::argument("why");
+        let kind = EventKind::TopicFailing;
+        let event = Event::of_topic(kind, &Arc::from("t"), error);
+        assert_eq!(event.message(), "why");
+    }
 }

@@ -18,6 +18,9 @@ struct Place {
     position: Option<i64>,
     /// After what was delivered last.
     next: Option<i64>,
+    /// After the last record that was delivered. What lies between this and `next` (markers of transactions, aborted
+    /// records) is for nobody.
+    records_end: Option<i64>,
     /// Leader epoch of the last record before `next`, and of that before `position`.
     epochs: (i32, i32),
 }
@@ -49,6 +52,7 @@ impl Partition {
                 generation: 0,
                 position: None,
                 next: None,
+                records_end: None,
                 epochs: (-1, -1),
             }),
             paused: AtomicBool::new(false),
@@ -82,6 +86,7 @@ impl Partition {
         };
         place.position = known;
         place.next = known;
+        place.records_end = None;
         place.epochs = (-1, -1);
         place.generation
     }
@@ -105,14 +110,26 @@ impl Partition {
         }
     }
 
-    /// Everything before `next` was delivered or passed over; `epoch` is the last record's, if there is one.
-    pub(super) fn delivered(&self, generation: u32, next: i64, epoch: Option<i32>) {
+    /// Everything before `next` was delivered or passed over; of the last record, if there is one, the offset after it and
+    /// its epoch.
+    pub(super) fn delivered(&self, generation: u32, next: i64, last: Option<(i64, i32)>) {
         let mut place = self.place();
         if place.generation == generation {
             place.next = Some(next);
-            if let Some(epoch) = epoch {
+            if let Some((end, epoch)) = last {
+                place.records_end = Some(end);
                 place.epochs.0 = epoch;
             }
+        }
+    }
+
+    /// Where to go on after the record before `offset`: behind what follows it and is for nobody, as far as that is known
+    /// (KIP-1094).
+    pub(super) fn past_markers(&self, offset: i64) -> i64 {
+        let place = self.place();
+        match place.next.filter(|_| place.records_end == Some(offset)) {
+            Some(next) => next.max(offset),
+            None => offset,
         }
     }
 

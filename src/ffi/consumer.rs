@@ -594,6 +594,9 @@ pub unsafe extern "C" fn ottla_consumer_wake(
 /// something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
 /// consumer and closed with it: only wait on it, never read it.
 ///
+/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+///
 /// Errors: OTTLA_ERR_IO if the operating system has none left.
 #[unsafe(no_mangle)]
 #[must_use]
@@ -710,7 +713,9 @@ pub unsafe extern "C" fn ottla_consumer_close(
     }
 }
 
-/// Frees a consumer when all calls with it have returned. Its batches and events stay valid.
+/// Frees a consumer when all calls with it have returned. Its batches and events stay valid. Without a close before, it
+/// leaves its group in the background within five seconds; close it to be sure that it has left. Where more than 16
+/// clients are leaving at once it waits up to 0.1 s, and then leaves unheard.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_consumer_free(consumer: *mut ottla_consumer) {
     // SAFETY: the header's conventions.

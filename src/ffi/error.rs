@@ -11,6 +11,14 @@
 //! }
 //! ```
 //!
+//! A function of yours that checks a status takes the error's address, or is called in a statement of its own. C may
+//! evaluate arguments in any order, so `error` beside the call that sets it may be read before the call is made:
+//!
+//! ```c
+//! check(ottla_producer_flush(producer, 10000, &error), &error);   // right
+//! check(ottla_producer_flush(producer, 10000, &error), error);    // wrong: may see the NULL of before
+//! ```
+//!
 //! Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
 
 use std::ffi::{CString, c_char};

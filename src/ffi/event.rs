@@ -104,7 +104,7 @@ impl From<Event> for EventParts {
             topics: names.into_iter().map(c_string).collect(),
             places,
             error: event.error.as_ref().map(ottla_error::part),
-            message: c_string(event.error.as_ref().map_or("", |e| e.message())),
+            message: c_string(&event.message()),
             group: event.group.as_deref().map(GroupParts::of),
             event,
         }

@@ -33,6 +33,15 @@
 //! after `_close`; and OTTLA_ERR_PANIC after a bug in Ottla, whereupon the object refuses further use and can only be
 //! freed.
 //!
+//! Structs. None of them grows or changes within one OTTLA_ABI_VERSION: arrays of them have a fixed stride, and a program
+//! may hold them in its own. What is to be told or asked beyond their fields gets functions of its own, beside the old
+//! ones, and figures get names in the statistics. Set them to 0 before filling them in (`= {0}`), so that a later version
+//! which has other fields finds nothing by chance.
+//!
+//! Memory. Where the system has none left for a large buffer (a batch to send, a response, what a batch is decompressed
+//! to), the call or the connection fails with OTTLA_ERR_OUT_OF_MEMORY. Where it has none for something small, the process
+//! is aborted, as programs in Rust are.
+//!
 //! Bytes. A pointer and a length; a NULL pointer is Kafka's null, a pointer with length 0 is empty. Keys, values and
 //! headers are any bytes. Strings in are NUL-terminated UTF-8; strings out are so too, never NULL unless it is said, and
 //! belong to the object they came from.
@@ -44,6 +53,14 @@
 //! `T *` may be called by one thread at a time, while const calls go on beside it; a second one at the same time is told
 //! OTTLA_ERR_IN_USE. `_close` may be called from any thread and wakes all who wait. `_free` only after every call
 //! with that object has returned.
+//!
+//! The end. Close clients before the process ends: closing waits until records are acknowledged and a member has left its
+//! group. A client that is only freed leaves in the background; when the process ends by exit() or by returning from
+//! main, clients have up to a second for that, and producers that were not freed for what they still hold. If records are
+//! lost by it nevertheless, one line on stderr says how many, unless the producer's `log.level` or the environment
+//! variable `OTTLA_LOG` is off. Nothing is sent after _exit() or a signal that kills the process.
+//!
+//! Signals. Ottla's threads take none: handlers run on the program's threads, and what these block stays pending.
 //!
 //! Time. `timeout_ms` is in milliseconds: 0 does not wait, -1 has no limit (for sending: `max.block.ms`). Timestamps are
 //! milliseconds since 1970.

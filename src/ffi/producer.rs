@@ -86,7 +86,7 @@ pub struct ottla_header_column {
     pub blob_len: size_t,
 }
 
-/// Totals since a producer was made, and what it holds now.
+/// Totals since a producer was made, and what it holds now. Further figures are in `ottla_producer_stats`.
 #[repr(C)]
 pub struct ottla_producer_counts {
     /// Records acknowledged.
@@ -437,6 +437,9 @@ pub unsafe extern "C" fn ottla_producer_wake(
 /// timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
 /// on it, never read it.
 ///
+/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+///
 /// Errors: OTTLA_ERR_IO if the operating system has none left.
 #[unsafe(no_mangle)]
 #[must_use]
@@ -544,8 +547,8 @@ pub unsafe extern "C" fn ottla_producer_close(
     }
 }
 
-/// Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
-/// Completions that were polled stay valid.
+/// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
+/// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_producer_free(producer: *mut ottla_producer) {
     // SAFETY: the header's conventions.

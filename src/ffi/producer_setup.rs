@@ -35,6 +35,10 @@ use crate::producer::{Purge, UserPartitioner};
 ///
 /// It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. `topic`
 /// and `key` are lent for the call.
+///
+/// It has to return. An exception or a longjmp that leaves it ends the process, at once or by what it skips: the frames
+/// between it and the sending call are Ottla's, with locks held. Catch what it may throw, remember it, answer a number
+/// below -1, and throw it again when the sending call has failed; that is what the C++ wrapper does.
 pub type ottla_partitioner = Option<
     unsafe extern "C" fn(
         topic: *const c_char,

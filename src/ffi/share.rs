@@ -434,7 +434,8 @@ pub unsafe extern "C" fn ottla_share_consumer_close(
     }
 }
 
-/// Frees a share consumer when all calls with it have returned. Its batches and events stay valid.
+/// Frees a share consumer when all calls with it have returned. Its batches and events stay valid. Without a close before,
+/// it leaves its group as one freed by `ottla_consumer_free` does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_share_consumer_free(consumer: *mut ottla_share_consumer) {
     // SAFETY: the header's conventions.

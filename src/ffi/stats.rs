@@ -160,7 +160,7 @@ pub unsafe extern "C" fn ottla_producer_stats(
 }
 
 /// Writes the oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet, which the
-/// caller frees; NULL if there are none. The last eight are kept. Their histograms cover the time since those before.
+/// caller frees, or NULL if there are none: take them until it is NULL. The last eight are kept. Their histograms cover the time since those before.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]

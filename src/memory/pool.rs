@@ -24,12 +24,7 @@ struct Pool {
     limit: AtomicUsize,
 }
 
-static POOL: Pool = Pool {
-    free: [const { Mutex::new(Vec::new()) }; CLASSES],
-    idle: AtomicUsize::new(0),
-    used: AtomicUsize::new(0),
-    limit: AtomicUsize::new(0),
-};
+static POOL: Pool = Pool::new();
 
 /// The class whose buffers hold at least `n` bytes, and their size.
 fn class_for(n: usize) -> Option<(usize, usize)> {
@@ -54,6 +49,15 @@ fn lock(list: &Mutex<Vec<Box<[u8]>>>) -> MutexGuard<'_, Vec<Box<[u8]>>> {
 }
 
 impl Pool {
+    const fn new() -> Self {
+        Pool {
+            free: [const { Mutex::new(Vec::new()) }; CLASSES],
+            idle: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+        }
+    }
+
     fn take(&self, n: usize) -> Box<[u8]> {
         let data = match class_for(n) {
             Some((class, size)) => match lock(&self.free[class]).pop() {
@@ -69,30 +73,46 @@ impl Pool {
         data
     }
 
+    /// Keeps a buffer for its next use. Where that takes the pool past its limit, idle buffers of other sizes are freed
+    /// first: at full speed one size goes in and out all the time, while those that grew into it lie about.
     fn give(&self, data: Box<[u8]>) {
         let size = data.len();
-        let used = self.used.fetch_sub(size, Ordering::Relaxed) - size;
-        if let Some((class, class_size)) = class_for(size)
-            && class_size == size
-            && used + self.idle.load(Ordering::Relaxed) + size <= self.limit.load(Ordering::Relaxed)
-        {
-            self.idle.fetch_add(size, Ordering::Relaxed);
-            lock(&self.free[class]).push(data);
+        self.used.fetch_sub(size, Ordering::Relaxed);
+        let Some((class, class_size)) = class_for(size) else {
+            return;
+        };
+        // An empty buffer, or one of a size of its own.
+        if class_size != size || size > self.limit.load(Ordering::Relaxed) {
+            return;
+        }
+        self.idle.fetch_add(size, Ordering::Relaxed);
+        lock(&self.free[class]).push(data);
+        if self.excess() {
+            let others = (0..CLASSES).rev().filter(|&other| other != class);
+            self.free_idle(others.chain([class]));
         }
     }
 
-    /// Frees idle buffers, largest first, until idle and used bytes fit the limit.
-    fn trim(&self) {
-        for list in self.free.iter().rev() {
-            loop {
-                let total = self.idle.load(Ordering::Relaxed) + self.used.load(Ordering::Relaxed);
-                if total <= self.limit.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Some(data) = lock(list).pop() else { break };
+    /// True if there is more than the clients of the process were given.
+    fn excess(&self) -> bool {
+        let total = self.idle.load(Ordering::Relaxed) + self.used.load(Ordering::Relaxed);
+        total > self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Frees idle buffers of these classes, in this order, until idle and used bytes fit the limit.
+    fn free_idle(&self, classes: impl Iterator<Item = usize>) {
+        for class in classes {
+            while self.excess() {
+                let Some(data) = lock(&self.free[class]).pop() else {
+                    break;
+                };
                 self.idle.fetch_sub(data.len(), Ordering::Relaxed);
             }
         }
+    }
+
+    fn trim(&self) {
+        self.free_idle((0..CLASSES).rev());
     }
 }
 
@@ -253,6 +273,8 @@ impl std::fmt::Debug for PoolBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     #[test]
@@ -279,6 +301,42 @@ mod tests {
             assert_eq!(class_for(size), Some((class, size)));
         }
         assert_eq!(class_for((1 << 26) + 1), None);
+    }
+
+    /// A producer at full speed: all that it was given is in use, and buffers of one size come and go.
+    #[test]
+    fn the_size_in_use_is_kept_and_others_give_way() {
+        let pool = Pool::new();
+        pool.limit.store(4 << 20, Ordering::Relaxed);
+        for size in [1 << 16, 1 << 17, 1 << 18, 1 << 19] {
+            pool.give(pool.take(size));
+        }
+        let mut used: VecDeque<_> = (0..4).map(|_| pool.take(1 << 20)).collect();
+        let first = used[0].as_ptr();
+        for _ in 0..3 {
+            for _ in 0..4 {
+                pool.give(used.pop_front().unwrap());
+                used.push_back(pool.take(1 << 20));
+            }
+            assert_eq!(used[0].as_ptr(), first, "the same memory goes round");
+        }
+        let total = pool.idle.load(Ordering::Relaxed) + pool.used.load(Ordering::Relaxed);
+        assert!(total <= 4 << 20, "{total}");
+        drop(used);
+    }
+
+    /// Nothing is kept that nobody has a budget for.
+    #[test]
+    fn what_is_past_the_limit_is_freed() {
+        let pool = Pool::new();
+        pool.limit.store(1 << 20, Ordering::Relaxed);
+        let (a, b) = (pool.take(1 << 20), pool.take(1 << 20));
+        pool.give(a);
+        assert_eq!(pool.idle.load(Ordering::Relaxed), 0);
+        pool.give(b);
+        assert_eq!(pool.idle.load(Ordering::Relaxed), 1 << 20);
+        pool.give(pool.take(1 << 21));
+        assert!(pool.idle.load(Ordering::Relaxed) <= 1 << 20);
     }
 
     #[test]

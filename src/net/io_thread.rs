@@ -4,12 +4,13 @@
 //! so that a child may start afresh though its parent held whatever lock at the time.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use once_cell::sync::OnceCell;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -31,6 +32,8 @@ static FIRST: Slot = Slot {
 /// The running thread, as others see it.
 pub(crate) struct IoThread {
     jobs: UnboundedSender<Job>,
+    /// Clients that were freed and have not ended yet.
+    leaving: AtomicUsize,
 }
 
 /// The present fork generation.
@@ -118,6 +121,26 @@ impl IoThread {
         slot.thread.get_or_try_init(IoThread::start)
     }
 
+    /// The thread of this process, if it was started.
+    pub(crate) fn running() -> Option<&'static IoThread> {
+        let generation = generation();
+        let mut slot = &FIRST;
+        while slot.generation != generation {
+            slot = slot.next.get()?;
+        }
+        slot.thread.get()
+    }
+
+    /// A client was freed; how many have been and have not ended.
+    pub(crate) fn begin_leaving(&self) -> usize {
+        self.leaving.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Such a client has ended.
+    pub(crate) fn end_leaving(&self) {
+        self.leaving.fetch_sub(1, Ordering::AcqRel);
+    }
+
     fn start() -> Result<IoThread> {
         let failed = |e: std::io::Error| {
             Error::new(
@@ -133,18 +156,19 @@ impl IoThread {
             .build()
             .map_err(failed)?;
         let (jobs, mut queue) = unbounded_channel::<Job>();
-        std::thread::Builder::new()
-            .name("ottla-io".into())
-            .spawn(move || {
-                let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, async move {
-                    while let Some(job) = queue.recv().await {
-                        job();
-                    }
-                });
-            })
-            .map_err(failed)?;
-        Ok(IoThread { jobs })
+        thread::spawn("ottla-io", move || {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, async move {
+                while let Some(job) = queue.recv().await {
+                    job();
+                }
+            });
+        })
+        .map_err(failed)?;
+        Ok(IoThread {
+            jobs,
+            leaving: AtomicUsize::new(0),
+        })
     }
 
     /// Runs `job` on the I/O thread, where it may spawn local tasks.

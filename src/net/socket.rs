@@ -1,9 +1,9 @@
 //! Sockets: resolves, connects, reads and writes as the state machines ask. The only place that waits.
 
-use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -42,37 +42,86 @@ impl SocketOptions {
     }
 }
 
-/// A connection as the I/O thread sees it; the client's side holds it to write and to close.
+/// A connection: its task on the I/O thread reads and waits, whoever runs the client's engine writes.
+///
+/// The locks are held for one call of the kernel at most, never together, and nothing else is locked under them.
 pub(crate) struct ConnIo {
-    queue: RefCell<WriteQueue>,
-    reader: RefCell<FrameReader>,
+    /// Once it stands.
+    stream: OnceLock<TcpStream>,
+    queue: Mutex<WriteQueue>,
+    reader: Mutex<FrameReader>,
     changed: Notify,
-    closed: Cell<bool>,
+    closed: AtomicBool,
+    /// What a write failed with that the connection's task did not make.
+    failed: Mutex<Option<Error>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ConnIo {
-    pub(crate) fn new(max_frame: usize) -> Rc<Self> {
-        Rc::new(ConnIo {
-            queue: RefCell::new(WriteQueue::default()),
-            reader: RefCell::new(FrameReader::new(max_frame)),
+    pub(crate) fn new(max_frame: usize) -> Arc<Self> {
+        Arc::new(ConnIo {
+            stream: OnceLock::new(),
+            queue: Mutex::new(WriteQueue::default()),
+            reader: Mutex::new(FrameReader::new(max_frame)),
             changed: Notify::new(),
-            closed: Cell::new(false),
+            closed: AtomicBool::new(false),
+            failed: Mutex::default(),
         })
     }
 
-    /// Queues a frame; `expect` tells what answer it will get.
+    /// Queues a frame, which [`ConnIo::flush_now`] sends; `expect` tells what answer it will get.
     pub(crate) fn write(&self, frame: OutFrame, expect: Option<(i32, Expect)>) {
         if let Some((correlation, kind)) = expect {
-            self.reader.borrow_mut().expect(correlation, kind);
+            lock(&self.reader).expect(correlation, kind);
         }
-        self.queue.borrow_mut().push(frame);
-        self.changed.notify_one();
+        lock(&self.queue).push(frame);
+    }
+
+    /// Writes what the socket takes at once; the connection's task sees to what is left.
+    pub(crate) fn flush_now(&self) {
+        match self.flush() {
+            Ok(true) => {}
+            Ok(false) => self.changed.notify_one(),
+            Err(error) => {
+                *lock(&self.failed) = Some(error);
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Writes what the socket takes; true if that was all.
+    fn flush(&self) -> Result<bool> {
+        let Some(stream) = self.stream.get() else {
+            return Ok(false);
+        };
+        let mut queue = lock(&self.queue);
+        while !queue.is_empty() {
+            let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(MAX_SLICES);
+            queue.gather(&mut slices);
+            match try_write_vectored(stream, &slices) {
+                Ok(n) => {
+                    drop(slices);
+                    queue.consume(n);
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(lost(&e)),
+            }
+        }
+        Ok(true)
     }
 
     /// Ends the connection; its task stops at its next turn.
     pub(crate) fn close(&self) {
-        self.closed.set(true);
+        self.closed.store(true, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 }
 
@@ -110,7 +159,7 @@ pub(crate) struct Peer {
 pub(crate) async fn run(
     peer: Peer,
     options: SocketOptions,
-    io: Rc<ConnIo>,
+    io: Arc<ConnIo>,
     listener: impl Listener,
 ) {
     let end = tokio::select! {
@@ -118,14 +167,15 @@ pub(crate) async fn run(
         () = until_closed(&io) => return,
         stream = connect(&peer, &options) => match stream {
             Ok((stream, reached)) => {
+                let stream = io.stream.get_or_init(|| stream);
                 listener.connected(reached);
-                transfer(&stream, &io, &listener).await
+                transfer(stream, &io, &listener).await
             }
             Err(e) => Err(e),
         },
     };
     if let Err(error) = end
-        && !io.closed.get()
+        && !io.is_closed()
     {
         listener.ended(error);
     }
@@ -133,7 +183,7 @@ pub(crate) async fn run(
 
 /// Nothing is queued before a connection stands, so `changed` can only mean its end here.
 async fn until_closed(io: &ConnIo) {
-    while !io.closed.get() {
+    while !io.is_closed() {
         io.changed.notified().await;
     }
 }
@@ -269,10 +319,13 @@ async fn connect(peer: &Peer, options: &SocketOptions) -> Result<(TcpStream, Rea
 async fn transfer(stream: &TcpStream, io: &ConnIo, listener: &impl Listener) -> Result<()> {
     let mut arrivals = Vec::new();
     loop {
-        if io.closed.get() {
+        if io.is_closed() {
             return Ok(());
         }
-        flush(stream, io)?;
+        if let Some(error) = lock(&io.failed).take() {
+            return Err(error);
+        }
+        let written = io.flush()?;
         let more = read_some(stream, io, &mut arrivals);
         if !arrivals.is_empty() {
             listener.arrived(&mut arrivals);
@@ -282,7 +335,7 @@ async fn transfer(stream: &TcpStream, io: &ConnIo, listener: &impl Listener) -> 
             tokio::task::yield_now().await;
             continue;
         }
-        let interest = if io.queue.borrow().is_empty() {
+        let interest = if written {
             Interest::READABLE
         } else {
             Interest::READABLE | Interest::WRITABLE
@@ -299,30 +352,10 @@ fn lost(e: &std::io::Error) -> Error {
     Error::new(ErrorCode::CONNECT, format!("the connection was lost: {e}"))
 }
 
-fn flush(stream: &TcpStream, io: &ConnIo) -> Result<()> {
-    loop {
-        let mut queue = io.queue.borrow_mut();
-        if queue.is_empty() {
-            return Ok(());
-        }
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(MAX_SLICES);
-        queue.gather(&mut slices);
-        match try_write_vectored(stream, &slices) {
-            Ok(n) => {
-                drop(slices);
-                queue.consume(n);
-            }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(lost(&e)),
-        }
-    }
-}
-
 /// Reads until there is no more or the turn is over (`true`).
 fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Result<bool> {
     for _ in 0..READS_PER_TURN {
-        let mut reader = io.reader.borrow_mut();
+        let mut reader = lock(&io.reader);
         let (direct, staging) = reader.targets();
         let room = direct.as_ref().map_or(0, |d| d.len()) + staging.len();
         let result = match direct {

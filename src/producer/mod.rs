@@ -17,6 +17,7 @@ mod sender;
 mod sequence;
 mod settings;
 mod shared;
+mod shortcut;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod source;
@@ -383,8 +384,13 @@ impl Drop for Producer {
     fn drop(&mut self) {
         // In a forked child the I/O side is the parent's: nothing of it may be touched.
         if io_thread::check_generation(self.shared.generation).is_ok() {
-            self.shared.stop_taking();
-            self.shared.give_up();
+            let shared = &self.shared;
+            if !shared.closing.load(Ordering::Acquire) {
+                shared.abandoned.store(true, Ordering::Release);
+            }
+            shared.stop_taking();
+            shared.give_up();
+            shared.waker.leave();
         }
     }
 }

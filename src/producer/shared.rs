@@ -11,6 +11,7 @@ use super::ended::Ended;
 use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
 use super::purge::PurgeCalls;
 use super::settings::{TopicSettings, TopicSetup};
+use super::shortcut::Shortcut;
 use super::topic::Topic;
 use super::transaction::Transactions;
 use crate::clock::Clock;
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// What is left shall be given up.
     pub(crate) purge: AtomicBool,
+    /// It was freed without being closed.
+    pub(crate) abandoned: AtomicBool,
     pub(crate) purges: PurgeCalls,
     pub(crate) stats: StatsHub,
     /// The I/O side has ended.
@@ -96,6 +99,7 @@ pub(crate) struct Shared {
     epoch: Instant,
     /// When the I/O thread looks at open batches next, in nanoseconds since `epoch`.
     armed: AtomicU64,
+    pub(super) shortcut: Shortcut,
     pub(crate) counters: Counters,
 }
 
@@ -138,6 +142,7 @@ impl Shared {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             closing: AtomicBool::new(false),
             purge: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             purges: PurgeCalls::default(),
             stats: StatsHub::default(),
             ended: AtomicBool::new(false),
@@ -154,6 +159,7 @@ impl Shared {
             flushers: AtomicUsize::new(0),
             epoch: clock.now(),
             armed: AtomicU64::new(NEVER),
+            shortcut: Shortcut::default(),
             counters: Counters::default(),
             config,
             clock,
@@ -313,7 +319,9 @@ impl Shared {
         self.flush_to.fetch_max(upto, Ordering::AcqRel);
         let pending = any_upto(&live, upto);
         drop(live);
-        if pending {
+        if pending && self.shortcut.idle() {
+            self.waker.turn_here();
+        } else if pending {
             self.waker.wake();
         }
         upto
@@ -347,19 +355,30 @@ impl Shared {
     }
 
     /// Tells the I/O thread of a partition with something new; wakes it only if it must look before it would anyway.
+    ///
+    /// With `linger.ms=0` the caller may send by itself: see `shortcut.rs`. Otherwise the I/O thread sends, beside callers
+    /// that go on filling.
     pub(crate) fn announce(&self, partition: &Arc<Partition>, due: Option<Instant>) {
         if partition.claim_listing() {
             lock(&self.news).partitions.push(partition.clone());
         }
-        let due = due.map_or(0, |due| {
-            due.saturating_duration_since(self.epoch).as_nanos() as u64
-        });
+        let due = due.map_or(0, |due| self.since_epoch(due));
         // The news is in the list before the armed time is read; the I/O thread stores the armed time before it
         // takes the list. So one of both sees the other.
         if due < self.armed.load(Ordering::SeqCst) {
             self.armed.store(due, Ordering::SeqCst);
-            self.waker.wake();
+            let at_once = due > 0 && partition.settings().linger.is_zero();
+            if at_once && self.shortcut.take(due) {
+                self.waker.turn_here();
+                self.shortcut.done(self.since_epoch(self.clock.now()));
+            } else {
+                self.waker.wake();
+            }
         }
+    }
+
+    fn since_epoch(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 
     /// The I/O thread is looking: nobody needs to wake it.
@@ -369,9 +388,7 @@ impl Shared {
 
     /// The I/O thread notes when it will look next; called before it takes the news.
     pub(crate) fn arm(&self, at: Option<Instant>) {
-        let at = at.map_or(NEVER, |at| {
-            at.saturating_duration_since(self.epoch).as_nanos() as u64
-        });
+        let at = at.map_or(NEVER, |at| self.since_epoch(at));
         self.armed.store(at, Ordering::SeqCst);
     }
 

@@ -6,6 +6,7 @@
 
 pub mod compress;
 pub mod fetch;
+pub mod offsets;
 pub mod produce;
 pub mod record;
 pub mod schema;

@@ -383,8 +383,9 @@ impl ShareConsumer {
         Ok(lines)
     }
 
-    /// Sends what was acknowledged, gives back the rest, leaves the group and ends the client. Every other call ends with
-    /// `CLOSED`. With implicit acknowledgement the records polled last are among the rest: commit before. Batches that the
+    /// Sends what was acknowledged, gives back the rest, leaves the group and ends the client. It does not wait for a fetch
+    /// that is under way: the broker gives the rest back as soon as that has ended, within `fetch.max.wait.ms`. Every other
+    /// call ends with `CLOSED`. With implicit acknowledgement the records polled last are among the rest: commit before. Batches that the
     /// program holds stay valid. Closing twice is no error.
     ///
     /// # Errors
@@ -400,7 +401,7 @@ impl ShareConsumer {
         let reply = Reply::default();
         begin_close(shared, timeout, &reply);
         let closed = reply.wait(timeout.saturating_add(GRACE));
-        if closed.is_some() {
+        if closed.is_some() && !shared.ends_later() {
             shared.waker.wait_ended();
         }
         closed.unwrap_or_else(|| {
@@ -420,8 +421,11 @@ impl Drop for ShareConsumer {
         if check_generation(self.born).is_err() {
             // The parent's locks may be held by threads that this process does not have.
             std::mem::forget(shared);
-        } else if shared.inbox.close() {
-            begin_close(&shared, LAST_WORDS, &Reply::default());
+        } else {
+            if shared.inbox.close() {
+                begin_close(&shared, LAST_WORDS, &Reply::default());
+            }
+            shared.waker.leave();
         }
     }
 }

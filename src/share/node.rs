@@ -50,7 +50,10 @@ pub(super) struct ShareNode {
     pub(super) inflight: Option<InFlight>,
     pub(super) waiting: Vec<Parcel>,
     pub(super) retry_at: Option<Instant>,
+    /// Sessions in a row that were lost before they had a second answer.
     pub(super) failures: u32,
+    /// Answers in a row that refused some partition and brought no records.
+    pub(super) refusals: u32,
 }
 
 impl ShareNode {
@@ -149,7 +152,10 @@ impl ShareNode {
 
     /// The request on its way was carried out, but for what the answer says of single partitions.
     pub(super) fn succeeded(&mut self, inflight: &mut InFlight) {
-        self.failures = 0;
+        // That a session could be opened does not tell that it lasts.
+        if self.epoch > 0 {
+            self.failures = 0;
+        }
         self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         if let Some(session) = inflight.session.take() {
             self.session = session;

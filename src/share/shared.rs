@@ -61,6 +61,8 @@ pub(super) struct Shared {
     hungry: AtomicBool,
     /// For how many milliseconds records are locked; 0 while that is not known.
     lock_ms: AtomicU64,
+    /// Closing was answered, and the client ends a little later.
+    ends_later: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +83,7 @@ impl Shared {
             subscription: Mutex::default(),
             hungry: AtomicBool::new(false),
             lock_ms: AtomicU64::new(0),
+            ends_later: AtomicBool::new(false),
         }
     }
 
@@ -126,6 +129,14 @@ impl Shared {
 
     pub(super) fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_ends_later(&self) {
+        self.ends_later.store(true, Ordering::Release);
+    }
+
+    pub(super) fn ends_later(&self) -> bool {
+        self.ends_later.load(Ordering::Acquire)
     }
 
     pub(super) fn set_lock(&self, ms: i32) {

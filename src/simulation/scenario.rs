@@ -14,6 +14,7 @@ use super::reading::plan::{self, Ground};
 use super::trace::Trace;
 use super::world::World;
 use crate::broker::core::cluster::{Cluster, Node, Placement};
+use crate::broker::core::configs::ALL_BROKERS;
 use crate::broker::core::random::Random;
 use crate::broker::core::storage::Storage;
 use crate::broker::core::{BrokerCore, CoreOptions};
@@ -183,7 +184,13 @@ pub(super) fn broker(nodes: i32, seed: u64, transaction_version: i16) -> BrokerC
         transaction_version,
         new_group_protocol: true,
     };
-    BrokerCore::new(cluster, options, Storage::new(None))
+    let mut broker = BrokerCore::new(cluster, options, Storage::default());
+    // Wall clocks jump, and what is written is to be there at the end.
+    broker
+        .configs
+        .broker_mut(ALL_BROKERS)
+        .insert("log.retention.ms".to_owned(), "-1".to_owned());
+    broker
 }
 
 fn topic_config(rng: &mut Rng) -> BTreeMap<String, String> {

@@ -76,7 +76,7 @@ impl Scope {
 /// number.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// `producer`, `consumer` or `admin.client`.
+    /// `producer`, `consumer`, `consumer.share` or `admin.client`.
     pub client: &'static str,
     /// `client.id`
     pub client_id: String,

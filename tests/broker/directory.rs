@@ -2,6 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -12,7 +19,7 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 use kafka_protocol::messages::*;
 use ottla::ErrorCode;
 use ottla::broker::{Broker, BrokerOptions};
-use ottla::protocol::record::Attributes;
+use ottla::protocol::record::{Attributes, BatchHeader};
 
 use crate::talk::{Talk, text, topic};
 use crate::{batches, client, fetch, good, produce, records, send, start};
@@ -319,4 +326,222 @@ fn members_of_an_earlier_run_are_told_to_join_again() {
     let stranger = beat(epoch).with_group_id(GroupId(text("other")));
     let told = talk.quietly(1, &stranger);
     assert_eq!(i32::from(told.error_code), ErrorCode::GROUP_ID_NOT_FOUND.0);
+}
+
+/// The message of the error that starting on `path` is.
+fn refused(path: &Path) -> String {
+    let error = Broker::start(BrokerOptions::new().directory(path)).expect_err("an error");
+    assert_eq!(error.code(), ErrorCode::IO);
+    error.message().to_owned()
+}
+
+#[test]
+fn a_directory_is_one_brokers_own() {
+    let scratch = Scratch::new("own");
+    let first = scratch.broker();
+    first.create_topic("t", 1, &[]).expect("a topic");
+    let message = refused(&scratch.0);
+    let path = scratch.0.display().to_string();
+    assert!(
+        message.contains(&path) && message.contains("another broker"),
+        "{message}"
+    );
+    send(&mut client(&first, 1), "t");
+    drop(first);
+    let again = scratch.broker();
+    assert_eq!(again.offsets("t", 0).expect("an answer"), Some((0, 2)));
+}
+
+#[test]
+fn a_directory_that_can_not_be_made_is_an_error_at_the_start() {
+    let scratch = Scratch::new("unmade");
+    std::fs::write(&scratch.0, "a file").expect("a file");
+    let inside = scratch.0.join("below");
+    let message = refused(&inside);
+    assert!(message.contains(&inside.display().to_string()), "{message}");
+    let message = refused(&scratch.0);
+    assert!(
+        message.contains(&scratch.0.display().to_string()),
+        "{message}"
+    );
+    std::fs::remove_file(&scratch.0).expect("removed");
+}
+
+/// A directory with a topic of four batches of two records, and the file they are in.
+fn four_batches(scratch: &Scratch) -> (PathBuf, Vec<u8>) {
+    let broker = scratch.broker();
+    broker.create_topic("t", 1, &[]).expect("a topic");
+    let mut talk = client(&broker, 1);
+    for _ in 0..4 {
+        send(&mut talk, "t");
+    }
+    drop(broker);
+    let file = segments(&scratch.0.join("t-0"))[0].clone();
+    let bytes = std::fs::read(&file).expect("a file");
+    (file, bytes)
+}
+
+#[test]
+fn damage_in_the_middle_of_a_log_is_refused_and_nothing_is_cut() {
+    let scratch = Scratch::new("damage");
+    let (file, bytes) = four_batches(&scratch);
+    let batch = bytes.len() / 4;
+    let changed = |at: usize, with: &[u8]| {
+        let mut changed = bytes.clone();
+        changed[at..at + with.len()].copy_from_slice(with);
+        changed
+    };
+    let without_the_second = [&bytes[..batch], &bytes[2 * batch..]].concat();
+    for (what, damaged) in [
+        ("a byte of a record", changed(batch + 70, &[0xff])),
+        ("its length", changed(batch + 8, &[0x7f, 0, 0, 0])),
+        ("a length of nothing", changed(batch + 8, &[0; 4])),
+        ("its whole header", changed(batch, &[0; 61])),
+        ("its offset", changed(batch, &99i64.to_be_bytes())),
+        ("a batch that is missing", without_the_second),
+    ] {
+        std::fs::write(&file, &damaged).expect("written");
+        let message = refused(&scratch.0);
+        assert!(
+            message.contains(&file.display().to_string())
+                && message.contains(&format!("damaged at byte {batch} (offset 2)"))
+                && message.contains("cut it at byte"),
+            "{what}: {message}"
+        );
+        let now = std::fs::read(&file).expect("a file");
+        assert_eq!(now, damaged, "{what}: nothing was cut");
+    }
+    // Cut where the error says, it goes on.
+    std::fs::write(&file, &bytes[..batch]).expect("cut");
+    let broker = scratch.broker();
+    assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((0, 2)));
+}
+
+#[test]
+fn what_was_being_written_last_is_cut_away_however_it_is_broken() {
+    let scratch = Scratch::new("tail");
+    let (file, bytes) = four_batches(&scratch);
+    let batch = bytes.len() / 4;
+    let mut wrong = bytes.clone();
+    wrong[3 * batch + 70] ^= 0xff;
+    let zeroes = [&bytes[..3 * batch], &[0; 5000][..]].concat();
+    for broken in [wrong, zeroes, bytes[..3 * batch + 5].to_vec()] {
+        std::fs::write(&file, &broken).expect("written");
+        let broker = scratch.broker();
+        assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((0, 6)));
+        drop(broker);
+        let now = std::fs::read(&file).expect("a file");
+        assert_eq!(now, bytes[..3 * batch]);
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_cut_in_the_middle_is_refused() {
+    let scratch = Scratch::new("missing");
+    {
+        let broker = scratch.broker();
+        let configs = [("segment.bytes", "1048576")];
+        broker.create_topic("t", 1, &configs).expect("a topic");
+        let mut talk = client(&broker, 1);
+        let value = "x".repeat(600_000);
+        for _ in 0..3 {
+            talk.quietly(9, &produce("t", 0, batches::batch(&[&value], 5).seal()));
+        }
+    }
+    let files = segments(&scratch.0.join("t-0"));
+    assert_eq!(files.len(), 3);
+    let middle = std::fs::read(&files[1]).expect("a file");
+    std::fs::remove_file(&files[1]).expect("removed");
+    let message = refused(&scratch.0);
+    assert!(
+        message.contains(&files[2].display().to_string()) && message.contains("where 1 is due"),
+        "{message}"
+    );
+    std::fs::write(&files[1], &middle[..middle.len() - 1]).expect("cut");
+    let message = refused(&scratch.0);
+    assert!(
+        message.contains(&files[1].display().to_string()) && message.contains("more files follow"),
+        "{message}"
+    );
+    std::fs::write(&files[1], &middle).expect("restored");
+    let broker = scratch.broker();
+    assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((0, 3)));
+}
+
+#[test]
+fn settings_deleted_records_and_compaction_outlive_the_broker() {
+    let scratch = Scratch::new("settings");
+    let one = |key, value| batches::keyed(&[(Some(key), value)], 5).seal();
+    let offsets_of = |bytes: &[u8]| -> Vec<i64> {
+        let mut offsets = Vec::new();
+        let mut at = 0;
+        while let Ok(Some(header)) = BatchHeader::parse(&bytes[at..]) {
+            offsets.push(header.base_offset);
+            at += header.total_len();
+        }
+        offsets
+    };
+    {
+        let broker = scratch.broker();
+        broker
+            .create_topic("t", 1, &[("cleanup.policy", "compact,delete")])
+            .expect("a topic");
+        let mut talk = client(&broker, 1);
+        for (key, value) in [("a", "1"), ("b", "1"), ("a", "2"), ("c", "1")] {
+            talk.quietly(9, &produce("t", 0, one(key, Some(value))));
+        }
+        broker.compact_topic("t").expect("compacted");
+        assert_eq!(offsets_of(&records(&mut talk, "t", 0)), [1, 2, 3]);
+        let partition = DeleteRecordsPartition::default().with_offset(2);
+        let deleted = DeleteRecordsTopic::default()
+            .with_name(topic("t"))
+            .with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![deleted]);
+        let answer = talk.quietly(2, &request);
+        assert_eq!(answer.topics[0].partitions[0].low_watermark, 2);
+        for (kind, name, key, value) in [
+            (2, "t", "retention.ms", "123456789"),
+            (4, "", "message.max.bytes", "5000"),
+            (32, "g", "share.auto.offset.reset", "earliest"),
+        ] {
+            let config = AlterableConfig::default()
+                .with_name(text(key))
+                .with_value(Some(text(value)));
+            let resource = AlterConfigsResource::default()
+                .with_resource_type(kind)
+                .with_resource_name(text(name))
+                .with_configs(vec![config]);
+            let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+            assert_eq!(talk.quietly(1, &request).responses[0].error_code, 0);
+        }
+    }
+    let broker = scratch.broker();
+    let mut talk = client(&broker, 1);
+    assert_eq!(broker.offsets("t", 0).expect("an answer"), Some((2, 4)));
+    assert_eq!(offsets_of(&records(&mut talk, "t", 2)), [2, 3]);
+    for (kind, name, key, value) in [
+        (2, "t", "retention.ms", "123456789"),
+        (2, "t", "max.message.bytes", "5000"),
+        (32, "g", "share.auto.offset.reset", "earliest"),
+    ] {
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(text(name))
+            .with_configuration_keys(Some(vec![text(key)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let answer = talk.quietly(4, &request);
+        let told = answer.results[0].configs[0].value.as_ref();
+        assert_eq!(told.map(|v| v.as_str()), Some(value), "{key}");
+    }
+}
+
+#[test]
+fn compacting_what_is_not_to_be_compacted_is_an_error() {
+    let broker = start(BrokerOptions::new());
+    broker.create_topic("t", 1, &[]).expect("a topic");
+    for (name, why) in [("t", "cleanup.policy is delete"), ("none", "no such topic")] {
+        let error = broker.compact_topic(name).expect_err("an error");
+        assert_eq!(error.code(), ErrorCode::INVALID_ARGUMENT);
+        assert!(error.message().contains(why), "{error}");
+    }
 }

@@ -12,11 +12,24 @@ pub(crate) struct Batch {
 
 /// One record for each value; the timestamps are `timestamp`, `timestamp + 1` and so on.
 pub(crate) fn batch(values: &[&str], timestamp: i64) -> Batch {
+    let pairs: Vec<_> = values.iter().map(|value| (None, Some(*value))).collect();
+    keyed(&pairs, timestamp)
+}
+
+/// The same with keys; a record may have no key, or no value.
+pub(crate) fn keyed(values: &[(Option<&str>, Option<&str>)], timestamp: i64) -> Batch {
     let mut body = Vec::new();
-    for (i, value) in values.iter().enumerate() {
-        let mut record = vec![0u8, (i as u8) << 1, (i as u8) << 1, 1];
-        put_varint(&mut record, value.len());
-        record.extend_from_slice(value.as_bytes());
+    for (i, (key, value)) in values.iter().enumerate() {
+        let mut record = vec![0u8, (i as u8) << 1, (i as u8) << 1];
+        for part in [key, value] {
+            match part {
+                Some(text) => {
+                    put_varint(&mut record, text.len());
+                    record.extend_from_slice(text.as_bytes());
+                }
+                None => record.push(1),
+            }
+        }
         record.push(0);
         put_varint(&mut body, record.len());
         body.extend(record);

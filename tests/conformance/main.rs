@@ -1,18 +1,22 @@
-//! The same requests, errors included, to the embedded broker and to Apache Kafka 4.3.1: their answers may differ in
+//! The same requests, errors included, to the embedded broker and to Apache Kafka 4.4.0: their answers may differ in
 //! ids, addresses and times only.
 //!
 //! What Kafka answered is recorded in `golden/`. By itself this suite compares the embedded broker with the record;
-//! with `OTTLA_TEST_BOOTSTRAP` (and `OTTLA_TEST_KAFKA_VERSION=4.3.1`) it compares that Kafka with the record, and
-//! with `OTTLA_CONFORMANCE_RECORD=1` besides writes the record anew.
+//! with `OTTLA_TEST_BOOTSTRAP` (and `OTTLA_TEST_KAFKA_VERSION=4.4.0`) it compares that Kafka with the record, and
+//! with `OTTLA_CONFORMANCE_RECORD=1` besides writes the record anew. The cases of `auto_create` need a Kafka that was started
+//! with `auto.create.topics.enable=true`, and `OTTLA_TEST_AUTO_CREATE=true` to say so.
 
+mod auto_create;
 mod batches;
 mod cluster;
+mod configs;
 mod fetch;
 mod groups;
 mod groups_mixed;
 mod groups_new;
 mod offsets;
 mod produce;
+mod records;
 mod share;
 mod talk;
 mod topics;
@@ -25,6 +29,16 @@ use std::time::Duration;
 use ottla::broker::{Broker, BrokerOptions};
 use talk::Talk;
 
+/// The cases for brokers that make topics by themselves; a Kafka that does not (`auto.create.topics.enable`) is left out.
+fn group_with_auto_create(name: &str, cases: impl FnOnce(&mut Talk)) {
+    let real = std::env::var("OTTLA_TEST_BOOTSTRAP").unwrap_or_default();
+    if !real.is_empty() && !std::env::var("OTTLA_TEST_AUTO_CREATE").is_ok_and(|v| v == "true") {
+        println!("{name}: this Kafka makes no topics by itself");
+        return;
+    }
+    group(name, cases);
+}
+
 /// Runs a group of cases against whatever is to be tested and compares the transcript with the record.
 fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -33,18 +47,20 @@ fn group(name: &str, cases: impl FnOnce(&mut Talk)) {
     let real = std::env::var("OTTLA_TEST_BOOTSTRAP")
         .ok()
         .filter(|s| !s.is_empty());
-    let version = std::env::var("OTTLA_TEST_KAFKA_VERSION").unwrap_or_else(|_| "4.3.1".to_owned());
+    let version = std::env::var("OTTLA_TEST_KAFKA_VERSION").unwrap_or_else(|_| "4.4.0".to_owned());
     let embedded;
     let address = match real {
-        Some(_) if version != "4.3.1" => {
+        Some(_) if version != "4.4.0" => {
             println!(
-                "{name}: the record is of Kafka 4.3.1, nothing to compare Kafka {version} with"
+                "{name}: the record is of Kafka 4.4.0, nothing to compare Kafka {version} with"
             );
             return;
         }
         Some(address) => address.split(',').next().unwrap_or_default().to_owned(),
         None => {
-            let options = BrokerOptions::new().consumer_heartbeat_interval(Duration::from_secs(5));
+            let options = BrokerOptions::new()
+                .auto_create_topics(name == "auto_create")
+                .consumer_heartbeat_interval(Duration::from_secs(5));
             embedded = Broker::start(options).expect("a broker");
             embedded.bootstrap_servers()
         }
@@ -108,6 +124,26 @@ fn cluster() {
 #[test]
 fn topics() {
     group("topics", topics::cases);
+}
+
+#[test]
+fn auto_create() {
+    group_with_auto_create("auto_create", auto_create::cases);
+}
+
+#[test]
+fn configs() {
+    group("configs", configs::cases);
+}
+
+#[test]
+fn records() {
+    group("records", records::cases);
+}
+
+#[test]
+fn compaction() {
+    group("compaction", records::compaction);
 }
 
 #[test]

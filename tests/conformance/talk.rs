@@ -214,6 +214,21 @@ impl Talk {
         response
     }
 
+    /// The same for a version that has the messages of an older one and that the encoders don't know.
+    pub(crate) fn ask_as<R: Request>(&mut self, label: &str, version: i16, as_of: i16, request: &R)
+    where
+        R::Response: std::fmt::Debug,
+    {
+        let mut frame = self.frame(as_of, request);
+        frame[6..8].copy_from_slice(&version.to_be_bytes());
+        self.send(&frame);
+        let written = match self.answer::<R>(as_of) {
+            Some(response) => self.normal(&format!("{response:?}")),
+            None => "CLOSED".to_owned(),
+        };
+        self.write_down(&format!("{label} v{version}"), &written);
+    }
+
     /// Sends a request without writing its answer down.
     pub(crate) fn quietly<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.exchange(version, request).expect("an answer")

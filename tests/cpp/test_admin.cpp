@@ -71,6 +71,6 @@ TEST(Broker, SeveralNodesOfWhichOneStops) {
     EXPECT_NE(admin.describe_topics({"orders"}, 30s)[0].partitions[0].leader, 3);
     broker.start_node(3);
     EXPECT_FALSE(broker.try_stop_node(17));
-    broker.move_coordinator(OTTLA_COORDINATOR_TRANSACTION, "payments", 2, 10ms);
-    EXPECT_FALSE(broker.try_move_coordinator(OTTLA_COORDINATOR_GROUP, "readers", 17));
+    broker.move_coordinator(ottla::testing::Coordinator::transaction, "payments", 2, 10ms);
+    EXPECT_FALSE(broker.try_move_coordinator(ottla::testing::Coordinator::group, "readers", 17));
 }

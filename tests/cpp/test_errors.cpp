@@ -143,8 +143,8 @@ TEST(Logs, AreDrained) {
     EXPECT_FALSE(producer.try_connect(2s));
     const auto lines = producer.logs();
     ASSERT_FALSE(lines.empty());
-    EXPECT_GE(lines[0].level, 1);
-    EXPECT_LE(lines[0].level, 5);
+    EXPECT_GE(lines[0].level, ottla::LogLevel::error);
+    EXPECT_LE(lines[0].level, ottla::LogLevel::trace);
     EXPECT_FALSE(lines[0].message.empty());
     EXPECT_GT(lines[0].time, std::chrono::system_clock::now() - 1h);
 }

@@ -25,6 +25,34 @@ cmake --build "$work/cmake" -j2 > /dev/null
 for program in c_ottla cpp_ottla c_static cpp_static; do
   "$work/cmake/$program"
 done
+# Static as a whole. That glibc looks names up with shared libraries even then is glibc's, and a warning.
+read -ra static <<<"$(pkg-config --cflags --libs --static ottla)"
+cc -std=c99 -static tests/install/main.c "${static[@]}" -o "$work/c_all_static" 2> "$work/warnings" || { cat "$work/warnings" >&2; exit 1; }
+"$work/c_all_static"
+c++ -std=c++17 -static tests/install/main.cpp "${static[@]}" -o "$work/cpp_all_static" 2> "$work/warnings" || { cat "$work/warnings" >&2; exit 1; }
+"$work/cpp_all_static"
+
+# A program with symbols of zstd's and LZ4's names keeps its own.
+cc -std=c99 -Wall -Wextra -Werror tests/install/own_codecs.c -I"$tree/include" "$tree/lib/libottla.a" -lpthread -ldl -lm -lrt -o "$work/own_codecs"
+"$work/own_codecs"
+foreign=$(nm -g --defined-only "$tree/lib/libottla.a" | awk 'NF == 3 {print $3}' | grep -v '^ottla_' || true)
+if [ -n "$foreign" ]; then
+  printf 'libottla.a has global symbols that are not ottla_:\n%s\n' "$foreign" >&2
+  exit 1
+fi
+
+# Shipped without debug information, which a debugger finds beside it.
+shared=$(readlink -f "$tree/lib/libottla.so")
+if readelf -SW "$shared" | grep -q '\.debug_\|\.symtab'; then
+  echo "$shared is not stripped" >&2
+  exit 1
+fi
+readelf -SW "$shared" | grep -q '\.gnu_debuglink'
+readelf -SW "$tree/lib/.debug/$(basename "$shared").debug" | grep -q '\.debug_line'
+for page in README.md configuration.md statistics.md examples/c/hello.c; do
+  [ -s "$tree/share/doc/ottla/$page" ] || { echo "$page is not installed" >&2; exit 1; }
+done
+
 if readelf -d "$work/cmake/c_static" | grep -q libottla; then
   echo "the static program needs the shared library" >&2
   exit 1

@@ -6,9 +6,9 @@ directory of its own under `target/kafka/run`, so any number of runs may go side
 
 As a program (see `--help` of each command):
 
-    cluster.py fetch --version 4.3.1
-    cluster.py run   --version 4.3.1 --brokers 1 -- COMMAND ARGS...
-    cluster.py serve --version 4.3.1 --brokers 3
+    cluster.py fetch --version 4.4.0
+    cluster.py run   --version 4.4.0 --brokers 1 -- COMMAND ARGS...
+    cluster.py serve --version 4.4.0 --brokers 3
 
 `run` starts a cluster, runs COMMAND with OTTLA_TEST_BOOTSTRAP and OTTLA_TEST_KAFKA_VERSION set and
 ends with its exit code. `serve` prints one JSON line and then obeys lines on stdin (`kill 1`,
@@ -16,8 +16,10 @@ ends with its exit code. `serve` prints one JSON line and then obeys lines on st
 REPLICAS`, `stop`; the first five take several brokers, too), answering each with `ok` or `error: ...`; it
 stops when stdin closes. As a module:
 
-    with Cluster("4.3.1", brokers=3) as cluster:
+    with Cluster("4.4.0", brokers=3) as cluster:
         cluster.kill(2); cluster.restart(2)
+
+Versions before 3 run with a ZooKeeper, whose jar comes with Kafka's.
 
 Standard library only, Python 3.9 and later.
 """
@@ -49,7 +51,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 KAFKA = TARGET / "kafka"
 HOST = "127.0.0.1"
-NEWEST = "4.3.1"
+NEWEST = "4.4.0"
 
 # Java and Maven are slow to come up on a busy 2-core machine; a healthy start takes about 3 s.
 FETCH_LIMIT_S = 600
@@ -60,11 +62,15 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>ottla.test</groupId><artifactId>kafka</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{0}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_{1}</artifactId><version>{0}</version></dependency>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{0}</version></dependency>
+    {2}
   </dependencies>
 </project>
 """
+
+# Kafka before 1.0 needs what Java had of its own until 11.
+JAXB = "<dependency><groupId>javax.xml.bind</groupId><artifactId>jaxb-api</artifactId><version>2.3.1</version></dependency>"
 
 LOG4J2 = """status = error
 appender.console.type = Console
@@ -106,6 +112,11 @@ class KafkaError(RuntimeError):
     """Kafka could not be fetched, started or asked; the message says what to do about it."""
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """A version, to be compared."""
+    return tuple(int(n) for n in version.split("."))
+
+
 def require_java() -> None:
     """Raise unless `java` and `mvn` are there."""
     missing = [
@@ -133,7 +144,8 @@ def fetch(version: str = NEWEST) -> Path:
             return jars
         with tempfile.TemporaryDirectory(dir=KAFKA) as work:
             pom, out = Path(work, "pom.xml"), Path(work, "jars")
-            pom.write_text(POM.format(version))
+            scala = "2.13" if numbers(version) >= (2, 4) else "2.12"
+            pom.write_text(POM.format(version, scala, JAXB if numbers(version) < (1,) else ""))
             command = [
                 "mvn",
                 "-q",
@@ -179,16 +191,16 @@ def free_ports(count: int) -> list[int]:
 
 
 def live_brokers(port: int, timeout: float) -> list[int]:
-    """The node ids a broker's Metadata answer names (Metadata v4, no topics)."""
-    request = struct.pack(">hhih", 3, 4, 1, -1) + struct.pack(">i?", 0, False)
+    """The node ids a broker's Metadata answer names (no topics; version 1, which every Kafka has)."""
+    request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     with socket.create_connection((HOST, port), timeout) as connection:
         connection.settimeout(timeout)
         connection.sendall(struct.pack(">i", len(request)) + request)
         stream = connection.makefile("rb")
         (size,) = struct.unpack(">i", _exactly(stream.read(4), 4))
         body = _exactly(stream.read(size), size)
-    (count,) = struct.unpack_from(">i", body, 8)
-    at, ids = 12, []
+    (count,) = struct.unpack_from(">i", body, 4)
+    at, ids = 8, []
     for _ in range(count):
         node, host_length = struct.unpack_from(">ih", body, at)
         at += 6 + host_length + 4
@@ -226,7 +238,8 @@ class Broker:
 
 
 class Cluster:
-    """A KRaft cluster of `brokers` combined brokers and controllers, ids from 1.
+    """A KRaft cluster of `brokers` combined brokers and controllers, ids from 1; before version 3 brokers and a
+    ZooKeeper.
 
     `properties` go into every broker's server.properties, `broker_properties[n]` into broker n's.
     `listeners` adds listeners beside PLAINTEXT, name to security protocol, e.g. {"TLS": "SSL"}.
@@ -257,6 +270,9 @@ class Cluster:
         }
         self.brokers: dict[int, Broker] = {}
         self.directory = Path()
+        self.has_zookeeper = numbers(version) < (3,)
+        self._zookeeper: subprocess.Popen[bytes] | None = None
+        self._zookeeper_port = 0
         self._guard: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Cluster:
@@ -289,6 +305,8 @@ class Cluster:
         )
         try:
             self._configure()
+            if self.has_zookeeper:
+                self._launch_zookeeper()
             for broker in self.brokers.values():
                 self._launch(broker)
             self.wait_ready()
@@ -303,6 +321,10 @@ class Cluster:
         for broker in self.brokers.values():
             if broker.process is not None:
                 self._kill(broker)
+        if self._zookeeper is not None:
+            self._zookeeper.kill()
+            self._zookeeper.wait()
+            self._zookeeper = None
         if self._guard is not None:
             assert self._guard.stdin is not None
             self._guard.stdin.close()
@@ -348,10 +370,11 @@ class Cluster:
     ) -> None:
         """Create a topic by Kafka's own tool."""
         options = [o for k, v in (config or {}).items() for o in ("--config", f"{k}={v}")]
+        by_zookeeper = numbers(self.version) < (2, 2)
         self.tool(
-            "org.apache.kafka.tools.TopicCommand",
-            "--bootstrap-server",
-            self.bootstrap,
+            "kafka.admin.TopicCommand" if self.has_zookeeper else "org.apache.kafka.tools.TopicCommand",
+            "--zookeeper" if by_zookeeper else "--bootstrap-server",
+            f"{HOST}:{self._zookeeper_port}" if by_zookeeper else self.bootstrap,
             "--create",
             "--topic",
             topic,
@@ -405,15 +428,21 @@ class Cluster:
         (self.directory / "log4j2.properties").write_text(LOG4J2)
         (self.directory / "log4j.properties").write_text(LOG4J1)
         names = [*self.listeners, "CONTROLLER"]
-        ports = free_ports(self.size * len(names))
+        self._zookeeper_port, *ports = free_ports(self.size * len(names) + 1)
         for node in range(1, self.size + 1):
             mine = dict(zip(names, ports[(node - 1) * len(names) :]))
             self.brokers[node] = Broker(node, self.directory / f"broker-{node}", mine)
-        cluster_id = secrets.token_hex(8)
-        formats = []
+        servers = []
         for broker in self.brokers.values():
             broker.directory.mkdir()
-            server = self._write_properties(broker)
+            servers.append(self._write_properties(broker))
+        if not self.has_zookeeper:
+            self._format(servers)
+
+    def _format(self, servers: Sequence[Path]) -> None:
+        cluster_id = secrets.token_hex(8)
+        formats = []
+        for server in servers:
             formats.append(
                 subprocess.Popen(
                     [*self.java(256), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(server)],
@@ -443,15 +472,12 @@ class Cluster:
             for name, port in broker.ports.items()
             if name != "CONTROLLER"
         ]
+        listening = [name for name in addresses if name != "CONTROLLER" or not self.has_zookeeper]
         voters = ",".join(f"{n}@{HOST}:{b.ports['CONTROLLER']}" for n, b in self.brokers.items())
         properties = {
-            "process.roles": "broker,controller",
-            "node.id": str(broker.node),
             "broker.rack": f"rack-{broker.node}",
-            "controller.quorum.voters": voters,
-            "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listeners": ",".join(addresses.values()),
+            "listeners": ",".join(addresses[name] for name in listening),
             "advertised.listeners": ",".join(told),
             "listener.security.protocol.map": ",".join(f"{n}:{p}" for n, p in protocols.items()),
             "log.dirs": str(broker.directory / "data"),
@@ -475,7 +501,35 @@ class Cluster:
             # as retention.ms asks. The setting itself stays Kafka's default, which the conformance suite records.
             "log.initial.task.delay.ms": "900000",
         }
+        if self.has_zookeeper:
+            properties |= {
+                "broker.id": str(broker.node),
+                "zookeeper.connect": f"{HOST}:{self._zookeeper_port}",
+                "zookeeper.session.timeout.ms": "3000",
+            }
+        else:
+            properties |= {
+                "process.roles": "broker,controller",
+                "node.id": str(broker.node),
+                "controller.quorum.voters": voters,
+                "controller.listener.names": "CONTROLLER",
+            }
         return {**properties, **self.properties, **self.broker_properties.get(broker.node, {})}
+
+    def _launch_zookeeper(self) -> None:
+        assert self._guard is not None and self._guard.stdin is not None
+        data = self.directory / "zookeeper"
+        data.mkdir()
+        java, *options = self.java(128)
+        main = "org.apache.zookeeper.server.ZooKeeperServerMain"
+        # Its second server, for administrators, would take port 8080.
+        command = [java, "-Dzookeeper.admin.enableServer=false", *options, main, str(self._zookeeper_port), str(data)]
+        with open(data / "zookeeper.log", "wb") as log:
+            self._zookeeper = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=data, start_new_session=True
+            )
+        self._guard.stdin.write(f"+{self._zookeeper.pid}\n")
+        self._guard.stdin.flush()
 
     def _launch(self, broker: Broker) -> None:
         assert self._guard is not None and self._guard.stdin is not None

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cluster import HOST, Cluster, live_brokers
 
 PROGRAM = str(Path(__file__).with_name("cluster.py"))
-VERSION = os.environ.get("OTTLA_TEST_KAFKA_VERSION", "4.3.1")
+VERSION = os.environ.get("OTTLA_TEST_KAFKA_VERSION", "4.4.0")
 LIMIT_S = 60
 
 

@@ -8,9 +8,10 @@ use ottla::admin::Admin;
 use ottla::broker::{
     Broker, BrokerOptions, Fault, FaultRule, PushedMetrics, TelemetrySubscription, api_key,
 };
-use ottla::config::{AdminConfig, ConsumerConfig};
+use ottla::config::{AdminConfig, ConsumerConfig, ShareConfig};
 use ottla::consumer::{Consumer, Polled, Start};
 use ottla::protocol::compress::Codec;
+use ottla::share::ShareConsumer;
 
 use super::{LIMIT, producer, send};
 
@@ -348,4 +349,25 @@ fn a_broker_that_does_not_answer_delays_a_close_for_a_moment_only() {
     let begun = Instant::now();
     producer.close(LIMIT).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_share_consumer_tells_its_metrics_by_the_names_of_kafkas_own() {
+    let broker = Broker::start(BrokerOptions::new()).unwrap();
+    broker
+        .subscribe_telemetry(Some(subscription(&[""], true, Codec::None)))
+        .unwrap();
+    let config = ShareConfig::from_pairs([
+        ("bootstrap.servers", broker.bootstrap_servers().as_str()),
+        ("group.id", "workers"),
+    ]);
+    let consumer = ShareConsumer::new(config.unwrap()).unwrap();
+    let (labels, points) = told(&pushes(&broker, |_| true)[0]);
+    assert_eq!(labels.get("group_id").map(String::as_str), Some("workers"));
+    assert!(!points.is_empty());
+    for (name, _) in points.keys() {
+        let own = name.starts_with("org.apache.kafka.consumer.share.");
+        assert!(own, "{name}");
+    }
+    consumer.close(LIMIT).unwrap();
 }

@@ -15,8 +15,9 @@
 //         ottla::Consumer consumer(config);
 //         consumer.assign_topic("greetings", ottla::Start::earliest());
 //         const ottla::Polled polled = consumer.poll(100, 10s);
-//         for (ottla::RecordView record : *polled.batch())
-//             std::cout << record.offset() << ": " << *record.value() << '\n';
+//         if (const ottla::Batch *batch = polled.batch())    // or an event, or nothing
+//             for (ottla::RecordView record : *batch)
+//                 std::cout << record.offset() << ": " << *record.value() << '\n';
 //     }
 //
 // Errors. Everything that can fail throws ottla::Error. Everything that can fail also has a twin `try_…` (for

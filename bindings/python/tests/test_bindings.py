@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from ottla import _bindings, _library
 
-TOOL = Path(__file__).resolve().parents[3] / "tools" / "generate_python_bindings.py"
+ROOT = Path(__file__).resolve().parents[3]
+TOOL = ROOT / "tools" / "generate_python_bindings.py"
+HEADER = (ROOT / "include" / "ottla.h").read_text()
 
 
 def test_declarations_are_what_the_header_says() -> None:
@@ -55,3 +58,53 @@ def test_a_missing_or_wrong_library_is_named(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("OTTLA_LIBRARY", str(broken))
     with pytest.raises(ImportError, match=r"broken\.so can't be loaded"):
         _library._load()
+
+
+# What a wrapper leaves out, by the beginnings of names, and why.
+CPP_LEAVES_OUT = {
+    "OTTLA_ERR_": "compared with Error::code() as they are",
+    "OTTLA_ABI_VERSION": "compared as it is",
+    "OTTLA_MUST_USE": "no constant",
+    "ottla_batch_record": "rows are read from the columns",
+    "ottla_error_clone": "errors are copied",
+}
+PYTHON_LEAVES_OUT = {
+    "OTTLA_ERR_": "exceptions have the names of codes",
+    "OTTLA_ABI_VERSION": "compared by the generated part",
+    "OTTLA_MUST_USE": "no constant",
+    "OTTLA_KEY_": "keys are keyword arguments",
+    "OTTLA_STATS_": "statistics are JSON",
+    "OTTLA_TIMESTAMP_": "told as text",
+    "OTTLA_OK": "tested as a number",
+    "OTTLA_WRITTEN": "what is not one of the others",
+    "OTTLA_NOT_WRITTEN": "what is not one of the others",
+    "OTTLA_PURGE_ALL": "the other two together",
+}
+
+
+def constants() -> list[str]:
+    found = re.findall(r"^#define (OTTLA_[A-Z0-9_]+)\b", HEADER, re.M)
+    assert len(found) > 100
+    return found
+
+
+def functions() -> list[str]:
+    found = re.findall(r"\b(ottla_[a-z0-9_]+)\(", re.sub(r"//.*", "", HEADER))
+    assert len(found) > 100
+    return found
+
+
+def absent(names: list[str], text: str, left_out: dict[str, str]) -> list[str]:
+    words = set(re.findall(r"\w+", text))
+    return [name for name in names if name not in words and not name.startswith(tuple(left_out))]
+
+
+def test_the_cpp_wrapper_has_all_that_the_header_has() -> None:
+    text = "".join(path.read_text() for path in (ROOT / "bindings" / "cpp" / "include").rglob("*.hpp"))
+    assert absent(constants() + functions(), text, CPP_LEAVES_OUT) == []
+
+
+def test_the_python_wrapper_has_all_constants_of_the_header() -> None:
+    sources = (ROOT / "bindings" / "python" / "src" / "ottla").glob("*.py")
+    text = "".join(path.read_text() for path in sources if path.name != "_bindings.py")
+    assert absent(constants(), text, PYTHON_LEAVES_OUT) == []

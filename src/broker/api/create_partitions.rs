@@ -7,6 +7,7 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 
 use super::{Cx, code_and_words};
 use crate::broker::core::BrokerCore;
+use crate::broker::core::cluster::{MAX_NEW_PARTITIONS, too_many_partitions};
 use crate::broker::core::fault::Target;
 use crate::broker::log::Refused;
 use crate::error::ErrorCode;
@@ -25,6 +26,8 @@ pub(super) fn handle(
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut results = Vec::with_capacity(request.topics.len());
+    // New partitions of the topics before, which share one limit.
+    let mut added = 0;
     let mut seen = BTreeSet::new();
     for topic in request
         .topics
@@ -42,12 +45,18 @@ pub(super) fn handle(
                 .map(|one| one.broker_ids.iter().map(|id| id.0).collect())
                 .collect()
         });
+        let have = core.cluster.topic(&topic.name).map(|t| t.partitions.len());
+        let more = usize::try_from(topic.count)
+            .unwrap_or(0)
+            .saturating_sub(have.unwrap_or(usize::MAX));
+        added = more.saturating_add(added);
         let result = match cx.effects.error(&topic.name, None) {
             Some(code) => Err(Refused::plain(code)),
             None if twice => Err(Refused::new(
                 ErrorCode::INVALID_REQUEST,
                 "Duplicate topic name.",
             )),
+            None if added > MAX_NEW_PARTITIONS => Err(too_many_partitions()),
             None => core.create_partitions(
                 &topic.name,
                 topic.count,

@@ -11,9 +11,9 @@ use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use super::describe_configs::source;
 use super::{Cx, code_and_words, text};
 use crate::broker::core::BrokerCore;
-use crate::broker::core::cluster::Placement;
+use crate::broker::core::cluster::{MAX_NEW_PARTITIONS, Placement, too_many_partitions};
 use crate::broker::core::fault::Target;
-use crate::broker::core::topic_config::{SETTINGS, TopicConfig};
+use crate::broker::core::topic_config::{SETTINGS, Setting, TopicConfig};
 use crate::broker::log::Refused;
 use crate::error::ErrorCode;
 
@@ -38,6 +38,14 @@ pub(super) fn handle(
         .filter(|name| !seen.insert(name.clone()))
         .collect();
     let mut results = Vec::with_capacity(request.topics.len());
+    if partitions(core, &request) > MAX_NEW_PARTITIONS {
+        for topic in &request.topics {
+            results.push(answer(core, cx, &topic.name, Err(too_many_partitions())));
+        }
+        return CreateTopicsResponse::default()
+            .with_throttle_time_ms(cx.effects.throttle_ms())
+            .with_topics(results);
+    }
     for name in &twice {
         let refused = Refused::new(ErrorCode::INVALID_REQUEST, "Duplicate topic name.");
         results.push(answer(core, cx, name, Err(refused)));
@@ -53,6 +61,19 @@ pub(super) fn handle(
     CreateTopicsResponse::default()
         .with_throttle_time_ms(cx.effects.throttle_ms())
         .with_topics(results)
+}
+
+/// How many partitions all the topics of a request would have.
+fn partitions(core: &BrokerCore, request: &CreateTopicsRequest) -> usize {
+    let of = |topic: &CreatableTopic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        -1 => usize::try_from(core.cluster.default_partitions).unwrap_or(0),
+        count => usize::try_from(count).unwrap_or(0),
+    };
+    request
+        .topics
+        .iter()
+        .fold(0, |sum: usize, topic| sum.saturating_add(of(topic)))
 }
 
 fn create(
@@ -154,7 +175,7 @@ fn answer(
         answer.configs = Some(
             SETTINGS
                 .iter()
-                .map(|s| config_entry(s.name, &config))
+                .map(|s| config_entry(core, cx, s, &config))
                 .collect(),
         );
     }
@@ -168,9 +189,14 @@ fn answer(
     answer
 }
 
-fn config_entry(name: &'static str, config: &TopicConfig) -> CreatableTopicConfigs {
+fn config_entry(
+    core: &BrokerCore,
+    cx: &Cx,
+    setting: &Setting,
+    config: &TopicConfig,
+) -> CreatableTopicConfigs {
     CreatableTopicConfigs::default()
-        .with_name(text(name))
-        .with_value(Some(text(config.get(name).0)))
-        .with_config_source(source(name, config))
+        .with_name(text(setting.name))
+        .with_value(Some(text(config.get(setting.name).0)))
+        .with_config_source(source(core, cx.node, setting, config))
 }

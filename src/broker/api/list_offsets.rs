@@ -19,6 +19,8 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+/// The first offset that waits to be uploaded to remote storage.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 pub(super) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
     let each =
@@ -94,7 +96,8 @@ fn find(
         ..=6 => EARLIEST,
         7 => MAX_TIMESTAMP,
         8 => EARLIEST_LOCAL,
-        _ => LATEST_TIERED,
+        9..=10 => LATEST_TIERED,
+        _ => EARLIEST_PENDING_UPLOAD,
     };
     if wanted.timestamp < newest_special {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
@@ -110,7 +113,7 @@ fn find(
             ..at(end)
         })),
         EARLIEST | EARLIEST_LOCAL => Ok(Some(at(p.log.start_offset()))),
-        LATEST_TIERED => Ok(None),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
         MAX_TIMESTAMP => p.log.find_max_timestamp(),
         timestamp => p.log.find_timestamp(timestamp),
     };

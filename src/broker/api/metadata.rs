@@ -96,9 +96,17 @@ fn by_name(
             partitions: -1,
             replication_factor: -1,
         };
-        if let Err(refused) = core.create_topic(name, &placement, BTreeMap::new(), false) {
-            return unknown(refused.code).with_name(Some(topic_name(name)));
-        }
+        let code = match check_name(name) {
+            Ok(()) => {
+                // Kafka, too, answers before it knows what comes of it, and tells nobody why it came to nothing.
+                let _ = core.create_topic(name, &placement, BTreeMap::new(), false);
+                cx.effects
+                    .error(name, None)
+                    .unwrap_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+            }
+            Err(refused) => refused.code,
+        };
+        return unknown(code).with_name(Some(topic_name(name)));
     }
     match core.cluster.topic(name) {
         Some(topic) => topic_entry(core, cx, topic, with_operations),

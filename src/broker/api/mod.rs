@@ -2,12 +2,14 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_configs;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -23,6 +25,7 @@ mod heartbeat;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_transactions;
@@ -32,6 +35,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+#[cfg(test)]
+mod settings_tests;
 mod share_acknowledge;
 mod share_fetch;
 mod share_groups;
@@ -78,6 +83,7 @@ pub mod api_key {
     pub const API_VERSIONS: i16 = 18;
     pub const CREATE_TOPICS: i16 = 19;
     pub const DELETE_TOPICS: i16 = 20;
+    pub const DELETE_RECORDS: i16 = 21;
     pub const INIT_PRODUCER_ID: i16 = 22;
     pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
     pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
@@ -88,8 +94,10 @@ pub mod api_key {
     pub const WRITE_TXN_MARKERS: i16 = 27;
     pub const TXN_OFFSET_COMMIT: i16 = 28;
     pub const DESCRIBE_CONFIGS: i16 = 32;
+    pub const ALTER_CONFIGS: i16 = 33;
     pub const CREATE_PARTITIONS: i16 = 37;
     pub const DELETE_GROUPS: i16 = 42;
+    pub const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
     pub const OFFSET_DELETE: i16 = 47;
     pub const DESCRIBE_CLUSTER: i16 = 60;
     pub const DESCRIBE_PRODUCERS: i16 = 61;
@@ -99,6 +107,7 @@ pub mod api_key {
     pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
     pub const GET_TELEMETRY_SUBSCRIPTIONS: i16 = 71;
     pub const PUSH_TELEMETRY: i16 = 72;
+    pub const LIST_CONFIG_RESOURCES: i16 = 74;
     pub const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
     pub const SHARE_GROUP_HEARTBEAT: i16 = 76;
     pub const SHARE_GROUP_DESCRIBE: i16 = 77;
@@ -113,10 +122,10 @@ pub mod api_key {
 pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::PRODUCE, 3, 13),
     (api_key::FETCH, 4, 18),
-    (api_key::LIST_OFFSETS, 1, 10),
+    (api_key::LIST_OFFSETS, 1, 11),
     (api_key::METADATA, 0, 13),
-    (api_key::OFFSET_COMMIT, 2, 9),
-    (api_key::OFFSET_FETCH, 1, 9),
+    (api_key::OFFSET_COMMIT, 2, 10),
+    (api_key::OFFSET_FETCH, 1, 10),
     (api_key::FIND_COORDINATOR, 0, 6),
     (api_key::JOIN_GROUP, 0, 9),
     (api_key::HEARTBEAT, 0, 4),
@@ -127,6 +136,7 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::API_VERSIONS, 0, 4),
     (api_key::CREATE_TOPICS, 2, 7),
     (api_key::DELETE_TOPICS, 1, 6),
+    (api_key::DELETE_RECORDS, 0, 2),
     (api_key::INIT_PRODUCER_ID, 0, 5),
     (api_key::OFFSET_FOR_LEADER_EPOCH, 2, 4),
     (api_key::ADD_PARTITIONS_TO_TXN, 0, 5),
@@ -134,8 +144,10 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::END_TXN, 0, 5),
     (api_key::TXN_OFFSET_COMMIT, 0, 5),
     (api_key::DESCRIBE_CONFIGS, 1, 4),
+    (api_key::ALTER_CONFIGS, 0, 2),
     (api_key::CREATE_PARTITIONS, 0, 3),
     (api_key::DELETE_GROUPS, 0, 2),
+    (api_key::INCREMENTAL_ALTER_CONFIGS, 0, 1),
     (api_key::OFFSET_DELETE, 0, 0),
     (api_key::DESCRIBE_CLUSTER, 0, 2),
     (api_key::DESCRIBE_PRODUCERS, 0, 0),
@@ -145,12 +157,13 @@ pub(super) const SUPPORTED: &[(i16, i16, i16)] = &[
     (api_key::CONSUMER_GROUP_DESCRIBE, 0, 1),
     (api_key::GET_TELEMETRY_SUBSCRIPTIONS, 0, 0),
     (api_key::PUSH_TELEMETRY, 0, 0),
+    (api_key::LIST_CONFIG_RESOURCES, 0, 1),
     (api_key::DESCRIBE_TOPIC_PARTITIONS, 0, 0),
     (api_key::SHARE_GROUP_HEARTBEAT, 1, 1),
     (api_key::SHARE_GROUP_DESCRIBE, 1, 1),
     (api_key::SHARE_FETCH, 1, share_acknowledge::RENEWS),
     (api_key::SHARE_ACKNOWLEDGE, 1, share_acknowledge::RENEWS),
-    (api_key::DESCRIBE_SHARE_GROUP_OFFSETS, 0, 0),
+    (api_key::DESCRIBE_SHARE_GROUP_OFFSETS, 0, 1),
     (api_key::ALTER_SHARE_GROUP_OFFSETS, 0, 0),
     (api_key::DELETE_SHARE_GROUP_OFFSETS, 0, 0),
 ];
@@ -288,8 +301,14 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::FETCH => fetch::handle(core, cx, body),
         api_key::LIST_OFFSETS => run(core, cx, body, list_offsets::handle),
         api_key::METADATA => run(core, cx, body, metadata::handle),
-        api_key::OFFSET_COMMIT => run(core, cx, body, offset_commit::handle),
-        api_key::OFFSET_FETCH => run(core, cx, body, offset_fetch::handle),
+        api_key::OFFSET_COMMIT => match offset_commit::read(core, cx.version, &body) {
+            Some(request) => reply(cx, &offset_commit::handle(core, cx, request)),
+            None => Outcome::Close,
+        },
+        api_key::OFFSET_FETCH => match offset_fetch::read(core, cx.version, &body) {
+            Some(request) => reply(cx, &offset_fetch::handle(core, cx, request)),
+            None => Outcome::Close,
+        },
         api_key::FIND_COORDINATOR => run(core, cx, body, find_coordinator::handle),
         api_key::JOIN_GROUP => join_group::handle(core, cx, client_id(&frame), body),
         api_key::HEARTBEAT => run(core, cx, body, heartbeat::handle),
@@ -310,6 +329,10 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::DESCRIBE_TRANSACTIONS => run(core, cx, body, describe_transactions::handle),
         api_key::LIST_TRANSACTIONS => run(core, cx, body, list_transactions::handle),
         api_key::DESCRIBE_CONFIGS => run(core, cx, body, describe_configs::handle),
+        api_key::ALTER_CONFIGS => run(core, cx, body, alter_configs::handle),
+        api_key::INCREMENTAL_ALTER_CONFIGS => run(core, cx, body, alter_configs::incremental),
+        api_key::DELETE_RECORDS => run(core, cx, body, delete_records::handle),
+        api_key::LIST_CONFIG_RESOURCES => run(core, cx, body, list_config_resources::handle),
         api_key::CREATE_PARTITIONS => run(core, cx, body, create_partitions::handle),
         api_key::DELETE_GROUPS => run(core, cx, body, delete_groups::handle),
         api_key::OFFSET_DELETE => run(core, cx, body, offset_delete::handle),
@@ -330,7 +353,7 @@ pub(crate) fn handle(core: &mut BrokerCore, cx: &Cx, header: &Header, frame: Byt
         api_key::SHARE_GROUP_DESCRIBE => run(core, cx, body, share_groups::describe),
         api_key::SHARE_FETCH => share_fetch::handle(core, cx, body),
         api_key::SHARE_ACKNOWLEDGE => share_acknowledge::handle(core, cx, body),
-        api_key::DESCRIBE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::describe),
+        api_key::DESCRIBE_SHARE_GROUP_OFFSETS => share_offsets::describe(core, cx, body),
         api_key::ALTER_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::alter),
         api_key::DELETE_SHARE_GROUP_OFFSETS => run(core, cx, body, share_offsets::delete),
         api_key::GET_TELEMETRY_SUBSCRIPTIONS => run(core, cx, body, telemetry::get),
@@ -354,8 +377,12 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::FETCH => decode(&body, version).map(|r| fetch::targets(core, node, version, &r)),
         api_key::LIST_OFFSETS => decode(&body, version).map(|r| list_offsets::targets(&r)),
         api_key::METADATA => decode(&body, version).map(|r| metadata::targets(core, &r)),
-        api_key::OFFSET_COMMIT => decode(&body, version).map(|r| offset_commit::targets(&r)),
-        api_key::OFFSET_FETCH => decode(&body, version).map(|r| offset_fetch::targets(&r)),
+        api_key::OFFSET_COMMIT => {
+            offset_commit::read(core, version, &body).map(|r| offset_commit::targets(&r))
+        }
+        api_key::OFFSET_FETCH => {
+            offset_fetch::read(core, version, &body).map(|r| offset_fetch::targets(&r))
+        }
         api_key::OFFSET_DELETE => decode(&body, version).map(|r| offset_delete::targets(&r)),
         api_key::CREATE_TOPICS => decode(&body, version).map(|r| create_topics::targets(&r)),
         api_key::DELETE_TOPICS => {
@@ -378,6 +405,11 @@ pub(crate) fn targets(core: &BrokerCore, node: i32, header: &Header, frame: &Byt
         api_key::CREATE_PARTITIONS => {
             decode(&body, version).map(|r| create_partitions::targets(&r))
         }
+        api_key::ALTER_CONFIGS => decode(&body, version).map(|r| alter_configs::targets(&r)),
+        api_key::INCREMENTAL_ALTER_CONFIGS => {
+            decode(&body, version).map(|r| alter_configs::incremental_targets(&r))
+        }
+        api_key::DELETE_RECORDS => decode(&body, version).map(|r| delete_records::targets(&r)),
         api_key::DESCRIBE_TOPIC_PARTITIONS => {
             decode(&body, version).map(|r| describe_topic_partitions::targets(&r))
         }
@@ -426,7 +458,18 @@ fn check_group(core: &BrokerCore, cx: &Cx, group: &str) -> Result<(), ErrorCode>
 
 /// Decodes a body; `None` if it makes no sense.
 fn decode<R: Request>(body: &Bytes, version: i16) -> Option<R> {
+    let version = encoded_as(R::KEY, version);
     schema::decode_request(R::KEY, version, body.clone()).ok()
+}
+
+/// The newest version that the decoders know of those with the same messages: ListOffsets 11 only has one more special
+/// timestamp than 10, DescribeShareGroupOffsets 1 has another answer, which `share_offsets` encodes.
+fn encoded_as(key: i16, version: i16) -> i16 {
+    match (key, version) {
+        (api_key::LIST_OFFSETS, 11) => 10,
+        (api_key::DESCRIBE_SHARE_GROUP_OFFSETS, 1) => 0,
+        _ => version,
+    }
 }
 
 fn run<R: Request>(
@@ -447,7 +490,10 @@ fn run<R: Request>(
 /// Encodes an answer as one frame.
 fn reply<T: Encodable + HeaderVersion>(cx: &Cx, response: &T) -> Outcome {
     let mut frame = start_frame(cx, T::header_version(cx.version));
-    if response.encode(&mut frame, cx.version).is_err() {
+    if response
+        .encode(&mut frame, encoded_as(cx.api_key, cx.version))
+        .is_err()
+    {
         // The decoders and encoders cover every version advertised (a test tries them all).
         return Outcome::Close;
     }

@@ -1,5 +1,6 @@
 //! OffsetCommit: positions kept under a group's name, by its members or by anybody while it has none.
 
+use bytes::Bytes;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -9,15 +10,28 @@ use kafka_protocol::messages::offset_commit_response::{
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use uuid::Uuid;
 
-use super::{Cx, check_coordinator, wire};
+use super::{Cx, check_coordinator, decode, topic_name, wire};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::fault::Target;
 use crate::broker::core::groups::Committer;
 use crate::broker::core::offsets::Committed;
 use crate::error::ErrorCode;
+use crate::protocol::offsets;
 
 /// Longest metadata Kafka takes by default.
 pub(super) const MAX_METADATA: usize = 4096;
+
+/// A request of any version. What version 10 has by a topic's id gets the name as well, as far as the topic is there.
+pub(super) fn read(core: &BrokerCore, version: i16, body: &Bytes) -> Option<OffsetCommitRequest> {
+    if version < offsets::BY_ID {
+        return decode(body, version);
+    }
+    let mut request = offsets::read_commit(body).ok()?;
+    for topic in &mut request.topics {
+        topic.name = topic_name(core.cluster.name_of(topic.topic_id).unwrap_or_default());
+    }
+    Some(request)
+}
 
 pub(super) fn targets(request: &OffsetCommitRequest) -> Vec<Target> {
     let each = |t: &OffsetCommitRequestTopic| -> Vec<Target> {
@@ -44,6 +58,9 @@ pub(super) fn handle(
                 None => Ok(()),
             });
             let code = match held {
+                _ if topic.name.is_empty() && !topic.topic_id.is_nil() => {
+                    ErrorCode::UNKNOWN_TOPIC_ID
+                }
                 Err(code) => code,
                 Ok(()) => commit(core, cx, &request.group_id, &topic.name, p),
             };
@@ -56,6 +73,7 @@ pub(super) fn handle(
         topics.push(
             OffsetCommitResponseTopic::default()
                 .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
                 .with_partitions(partitions),
         );
     }

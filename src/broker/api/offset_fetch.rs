@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
+use uuid::Uuid;
 
-use super::{Cx, text, topic_name, wire};
+use super::{Cx, decode, text, topic_name, wire};
 use crate::broker::core::BrokerCore;
 use crate::broker::core::coordinators::CoordinatorKind;
 use crate::broker::core::fault::Target;
 use crate::error::ErrorCode;
+use crate::protocol::offsets;
 
 /// Partitions by topic.
 type Asked = Vec<(String, Vec<i32>)>;
@@ -24,6 +27,41 @@ struct Found {
     leader_epoch: i32,
     metadata: String,
     code: i16,
+}
+
+/// A request of any version. What version 10 has by a topic's id gets the name as well, as far as the topic is there.
+pub(super) fn read(core: &BrokerCore, version: i16, body: &Bytes) -> Option<OffsetFetchRequest> {
+    if version < offsets::BY_ID {
+        return decode(body, version);
+    }
+    let mut request = offsets::read_fetch(body).ok()?;
+    let groups = request.groups.iter_mut();
+    for topic in groups.filter_map(|g| g.topics.as_mut()).flatten() {
+        topic.name = topic_name(core.cluster.name_of(topic.topic_id).unwrap_or_default());
+    }
+    Some(request)
+}
+
+/// What is asked about by the ids of topics that are not there.
+fn unknown<'a>(
+    request: &'a OffsetFetchRequest,
+    group: &str,
+) -> impl Iterator<Item = OffsetFetchResponseTopics> + use<'a> {
+    let asked = request.groups.iter().find(|g| g.group_id.as_str() == group);
+    let topics = asked.and_then(|g| g.topics.as_ref()).into_iter().flatten();
+    let unknown = topics.filter(|t| t.name.is_empty() && !t.topic_id.is_nil());
+    unknown.map(|topic| {
+        let partitions = topic.partition_indexes.iter().map(|p| {
+            OffsetFetchResponsePartitions::default()
+                .with_partition_index(*p)
+                .with_committed_offset(-1)
+                .with_metadata(Some(text(String::new())))
+                .with_error_code(wire(ErrorCode::UNKNOWN_TOPIC_ID))
+        });
+        OffsetFetchResponseTopics::default()
+            .with_topic_id(topic.topic_id)
+            .with_partitions(partitions.collect())
+    })
 }
 
 /// Each group asked about, and the partitions, or `None` for all.
@@ -78,16 +116,21 @@ pub(super) fn handle(
             Err(_) => BTreeMap::new(),
         };
         if cx.version >= 8 {
+            let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+            if code == 0 {
+                topics.extend(unknown(&request, &group));
+            }
+            for (topic, all) in found {
+                let id = core.cluster.topic(&topic).map_or(Uuid::nil(), |t| t.id);
+                if cx.version < offsets::BY_ID || !id.is_nil() {
+                    topics.push(new_topic(&topic, all).with_topic_id(id));
+                }
+            }
             response.groups.push(
                 OffsetFetchResponseGroup::default()
                     .with_group_id(text(group).into())
                     .with_error_code(code)
-                    .with_topics(
-                        found
-                            .into_iter()
-                            .map(|(topic, all)| new_topic(&topic, all))
-                            .collect(),
-                    ),
+                    .with_topics(topics),
             );
         } else {
             if cx.version >= 2 {

@@ -115,7 +115,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
             let response = response
                 .with_error_code(wire(refused.code))
                 .with_error_message(refused.message.map(text));
-            return reply(core, cx, &response);
+            return reply(core, cx, "", &response);
         }
     };
     let epoch = request.share_session_epoch;
@@ -123,7 +123,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
         .share
         .session(cx.node, (&who.0, &who.1), epoch, None, &[], &[]);
     if let Err(code) = session {
-        return reply(core, cx, &response.with_error_code(wire(code)));
+        return reply(core, cx, &who.0, &response.with_error_code(wire(code)));
     }
     let mut said: BTreeMap<(Uuid, i32), Vec<Said>> = BTreeMap::new();
     for topic in &request.topics {
@@ -177,7 +177,7 @@ pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
     let response = response
         .with_responses(topics.collect())
         .with_node_endpoints(endpoints.into_values().collect());
-    reply(core, cx, &response)
+    reply(core, cx, &who.0, &response)
 }
 
 fn each(batch: &AcknowledgementBatch) -> Said {
@@ -251,11 +251,12 @@ fn one(
         .ok_or_else(|| Refused::plain(ErrorCode::INVALID_REQUEST))?;
     let key = (group.to_owned(), topic, index);
     let share = &mut core.share;
+    let options = share.options_of(group);
     let Some(partition) = share.partitions.get_mut(&key) else {
         return Err(Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     };
     partition
-        .acknowledge(cx.now.mono, member, &batches, &share.options)
+        .acknowledge(cx.now.mono, member, &batches, &options)
         .map_err(|(code, words)| Refused::new(code, words))?;
     share.watch_locks(&key);
     core.wake(&[(topic, index)]);
@@ -283,7 +284,7 @@ fn checked(batches: &[Said], renews: bool) -> Option<Vec<(i64, i64, Vec<Acknowle
 }
 
 /// Encodes an answer; that of version 2 tells besides how long the locks last.
-fn reply(core: &BrokerCore, cx: &Cx, response: &ShareAcknowledgeResponse) -> Outcome {
+fn reply(core: &BrokerCore, cx: &Cx, group: &str, response: &ShareAcknowledgeResponse) -> Outcome {
     let mut body = BytesMut::new();
     if response.encode(&mut body, KNOWN).is_err() {
         return Outcome::Close;
@@ -301,15 +302,15 @@ fn reply(core: &BrokerCore, cx: &Cx, response: &ShareAcknowledgeResponse) -> Out
     let mut frame = start_frame(cx, 1);
     frame.put(head);
     if cx.version >= RENEWS {
-        frame.put_i32(core.lock_ms());
+        frame.put_i32(core.lock_ms(group));
     }
     frame.put(rest);
     Outcome::Reply(vec![end_frame(frame, 0)])
 }
 
 impl BrokerCore {
-    /// How long a record is locked for a member, in milliseconds.
-    pub(super) fn lock_ms(&self) -> i32 {
-        i32::try_from(self.share.options.lock.as_millis()).unwrap_or(i32::MAX)
+    /// How long a record is locked for a member of a group, in milliseconds.
+    pub(super) fn lock_ms(&self, group: &str) -> i32 {
+        i32::try_from(self.share.options_of(group).lock.as_millis()).unwrap_or(i32::MAX)
     }
 }

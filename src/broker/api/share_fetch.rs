@@ -19,10 +19,10 @@ use super::{
     Cx, Outcome, api_key, broker_id, check_leader, decode, reply, tells_leader, text, wire,
 };
 use crate::broker::core::BrokerCore;
-use crate::broker::core::cluster::Cluster;
+use crate::broker::core::cluster::{Cluster, Partition};
 use crate::broker::core::fault::Target;
 use crate::broker::core::share::partition::{Acquired, SharePartition, Wanted};
-use crate::broker::core::share::{FINAL_EPOCH, INITIAL_EPOCH};
+use crate::broker::core::share::{FINAL_EPOCH, INITIAL_EPOCH, Reset, ShareOptions};
 use crate::error::ErrorCode;
 use crate::protocol::record::{BatchHeader, HEADER_LEN};
 
@@ -210,10 +210,20 @@ pub(crate) fn is_ready(core: &BrokerCore, cx: &Cx, plan: &Plan) -> bool {
         ) else {
             return true;
         };
+        let options = core.share.options_of(&key.0);
         share
-            .next(&core.share.options)
-            .is_some_and(|offset| offset < partition.log.end_offset())
+            .next(&options)
+            .is_some_and(|offset| offset < readable(partition, &options))
     })
+}
+
+/// The offset before which a group may read.
+fn readable(partition: &Partition, options: &ShareOptions) -> i64 {
+    if options.read_committed {
+        partition.last_stable_offset()
+    } else {
+        partition.log.end_offset()
+    }
 }
 
 /// The topic's name and where to read next. The group's view of the partition begins when it is first asked for.
@@ -232,17 +242,24 @@ fn next(
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     };
     let share = &mut core.share;
-    let first = if share.options.earliest {
-        p.log.start_offset()
-    } else {
-        p.log.end_offset()
+    let options = share.options_of(group);
+    let first = match options.reset {
+        Reset::Earliest => p.log.start_offset(),
+        Reset::Latest => readable(p, &options),
+        Reset::Back(ms) => {
+            let hit = p
+                .log
+                .find_timestamp(cx.now.wall_ms.saturating_sub(ms))
+                .map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
+            hit.map_or(readable(p, &options), |hit| hit.offset)
+        }
     };
     let partition = share
         .partitions
         .entry((group.to_owned(), topic, index))
         .or_insert_with(|| SharePartition::new(first));
     partition.advance_to(p.log.start_offset());
-    Ok((name, partition.next(&share.options)))
+    Ok((name, partition.next(&options)))
 }
 
 /// The answer as things are.
@@ -307,7 +324,7 @@ pub(crate) fn respond(core: &mut BrokerCore, cx: &Cx, mut plan: Plan) -> Vec<Byt
     });
     let response = ShareFetchResponse::default()
         .with_throttle_time_ms(cx.effects.throttle_ms())
-        .with_acquisition_lock_timeout_ms(core.lock_ms())
+        .with_acquisition_lock_timeout_ms(core.lock_ms(&plan.who.0))
         .with_responses(topics.collect())
         .with_node_endpoints(endpoints.into_values().collect());
     match as_known(cx, &response) {
@@ -381,7 +398,8 @@ fn read_one(
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         };
         let mut parts = Vec::new();
-        let end = p.log.end_offset();
+        let options = core.share.options_of(group);
+        let end = readable(p, &options);
         p.log
             .read(offset, end, max_bytes, true, &mut parts)
             .map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
@@ -390,15 +408,25 @@ fn read_one(
         if headers.is_empty() {
             return Ok((Bytes::new(), Vec::new()));
         }
+        let aborted: Vec<i64> = headers
+            .iter()
+            .filter(|h| options.read_committed && p.producers.is_aborted(h))
+            .map(|h| h.base_offset)
+            .collect();
         let key = (group.clone(), topic, index);
         let share = &mut core.share;
         let Some(partition) = share.partitions.get_mut(&key) else {
             return Ok((Bytes::new(), Vec::new()));
         };
-        let before = partition.next(&share.options);
+        let before = partition.next(&options);
+        // Compaction has taken what lies between.
+        partition.skip(offset, headers.first().map_or(offset, |h| h.base_offset));
+        let never = |h: &BatchHeader| {
+            h.attributes.is_control() || aborted.binary_search(&h.base_offset).is_ok()
+        };
         let (acquired, behind) =
-            partition.acquire(cx.now.mono, member, &headers, wanted, &share.options);
-        let after = partition.next(&share.options);
+            partition.acquire(cx.now.mono, member, &headers, &never, wanted, &options);
+        let after = partition.next(&options);
         share.watch_locks(&key);
         if !acquired.is_empty() {
             let first = acquired.first().map_or(0, |a| a.first);

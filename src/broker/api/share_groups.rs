@@ -32,7 +32,8 @@ pub(super) fn heartbeat(
 ) -> ShareGroupHeartbeatResponse {
     let response =
         ShareGroupHeartbeatResponse::default().with_throttle_time_ms(cx.effects.throttle_ms());
-    let interval = core.share.options.heartbeat.as_millis();
+    let options = core.share.options_of(&request.group_id);
+    let interval = options.heartbeat.as_millis();
     match beat(core, cx, client_id, &request) {
         Err(refused) => response
             .with_error_code(wire(refused.code))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::alter_share_group_offsets_response::{
     AlterShareGroupOffsetsResponsePartition, AlterShareGroupOffsetsResponseTopic,
 };
@@ -17,13 +18,102 @@ use kafka_protocol::messages::{
 };
 use uuid::Uuid;
 
-use super::{Cx, check_group, text, topic_name, wire};
+use super::{
+    Cx, Outcome, check_group, decode, end_frame, reply, start_frame, text, topic_name, wire,
+};
 use crate::broker::core::BrokerCore;
+use crate::broker::core::share::Key;
 use crate::broker::core::share::partition::SharePartition;
 use crate::broker::log::Refused;
 use crate::error::ErrorCode;
 
-pub(super) fn describe(
+/// The version from which the lag is told, which the encoders don't know.
+const LAG_SINCE: i16 = 1;
+
+pub(super) fn describe(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {
+    let Some(request) = decode::<DescribeShareGroupOffsetsRequest>(&body, cx.version) else {
+        return Outcome::Close;
+    };
+    let response = described(core, cx, request);
+    if cx.version < LAG_SINCE {
+        return reply(cx, &response);
+    }
+    with_lag(core, cx, &response)
+}
+
+/// Encodes an answer of version 1.
+fn with_lag(core: &BrokerCore, cx: &Cx, response: &DescribeShareGroupOffsetsResponse) -> Outcome {
+    let mut frame = start_frame(cx, 1);
+    frame.put_i32(response.throttle_time_ms);
+    put_length(&mut frame, response.groups.len());
+    for group in &response.groups {
+        put_text(&mut frame, Some(&group.group_id));
+        put_length(&mut frame, group.topics.len());
+        for topic in &group.topics {
+            put_text(&mut frame, Some(&topic.topic_name));
+            frame.put_slice(topic.topic_id.as_bytes());
+            put_length(&mut frame, topic.partitions.len());
+            for p in &topic.partitions {
+                let key = (
+                    group.group_id.to_string(),
+                    topic.topic_id,
+                    p.partition_index,
+                );
+                frame.put_i32(p.partition_index);
+                frame.put_i64(p.start_offset);
+                frame.put_i32(p.leader_epoch);
+                frame.put_i64(lag(core, &key));
+                frame.put_i16(p.error_code);
+                put_text(&mut frame, p.error_message.as_deref());
+                frame.put_u8(NO_TAGS);
+            }
+            frame.put_u8(NO_TAGS);
+        }
+        frame.put_i16(group.error_code);
+        put_text(&mut frame, group.error_message.as_deref());
+        frame.put_u8(NO_TAGS);
+    }
+    frame.put_u8(NO_TAGS);
+    Outcome::Reply(vec![end_frame(frame, 0)])
+}
+
+/// A section of tagged fields that has none.
+const NO_TAGS: u8 = 0;
+
+/// The length of what may be null, as a varint.
+fn put_length(frame: &mut BytesMut, length: usize) {
+    let mut n = length + 1;
+    while n >= 0x80 {
+        frame.put_u8((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    frame.put_u8(n as u8);
+}
+
+fn put_text(frame: &mut BytesMut, text: Option<&str>) {
+    match text {
+        Some(text) => {
+            put_length(frame, text.len());
+            frame.put_slice(text.as_bytes());
+        }
+        None => frame.put_u8(0),
+    }
+}
+
+/// How many records the group has still to read and to be done with; -1 if it has not begun.
+fn lag(core: &BrokerCore, key: &Key) -> i64 {
+    let end = core
+        .cluster
+        .name_of(key.1)
+        .and_then(|name| core.cluster.partition(name, key.2))
+        .map(|p| p.log.end_offset());
+    match (core.share.partitions.get(key), end) {
+        (Some(share), Some(end)) => end - share.start() - share.done(),
+        _ => -1,
+    }
+}
+
+fn described(
     core: &mut BrokerCore,
     cx: &Cx,
     request: DescribeShareGroupOffsetsRequest,

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Encodable, Request};
+use kafka_protocol::protocol::{Encodable, Message, Request};
 
-use super::{SUPPORTED, api_key, text};
+use super::{SUPPORTED, api_key, encoded_as, text};
 use crate::broker::core::cluster::{Cluster, Node, Placement};
 use crate::broker::core::random::Random;
 use crate::broker::core::storage::Storage;
 use crate::broker::core::{Action, BrokerCore, ConnId, CoreOptions, Now};
 use crate::broker::log::test_batches::batch;
-use crate::protocol::schema;
+use crate::protocol::{offsets, schema};
 
 /// A cluster of `nodes` nodes in memory, with a client connected to each.
 pub(crate) struct Bench {
@@ -104,7 +104,9 @@ pub(crate) fn frame<R: Request>(version: i16, request: &R) -> Bytes {
     header
         .encode(&mut frame, R::header_version(version))
         .unwrap();
-    request.encode(&mut frame, version).unwrap();
+    request
+        .encode(&mut frame, encoded_as(R::KEY, version))
+        .unwrap();
     frame.freeze()
 }
 
@@ -118,7 +120,8 @@ pub(crate) fn decode<R: Request>(version: i16, parts: &[Bytes]) -> R::Response {
     let frame = frame.slice(4..);
     let header = schema::check_response_header(R::KEY, version, &frame).unwrap();
     assert_eq!(header.correlation_id, 77);
-    schema::decode_response(R::KEY, version, frame.slice(header.body..)).unwrap()
+    let body = frame.slice(header.body..);
+    schema::decode_response(R::KEY, encoded_as(R::KEY, version), body).unwrap()
 }
 
 fn versions(key: i16) -> std::ops::RangeInclusive<i16> {
@@ -277,7 +280,9 @@ fn produce_and_fetch_in_every_version() {
 /// A default request answered in every version.
 fn every_version<R: Request>(make: impl Fn(i16) -> R, check: impl Fn(R::Response)) {
     let mut bench = Bench::new(1);
-    for version in versions(R::KEY) {
+    // What the crate can't encode has a test of its own.
+    let known = versions(R::KEY).take_while(|version| *version <= R::VERSIONS.max);
+    for version in known {
         bench.core.delete_topic("t");
         bench.topic("t", 1);
         let answer = bench.ask(1, version, &make(version));
@@ -600,4 +605,70 @@ fn committed_offsets_come_back_in_every_version() {
             None => assert_eq!(answer.topics[0].partitions[0].committed_offset, -1),
         },
     );
+}
+
+/// Sends a request in the version that names topics by their ids.
+fn ask_by_id<R: Request>(bench: &mut Bench, write: impl Fn(&mut Vec<u8>)) -> R::Response {
+    let mut frame = BytesMut::new();
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(offsets::BY_ID)
+        .with_correlation_id(77);
+    header.encode(&mut frame, 2).unwrap();
+    let mut body = frame.to_vec();
+    write(&mut body);
+    let mut out = Vec::new();
+    bench
+        .core
+        .frame(bench.now, bench.conns[0], Bytes::from(body), &mut out);
+    let [Action::Reply { parts, .. }] = out.as_slice() else {
+        panic!("{out:?}");
+    };
+    decode::<R>(offsets::BY_ID, parts)
+}
+
+#[test]
+fn offsets_are_committed_and_found_by_the_ids_of_topics() {
+    let mut bench = Bench::new(1);
+    let first = bench.topic("t", 1);
+    let commit = |bench: &mut Bench, id, offset| {
+        let partition = offset_commit_request::OffsetCommitRequestPartition::default()
+            .with_committed_offset(offset);
+        let topic = offset_commit_request::OffsetCommitRequestTopic::default()
+            .with_topic_id(id)
+            .with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(text("g")))
+            .with_topics(vec![topic]);
+        let write = |out: &mut Vec<u8>| offsets::write_commit(out, &request);
+        let answer = ask_by_id::<OffsetCommitRequest>(bench, write);
+        assert_eq!(answer.topics[0].topic_id, id);
+        answer.topics[0].partitions[0].error_code
+    };
+    let found = |bench: &mut Bench, id| {
+        let topic = offset_fetch_request::OffsetFetchRequestTopics::default()
+            .with_topic_id(id)
+            .with_partition_indexes(vec![0]);
+        let group = offset_fetch_request::OffsetFetchRequestGroup::default()
+            .with_group_id(GroupId(text("g")))
+            .with_topics(Some(vec![topic]));
+        let request = OffsetFetchRequest::default().with_groups(vec![group]);
+        let write = |out: &mut Vec<u8>| offsets::write_fetch(out, &request);
+        let answer = ask_by_id::<OffsetFetchRequest>(bench, write);
+        let topic = &answer.groups[0].topics[0];
+        assert_eq!(topic.topic_id, id);
+        let partition = &topic.partitions[0];
+        (partition.error_code, partition.committed_offset)
+    };
+    assert_eq!(commit(&mut bench, first, 5), 0);
+    assert_eq!(found(&mut bench, first), (0, 5));
+    // The topic made anew is another one.
+    bench.core.delete_topic("t");
+    let second = bench.topic("t", 1);
+    let unknown = crate::error::ErrorCode::UNKNOWN_TOPIC_ID.0 as i16;
+    assert_eq!(commit(&mut bench, first, 6), unknown);
+    assert_eq!(found(&mut bench, first), (unknown, -1));
+    assert_eq!(found(&mut bench, second), (0, -1));
+    assert_eq!(commit(&mut bench, second, 1), 0);
+    assert_eq!(found(&mut bench, second), (0, 1));
 }

@@ -12,6 +12,8 @@ use crate::error::ErrorCode;
 
 /// Kafka's "no node": the leader of a partition whose replicas are all stopped.
 pub(crate) const NO_NODE: i32 = -1;
+/// Most partitions that one request may add (Kafka's `MAX_PARTITIONS_PER_BATCH`).
+pub(crate) const MAX_NEW_PARTITIONS: usize = 10_000;
 /// Longest name of a topic.
 const MAX_NAME: usize = 249;
 
@@ -72,6 +74,16 @@ pub(crate) struct Topic {
     pub(crate) id: Uuid,
     pub(crate) config: TopicConfig,
     pub(crate) partitions: Vec<Partition>,
+}
+
+impl Topic {
+    /// Has other settings from now on.
+    pub(crate) fn configure(&mut self, config: TopicConfig) {
+        for partition in &mut self.partitions {
+            partition.log.set_limits(config.segments);
+        }
+        self.config = config;
+    }
 }
 
 /// How the partitions of a new topic lie on the nodes.
@@ -233,6 +245,7 @@ impl Cluster {
         } else {
             partitions
         }) {
+            Ok(count) if count > MAX_NEW_PARTITIONS => Err(too_many_partitions()),
             Ok(count) if count > 0 => Ok(count),
             _ => Err(Refused::new(
                 ErrorCode::INVALID_PARTITIONS,
@@ -347,6 +360,9 @@ impl Cluster {
             Ok(wanted) if wanted == have => {
                 return invalid(format!("Topic already has {have} partition(s)."));
             }
+            Ok(wanted) if wanted > have.saturating_add(MAX_NEW_PARTITIONS) => {
+                return Err(too_many_partitions());
+            }
             Ok(wanted) if wanted > have => wanted,
             _ => {
                 return invalid(format!(
@@ -414,6 +430,15 @@ impl Cluster {
             elect(&self.nodes, partition);
         }
     }
+}
+
+/// The answer to a request for more than [`MAX_NEW_PARTITIONS`]. Kafka words it so for CreateTopics; for
+/// CreatePartitions it answers `UNKNOWN_SERVER_ERROR` without words.
+pub(crate) fn too_many_partitions() -> Refused {
+    Refused::new(
+        ErrorCode::POLICY_VIOLATION,
+        "Excessively large number of partitions per request.",
+    )
 }
 
 fn elect(nodes: &BTreeMap<i32, Node>, partition: &mut Partition) {

@@ -2,10 +2,12 @@
 //! server or a simulator drives it. One random source, and no order that depends on hashing.
 
 pub(crate) mod cluster;
+pub(crate) mod configs;
 pub(crate) mod coordinators;
 pub(crate) mod fault;
 pub(crate) mod fetch_session;
 pub(crate) mod groups;
+pub(crate) mod housekeeping;
 pub(crate) mod offsets;
 pub(crate) mod pending_offsets;
 pub(crate) mod producer_state;
@@ -30,10 +32,12 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use self::cluster::Cluster;
+use self::configs::DynamicConfigs;
 use self::coordinators::{CoordinatorKind, Coordinators};
 use self::fault::{Effects, FaultRule, Faults};
 use self::fetch_session::{FetchSessions, TopicKey};
 use self::groups::{Groups, Ticket};
+use self::housekeeping::Planned;
 use self::offsets::GroupOffsets;
 use self::pending_offsets::PendingOffsets;
 use self::share::ShareGroups;
@@ -105,6 +109,10 @@ enum Timer {
     Expire(String),
     /// Markers of a transaction may be written now.
     Markers(String),
+    /// Old records may be deleted.
+    Retention,
+    /// Logs may be compacted.
+    Compaction,
 }
 
 /// What the broker does by default.
@@ -124,6 +132,8 @@ pub(crate) struct BrokerCore {
     pub(crate) cluster: Cluster,
     pub(crate) options: CoreOptions,
     pub(crate) storage: Storage,
+    pub(crate) configs: DynamicConfigs,
+    planned: Planned,
     pub(crate) offsets: GroupOffsets,
     pub(crate) groups: Groups,
     pub(crate) share: ShareGroups,
@@ -147,7 +157,7 @@ pub(crate) struct BrokerCore {
     timers: BTreeMap<(Duration, u64), Timer>,
     next_id: u64,
     /// Parked fetches that an append has made worth another look.
-    woken: BTreeSet<u64>,
+    pub(crate) woken: BTreeSet<u64>,
 }
 
 impl BrokerCore {
@@ -156,6 +166,8 @@ impl BrokerCore {
             cluster,
             options,
             storage,
+            configs: DynamicConfigs::default(),
+            planned: Planned::default(),
             offsets: GroupOffsets::default(),
             groups: Groups::default(),
             share: ShareGroups::default(),
@@ -289,6 +301,8 @@ impl BrokerCore {
                 Timer::Unmute(conn) => self.pump(now, conn, out),
                 Timer::Expire(id) => self.expire_transaction(now, &id),
                 Timer::Markers(id) => self.write_markers(now, &id),
+                Timer::Retention => self.retain(now),
+                Timer::Compaction => self.compact_due(now),
             }
         }
         let (paused, cluster) = (&self.paused, &self.cluster);

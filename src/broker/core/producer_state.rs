@@ -185,7 +185,8 @@ impl ProducerStates {
         }
         producer.batches.push_back(Written {
             first_sequence: header.base_sequence,
-            last_sequence: add_sequence(header.base_sequence, header.record_count - 1),
+            // Of a compacted batch there may be fewer records.
+            last_sequence: add_sequence(header.base_sequence, header.last_offset_delta),
             base_offset: header.base_offset,
             timestamp: header.max_timestamp,
         });
@@ -247,6 +248,24 @@ impl ProducerStates {
         self.aborted
             .iter()
             .filter(move |a| a.last_offset >= from && a.first_offset < to)
+    }
+
+    /// Whether a batch of the log was written in a transaction that was aborted.
+    pub(crate) fn is_aborted(&self, header: &BatchHeader) -> bool {
+        header.attributes.is_transactional()
+            && self.aborted.iter().any(|a| {
+                a.producer_id == header.producer_id
+                    && (a.first_offset..a.last_offset).contains(&header.base_offset)
+            })
+    }
+
+    /// Whether a batch of the log is the last one that is remembered of its producer.
+    pub(crate) fn is_last(&self, header: &BatchHeader) -> bool {
+        self.producers.get(&header.producer_id).is_some_and(|p| {
+            p.batches
+                .back()
+                .is_some_and(|last| last.base_offset == header.base_offset)
+        })
     }
 
     /// All producers, by id.

@@ -165,7 +165,7 @@ fn pass(bench: &mut Bench, ms: u64) -> Vec<Action> {
 fn bench() -> Bench {
     let mut bench = Bench::new(1);
     bench.topic("t", 1);
-    bench.core.share.options.earliest = true;
+    bench.core.share.options.reset = super::share::Reset::Earliest;
     bench
 }
 
@@ -411,7 +411,7 @@ fn offsets_of_a_group_without_members_can_be_set() {
 fn faults_and_wrong_leaders_are_told_by_partition() {
     let mut bench = Bench::new(2);
     bench.topic("t", 1);
-    bench.core.share.options.earliest = true;
+    bench.core.share.options.reset = super::share::Reset::Earliest;
     let group = super::coordinators::CoordinatorKind::Group;
     bench.core.set_coordinator(group, "g", 1, Duration::ZERO);
     let mut a = Member::join(&mut bench, "a");

@@ -2,20 +2,24 @@
 //! partition as Kafka lays them out; everything else is one small text file, replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::BrokerCore;
+use super::configs::DynamicConfigs;
 use super::offsets::{Committed, GroupOffsets};
 use super::pending_offsets::{Pending, PendingOffsets};
 use super::share;
 use super::transactions::{Identity, State, Transaction, Transactions};
-use crate::broker::log::{LogFiles, PartitionLog, Recovered};
+use crate::broker::log::{LogFiles, PartitionLog, Recovered, SegmentLimits, at_path};
 
 const STATE: &str = "ottla-broker.state";
+/// Held by the process that has the directory.
+const LOCK: &str = "ottla-broker.lock";
 /// First line of the file, so that another format is noticed.
 const FORMAT: &str = "ottla-broker\t1";
 
@@ -23,6 +27,18 @@ const FORMAT: &str = "ottla-broker\t1";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Storage {
     dir: Option<PathBuf>,
+    _lock: Option<Arc<Lock>>,
+}
+
+/// A file that is locked until this is dropped. It is unlocked then and not only closed: a child process that was forked
+/// off meanwhile has it open too.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// A topic as it was saved.
@@ -30,8 +46,15 @@ pub(crate) struct SavedTopic {
     pub(crate) name: String,
     pub(crate) id: Uuid,
     pub(crate) config: BTreeMap<String, String>,
-    /// Leader epoch and replicas of each partition.
-    pub(crate) partitions: Vec<(i32, Vec<i32>)>,
+    pub(crate) partitions: Vec<SavedPartition>,
+}
+
+/// A partition as it was saved.
+pub(crate) struct SavedPartition {
+    pub(crate) leader_epoch: i32,
+    pub(crate) replicas: Vec<i32>,
+    /// Where its log begins; its files may begin earlier.
+    pub(crate) start_offset: i64,
 }
 
 /// What was saved.
@@ -45,14 +68,39 @@ pub(crate) struct Saved {
     pub(crate) offsets: GroupOffsets,
     pub(crate) pending_offsets: PendingOffsets,
     pub(crate) transactions: Transactions,
+    /// What was set of brokers and groups.
+    pub(crate) configs: Option<DynamicConfigs>,
     /// Where each share group's part of a partition begins.
     pub(crate) share_offsets: Vec<(share::Key, i64)>,
 }
 
 impl Storage {
-    /// Keeps everything under `dir`, or in memory only.
-    pub(crate) fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir }
+    /// Keeps everything under `dir`, which is made if it is not there and is nobody else's until this is dropped.
+    ///
+    /// # Errors
+    /// The file system's, with the path; `WouldBlock` if another broker has the directory.
+    pub(crate) fn in_directory(dir: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&dir).map_err(|e| at_path(&dir, e))?;
+        let path = dir.join(LOCK);
+        let lock = File::create(&path).map_err(|e| at_path(&path, e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let words = format!(
+                    "{}: another broker keeps its data here, in this process or another one; stop it, or choose another \
+                     directory",
+                    dir.display()
+                );
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, words));
+            }
+            // A file system without locks: nothing can be said.
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(e)) => return Err(at_path(&path, e)),
+        }
+        Ok(Self {
+            dir: Some(dir),
+            _lock: Some(Arc::new(Lock(lock))),
+        })
     }
 
     /// True if nothing is kept beyond the life of the broker.
@@ -68,18 +116,21 @@ impl Storage {
         &self,
         topic: &str,
         partition: usize,
-        segment_bytes: u64,
+        limits: SegmentLimits,
     ) -> io::Result<PartitionLog> {
         if let Some(dir) = &self.dir {
-            match fs::remove_dir_all(dir.join(format!("{topic}-{partition}"))) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            let old = dir.join(format!("{topic}-{partition}"));
+            match fs::remove_dir_all(&old) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(at_path(&old, error));
+                }
                 _ => {}
             }
         }
-        Ok(self.open_log(topic, partition, segment_bytes)?.0)
+        Ok(self.open_log(topic, partition, 0, limits)?.0)
     }
 
-    /// The log of a partition with what the directory holds of it.
+    /// The log of a partition with what the directory holds of it from `start_offset` on.
     ///
     /// # Errors
     /// The file system's.
@@ -87,14 +138,15 @@ impl Storage {
         &self,
         topic: &str,
         partition: usize,
-        segment_bytes: u64,
+        start_offset: i64,
+        limits: SegmentLimits,
     ) -> io::Result<(PartitionLog, Vec<Recovered>)> {
         let Some(dir) = &self.dir else {
-            return Ok((PartitionLog::in_memory(), Vec::new()));
+            return Ok((PartitionLog::in_memory(limits), Vec::new()));
         };
-        let (files, recovered) =
-            LogFiles::open(&dir.join(format!("{topic}-{partition}")), segment_bytes)?;
-        Ok((PartitionLog::in_files(files, &recovered), recovered))
+        let (files, recovered) = LogFiles::open(&dir.join(format!("{topic}-{partition}")))?;
+        let log = PartitionLog::in_files(files, &recovered, start_offset, limits);
+        Ok((log, recovered))
     }
 
     /// Saves everything but the logs.
@@ -114,11 +166,20 @@ impl Storage {
             for partition in &topic.partitions {
                 let replicas: Vec<String> = partition.replicas.iter().map(i32::to_string).collect();
                 lines.push(format!(
-                    "partition\t{}\t{}",
+                    "partition\t{}\t{}\t{}",
                     partition.leader_epoch,
-                    replicas.join(",")
+                    replicas.join(","),
+                    partition.log.start_offset()
                 ));
             }
+        }
+        for (node, name, value) in core.configs.brokers() {
+            let (name, value) = (escape(name), escape(value));
+            lines.push(format!("broker-config\t{node}\t{name}\t{value}"));
+        }
+        for (group, name, value) in core.configs.groups() {
+            let (group, name, value) = (escape(group), escape(name), escape(value));
+            lines.push(format!("group-config\t{group}\t{name}\t{value}"));
         }
         for (group, ..) in core.groups.all() {
             lines.push(format!("group\t{}", escape(group)));
@@ -155,10 +216,10 @@ impl Storage {
             ));
         }
         lines.push(String::new());
-        fs::create_dir_all(dir)?;
         let new = dir.join(format!("{STATE}.new"));
-        fs::write(&new, lines.join("\n"))?;
-        fs::rename(new, dir.join(STATE))
+        fs::write(&new, lines.join("\n"))
+            .and_then(|()| fs::rename(&new, dir.join(STATE)))
+            .map_err(|e| at_path(&new, e))
     }
 
     /// Reads back what was saved; `None` if nothing was.
@@ -172,7 +233,7 @@ impl Storage {
         let path = dir.join(STATE);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
+            other => other.map_err(|e| at_path(&path, e))?,
         };
         let mut saved = Saved::default();
         for (number, line) in text.lines().enumerate() {
@@ -214,13 +275,32 @@ fn parse_line(line: &str, saved: &mut Saved) -> Option<()> {
                 .config
                 .insert(unescape(name)?, unescape(value)?);
         }
-        ["partition", epoch, replicas] => {
+        ["partition", epoch, replicas, start @ ..] => {
             let replicas: Result<Vec<i32>, _> = replicas.split(',').map(str::parse).collect();
-            saved
-                .topics
-                .last_mut()?
-                .partitions
-                .push((epoch.parse().ok()?, replicas.ok()?));
+            saved.topics.last_mut()?.partitions.push(SavedPartition {
+                leader_epoch: epoch.parse().ok()?,
+                replicas: replicas.ok()?,
+                // Directories of before records could be deleted don't have it.
+                start_offset: match start {
+                    [] => 0,
+                    [start] => start.parse().ok()?,
+                    _ => return None,
+                },
+            });
+        }
+        ["broker-config", node, name, value] => {
+            let of = saved
+                .configs
+                .get_or_insert_with(DynamicConfigs::empty)
+                .broker_mut(node.parse().ok()?);
+            of.insert(unescape(name)?, unescape(value)?);
+        }
+        ["group-config", group, name, value] => {
+            let of = saved
+                .configs
+                .get_or_insert_with(DynamicConfigs::empty)
+                .group_mut(&unescape(group)?);
+            of.insert(unescape(name)?, unescape(value)?);
         }
         [
             "offset",

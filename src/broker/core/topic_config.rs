@@ -1,6 +1,9 @@
-//! The topic settings that Kafka 4.3 knows: names, defaults, types. The broker acts on a few and remembers the rest.
+//! The topic settings that Kafka 4.4 knows: names, defaults, types. The broker acts on a few and remembers the rest.
 
 use std::collections::BTreeMap;
+
+use crate::broker::log::SegmentLimits;
+use crate::protocol::compress::Codec;
 
 /// Kafka's numbers for the types of settings in DescribeConfigs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +28,18 @@ pub(crate) struct Setting {
     allowed: Allowed,
 }
 
-enum Allowed {
+pub(crate) enum Allowed {
     Any,
     AtLeast(i64),
     Within(i64, i64),
     /// The first number, or from the second to the third.
     OneOf(i64, i64, i64),
     Words(&'static [&'static str]),
+    /// Where a share group begins.
+    Reset,
 }
 
-const fn setting(
+pub(crate) const fn setting(
     name: &'static str,
     default: &'static str,
     kind: Kind,
@@ -64,6 +69,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("compression.type", "producer", Word, Some("compression.type"), Words(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])),
     setting("compression.zstd.level", "3", Int, Some("compression.zstd.level"), Within(-131_072, 22)),
     setting("delete.retention.ms", "86400000", Long, Some("log.cleaner.delete.retention.ms"), AtLeast(0)),
+    setting("errors.deadletterqueue.group.enable", "false", Boolean, None, Any),
     setting("file.delete.delay.ms", "60000", Long, Some("log.segment.delete.delay.ms"), AtLeast(0)),
     setting("flush.messages", MAX, Long, Some("log.flush.interval.messages"), AtLeast(1)),
     setting("flush.ms", MAX, Long, None, AtLeast(0)),
@@ -73,6 +79,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("local.retention.bytes", "-2", Long, Some("log.local.retention.bytes"), AtLeast(-2)),
     setting("local.retention.ms", "-2", Long, Some("log.local.retention.ms"), AtLeast(-2)),
     setting("max.compaction.lag.ms", MAX, Long, Some("log.cleaner.max.compaction.lag.ms"), AtLeast(1)),
+    setting("max.decompressed.message.bytes", "2147483639", Int, Some("max.decompressed.message.bytes"), AtLeast(0)),
     setting("max.message.bytes", "1048588", Int, Some("message.max.bytes"), AtLeast(0)),
     setting("message.timestamp.after.max.ms", "3600000", Long, Some("log.message.timestamp.after.max.ms"), AtLeast(0)),
     setting("message.timestamp.before.max.ms", MAX, Long, Some("log.message.timestamp.before.max.ms"), AtLeast(0)),
@@ -81,6 +88,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting("min.compaction.lag.ms", "0", Long, Some("log.cleaner.min.compaction.lag.ms"), AtLeast(0)),
     setting("min.insync.replicas", "1", Int, Some("min.insync.replicas"), AtLeast(1)),
     setting("preallocate", "false", Boolean, Some("log.preallocate"), Any),
+    setting("remote.copy.lag.bytes", "-1", Long, Some("log.remote.copy.lag.bytes"), AtLeast(-1)),
+    setting("remote.copy.lag.ms", "0", Long, Some("log.remote.copy.lag.ms"), AtLeast(-1)),
     setting("remote.log.copy.disable", "false", Boolean, None, Any),
     setting("remote.log.delete.on.disable", "false", Boolean, None, Any),
     setting("remote.storage.enable", "false", Boolean, None, Any),
@@ -94,8 +103,19 @@ pub(crate) static SETTINGS: &[Setting] = &[
 ];
 
 impl Setting {
+    /// The broker's setting that can be changed at run time to change this one's default.
+    pub(crate) fn dynamic_name(&self) -> Option<&'static str> {
+        match self.name {
+            "flush.ms" => Some("log.flush.interval.ms"),
+            "retention.ms" => Some("log.retention.ms"),
+            "segment.jitter.ms" => Some("log.roll.jitter.ms"),
+            "segment.ms" => Some("log.roll.ms"),
+            _ => self.broker_name,
+        }
+    }
+
     /// What Kafka would say about `value`, or `Ok`.
-    fn check(&self, value: &str) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let name = self.name;
         let not_a = |what: &str| {
             format!("Invalid value {value} for configuration {name}: Not a number of type {what}")
@@ -140,6 +160,12 @@ impl Setting {
                     number()
                 ))
             }
+            Allowed::Reset if super::share::Reset::parse(value).is_none() => Err(format!(
+                "Invalid value {value} for configuration {name}: Invalid value `{value}` for configuration {name}. The \
+                 value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'."
+            )),
+            // A list may be empty.
+            Words(_) if self.kind == List && value.is_empty() => Ok(()),
             Words(words) => {
                 let given: Vec<&str> = if self.kind == List {
                     value.split(',').map(str::trim).collect()
@@ -163,21 +189,45 @@ impl Setting {
 #[derive(Clone, Debug)]
 pub(crate) struct TopicConfig {
     given: BTreeMap<String, String>,
+    /// What is set of the brokers.
+    defaults: BTreeMap<String, String>,
     pub(crate) max_message_bytes: usize,
     pub(crate) append_time: bool,
     pub(crate) min_insync_replicas: usize,
+    /// `retention.bytes` and `retention.ms`, where the cleanup policy says that old records are deleted.
     pub(crate) retention_bytes: Option<u64>,
-    pub(crate) segment_bytes: u64,
+    pub(crate) retention_ms: Option<i64>,
+    /// How the log is compacted, where the cleanup policy says so.
+    pub(crate) compaction: Option<Compaction>,
+    /// What records are to be compressed with; `None` as the producer did.
+    pub(crate) compression: Option<(Codec, Option<i32>)>,
+    pub(crate) segments: SegmentLimits,
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) timestamp_before_max_ms: i64,
 }
 
+/// When and how a log is compacted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compaction {
+    /// `min.cleanable.dirty.ratio`.
+    pub(crate) dirty_ratio: f64,
+    /// `min.compaction.lag.ms`.
+    pub(crate) min_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub(crate) max_lag_ms: i64,
+    /// `delete.retention.ms`.
+    pub(crate) delete_retention_ms: i64,
+}
+
 impl TopicConfig {
-    /// Checks names and values.
+    /// Checks names and values. `defaults` are those that hold in place of Kafka's.
     ///
     /// # Errors
     /// What is wrong, in Kafka's words.
-    pub(crate) fn new(given: BTreeMap<String, String>) -> Result<Self, String> {
+    pub(crate) fn new(
+        given: BTreeMap<String, String>,
+        defaults: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
         for (name, value) in &given {
             match SETTINGS
                 .binary_search_by(|s| s.name.cmp(name))
@@ -188,22 +238,63 @@ impl TopicConfig {
                 Some(setting) => setting.check(value)?,
             }
         }
-        let number = |name: &str| -> i64 { value_of(&given, name).0.trim().parse().unwrap_or(0) };
+        let value = |name: &str| value_of(&given, defaults, name).0;
+        let number = |name: &str| -> i64 { value(name).trim().parse().unwrap_or(0) };
+        let policy = |word: &str| value("cleanup.policy").split(',').any(|p| p.trim() == word);
+        let (compacts, deletes) = (policy("compact"), policy("delete"));
+        let compression = match value("compression.type") {
+            "uncompressed" => Some(Codec::None),
+            other => Codec::parse(other),
+        };
+        let level = |codec| {
+            let level = |name: &str| i32::try_from(number(name)).ok();
+            match codec {
+                Codec::Gzip => level("compression.gzip.level").filter(|&l| l != -1),
+                Codec::Lz4 => level("compression.lz4.level"),
+                Codec::Zstd => level("compression.zstd.level"),
+                _ => None,
+            }
+        };
         Ok(Self {
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(0),
-            append_time: value_of(&given, "message.timestamp.type").0 == "LogAppendTime",
+            append_time: value("message.timestamp.type") == "LogAppendTime",
             min_insync_replicas: usize::try_from(number("min.insync.replicas")).unwrap_or(1),
-            retention_bytes: u64::try_from(number("retention.bytes")).ok(),
-            segment_bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+            retention_bytes: u64::try_from(number("retention.bytes"))
+                .ok()
+                .filter(|_| deletes),
+            retention_ms: Some(number("retention.ms")).filter(|&ms| deletes && ms >= 0),
+            compaction: compacts.then(|| Compaction {
+                dirty_ratio: value("min.cleanable.dirty.ratio")
+                    .trim()
+                    .parse()
+                    .unwrap_or(0.5),
+                min_lag_ms: number("min.compaction.lag.ms"),
+                max_lag_ms: number("max.compaction.lag.ms"),
+                delete_retention_ms: number("delete.retention.ms"),
+            }),
+            compression: compression.map(|codec| (codec, level(codec))),
+            segments: SegmentLimits {
+                bytes: u64::try_from(number("segment.bytes")).unwrap_or(u64::MAX),
+                ms: number("segment.ms"),
+            },
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            defaults: defaults.clone(),
             given,
         })
     }
 
+    /// Whether old records are deleted, and can be by request.
+    pub(crate) fn deletes_records(&self) -> bool {
+        self.get("cleanup.policy")
+            .0
+            .split(',')
+            .any(|p| p.trim() == "delete")
+    }
+
     /// The value in force of the setting `name` and whether the topic itself sets it.
     pub(crate) fn get(&self, name: &str) -> (&str, bool) {
-        value_of(&self.given, name)
+        value_of(&self.given, &self.defaults, name)
     }
 
     /// What the topic itself sets.
@@ -212,17 +303,17 @@ impl TopicConfig {
     }
 }
 
-fn value_of<'a>(given: &'a BTreeMap<String, String>, name: &str) -> (&'a str, bool) {
-    match given.get(name) {
-        Some(value) => (value, true),
-        None => (
-            SETTINGS
-                .iter()
-                .find(|s| s.name == name)
-                .map_or("", |s| s.default),
-            false,
-        ),
+fn value_of<'a>(
+    given: &'a BTreeMap<String, String>,
+    defaults: &'a BTreeMap<String, String>,
+    name: &str,
+) -> (&'a str, bool) {
+    if let Some(value) = given.get(name) {
+        return (value, true);
     }
+    let built_in = || SETTINGS.iter().find(|s| s.name == name).map(|s| s.default);
+    let value = defaults.get(name).map(String::as_str).or_else(built_in);
+    (value.unwrap_or(""), false)
 }
 
 #[cfg(test)]
@@ -235,6 +326,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
+            &BTreeMap::new(),
         )
     }
 

@@ -34,8 +34,8 @@ impl BrokerCore {
         validate_only: bool,
     ) -> Result<(Vec<Vec<i32>>, TopicConfig), Refused> {
         let replicas = self.cluster.plan_topic(name, placement)?;
-        let config =
-            TopicConfig::new(config).map_err(|why| Refused::new(ErrorCode::INVALID_CONFIG, why))?;
+        let config = TopicConfig::new(config, &self.configs.for_topics())
+            .map_err(|why| Refused::new(ErrorCode::INVALID_CONFIG, why))?;
         if !validate_only {
             let partitions = self.open_partitions(name, 0, &replicas, &config)?;
             let id = self.cluster.random.uuid();
@@ -45,7 +45,11 @@ impl BrokerCore {
                 config: config.clone(),
                 partitions,
             });
-            self.save_topics();
+            if let Err(error) = self.storage.save(self) {
+                // A topic that the next start would not find is none.
+                self.delete_topic(name);
+                return Err(storage_error(error));
+            }
         }
         Ok((replicas, config))
     }
@@ -61,7 +65,7 @@ impl BrokerCore {
         for (i, replicas) in replicas.iter().enumerate() {
             let log = self
                 .storage
-                .new_log(topic, first + i, config.segment_bytes)
+                .new_log(topic, first + i, config.segments)
                 .map_err(storage_error)?;
             partitions.push(Partition::new(replicas.clone(), NO_NODE, log));
         }
@@ -122,16 +126,28 @@ impl BrokerCore {
         self.pending_offsets = saved.pending_offsets;
         self.transactions = saved.transactions;
         self.share.restore(saved.share_offsets);
+        if let Some(configs) = saved.configs {
+            self.configs = configs;
+        }
+        let defaults = self.configs.for_topics();
+        let with_configs: Vec<String> = self.configs.groups().map(|(g, ..)| g.to_owned()).collect();
+        for group in with_configs {
+            self.apply_group_configs(&group);
+        }
         for topic in saved.topics {
-            let config = TopicConfig::new(topic.config)
+            let config = TopicConfig::new(topic.config, &defaults)
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for (index, (epoch, replicas)) in topic.partitions.into_iter().enumerate() {
-                let (log, recovered) =
-                    self.storage
-                        .open_log(&topic.name, index, config.segment_bytes)?;
+            for (index, saved) in topic.partitions.into_iter().enumerate() {
+                let (log, recovered) = self.storage.open_log(
+                    &topic.name,
+                    index,
+                    saved.start_offset,
+                    config.segments,
+                )?;
                 self.held_bytes += log.size();
-                let mut partition = Partition::new(self.known_nodes(replicas), epoch, log);
+                let replicas = self.known_nodes(saved.replicas);
+                let mut partition = Partition::new(replicas, saved.leader_epoch, log);
                 for batch in &recovered {
                     match batch.commit {
                         Some(commit) => partition.producers.ended(&batch.header, commit, 0),
@@ -196,7 +212,11 @@ impl BrokerCore {
         share: bool,
     ) -> Result<Appended, Refused> {
         let unknown = || Refused::plain(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-        let topic = self.cluster.topic_mut(topic).ok_or_else(unknown)?;
+        let name = topic;
+        let topic = self.cluster.topic_mut(name).ok_or_else(unknown)?;
+        if topic.config.compaction.is_some() {
+            batch.check_keys(name, index)?;
+        }
         let append_time = topic.config.append_time.then_some(now.wall_ms);
         if append_time.is_none() {
             let (before, after) = (
@@ -206,6 +226,9 @@ impl BrokerCore {
             batch.check_timestamps(now.wall_ms, before, after)?;
         }
         let keep = topic.config.retention_bytes;
+        let compression = topic.config.compression;
+        let compacts = topic.config.compaction.is_some();
+        let retains = topic.config.retention_ms.is_some();
         let partition = usize::try_from(index)
             .ok()
             .and_then(|i| topic.partitions.get_mut(i))
@@ -217,9 +240,18 @@ impl BrokerCore {
                 log_start: partition.log.start_offset(),
             });
         }
+        if let Some((codec, level)) = compression {
+            batch = batch.compressed(codec, level)?;
+        }
         let base_offset = partition
             .log
-            .append(&mut batch, partition.leader_epoch, append_time, share)
+            .append(
+                &mut batch,
+                partition.leader_epoch,
+                append_time,
+                share,
+                now.wall_ms,
+            )
             .map_err(storage_error)?;
         partition.producers.written(&batch.header);
         self.held_bytes += batch.len() as u64;
@@ -231,6 +263,7 @@ impl BrokerCore {
         let log_start = partition.log.start_offset();
         self.woken.extend(&partition.watchers);
         self.bound_memory();
+        self.plan_housekeeping(now, compacts, retains);
         Ok(Appended {
             base_offset,
             append_time,

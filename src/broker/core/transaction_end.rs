@@ -360,7 +360,13 @@ impl BrokerCore {
         let mut marker = ProducedBatch::marker(producer.id, producer.epoch, commit, now.wall_ms);
         partition
             .log
-            .append(&mut marker, partition.leader_epoch, None, false)
+            .append(
+                &mut marker,
+                partition.leader_epoch,
+                None,
+                false,
+                now.wall_ms,
+            )
             .map_err(storage_error)?;
         let log_start = partition.log.start_offset();
         partition.producers.ended(&marker.header, commit, log_start);

@@ -2,23 +2,22 @@
 
 use bytes::Bytes;
 
-use super::records::timestamps;
+use super::records::{expand, records, timestamps};
 use crate::error::ErrorCode;
-use crate::protocol::compress::Codec;
-use crate::protocol::record::header::LOG_OVERHEAD;
+use crate::memory::PoolBuf;
+use crate::protocol::compress::{Codec, compress};
+use crate::protocol::record::header::{CRC_START, LOG_OVERHEAD, MAGIC_AT};
 use crate::protocol::record::varint::{read_varint, read_varlong};
 use crate::protocol::record::{
     Attributes, BatchHeader, ControlType, HEADER_LEN, TimestampType, crc, verify_crc,
 };
 
-/// Where the bytes begin that the CRC covers: the attributes.
-const CRC_START: usize = 21;
-/// Where the format's number lies.
-const MAGIC_AT: usize = 16;
 /// The least a record of any format takes behind its length.
 const MIN_LENGTH: usize = 14;
 /// The attribute bit of batches that the broker stamped.
 const ATTR_APPEND_TIME: i16 = 0x08;
+/// The attribute bits that name the codec.
+const ATTR_CODEC: i16 = 0x07;
 /// A record without a timestamp.
 const NO_TIMESTAMP: i64 = -1;
 /// Version of Produce that first allowed zstd.
@@ -175,10 +174,8 @@ impl ProducedBatch {
             base_sequence: -1,
             record_count: 1,
         };
+        sum(&mut header, &body);
         let mut head = [0; HEADER_LEN];
-        header.write(&mut head);
-        let covered = head.get(CRC_START..).unwrap_or_default();
-        header.crc = crc::extend(crc::crc32c(covered), &body);
         header.write(&mut head);
         ProducedBatch {
             header,
@@ -200,9 +197,25 @@ impl ProducedBatch {
             None if claimed => self.header.attributes.0 &= !ATTR_APPEND_TIME,
             None => return,
         }
-        let head = self.head();
-        let covered = head.get(CRC_START..).unwrap_or_default();
-        self.header.crc = crc::extend(crc::crc32c(covered), self.body());
+        let body = self.bytes.get(HEADER_LEN..).unwrap_or_default();
+        sum(&mut self.header, body);
+    }
+
+    /// The batch as a broker keeps it whose topic wants `codec`: compressed anew if it is compressed otherwise.
+    ///
+    /// # Errors
+    /// `CORRUPT_MESSAGE` if the records can't be decompressed.
+    pub(crate) fn compressed(&self, codec: Codec, level: Option<i32>) -> Result<Self, Refused> {
+        if self.header.attributes.codec().ok() == Some(codec) {
+            return Ok(self.clone());
+        }
+        let corrupt = || Refused::plain(ErrorCode::CORRUPT_MESSAGE);
+        let plain = expand(&self.header, self.body()).ok_or_else(corrupt)?;
+        let bytes = rebuilt(self.header, codec, level, &plain).ok_or_else(corrupt)?;
+        let Ok(Some(header)) = BatchHeader::parse(&bytes) else {
+            return Err(corrupt());
+        };
+        Ok(ProducedBatch { header, bytes })
     }
 
     /// Checks the records' timestamps against the limits around `now_ms`, if the broker does not stamp them.
@@ -223,7 +236,7 @@ impl ProducedBatch {
         let outside = timestamps(&self.bytes)
             .into_iter()
             .filter(|&(_, time)| !good(time));
-        let records: Vec<(i32, String)> = outside
+        let outside: Vec<(i32, String)> = outside
             .map(|(place, time)| {
                 let words = format!(
                     "Timestamp {time} of message with offset {place} is out of range. The timestamp should be within \
@@ -234,13 +247,48 @@ impl ProducedBatch {
                 (place, words)
             })
             .collect();
-        if records.is_empty() {
+        if outside.is_empty() {
             return Ok(());
         }
         let words = "One or more records have been rejected due to invalid timestamp";
         Err(Refused {
-            records,
+            records: outside,
             ..Refused::new(ErrorCode::INVALID_TIMESTAMP, words)
+        })
+    }
+
+    /// Checks that every record has a key, as a log that is compacted needs it.
+    ///
+    /// # Errors
+    /// `INVALID_RECORD` with the records that have none.
+    pub(crate) fn check_keys(&self, topic: &str, partition: i32) -> Result<(), Refused> {
+        let plain = expand(&self.header, self.body())
+            .ok_or_else(|| Refused::plain(ErrorCode::CORRUPT_MESSAGE))?;
+        let words = format!(
+            "Compacted topic cannot accept message without key in topic partition {topic}-{partition}"
+        );
+        let without: Vec<(i32, String)> = records(&plain, self.header.record_count)
+            .zip(0..)
+            .filter(|(record, _)| record.key.is_none())
+            .map(|(_, place)| (place, words.clone()))
+            .collect();
+        if without.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<String> = without
+            .iter()
+            .take(3)
+            .map(|(place, words)| format!("RecordError(batchIndex={place}, message='{words}')"))
+            .collect();
+        let message = format!(
+            "One or more records have been rejected due to {} record errors in total, and only showing the first three \
+             errors at most: [{}]",
+            without.len(),
+            shown.join(", ")
+        );
+        Err(Refused {
+            records: without,
+            ..Refused::new(ErrorCode::INVALID_RECORD, message)
         })
     }
 
@@ -272,6 +320,35 @@ impl ProducedBatch {
     }
 }
 
+/// Gives a header the CRC of a batch with this body.
+fn sum(header: &mut BatchHeader, body: &[u8]) {
+    let mut head = [0; HEADER_LEN];
+    header.write(&mut head);
+    let covered = head.get(CRC_START..).unwrap_or_default();
+    header.crc = crc::extend(crc::crc32c(covered), body);
+}
+
+/// A batch with `header`, whose length, codec and CRC are set here, and the records `plain`.
+pub(super) fn rebuilt(
+    mut header: BatchHeader,
+    codec: Codec,
+    level: Option<i32>,
+    plain: &[u8],
+) -> Option<Bytes> {
+    let mut body = PoolBuf::with_capacity(plain.len());
+    match codec {
+        Codec::None => body.extend_from_slice(plain),
+        codec => compress(codec, level, plain, &mut body).ok()?,
+    }
+    let body = body.share();
+    header.attributes.0 = (header.attributes.0 & !ATTR_CODEC) | i16::from(codec.id());
+    header.batch_length = i32::try_from(HEADER_LEN - LOG_OVERHEAD + body.len()).ok()?;
+    sum(&mut header, &body);
+    let mut head = [0; HEADER_LEN];
+    header.write(&mut head);
+    Some(Bytes::from([&head[..], &body].concat()))
+}
+
 /// `sequence` moved on by `n`, wrapping from the largest `i32` to 0 as Kafka's sequence numbers do.
 pub(crate) fn add_sequence(sequence: i32, n: i32) -> i32 {
     sequence
@@ -296,18 +373,35 @@ pub(crate) fn is_commit(batch: &[u8]) -> Option<bool> {
     }
 }
 
-/// A whole batch at the start of `bytes` whose CRC is right; `None` if it is cut off or damaged. Used when a log is
-/// read back from disk.
-pub(crate) fn intact(bytes: &[u8]) -> Option<BatchHeader> {
-    let header = BatchHeader::parse(bytes).ok()??;
-    let whole = bytes.get(..header.total_len())?;
-    verify_crc(whole).ok()?;
-    Some(header)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    /// A whole batch at the start of `bytes` whose CRC is right.
+    fn intact(bytes: &[u8]) -> Option<BatchHeader> {
+        let header = BatchHeader::parse(bytes).ok()??;
+        verify_crc(bytes.get(..header.total_len())?).ok()?;
+        Some(header)
+    }
+
+    /// A batch of one record with a key, and a value or none.
+    pub(crate) fn keyed(key: &str, value: Option<&str>) -> Bytes {
+        let mut record = vec![0u8, 0, 0, (key.len() as u8) << 1];
+        record.extend_from_slice(key.as_bytes());
+        match value {
+            Some(value) => {
+                record.push((value.len() as u8) << 1);
+                record.extend_from_slice(value.as_bytes());
+            }
+            None => record.push(1),
+        }
+        record.push(0);
+        let body = [&[(record.len() as u8) << 1], record.as_slice()].concat();
+        let Ok(Some(header)) = BatchHeader::parse(&batch(&[b""], (-1, -1, -1), 1_000_000)) else {
+            unreachable!("a batch made here")
+        };
+        rebuilt(header, Codec::None, None, &body).expect("a small batch")
+    }
 
     /// A batch of `values` as a producer would send it.
     pub(crate) fn batch(values: &[&[u8]], producer: (i64, i16, i32), timestamp: i64) -> Bytes {

@@ -1,8 +1,12 @@
 //! The log of one partition: batches as they were received, an index over them, the history of leader epochs.
 
 mod batch;
+mod compaction;
+#[cfg(test)]
+mod compaction_tests;
 mod files;
 mod records;
+mod recovery;
 mod rope;
 mod timestamps;
 
@@ -14,7 +18,8 @@ use bytes::Bytes;
 #[cfg(test)]
 pub(crate) use batch::tests as test_batches;
 pub(crate) use batch::{ProducedBatch, Refused, add_sequence};
-pub(crate) use files::{LogFiles, Recovered};
+pub(crate) use compaction::Cleaning;
+pub(crate) use files::{LogFiles, Recovered, at_path};
 use rope::Rope;
 pub(crate) use timestamps::TimestampHit;
 
@@ -36,6 +41,34 @@ enum Store {
     Files(LogFiles),
 }
 
+/// When a log goes on in a new segment; the segments before can be compacted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SegmentLimits {
+    /// `segment.bytes`.
+    pub(crate) bytes: u64,
+    /// `segment.ms`, by the broker's clock.
+    pub(crate) ms: i64,
+}
+
+/// The segment that grows. In memory it is a thought only.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    base_offset: i64,
+    len: u64,
+    /// When its first batch came.
+    since_ms: Option<i64>,
+}
+
+impl Active {
+    fn new(base_offset: i64) -> Self {
+        Active {
+            base_offset,
+            len: 0,
+            since_ms: None,
+        }
+    }
+}
+
 /// The log of one partition. Offsets run from `start_offset` to just before `end_offset`; every entry's bytes can be
 /// read. Positions count bytes since the log began and never go back, whatever is dropped in front.
 pub(crate) struct PartitionLog {
@@ -43,35 +76,61 @@ pub(crate) struct PartitionLog {
     store: Store,
     start_offset: i64,
     end_offset: i64,
+    active: Active,
+    limits: SegmentLimits,
+    /// Before it compaction has been.
+    clean_until: i64,
+    /// When compaction can remove tombstones that it has seen.
+    next_horizon: Option<i64>,
     /// (epoch, first offset written or writable in it), both rising.
     epochs: Vec<(i32, i64)>,
 }
 
 impl PartitionLog {
     /// An empty log in memory.
-    pub(crate) fn in_memory() -> Self {
+    pub(crate) fn in_memory(limits: SegmentLimits) -> Self {
+        Self::new(Store::Memory(Rope::default()), 0, limits)
+    }
+
+    fn new(store: Store, start_offset: i64, limits: SegmentLimits) -> Self {
         Self {
             entries: VecDeque::new(),
-            store: Store::Memory(Rope::default()),
-            start_offset: 0,
-            end_offset: 0,
+            store,
+            start_offset,
+            end_offset: start_offset,
+            active: Active::new(start_offset),
+            limits,
+            clean_until: start_offset,
+            next_horizon: None,
             epochs: Vec::new(),
         }
     }
 
-    /// A log over files with what was found in them.
-    pub(crate) fn in_files(files: LogFiles, recovered: &[Recovered]) -> Self {
-        let mut log = Self {
-            entries: VecDeque::with_capacity(recovered.len()),
-            start_offset: files.first_offset(),
-            end_offset: files.first_offset(),
-            store: Store::Files(files),
-            epochs: Vec::new(),
-        };
+    /// A log over files with what was found in them. It begins at `start_offset`, or where the files do.
+    pub(crate) fn in_files(
+        files: LogFiles,
+        recovered: &[Recovered],
+        start_offset: i64,
+        limits: SegmentLimits,
+    ) -> Self {
+        let first = files.first_offset();
+        let (last, len) = files.last();
+        let mut log = Self::new(Store::Files(files), first, limits);
         for batch in recovered {
             log.index(&batch.header, batch.pos);
         }
+        log.end_offset = log.end_offset.max(last);
+        log.active = Active {
+            len,
+            ..Active::new(last)
+        };
+        log.delete_before(start_offset);
         log
+    }
+
+    /// Has other limits for segments from now on.
+    pub(crate) fn set_limits(&mut self, limits: SegmentLimits) {
+        self.limits = limits;
     }
 
     /// First offset that can be read.
@@ -115,9 +174,11 @@ impl PartitionLog {
         leader_epoch: i32,
         append_time: Option<i64>,
         share: bool,
+        now_ms: i64,
     ) -> io::Result<i64> {
         let base_offset = self.end_offset;
         batch.place(base_offset, leader_epoch, append_time);
+        let roll = self.is_full(batch.len(), now_ms);
         let pos = match &mut self.store {
             Store::Memory(rope) => {
                 let pos = rope.end();
@@ -129,10 +190,23 @@ impl PartitionLog {
                 }
                 pos
             }
-            Store::Files(files) => files.append(base_offset, &batch.head(), batch.body())?,
+            Store::Files(files) => files.append(base_offset, &batch.head(), batch.body(), roll)?,
         };
+        if roll {
+            self.active = Active::new(base_offset);
+        }
+        self.active.len += batch.len() as u64;
+        self.active.since_ms.get_or_insert(now_ms);
         self.index(&batch.header, pos);
         Ok(base_offset)
+    }
+
+    /// Whether a batch of `len` bytes begins a new segment.
+    fn is_full(&self, len: usize, now_ms: i64) -> bool {
+        let old = |since| now_ms.saturating_sub(since) > self.limits.ms;
+        self.active.len > 0
+            && (self.active.len + len as u64 > self.limits.bytes
+                || self.active.since_ms.is_some_and(old))
     }
 
     fn index(&mut self, header: &BatchHeader, pos: u64) {
@@ -250,6 +324,36 @@ impl PartitionLog {
         self.drop_while(|dropped, _| dropped < bytes)
     }
 
+    /// Drops batches from the front whose records are all older than `time`, of a log in files whole files, as
+    /// retention by time does. Answers the bytes freed.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn retain_since(&mut self, time: i64) -> io::Result<u64> {
+        let old = |e: &&Entry| e.max_timestamp < time;
+        let bytes = self
+            .entries
+            .iter()
+            .take_while(old)
+            .map(|e| u64::from(e.len))
+            .sum();
+        if self.entries.iter().all(|e| old(&e)) {
+            // The file that grows can go too.
+            self.roll()?;
+        }
+        Ok(self.drop_bytes(bytes))
+    }
+
+    /// Deletes what lies before `offset`, be it in the midst of a batch, which is kept whole then. Answers the bytes
+    /// freed.
+    pub(crate) fn delete_before(&mut self, offset: i64) -> u64 {
+        if offset <= self.start_offset {
+            return 0;
+        }
+        self.start_offset = offset.min(self.end_offset);
+        self.forget_front()
+    }
+
     /// Drops batches while `go_on` (bytes dropped so far, length of the next) says so.
     fn drop_while(&mut self, go_on: impl Fn(u64, u64) -> bool) -> u64 {
         let mut dropped = 0;
@@ -261,14 +365,22 @@ impl PartitionLog {
             dropped += u64::from(entry.len);
             count += 1;
         }
+        if count == 0 {
+            return 0;
+        }
         let start = match self.entries.get(count) {
             Some(first_kept) => first_kept.base_offset,
             None => self.end_offset,
         };
         self.start_offset = match &self.store {
-            Store::Memory(_) => start,
+            Store::Memory(_) => start.max(self.start_offset),
             Store::Files(files) => files.droppable_before(start).max(self.start_offset),
         };
+        self.forget_front()
+    }
+
+    /// Forgets what lies before the start. Answers the bytes freed.
+    fn forget_front(&mut self) -> u64 {
         let before = self.size();
         while self
             .entries
@@ -300,6 +412,8 @@ impl PartitionLog {
         let end = self.entries.back().map(|e| e.last_offset + 1);
         self.end_offset = end.unwrap_or(self.start_offset);
         let (pos, end) = (self.end_pos(), self.end_offset);
+        self.clean_until = self.clean_until.min(end);
+        self.active.base_offset = self.active.base_offset.min(end);
         self.epochs.retain(|(_, start)| *start <= end);
         if let Store::Memory(rope) = &mut self.store {
             // Without an entry there is no position to cut at: new ones begin where the old ones would have gone on.

@@ -1,4 +1,4 @@
-//! The records of a batch, for the few questions whose answer lies in them: their timestamps.
+//! The records of a batch, for the few questions whose answer lies in them: their timestamps, their keys.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,8 @@ pub(super) fn timestamps(batch: &[u8]) -> Vec<(i32, i64)> {
     let Ok(Some(header)) = BatchHeader::parse(batch) else {
         return Vec::new();
     };
-    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+    let stamped = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
+    if stamped && header.record_count == header.last_offset_delta + 1 {
         return (0..header.record_count)
             .map(|delta| (delta, header.max_timestamp))
             .collect();
@@ -23,21 +24,41 @@ pub(super) fn timestamps(batch: &[u8]) -> Vec<(i32, i64)> {
     let Some(body) = expand(&header, batch.get(HEADER_LEN..).unwrap_or_default()) else {
         return Vec::new();
     };
-    let mut found = Vec::new();
-    let mut at = 0;
-    for _ in 0..header.record_count {
-        let Some((timestamp_delta, offset_delta)) = next_record(&body, &mut at) else {
-            break;
+    let record = |r: Record<'_>| {
+        let timestamp = if stamped {
+            header.max_timestamp
+        } else {
+            header.base_timestamp.wrapping_add(r.timestamp_delta)
         };
-        found.push((
-            offset_delta,
-            header.base_timestamp.wrapping_add(timestamp_delta),
-        ));
-    }
-    found
+        (r.offset_delta, timestamp)
+    };
+    records(&body, header.record_count).map(record).collect()
 }
 
-fn expand<'a>(header: &BatchHeader, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// One record of an expanded batch.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) timestamp_delta: i64,
+    pub(super) offset_delta: i32,
+    pub(super) key: Option<&'a [u8]>,
+    /// Whether it has a value; without one it is a tombstone.
+    pub(super) has_value: bool,
+    /// All of it, with its length in front.
+    pub(super) bytes: &'a [u8],
+    /// Its attributes.
+    pub(super) attributes: u8,
+    /// What follows the offset delta.
+    pub(super) rest: &'a [u8],
+}
+
+/// The first `count` records of an expanded batch, up to the first that makes no sense.
+pub(super) fn records(body: &[u8], count: i32) -> impl Iterator<Item = Record<'_>> {
+    let mut at = 0;
+    (0..count).map_while(move |_| next_record(body, &mut at))
+}
+
+/// The records of a batch without compression.
+pub(super) fn expand<'a>(header: &BatchHeader, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     match header.attributes.codec().ok()? {
         Codec::None => Some(Cow::Borrowed(body)),
         codec => {
@@ -48,15 +69,36 @@ fn expand<'a>(header: &BatchHeader, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     }
 }
 
-/// Timestamp and offset deltas of the record at `*at`, which is moved behind it.
-fn next_record(body: &[u8], at: &mut usize) -> Option<(i64, i32)> {
+/// The record at `*at`, which is moved behind it.
+fn next_record<'a>(body: &'a [u8], at: &mut usize) -> Option<Record<'a>> {
+    let from = *at;
     let len = usize::try_from(read_varint(body, at)?).ok()?;
     let end = at.checked_add(len)?;
+    let record = body.get(..end)?;
     let mut field = *at + ATTRIBUTES;
-    let timestamp_delta = read_varlong(body, &mut field)?;
-    let offset_delta = read_varint(body, &mut field)?;
+    let attributes = *record.get(*at)?;
+    let timestamp_delta = read_varlong(record, &mut field)?;
+    let offset_delta = read_varint(record, &mut field)?;
+    let rest = record.get(field..)?;
+    let key = match usize::try_from(read_varint(record, &mut field)?) {
+        Ok(len) => {
+            let key = record.get(field..field.checked_add(len)?)?;
+            field += len;
+            Some(key)
+        }
+        Err(_) => None,
+    };
+    let has_value = read_varint(record, &mut field)? >= 0;
     *at = end;
-    Some((timestamp_delta, offset_delta))
+    Some(Record {
+        timestamp_delta,
+        offset_delta,
+        key,
+        has_value,
+        bytes: record.get(from..)?,
+        attributes,
+        rest,
+    })
 }
 
 /// Bytes of a record's attributes, which mean nothing yet.

@@ -43,7 +43,10 @@ impl PartitionLog {
         self.read(entry.base_offset, self.end_offset, 0, true, &mut parts)?;
         let found = timestamps(&parts.concat())
             .into_iter()
-            .find(|&(_, time)| time >= timestamp);
+            .find(|&(delta, time)| {
+                // The first batch may begin before the log does.
+                time >= timestamp && entry.base_offset + i64::from(delta) >= self.start_offset
+            });
         Ok(found.map(|(delta, timestamp)| {
             let offset = entry.base_offset + i64::from(delta);
             TimestampHit {

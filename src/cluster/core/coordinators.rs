@@ -72,6 +72,8 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     state: State,
+    /// Who it was said to be last.
+    named: Option<i32>,
     /// Answers in a row that named no coordinator.
     failures: u32,
     last_error: Option<Error>,
@@ -119,6 +121,7 @@ impl<T: Clone> Core<T> {
             .entry((kind, key.clone()))
             .or_insert(Entry {
                 state: State::Wanted(None),
+                named: None,
                 failures: 0,
                 last_error: None,
             });
@@ -165,6 +168,19 @@ impl<T: Clone> Core<T> {
         ) {
             self.coordinator_missing(now, (kind, key.clone()), error.clone());
         }
+    }
+
+    /// Why the broker that was named as the coordinator cannot be reached, once that has lasted for the whole connect
+    /// timeout: see [`Core::hopeless`].
+    pub(crate) fn coordinator_hopeless(
+        &self,
+        now: Instant,
+        kind: CoordinatorKind,
+        key: &Arc<str>,
+    ) -> Option<Error> {
+        let entry = self.coordinators.0.get(&(kind, key.clone()))?;
+        let error = self.hopeless(now, Node::Id(entry.named?))?;
+        Some(error.context(format_args!("coordinator of {kind} '{key}'")))
     }
 
     /// What stands between a caller and a coordinator: for the error of a call that waited in vain.
@@ -333,6 +349,9 @@ impl<T: Clone> Core<T> {
                     format!("the coordinator of {kind} '{name}' is broker {id} at {host}:{port}")
                 });
                 self.set_coordinator(&key, State::At(id));
+                if let Some(entry) = self.coordinators.0.get_mut(&key) {
+                    entry.named = Some(id);
+                }
                 self.events.push_back(Event::Coordinator);
             }
             Err(e) => {

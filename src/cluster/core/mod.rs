@@ -117,6 +117,7 @@ enum Tag<T> {
 struct Slot<T> {
     node: Node,
     purpose: Purpose,
+    begun: Instant,
     conn: Conn<Tag<T>>,
     /// How long each step of opening it may take.
     limit: Duration,
@@ -346,6 +347,7 @@ impl<T: Clone> Core<T> {
                 Slot {
                     node,
                     purpose,
+                    begun: now,
                     conn: Conn::new(now),
                     limit,
                     reached: None,
@@ -525,6 +527,10 @@ impl<T: Clone> Core<T> {
             return;
         };
         let (node, stage) = (slot.node, slot.conn.stage);
+        let begun = match stage {
+            Stage::Ready => now,
+            Stage::Connecting | Stage::Negotiating => slot.begun,
+        };
         const FOREIGN: &str =
             "is that port a Kafka broker's, and does it expect TLS or SASL (security.protocol)?";
         let error = match (stage, error.code()) {
@@ -557,7 +563,7 @@ impl<T: Clone> Core<T> {
         };
         let purpose = slot.purpose;
         if let Some(state) = self.nodes.get_mut(&node) {
-            state.failed(now, backoff, &mut self.rng, stage, error.clone());
+            state.failed((begun, now), backoff, &mut self.rng, stage, error.clone());
             if let Some(reached) = useless {
                 state.useless(&reached);
             }

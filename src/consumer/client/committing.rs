@@ -100,13 +100,14 @@ impl Consumer {
         self.commit_these(offsets, timeout)
     }
 
-    /// Commits the end of a batch: for each of its partitions the offset after its last record.
+    /// Commits the end of a batch: for each of its partitions the offset after its last record, and after the markers of
+    /// transactions that follow it, as far as they have been read.
     ///
     /// # Errors
     /// As [`Consumer::commit`]; `PARTITION_REVOKED` if a partition of the batch was given up since it was polled.
     pub fn commit_batch(&self, batch: &Batch, timeout: Duration) -> Result<()> {
-        self.grouped("committing a batch")?;
-        self.commit_these(batch.end_offsets(), timeout)
+        let shared = self.grouped("committing a batch")?;
+        self.commit_these(ends(shared, batch), timeout)
     }
 
     /// Commits the end of a batch in the background, as [`Consumer::commit_async`].
@@ -114,7 +115,8 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::commit_async`].
     pub fn commit_batch_async(&self, batch: &Batch) -> Result<u64> {
-        self.commit_these_async(batch.end_offsets())
+        let shared = self.grouped("committing a batch")?;
+        self.commit_these_async(ends(shared, batch))
     }
 
     fn commit_these(
@@ -168,6 +170,18 @@ impl Consumer {
             .grouped("describing the group membership")?
             .group_metadata())
     }
+}
+
+/// Where to go on after a batch.
+fn ends(shared: &Shared, batch: &Batch) -> Vec<(Key, OffsetAndMetadata)> {
+    let mut ends = batch.end_offsets();
+    let assignment = shared.assignment();
+    for ((topic, index), end) in &mut ends {
+        if let Some(partition) = assignment.get(topic, *index) {
+            end.offset = partition.past_markers(end.offset);
+        }
+    }
+    ends
 }
 
 fn to_commit(offsets: &[(&str, i32, OffsetAndMetadata)]) -> Result<Vec<(Key, OffsetAndMetadata)>> {

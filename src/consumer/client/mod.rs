@@ -513,6 +513,9 @@ impl Drop for Consumer {
             return;
         }
         self.begin_close(LAST_WORDS);
+        if let Some(shared) = &self.shared {
+            shared.waker.leave();
+        }
     }
 }
 

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::super::event::{Event, EventKind, Start};
 use super::super::group::{
     Act, Answer, Ask, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
-    not_ours,
 };
 use super::super::offset::OffsetAndMetadata;
 use super::super::partition::{Key, Partition};
 use super::super::shared::{Reply, Shared};
+use super::plan::broker_event;
 use super::{Fetcher, Step, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
@@ -47,24 +47,19 @@ pub(super) fn terms(shared: &Shared) -> Option<Terms> {
         rebalance_timeout: config.max_poll_interval,
         auto_commit: config.enable_auto_commit,
         rack: config.common.client_rack.clone(),
+        exclude_internal: config.exclude_internal_topics,
     })
 }
 
 impl Fetcher {
     /// Callers check that there is a group.
-    pub(super) fn commit(&mut self, commit: Commit) {
+    pub(super) fn commit(&mut self, core: &Core<Tag>, now: Instant, commit: Commit) {
         let Some(group) = &mut self.group else {
             return;
         };
-        match commit
-            .offsets
-            .iter()
-            .find(|(key, _)| !group.may_commit(key))
-        {
-            Some((key, _)) => {
-                let error = not_ours(key);
-                self.end_commit(commit, Err(error));
-            }
+        let mut keys = commit.offsets.iter().map(|(key, _)| key);
+        match keys.find_map(|key| group.why_not(core, now, key)) {
+            Some(error) => self.end_commit(commit, Err(error)),
             None => group.commit(commit),
         }
     }
@@ -95,6 +90,8 @@ impl Fetcher {
             self.unwatched = true;
         }
         self.shared.watch_polls(now);
+        // A pattern is matched with the topics that are known already.
+        self.regroup = true;
         if let Some(group) = &mut self.group {
             group.subscribe(now, subscription);
         }
@@ -127,10 +124,9 @@ impl Fetcher {
     pub(super) fn poll_group(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
         let unreachable = self.shared.inbox.unreachable();
         if std::mem::take(&mut self.regroup) {
-            let internal_too = !self.shared.config.exclude_internal_topics;
             let mut outcome = Outcome::default();
             if let Some(group) = &mut self.group {
-                group.on_metadata(core, now, internal_too, &mut outcome);
+                group.on_metadata(core, now, &mut outcome);
             }
             self.take_outcome(core, now, outcome);
         }
@@ -184,6 +180,7 @@ impl Fetcher {
         if let Some(group) = &self.group {
             self.shared.set_identity(group.identity());
         }
+        self.events.extend(outcome.unreachable.map(broker_event));
         for act in outcome.acts {
             self.act(core, now, act);
         }

@@ -31,6 +31,7 @@ use super::event::Event;
 use super::group::{Ask, CommitOwner, Group};
 use super::partition::{Key, Partition};
 use super::shared::{Command, Reply, Shared};
+use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{self, Core};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
@@ -233,7 +234,7 @@ impl Fetcher {
                 core.want_topic(&topic);
                 self.calls.ask_partitions(now, topic, deadline, reply);
             }
-            Command::Commit(commit) => self.commit(commit),
+            Command::Commit(commit) => self.commit(core, now, commit),
             Command::Committed {
                 wanted,
                 deadline,
@@ -337,6 +338,28 @@ impl Fetcher {
 
 impl Role for Fetcher {
     type Tag = Tag;
+
+    fn leave(&mut self, core: &mut Core<Tag>, now: Instant, by: Instant) {
+        // The program's calls find out by themselves, if other threads of it still make any.
+        if self.group.is_some() && self.closing.is_none() && !self.closed {
+            let reply = Reply::default();
+            self.obey(
+                core,
+                now,
+                Command::Close {
+                    deadline: by,
+                    reply,
+                },
+            );
+        }
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        Unsaid {
+            busy: self.closing.is_some() && !self.closed,
+            records: 0,
+        }
+    }
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
         self.changes += u64::from(!matches!(event, core::Event::FetchPart { .. }));

@@ -282,7 +282,7 @@ impl Fetcher {
     }
 }
 
-fn broker_event(error: Error) -> Event {
+pub(super) fn broker_event(error: Error) -> Event {
     Event {
         error: Some(error),
         ..Event::of(EventKind::BrokerUnreachable)

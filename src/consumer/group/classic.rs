@@ -165,7 +165,11 @@ impl Classic {
     pub(super) fn identity(&self) -> Identity {
         Identity {
             generation: self.generation,
-            member_id: self.member_id.clone(),
+            member_id: if self.generation >= 0 {
+                self.member_id.clone()
+            } else {
+                String::new()
+            },
             instance_id: self.terms.instance_id.clone(),
         }
     }
@@ -535,15 +539,23 @@ impl Classic {
     }
 
     /// Forgets the membership; answers to what was asked for it are of no meaning any more.
-    pub(super) fn reset(&mut self, serial: u32) {
+    /// `known`: the group knows the member still, which keeps its id.
+    pub(super) fn reset(&mut self, serial: u32, known: bool) {
         self.serial = serial;
         self.state = State::Out;
-        self.member_id.clear();
+        if !known {
+            self.member_id.clear();
+        }
         self.generation = -1;
         self.heartbeat = None;
         self.in_doubt = false;
         self.shared_out = None;
         self.last.clear();
+    }
+
+    /// No join before that time.
+    pub(super) fn not_before(&mut self, at: Instant) {
+        self.not_before = self.not_before.max(Some(at));
     }
 
     pub(super) fn serial(&self) -> u32 {
@@ -571,8 +583,13 @@ impl Classic {
         core.throttle(now, node, Purpose::Join, response.throttle_time_ms);
         let code = ErrorCode(i32::from(response.error_code));
         if code == ErrorCode::MEMBER_ID_REQUIRED {
-            self.member_id = response.member_id.to_string();
             self.state = State::ToJoin;
+            // An id is asked for once, so a member that has one is told nothing new.
+            if self.member_id.is_empty() && !response.member_id.is_empty() {
+                self.member_id = response.member_id.to_string();
+            } else {
+                self.pause(core, now);
+            }
             return;
         }
         if code != ErrorCode::NONE {
@@ -592,7 +609,6 @@ impl Classic {
         self.in_doubt = false;
         self.protocol = Some(protocol.clone());
         self.rejoin = self.rejoin_again.take();
-        self.failures = 0;
         self.heard = now;
         self.shared_out = None;
         if response.leader != response.member_id || response.skip_assignment {
@@ -725,6 +741,12 @@ impl Classic {
                 // What has to be given up for the first join is; heartbeats tell of it in a stable group.
                 if !matches!(self.state, State::Stable) {
                     self.state = State::ToJoin;
+                    // At once the first time: the others are joining now.
+                    if self.failures > 0 {
+                        self.pause(core, now);
+                    } else {
+                        self.failures = 1;
+                    }
                 }
             }
             Some(Trouble::Member) => {

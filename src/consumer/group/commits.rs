@@ -9,7 +9,8 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{GroupId, TopicName};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Message, StrBytes};
+use uuid::Uuid;
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::offset::OffsetAndMetadata;
@@ -20,10 +21,8 @@ use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
-use crate::net::rpc;
-
-/// The newest version that names topics; the next one has only their ids.
-const MAX_VERSION: i16 = 9;
+use crate::net::rpc::{self, Call};
+use crate::protocol::offsets;
 
 /// Who wants offsets committed.
 #[derive(Debug)]
@@ -75,6 +74,8 @@ pub(super) type Done = (Commit, Result<()>);
 struct InFlight {
     node: Node,
     commits: VecDeque<Commit>,
+    /// The names of the topics that it has by their ids.
+    names: BTreeMap<Uuid, TopicName>,
     /// Whose word it was sent on.
     generation: i32,
 }
@@ -118,7 +119,13 @@ impl Commits {
     }
 
     /// Ends what has waited too long, or for nobody; says when to look again.
-    pub(super) fn expire(&mut self, now: Instant, done: &mut Vec<Done>) -> Option<Instant> {
+    /// `obstacle` is what stands in the way of those that were never sent.
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        obstacle: impl Fn() -> Option<Error>,
+        done: &mut Vec<Done>,
+    ) -> Option<Instant> {
         let mut behind = self.inflight.is_some();
         for commit in std::mem::take(&mut self.waiting) {
             if commit.offsets.is_empty() && !behind {
@@ -127,7 +134,7 @@ impl Commits {
             }
             if commit.deadline <= now {
                 let waited = now.saturating_duration_since(commit.since);
-                let why = commit.last_error.as_ref().map_or_else(
+                let why = commit.last_error.clone().or_else(&obstacle).map_or_else(
                     || "the group's coordinator has not answered".to_owned(),
                     |e| e.message().to_owned(),
                 );
@@ -163,21 +170,17 @@ impl Commits {
         for (key, offset) in commits.iter().flat_map(|c| &c.offsets) {
             latest.insert(key, offset);
         }
-        let request = request(group, identity, &latest);
-        let timeout = core.config.request_timeout;
+        let mut request = request(group, identity, &latest);
         self.not_before = None;
-        match core.call(
-            now,
-            conn,
-            &request,
-            MAX_VERSION,
-            timeout,
-            Tag::Group(Ask::Commit),
-        ) {
-            Ok(()) => {
+        match call(core, conn, &mut request) {
+            Ok(call) => {
+                let timeout = core.config.request_timeout;
+                core.send(now, conn, call, timeout, Tag::Group(Ask::Commit), true);
+                let names = request.topics.into_iter().map(|t| (t.topic_id, t.name));
                 self.inflight = Some(InFlight {
                     node,
                     commits,
+                    names: names.collect(),
                     generation: identity.generation,
                 });
             }
@@ -212,9 +215,13 @@ impl Commits {
         );
         let mut codes: BTreeMap<(&str, i32), ErrorCode> = BTreeMap::new();
         for topic in &response.topics {
+            let by_id = (version >= offsets::BY_ID).then(|| inflight.names.get(&topic.topic_id));
+            let Some(name) = by_id.unwrap_or(Some(&topic.name)) else {
+                continue;
+            };
             for p in &topic.partitions {
                 let code = ErrorCode(i32::from(p.error_code));
-                codes.insert((topic.name.as_str(), p.partition_index), code);
+                codes.insert((name.as_str(), p.partition_index), code);
             }
         }
         let who = core.address(inflight.node);
@@ -247,15 +254,15 @@ impl Commits {
                     advice(code)
                 ),
             );
+            if unknown(code) {
+                core.refresh_metadata();
+            }
             let waited_for = matches!(commit.owner, CommitOwner::Call(_));
             let retriable = match trouble {
                 Some(Trouble::Coordinator | Trouble::Rebalancing) => true,
                 // Sent for a generation that had ended when the broker read it.
                 Some(Trouble::Member) => moved_on,
-                None => {
-                    code == ErrorCode::REQUEST_TIMED_OUT
-                        || (waited_for && code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-                }
+                None => code == ErrorCode::REQUEST_TIMED_OUT || (waited_for && unknown(code)),
             };
             if let Some(trouble) = trouble.filter(|t| !(moved_on && *t == Trouble::Member)) {
                 worst = Some((trouble, error.clone()));
@@ -320,6 +327,44 @@ impl Commits {
             .flatten()
             .chain(std::mem::take(&mut self.waiting))
     }
+}
+
+fn unknown(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID
+    )
+}
+
+/// The request in the highest common version: by the ids of its topics where all are known, so that no offset of a topic
+/// is committed for another one of that name that was made since.
+fn call(core: &Core<Tag>, conn: ConnId, request: &mut OffsetCommitRequest) -> Result<Call> {
+    let key = offsets::COMMIT_KEY;
+    let min = OffsetCommitRequest::VERSIONS.min;
+    let version = core.version(conn, key, (min, offsets::BY_ID))?;
+    if version >= offsets::BY_ID {
+        let ids = request.topics.iter().map(|t| id(core, &t.name));
+        if let Some(ids) = ids.collect::<Option<Vec<Uuid>>>() {
+            for (topic, id) in request.topics.iter_mut().zip(ids) {
+                topic.topic_id = id;
+            }
+            let mut call = Call::begin(&core.config.client_id, key, version, 2)?;
+            offsets::write_commit(&mut call.frame.meta, request);
+            call.frame.finish();
+            return Ok(call);
+        }
+    }
+    Call::encode(
+        &core.config.client_id,
+        version.min(offsets::BY_ID - 1),
+        request,
+    )
+}
+
+/// A topic's id, where it is known.
+pub(super) fn id(core: &Core<Tag>, topic: &str) -> Option<Uuid> {
+    let id = Uuid::from_bytes(core.topics.known(topic)?.id);
+    (!id.is_nil()).then_some(id)
 }
 
 fn request(

@@ -10,19 +10,19 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::offset::OffsetAndMetadata;
 use super::super::partition::{Key, Partition};
-use super::{Ask, Trouble, advice, trouble};
+use super::{Ask, Trouble, advice, commits, trouble};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
+use crate::protocol::offsets;
 
-/// The newest version that names topics; the next one has only their ids.
-const MAX_VERSION: i16 = 9;
 /// From here on a request lists groups.
 const GROUPS_VERSION: i16 = 8;
 /// From here on a broker can be asked to wait for open transactions (KIP-447).
@@ -59,6 +59,8 @@ pub(in crate::consumer) type Answer = (Lookup, Result<Found>);
 pub(super) struct Lookups {
     waiting: Vec<Lookup>,
     inflight: Option<(Node, Vec<Lookup>)>,
+    /// The names of the topics that the request on its way has by their ids.
+    names: BTreeMap<Uuid, String>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -120,12 +122,7 @@ impl Lookups {
     ) {
         let lookups = std::mem::take(&mut self.waiting);
         self.not_before = None;
-        let sent = core
-            .version(conn, OFFSET_FETCH, (1, MAX_VERSION))
-            .and_then(|version| {
-                let request = request(version, group, stable, &lookups);
-                Call::encode(&core.config.client_id, version, &request)
-            });
+        let sent = self.call(core, conn, group, stable, &lookups);
         match sent {
             Ok(call) => {
                 let timeout = core.config.request_timeout;
@@ -134,6 +131,39 @@ impl Lookups {
             }
             Err(e) => answers.extend(lookups.into_iter().map(|l| (l, Err(e.clone())))),
         }
+    }
+
+    /// The request in the highest common version: by the ids of its topics where all are known, so that what is found is
+    /// not of an earlier topic of that name.
+    fn call(
+        &mut self,
+        core: &Core<Tag>,
+        conn: ConnId,
+        group: &str,
+        stable: bool,
+        lookups: &[Lookup],
+    ) -> Result<Call> {
+        let key = offsets::FETCH_KEY;
+        let version = core.version(conn, key, (1, offsets::BY_ID))?;
+        let named = version.min(offsets::BY_ID - 1);
+        let mut request = request(named, group, stable, lookups);
+        self.names.clear();
+        if version >= offsets::BY_ID {
+            let groups = request.groups.iter_mut();
+            let topics = groups.filter_map(|g| g.topics.as_mut()).flatten();
+            let ids = topics.map(|topic| {
+                topic.topic_id = commits::id(core, &topic.name)?;
+                Some((topic.topic_id, topic.name.to_string()))
+            });
+            if let Some(names) = ids.collect::<Option<BTreeMap<Uuid, String>>>() {
+                self.names = names;
+                let mut call = Call::begin(&core.config.client_id, key, version, 2)?;
+                offsets::write_fetch(&mut call.frame.meta, &request);
+                call.frame.finish();
+                return Ok(call);
+            }
+        }
+        Call::encode(&core.config.client_id, named, &request)
     }
 
     /// A request was answered. Says what the answer means for the coordinator.
@@ -154,7 +184,7 @@ impl Lookups {
             }
         };
         core.throttle(now, node, Purpose::Group, response.throttle_time_ms);
-        let (code, found) = offsets(version, response);
+        let (code, found) = found_offsets(version, response, &std::mem::take(&mut self.names));
         let who = core.address(node);
         if code != ErrorCode::NONE {
             let text = format!(
@@ -170,8 +200,8 @@ impl Lookups {
             }
             return trouble(code).map(|t| (t, error));
         }
-        self.failures = 0;
-        for lookup in lookups {
+        let mut again = Vec::new();
+        for mut lookup in lookups {
             let (topic, partition) = &lookup.key;
             let doing = format!("looking the committed offset of {topic}-{partition} up");
             match found.get(&(topic.to_string(), *partition)).cloned() {
@@ -181,8 +211,14 @@ impl Lookups {
                         code,
                         format!("{doing}: {who} answered {}{}", code.name(), advice(code)),
                     );
-                    if code == ErrorCode::UNSTABLE_OFFSET_COMMIT {
-                        self.retry(core, now, vec![lookup], &error);
+                    // A topic made anew, or just made: metadata tells, or the coordinator hears of it.
+                    let unknown = code == ErrorCode::UNKNOWN_TOPIC_ID;
+                    if unknown {
+                        core.refresh_metadata();
+                    }
+                    if unknown || code == ErrorCode::UNSTABLE_OFFSET_COMMIT {
+                        lookup.last_error = Some(error);
+                        again.push(lookup);
                     } else {
                         answers.push((lookup, Err(error)));
                     }
@@ -190,9 +226,15 @@ impl Lookups {
                 None => {
                     let error =
                         Error::protocol(format!("{doing}: {who} left it out of its answer"));
-                    self.retry(core, now, vec![lookup], &error);
+                    lookup.last_error = Some(error);
+                    again.push(lookup);
                 }
             }
+        }
+        if again.is_empty() {
+            self.failures = 0;
+        } else {
+            self.ask_again(core, now, again);
         }
         None
     }
@@ -204,7 +246,20 @@ impl Lookups {
         }
     }
 
-    fn retry(&mut self, core: &mut Core<Tag>, now: Instant, lookups: Vec<Lookup>, error: &Error) {
+    fn retry(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        mut lookups: Vec<Lookup>,
+        error: &Error,
+    ) {
+        for lookup in &mut lookups {
+            lookup.last_error = Some(error.clone());
+        }
+        self.ask_again(core, now, lookups);
+    }
+
+    fn ask_again(&mut self, core: &mut Core<Tag>, now: Instant, mut lookups: Vec<Lookup>) {
         self.failures = self.failures.saturating_add(1);
         let backoff = Backoff {
             first: core.config.retry_backoff,
@@ -212,14 +267,9 @@ impl Lookups {
         };
         let at = now + backoff.after(self.failures, &mut core.rng);
         self.not_before = earliest(self.not_before, Some(at));
-        for mut lookup in lookups {
-            lookup.last_error = Some(error.clone());
-            self.waiting.push(lookup);
-        }
+        self.waiting.append(&mut lookups);
     }
 }
-
-const OFFSET_FETCH: i16 = 9;
 
 fn request(version: i16, group: &str, stable: bool, lookups: &[Lookup]) -> OffsetFetchRequest {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
@@ -258,7 +308,11 @@ fn request(version: i16, group: &str, stable: bool, lookups: &[Lookup]) -> Offse
 type ByPartition = BTreeMap<(String, i32), (ErrorCode, Found)>;
 
 /// The code for all of it, and each partition's.
-fn offsets(version: i16, response: OffsetFetchResponse) -> (ErrorCode, ByPartition) {
+fn found_offsets(
+    version: i16,
+    response: OffsetFetchResponse,
+    names: &BTreeMap<Uuid, String>,
+) -> (ErrorCode, ByPartition) {
     let code = |code: i16| ErrorCode(i32::from(code));
     let found = |offset: i64, leader_epoch: i32, metadata: Option<StrBytes>| {
         (offset >= 0).then(|| OffsetAndMetadata {
@@ -282,9 +336,13 @@ fn offsets(version: i16, response: OffsetFetchResponse) -> (ErrorCode, ByPartiti
         return (ErrorCode::NONE, all);
     };
     for topic in group.topics {
+        let name = match version {
+            offsets::BY_ID.. => names.get(&topic.topic_id).cloned().unwrap_or_default(),
+            _ => topic.name.to_string(),
+        };
         for p in topic.partitions {
             let found = found(p.committed_offset, p.committed_leader_epoch, p.metadata);
-            let key = (topic.name.to_string(), p.partition_index);
+            let key = (name.clone(), p.partition_index);
             all.insert(key, (code(p.error_code), found));
         }
     }

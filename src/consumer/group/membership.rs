@@ -22,13 +22,16 @@ use super::own_assignor::{GroupToAssign, OwnAssignor};
 use super::subscription::Subscription;
 use super::{Ask, Identity};
 use crate::cluster::core::Core;
-use crate::cluster::nodes::Node;
+use crate::cluster::nodes::{Backoff, Node};
 use crate::config::{Assignor, GroupProtocol};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::Level;
 use crate::net::conn::ConnId;
 use crate::net::rpc;
 use crate::protocol::wire::TopicId;
+
+/// A membership that has lasted this long is no sign of trouble when it is lost.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// What the configuration says of memberships.
 #[derive(Clone, Debug)]
@@ -47,7 +50,16 @@ pub(in crate::consumer) struct Terms {
     pub(in crate::consumer) rebalance_timeout: Duration,
     pub(in crate::consumer) auto_commit: bool,
     pub(in crate::consumer) rack: Option<String>,
+    /// `exclude.internal.topics`
+    pub(in crate::consumer) exclude_internal: bool,
 }
+
+/// Kafka's own topics.
+const INTERNAL: [&str; 3] = [
+    "__consumer_offsets",
+    "__transaction_state",
+    "__share_group_state",
+];
 
 impl Terms {
     /// The error of an answer that nobody waits for any more.
@@ -204,6 +216,8 @@ pub(super) struct Membership {
     subscription: Subscription,
     /// The topics it comes to.
     topics: BTreeSet<Arc<str>>,
+    /// The pattern was matched with the cluster's topics.
+    matched: bool,
     owned: BTreeSet<Key>,
     /// What a sticky strategy is to give again, and the generation it was given in.
     last: (BTreeSet<Key>, i32),
@@ -215,10 +229,16 @@ pub(super) struct Membership {
     absent: bool,
     /// Fenced: it does not join again.
     dead: bool,
-    /// No assignment has come yet.
+    /// No assignment has come yet in this life.
     fresh: bool,
+    /// An assignment has come in some life.
+    assigned_once: bool,
     /// The trouble that was told last.
     told: Option<ErrorCode>,
+    /// How often the membership was lost in a row, and when last: the pause before the next join grows with it. Kept by
+    /// the membership and not by the protocols, which begin a new life each time.
+    losses: u32,
+    lost_at: Option<Instant>,
     /// Why it leaves, when it has been asked to.
     leaving: Option<&'static str>,
     leave_by: Option<Instant>,
@@ -245,6 +265,7 @@ impl Membership {
             terms,
             subscription,
             topics,
+            matched: false,
             owned: BTreeSet::new(),
             last: (BTreeSet::new(), -1),
             pending: None,
@@ -253,7 +274,10 @@ impl Membership {
             absent: false,
             dead: false,
             fresh: true,
+            assigned_once: false,
             told: None,
+            losses: 0,
+            lost_at: None,
             leaving: None,
             leave_by: None,
         }
@@ -322,6 +346,11 @@ impl Membership {
         }
     }
 
+    /// True if the group has given this member partitions, or none, at least once.
+    pub(super) fn was_assigned(&self) -> bool {
+        self.assigned_once
+    }
+
     pub(super) fn owns(&self, key: &Key) -> bool {
         self.owned.contains(key)
     }
@@ -354,6 +383,7 @@ impl Membership {
             self.topics.clear();
         }
         self.subscription = subscription;
+        self.matched = false;
         match &mut self.protocol {
             Protocol::Unsettled(_) => {}
             Protocol::Classic(classic) => classic.rejoin("the subscription has changed"),
@@ -365,13 +395,19 @@ impl Membership {
     pub(super) fn on_metadata(
         &mut self,
         core: &mut Core<Tag>,
-        internal_too: bool,
+        now: Instant,
         signals: &mut Vec<Signal>,
     ) {
-        let changed = self.match_pattern(core, internal_too);
+        let changed = self.match_pattern(core);
+        let by_name = self.resolves_pattern();
         match &mut self.protocol {
             Protocol::Unsettled(_) => {}
-            Protocol::Modern(modern) => modern.on_metadata(core, signals),
+            Protocol::Modern(modern) => {
+                if changed && by_name {
+                    modern.subscribe(now);
+                }
+                modern.on_metadata(core, signals);
+            }
             Protocol::Classic(classic) => {
                 if changed {
                     classic.rejoin("the topics that match the pattern have changed");
@@ -382,7 +418,8 @@ impl Membership {
     }
 
     /// True if a pattern matches other topics than before.
-    fn match_pattern(&mut self, core: &mut Core<Tag>, internal_too: bool) -> bool {
+    fn match_pattern(&mut self, core: &mut Core<Tag>) -> bool {
+        let internal_too = !self.terms.exclude_internal;
         let (Subscription::Pattern(pattern), Some(every)) =
             (&self.subscription, core.topics.every())
         else {
@@ -392,6 +429,7 @@ impl Membership {
             ((internal_too || !internal) && pattern.matches(name)).then(|| name.clone())
         };
         let topics: BTreeSet<Arc<str>> = every.iter().filter_map(matching).collect();
+        self.matched = true;
         if topics == self.topics {
             return false;
         }
@@ -400,6 +438,17 @@ impl Membership {
         }
         self.topics = topics;
         true
+    }
+
+    /// True if the brokers are told the topics that match a pattern, and not the pattern: they have no way to leave internal
+    /// topics out, so such a pattern is theirs to match only where it can't name one.
+    fn resolves_pattern(&self) -> bool {
+        match &self.subscription {
+            Subscription::Pattern(pattern) => {
+                self.terms.exclude_internal && INTERNAL.iter().any(|name| pattern.matches(name))
+            }
+            Subscription::Topics(_) => false,
+        }
     }
 
     /// True if every topic's name has to be known.
@@ -491,6 +540,7 @@ impl Membership {
             acts.push(Act::Take(added));
         }
         self.fresh = false;
+        self.assigned_once = true;
     }
 
     /// Goes from what is owned to what shall be: first what has to be given up, then what comes.
@@ -507,6 +557,7 @@ impl Membership {
     pub(super) fn signalled(
         &mut self,
         signal: Signal,
+        core: &mut Core<Tag>,
         now: Instant,
         serial: u32,
         acts: &mut Vec<Act>,
@@ -525,9 +576,16 @@ impl Membership {
             }
             Signal::Lost(error) => {
                 let fatal = error.code() == ErrorCode::FENCED_INSTANCE_ID;
-                let keys = self.lose(now, serial, acts);
+                // A generation that is over says nothing against the member: under a new id it would be another one, and
+                // the group would wait for the old one until its session ends.
+                let known = error.code() == ErrorCode::ILLEGAL_GENERATION;
+                let keys = self.lose(now, serial, known, acts);
+                self.pause_after_loss(core, now);
                 if !keys.is_empty() {
                     acts.push(Act::Lose(keys, error.clone()));
+                } else if self.losses > 1 && !fatal && self.told != Some(error.code()) {
+                    self.told = Some(error.code());
+                    acts.push(Act::Failing(error.clone(), false));
                 }
                 if fatal {
                     acts.push(Act::Failing(error, true));
@@ -541,7 +599,13 @@ impl Membership {
                     acts.push(Act::Failing(error, false));
                 }
             }
-            Signal::Heard => self.told = None,
+            Signal::Heard => {
+                self.told = None;
+                if self.lost_at.is_some_and(|at| at + STEADY <= now) {
+                    self.losses = 0;
+                    self.lost_at = None;
+                }
+            }
             Signal::ToAssign(number, group) => acts.push(Act::ToAssign(number, group)),
             Signal::FallBack(_) => {
                 let terms = self.terms.clone();
@@ -552,19 +616,45 @@ impl Membership {
     }
 
     /// The membership has ended without this member's doing; gives what it had.
-    fn lose(&mut self, now: Instant, serial: u32, acts: &mut Vec<Act>) -> BTreeSet<Key> {
+    /// `known`: the group knows the member still.
+    fn lose(
+        &mut self,
+        now: Instant,
+        serial: u32,
+        known: bool,
+        acts: &mut Vec<Act>,
+    ) -> BTreeSet<Key> {
         match &mut self.protocol {
             Protocol::Unsettled(_) => {}
-            Protocol::Classic(classic) => classic.reset(serial),
+            Protocol::Classic(classic) => classic.reset(serial, known),
             Protocol::Modern(modern) => modern.reset(serial, now),
         }
         self.pending = None;
         self.fresh = true;
         self.step = Step::Idle;
-        if self.leaving.is_some() {
+        if self.leaving.is_some() && self.has_to_leave() {
+            self.step = Step::Leaving;
+        } else if self.leaving.is_some() {
             acts.push(Act::Left);
         }
         std::mem::take(&mut self.owned)
+    }
+
+    /// The next join waits: without a pause, a coordinator that takes a member in and disowns it would be asked as fast as
+    /// it answers.
+    fn pause_after_loss(&mut self, core: &mut Core<Tag>, now: Instant) {
+        self.losses = self.losses.saturating_add(1);
+        self.lost_at = Some(now);
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: core.config.retry_backoff_max,
+        };
+        let until = now + backoff.after(self.losses, &mut core.rng);
+        match &mut self.protocol {
+            Protocol::Unsettled(_) => {}
+            Protocol::Classic(classic) => classic.not_before(until),
+            Protocol::Modern(modern) => modern.not_before(until),
+        }
     }
 
     /// The program has not polled for too long: leaves, so that others can have the partitions.
@@ -575,7 +665,7 @@ impl Membership {
         serial: u32,
         acts: &mut Vec<Act>,
     ) {
-        let keys = self.lose(now, serial, acts);
+        let keys = self.lose(now, serial, false, acts);
         // Told even if it had nothing: the poll that comes to know of it has it join again.
         acts.push(Act::Lose(keys, error));
         self.absent = true;
@@ -612,9 +702,14 @@ impl Membership {
             return (false, false);
         }
         let unmatched = self.wants_every_topic() && self.topics.is_empty();
+        let unresolved = self.resolves_pattern() && !self.matched;
         let ready = matches!(self.step, Step::Idle) && self.leaving.is_none() && !unmatched;
         let classic = match &mut self.protocol {
             Protocol::Unsettled(_) => return (false, true),
+            // Joining without the topics, it would be given nothing, and others what is to be taken from them again.
+            Protocol::Modern(modern) if unresolved && !modern.has_joined() => {
+                return (false, false);
+            }
             Protocol::Modern(modern) => return (false, modern.wants(now, &self.owned)),
             Protocol::Classic(classic) => classic,
         };
@@ -708,11 +803,17 @@ impl Membership {
             }
             return;
         }
+        let by_name = self.resolves_pattern();
         match &mut self.protocol {
             Protocol::Unsettled(_) => self.settle(core, now, conn, signals),
             Protocol::Classic(classic) => classic.send_heartbeat(core, now, conn, signals),
             Protocol::Modern(modern) => {
-                modern.send(core, now, conn, &self.subscription, &self.owned, signals);
+                let subscription = match by_name {
+                    true => &Subscription::Topics(self.topics.clone()),
+                    false => &self.subscription,
+                };
+                let subscription = (!by_name || self.matched).then_some(subscription);
+                modern.send(core, now, conn, subscription, &self.owned, signals);
             }
         }
     }

@@ -16,6 +16,8 @@ mod metadata;
 mod modern;
 mod own_assignor;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +95,7 @@ pub(crate) fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::INVALID_GROUP_ID => "; check group.id",
         ErrorCode::OFFSET_METADATA_TOO_LARGE => "; the brokers' limit is offset.metadata.max.bytes",
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => "; the topic may have been deleted",
+        ErrorCode::UNKNOWN_TOPIC_ID => "; the topic was deleted, and perhaps created again",
         ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID => {
             "; the group has gone on without this consumer, or has members and this consumer is not one of them; what \
              was not committed is read again"
@@ -147,6 +150,8 @@ pub(super) struct Group {
     next: Option<Subscription>,
     serials: u32,
     auto_commit: AutoCommit,
+    /// It was told that the coordinator cannot be reached.
+    told_unreachable: bool,
 }
 
 /// When positions are committed in the background.
@@ -167,6 +172,8 @@ pub(super) struct Outcome {
     pub(super) acts: Vec<Act>,
     /// Positions that are not committed are to be.
     pub(super) auto_commit: bool,
+    /// Why the coordinator cannot be reached, when that is to be told.
+    pub(super) unreachable: Option<Error>,
 }
 
 impl Group {
@@ -191,6 +198,7 @@ impl Group {
                 next: None,
                 under_way: false,
             },
+            told_unreachable: false,
         }
     }
 
@@ -272,9 +280,29 @@ impl Group {
         !self.commits.is_empty()
     }
 
-    /// The partition is this member's, or there is no membership that says whose it is.
-    pub(super) fn may_commit(&self, key: &Key) -> bool {
-        self.membership.as_ref().is_none_or(|m| m.owns(key))
+    /// Why an offset of a partition can't be committed: it is not this member's. Without a membership there is nobody to say
+    /// whose it is.
+    pub(super) fn why_not(&self, core: &Core<Tag>, now: Instant, key: &Key) -> Option<Error> {
+        let membership = self.membership.as_ref().filter(|m| !m.owns(key))?;
+        if membership.was_assigned() {
+            return Some(not_ours(key));
+        }
+        let kind = CoordinatorKind::Group;
+        let why = core.coordinator_hopeless(now, kind, &self.id);
+        let (code, why) = why.map_or_else(
+            || {
+                let why = "it is still joining; commit what was read of partitions that an event has assigned";
+                (ErrorCode::REBALANCE_IN_PROGRESS, why.to_owned())
+            },
+            |e| (e.code(), e.message().to_owned()),
+        );
+        Some(Error::new(
+            code,
+            format!(
+                "committing an offset of {}-{}: group '{}' has not assigned anything to this consumer yet: {why}",
+                key.0, key.1, self.id
+            ),
+        ))
     }
 
     /// A topic whose metadata the membership needs.
@@ -287,12 +315,11 @@ impl Group {
         &mut self,
         core: &mut Core<Tag>,
         now: Instant,
-        internal_too: bool,
         outcome: &mut Outcome,
     ) {
         let mut signals = Vec::new();
         if let Some(membership) = &mut self.membership {
-            membership.on_metadata(core, internal_too, &mut signals);
+            membership.on_metadata(core, now, &mut signals);
         }
         self.take_signals(core, now, signals, outcome);
     }
@@ -366,11 +393,11 @@ impl Group {
             } => partition.generation() == *generation,
             LookupOwner::Call { id, .. } => calls.is_open(*id),
         });
-        let mut deadline = self.commits.expire(now, &mut outcome.committed);
         let describe = || {
             let kind = CoordinatorKind::Group;
             Some(core.describe_coordinator(now, kind, &self.id))
         };
+        let mut deadline = self.commits.expire(now, describe, &mut outcome.committed);
         deadline = earliest(deadline, self.calls.expire(&self.lookups, now, describe));
         deadline = earliest(deadline, self.lookups.deadline(now));
         if let Some(error) = unreachable {
@@ -379,6 +406,12 @@ impl Group {
         deadline = earliest(deadline, self.poll_membership(core, now, polls, outcome));
         deadline = earliest(deadline, self.poll_auto_commit(now, outcome));
         self.disown(outcome);
+        if !self.told_unreachable
+            && let Some(error) = core.coordinator_hopeless(now, CoordinatorKind::Group, &self.id)
+        {
+            self.told_unreachable = true;
+            outcome.unreachable = Some(error);
+        }
         if self.commits.wants_connection(now) || self.lookups.wants_connection(now) {
             match core.coordinator(now, CoordinatorKind::Group, &self.id, Purpose::Group) {
                 Coordinator::Ready(node, conn) => self.send(core, now, (node, conn), outcome),
@@ -499,7 +532,7 @@ impl Group {
             }
             let serial = self.serial();
             if let Some(membership) = &mut self.membership {
-                membership.signalled(signal, now, serial, &mut outcome.acts);
+                membership.signalled(signal, core, now, serial, &mut outcome.acts);
             }
         }
         if let Some(membership) = &self.membership {
@@ -572,6 +605,7 @@ impl Group {
         body: Bytes,
         outcome: &mut Outcome,
     ) {
+        self.told_unreachable = false;
         let trouble = match ask {
             Ask::Commit => {
                 let done = &mut outcome.committed;

@@ -30,6 +30,11 @@ const LEAVING: i32 = -1;
 /// A static member leaves for now and comes back.
 const AWAY: i32 = -2;
 
+/// How soon a member asks again that has joined and got no partitions: a coordinator may share them out only after it has
+/// answered, or wait for a member that leaves, and would tell of it with the next heartbeat. Doubled each time, up to the
+/// interval between heartbeats.
+const EAGER: Duration = Duration::from_millis(250);
+
 /// One membership.
 #[derive(Debug)]
 pub(super) struct Modern {
@@ -40,6 +45,8 @@ pub(super) struct Modern {
     epoch: i32,
     interval: Duration,
     heartbeat_at: Instant,
+    /// How long it waits for its first partitions before it asks again.
+    eager: Option<Duration>,
     sent: bool,
     /// The next heartbeat says everything, not only what has changed.
     full: bool,
@@ -68,6 +75,7 @@ impl Modern {
             serial,
             epoch: 0,
             heartbeat_at: now,
+            eager: Some(EAGER),
             sent: false,
             full: true,
             subscription_changed: false,
@@ -113,10 +121,20 @@ impl Modern {
         self.target = None;
         self.known = false;
         self.heartbeat_at = now;
+        self.eager = Some(EAGER);
+    }
+
+    /// No heartbeat before that time.
+    pub(super) fn not_before(&mut self, at: Instant) {
+        self.heartbeat_at = self.heartbeat_at.max(at);
     }
 
     pub(super) fn has_to_leave(&self) -> bool {
         self.known
+    }
+
+    pub(super) fn has_joined(&self) -> bool {
+        self.epoch > 0
     }
 
     /// True if a heartbeat is due: in its time, or at once where there is news.
@@ -135,7 +153,8 @@ impl Modern {
         core: &mut Core<Tag>,
         now: Instant,
         (_, conn): (Node, ConnId),
-        subscription: &Subscription,
+        // `None` while the topics that match a pattern are not known.
+        subscription: Option<&Subscription>,
         owned: &BTreeSet<Key>,
         signals: &mut Vec<Signal>,
     ) {
@@ -150,7 +169,7 @@ impl Modern {
                 .with_rebalance_timeout_ms(i32::try_from(ms).unwrap_or(i32::MAX))
                 .with_server_assignor(self.terms.remote_assignor.as_deref().map(string));
         }
-        if full || self.subscription_changed {
+        if let Some(subscription) = subscription.filter(|_| full || self.subscription_changed) {
             // What is not subscribed to by one way is told so by an empty value: librdkafka's mock broker, for one, ends its
             // process where only one of both is there.
             request = match subscription {
@@ -182,7 +201,7 @@ impl Modern {
                 self.sent = true;
                 self.known = true;
                 self.full = false;
-                self.subscription_changed = false;
+                self.subscription_changed &= subscription.is_none();
             }
             Err(e) => {
                 self.heartbeat_at = now + self.interval;
@@ -260,7 +279,13 @@ impl Modern {
         if ms > 0 {
             self.interval = Duration::from_millis(ms);
         }
-        self.heartbeat_at = now + self.interval;
+        let given = response.assignment.as_ref();
+        if given.is_some_and(|a| !a.topic_partitions.is_empty()) {
+            self.eager = None;
+        }
+        let eager = self.eager.filter(|eager| *eager < self.interval);
+        self.eager = eager.map(|eager| 2 * eager);
+        self.heartbeat_at = now + eager.unwrap_or(self.interval);
         signals.push(Signal::Heard);
         if let Some(assignment) = response.assignment {
             let each = assignment.topic_partitions.into_iter();

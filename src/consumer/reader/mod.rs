@@ -177,11 +177,15 @@ impl Reader {
             let filled = filling.fill(&mut chunk, &mut self.control);
             filling.close(&mut chunk);
             let added = filling.batch.len() > before;
-            let segments = &filling.batch.segments;
-            let epoch = segments.last().filter(|_| added).map(|s| s.leader_epoch);
+            let (segment, offsets) = (
+                filling.batch.segments.last(),
+                &filling.batch.columns.offsets,
+            );
+            let last = segment.zip(offsets.last()).filter(|_| added);
+            let last = last.map(|(s, offset)| (offset.saturating_add(1), s.leader_epoch));
             chunk
                 .partition
-                .delivered(chunk.generation, chunk.min_offset, epoch);
+                .delivered(chunk.generation, chunk.min_offset, last);
             if added || matches!(filled, Filled::Done) {
                 self.delivered.push(chunk.partition.clone());
             }
@@ -228,6 +232,11 @@ impl Filling<'_> {
         chunk.data = Some(Data::Shared(buffer.clone()));
         loop {
             if self.rows_left() == 0 || self.bytes_left == 0 {
+                if chunk.open.is_none()
+                    && let Err(e) = self.pass_markers(chunk, &buffer, control)
+                {
+                    return Filled::Broken(self.broken(chunk, &e));
+                }
                 return if chunk.bytes_left() == 0 && chunk.open.is_none() {
                     Filled::Done
                 } else {
@@ -246,6 +255,33 @@ impl Filling<'_> {
                 Ok(false) => return Filled::Done,
                 Err(e) => return Filled::Broken(self.broken(chunk, &e)),
             }
+        }
+    }
+
+    /// Passes over control batches, so that a commit of the records before them covers them.
+    fn pass_markers(
+        &self,
+        chunk: &mut Chunk,
+        buffer: &Buffer,
+        control: &mut ColumnSet,
+    ) -> Result<()> {
+        loop {
+            let rest = buffer.get(chunk.at..).unwrap_or_default();
+            let Some(header) = BatchHeader::parse(rest)?.filter(|h| h.attributes.is_control())
+            else {
+                return Ok(());
+            };
+            let Some(batch) = rest.get(..header.total_len()) else {
+                return Ok(());
+            };
+            if header.last_offset() >= chunk.min_offset {
+                if self.shared.config.check_crcs && !planted!("crc-unchecked") {
+                    verify_crc(batch)?;
+                }
+                self.passes_over(chunk, &header, &batch[HEADER_LEN..], control)?;
+                chunk.min_offset = header.last_offset().saturating_add(1);
+            }
+            chunk.passed(&header);
         }
     }
 
@@ -284,9 +320,7 @@ impl Filling<'_> {
                 }
                 chunk.min_offset = next_offset;
             }
-            let count = usize::try_from(header.record_count).unwrap_or(0);
-            chunk.records_left = chunk.records_left.saturating_sub(count);
-            chunk.at += header.total_len();
+            chunk.passed(&header);
         }
     }
 

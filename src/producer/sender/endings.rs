@@ -1,11 +1,14 @@
 //! Ends without an answer: a delivery time that is over, a leader that was never reached, a close.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::super::completion::Outcome;
 use super::super::partition::{Batch, Partition, PartitionQueue, Place};
 use super::{Sender, Tag};
+use crate::cluster::at_exit;
 use crate::cluster::core::Core;
+use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
 
@@ -142,6 +145,9 @@ impl Sender {
             ErrorCode::PURGED,
             "the producer was closed before the records were sent",
         );
+        if self.shared.abandoned.load(Ordering::Acquire) {
+            at_exit::note_given_up(self.unsaid().records);
+        }
         for topic in &self.unresolved {
             let mut pending = topic.pending();
             pending.refused = Some(error.clone());
@@ -170,6 +176,27 @@ impl Sender {
             self.finished = true;
             self.shared.end();
         }
+    }
+
+    /// How many records were taken and have not ended.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        let pending = self.unresolved.iter().map(|topic| {
+            let pending = topic.pending();
+            let counts = pending.batches.iter().map(|b| b.open.builder.count());
+            counts.map(i64::from).sum::<i64>()
+        });
+        let parts = self.parts.iter().map(|part| {
+            let queue = part.partition.lock();
+            let sealed = queue.sealed.iter().filter_map(|place| match place {
+                Place::Ready(batch) => Some(batch.sealed.count()),
+                Place::Sealing(_) => None,
+            });
+            let open = queue.open.iter().map(|open| open.builder.count());
+            let sent = part.inflight.iter().chain(part.again.iter());
+            let counts = sealed.chain(open).chain(sent.map(|b| b.sealed.count()));
+            counts.map(i64::from).sum::<i64>()
+        });
+        pending.chain(parts).sum::<i64>().unsigned_abs()
     }
 }
 

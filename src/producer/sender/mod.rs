@@ -33,6 +33,7 @@ use super::sequence::{Identity, ProducerId};
 use super::shared::{News, Shared, lock};
 use super::topic::Topic;
 use super::transaction::state::Ask;
+use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{Core, Event};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
@@ -322,6 +323,20 @@ impl Sender {
 impl Role for Sender {
     type Tag = Tag;
 
+    fn leave(&mut self, core: &mut Core<Tag>, now: Instant, _by: Instant) {
+        self.take_news(core, now);
+        self.shared.begin_flush();
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        let records = self.unacknowledged();
+        let told = self.shared.config.common.log_level.is_some();
+        Unsaid {
+            busy: records > 0,
+            records: if told { records } else { 0 },
+        }
+    }
+
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: Event<Tag>) {
         match event {
             Event::Response {
@@ -418,6 +433,7 @@ impl Role for Sender {
             for at in retries {
                 deadline = Some(deadline.map_or(at, |d| d.min(at)));
             }
+            self.shared.shortcut.set_underway(self.requests.len());
             self.shared.arm(deadline);
             // What came between the look and the arming found us armed and woke nobody.
             let quiet = {

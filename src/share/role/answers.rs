@@ -16,6 +16,11 @@ use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 use crate::protocol::share::{self, ShareAnswer, ShareResponse};
 
+/// Names a session among the troubles that are told once.
+fn session_of(id: i32) -> String {
+    format!("session with broker {id}")
+}
+
 impl ShareRole {
     pub(super) fn answered(
         &mut self,
@@ -38,7 +43,7 @@ impl ShareRole {
             Err(e) => {
                 let e = e.context(core.address(Node::Id(id)));
                 self.session_lost(core, now, id, inflight, &e);
-                return self.failing(e);
+                return self.failing_at(session_of(id), e);
             }
         };
         core.throttle(now, Node::Id(id), Purpose::Fetch, response.throttle_ms);
@@ -70,7 +75,7 @@ impl ShareRole {
             ErrorCode::SHARE_SESSION_NOT_FOUND | ErrorCode::INVALID_SHARE_SESSION_EPOCH
         ) {
             core.refresh_metadata();
-            self.failing(error);
+            self.failing_at(session_of(id), error);
         }
     }
 
@@ -136,8 +141,23 @@ impl ShareRole {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
+        if node.is_open() {
+            self.told.remove(&session_of(id));
+        }
         node.succeeded(&mut inflight);
         let from = (id, node.life);
+        let refused = response.partitions.iter().any(|a| a.fetched.0 != 0);
+        if !refused || response.partitions.iter().any(|a| !a.acquired.is_empty()) {
+            node.refusals = 0;
+        }
+        if refused {
+            node.refusals = node.refusals.saturating_add(1);
+            let backoff = Backoff {
+                first: core.config.retry_backoff,
+                last: core.config.retry_backoff_max,
+            };
+            node.retry_at = Some(now + backoff.after(node.refusals, &mut core.rng));
+        }
         for parcel in inflight.parcels {
             let said = response
                 .partitions
@@ -168,7 +188,7 @@ impl ShareRole {
             }
             let about = format!("{}-{}", key.0, key.1);
             if answer.fetched.0 != 0 {
-                self.not_fetched(core, now, (id, &key), about, &answer);
+                self.not_fetched(core, (id, &key), about, &answer);
                 continue;
             }
             self.told.remove(&about);
@@ -187,17 +207,12 @@ impl ShareRole {
     fn not_fetched(
         &mut self,
         core: &mut Core<Tag>,
-        now: Instant,
         (id, key): (i32, &Key),
         about: String,
         answer: &ShareAnswer,
     ) {
         let code = ErrorCode(i32::from(answer.fetched.0));
         core.refresh_metadata();
-        let again = now + core.config.retry_backoff;
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.retry_at = Some(again);
-        }
         // Leaders move, and brokers learn of topics at different times.
         let passes = matches!(
             code,

@@ -8,6 +8,8 @@
 mod acknowledging;
 mod answers;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use super::ledger::Said;
 use super::member::{Member, Signal};
 use super::node::{Parcel, ShareNode};
 use super::shared::{Chunk, Command, Shared, Waits};
+use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{self, Coordinator, CoordinatorKind, Core, Purpose};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
 use crate::consumer::{Event, EventKind, Reply, earliest, topic_problem};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::wire::TopicId;
+use crate::stats::Stats;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,22 @@ struct Leaving {
     goodbye: Goodbye,
 }
 
+impl Leaving {
+    /// What came of the last acknowledgements. That the records are given back in any case does not make up for one that
+    /// was lost.
+    fn outcome(&mut self) -> Result<()> {
+        let unanswered = || {
+            let text = "leaving the share group: the brokers have not answered the last acknowledgements in time; whether \
+                        they were carried out is not known";
+            Err(Error::new(ErrorCode::TIMED_OUT, text))
+        };
+        let each = self.said.drain(..);
+        each.map(|said| said.wait(Duration::ZERO).unwrap_or_else(unanswered))
+            .find(Result::is_err)
+            .unwrap_or(Ok(()))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goodbye {
     ToSay,
@@ -52,6 +72,9 @@ enum Goodbye {
     /// It was said, or there is nobody to say it to.
     Said,
 }
+
+/// Stands for the coordinator among the brokers that cannot be reached.
+const UNREACHABLE_COORDINATOR: i32 = -1;
 
 pub(super) struct ShareRole {
     shared: Arc<Shared>,
@@ -74,6 +97,8 @@ pub(super) struct ShareRole {
     last: i32,
     /// Troubles that were told, by what they are about.
     told: BTreeMap<String, ErrorCode>,
+    /// The brokers of which it was told that they cannot be reached.
+    unreachable: BTreeSet<i32>,
     events: Vec<Event>,
     chunks: Vec<Chunk>,
 }
@@ -97,6 +122,7 @@ impl ShareRole {
             unplaced: false,
             last: -1,
             told: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
             events: Vec::new(),
             chunks: Vec::new(),
         }
@@ -157,6 +183,9 @@ impl ShareRole {
     }
 
     fn poll_leaving(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
+        if self.closing {
+            self.answer_close();
+        }
         let leaving = self.leaving.as_ref()?;
         let quiet = leaving.goodbye == Goodbye::Said
             && self
@@ -166,7 +195,7 @@ impl ShareRole {
         if !quiet && now < leaving.by {
             return Some(leaving.by);
         }
-        let leaving = self.leaving.take()?;
+        let mut leaving = self.leaving.take()?;
         self.member = None;
         self.chunks.clear();
         self.shared.drop_chunks();
@@ -178,17 +207,7 @@ impl ShareRole {
         for parcel in parcels {
             self.lost(parcel);
         }
-        // That the records are given back in any case does not make up for an acknowledgement that was lost.
-        let unanswered = || {
-            let text = "leaving the share group: the brokers have not answered the last acknowledgements in time; whether \
-                        they were carried out is not known";
-            Err(Error::new(ErrorCode::TIMED_OUT, text))
-        };
-        let each = leaving.said.iter();
-        let outcome = each
-            .map(|said| said.wait(Duration::ZERO).unwrap_or_else(unanswered))
-            .find(Result::is_err)
-            .unwrap_or(Ok(()));
+        let outcome = leaving.outcome();
         if self.closing {
             self.closed = true;
             self.nodes.clear();
@@ -203,6 +222,27 @@ impl ShareRole {
             return Some(now);
         }
         None
+    }
+
+    /// Answers whoever closes, once nothing is left but fetches on their way: a broker reads nothing more on their connections
+    /// before it has answered them (`fetch.max.wait.ms`), so that the sessions are ended behind them, without the caller.
+    fn answer_close(&mut self) {
+        let Some(leaving) = &mut self.leaving else {
+            return;
+        };
+        let nodes = || self.nodes.values();
+        let fetches_only = nodes().all(|n| {
+            let bare = n.inflight.as_ref().map(|i| !i.ends && i.parcels.is_empty());
+            n.waiting.is_empty() && bare.unwrap_or(!n.is_open())
+        });
+        let pending = nodes().any(|n| n.inflight.is_some());
+        if leaving.goodbye == Goodbye::Said && fetches_only && pending {
+            let outcome = leaving.outcome();
+            self.shared.set_ends_later();
+            for reply in leaving.replies.drain(..) {
+                reply.give(outcome.clone());
+            }
+        }
     }
 
     fn poll_member(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
@@ -227,6 +267,10 @@ impl ShareRole {
             }
             return None;
         }
+        let hopeless = core.coordinator_hopeless(now, CoordinatorKind::Group, &self.group);
+        if let Some(error) = hopeless {
+            self.unreachable(UNREACHABLE_COORDINATOR, error);
+        }
         let member = self.member.as_mut()?;
         if member.wants(now) {
             match core.coordinator(now, CoordinatorKind::Group, &self.group, Purpose::Group) {
@@ -244,9 +288,24 @@ impl ShareRole {
         member.deadline().filter(|at| now < *at)
     }
 
+    /// Tells that a broker cannot be reached, once; `who` is its id.
+    fn unreachable(&mut self, who: i32, error: Error) {
+        if self.unreachable.insert(who) {
+            self.events.push(Event {
+                error: Some(error),
+                ..Event::of(EventKind::BrokerUnreachable)
+            });
+        }
+    }
+
     /// Tells of trouble with the group, once.
     fn failing(&mut self, error: Error) {
-        if self.told.insert(String::new(), error.code()) != Some(error.code()) {
+        self.failing_at(String::new(), error);
+    }
+
+    /// Tells once of trouble with the group that `about` names.
+    fn failing_at(&mut self, about: String, error: Error) {
+        if self.told.insert(about, error.code()) != Some(error.code()) {
             self.events.push(Event {
                 error: Some(error),
                 ..Event::of(EventKind::GroupFailing)
@@ -258,6 +317,7 @@ impl ShareRole {
         match signal {
             Signal::Heard => {
                 self.told.remove("");
+                self.unreachable.remove(&UNREACHABLE_COORDINATOR);
             }
             Signal::Assigned(assigned) => {
                 self.assigned = assigned;
@@ -329,6 +389,20 @@ impl ShareRole {
 
 impl Role for ShareRole {
     type Tag = Tag;
+
+    fn leave(&mut self, core: &mut Core<Tag>, now: Instant, by: Instant) {
+        if self.member.is_some() && !self.closing && !self.closed {
+            let said = self.shared.ledger().take();
+            self.obey(core, now, Command::Close(said, (by, Reply::default())));
+        }
+    }
+
+    fn unsaid(&self) -> Unsaid {
+        Unsaid {
+            busy: self.closing && !self.closed,
+            records: 0,
+        }
+    }
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
         match event {
@@ -421,5 +495,12 @@ impl Role for ShareRole {
 
     fn finished(&self) -> bool {
         self.closed
+    }
+
+    fn stats(&self, core: &Core<Tag>, now: Instant) -> Stats {
+        Stats {
+            labels: vec![("group_id", self.group.to_string())],
+            ..core.plain_stats("consumer.share", now)
+        }
     }
 }

@@ -93,13 +93,15 @@ public:
 
     /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why.
     Result<void> try_connect(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_admin_connect(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_admin_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
     /// Creates topics. `validate_only`: only asks whether it could be done.
-    Result<std::vector<TopicResult>> try_create_topics(Span<const NewTopic> topics, Timeout timeout,
+    template <class = void> Result<std::vector<TopicResult>> try_create_topics(Span<const NewTopic> topics, Timeout timeout,
                                                        bool validate_only = false) const {
+        detail::Texts texts;
         std::vector<std::vector<const char *>> configs;
         std::vector<ottla_new_topic> raw;
         configs.reserve(topics.size());
@@ -107,74 +109,79 @@ public:
         for (const NewTopic &topic : topics) {
             std::vector<const char *> &flat = configs.emplace_back();
             for (const auto &[key, value] : topic.configs) {
-                flat.push_back(key.c_str());
-                flat.push_back(value.c_str());
+                flat.push_back(texts.add(key));
+                flat.push_back(texts.add(value));
             }
             ottla_new_topic one{};
-            one.name = topic.name.c_str();
+            one.name = texts.add(topic.name);
             one.partitions = topic.partitions;
             one.replication_factor = topic.replication_factor;
             one.configs = flat.data();
             one.config_count = topic.configs.size();
             raw.push_back(one);
         }
-        return results([&](auto **out, ottla_error **error) {
-            return ottla_admin_create_topics(get(), raw.data(), raw.size(), validate_only, timeout.ms(), out, error);
-        });
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::CaughtHandle<Results> making;
+        return results(making.made(ottla_admin_create_topics(get(), raw.data(), raw.size(), validate_only, timeout.ms(), making.out(), making)));
     }
-    std::vector<TopicResult> create_topics(Span<const NewTopic> topics, Timeout timeout, bool validate_only = false) const {
+    template <class = void> std::vector<TopicResult> create_topics(Span<const NewTopic> topics, Timeout timeout, bool validate_only = false) const {
         return try_create_topics(topics, timeout, validate_only).value();
     }
     /// Creates one topic; its failure is the call's.
-    Result<void> try_create_topic(const NewTopic &topic, Timeout timeout) const {
+    template <class = void> Result<void> try_create_topic(const NewTopic &topic, Timeout timeout) const {
         return only(try_create_topics(Span<const NewTopic>(&topic, 1), timeout));
     }
-    void create_topic(const NewTopic &topic, Timeout timeout) const { try_create_topic(topic, timeout).value(); }
+    template <class = void> void create_topic(const NewTopic &topic, Timeout timeout) const { try_create_topic(topic, timeout).value(); }
 
     /// Deletes topics and all their records.
-    Result<std::vector<TopicResult>> try_delete_topics(Span<const std::string> names, Timeout timeout) const {
-        const auto raw = views(names);
-        return results([&](auto **out, ottla_error **error) {
-            return ottla_admin_delete_topics(get(), raw.data(), raw.size(), timeout.ms(), out, error);
-        });
+    template <class = void> Result<std::vector<TopicResult>> try_delete_topics(Span<const std::string> names, Timeout timeout) const {
+        detail::Texts texts;
+        const auto raw = detail::c_strings(names, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::CaughtHandle<Results> making;
+        return results(making.made(ottla_admin_delete_topics(get(), raw.data(), raw.size(), timeout.ms(), making.out(), making)));
     }
-    std::vector<TopicResult> delete_topics(Span<const std::string> names, Timeout timeout) const {
+    template <class = void> std::vector<TopicResult> delete_topics(Span<const std::string> names, Timeout timeout) const {
         return try_delete_topics(names, timeout).value();
     }
     /// Deletes one topic; its failure is the call's.
-    Result<void> try_delete_topic(const Text &name, Timeout timeout) const {
+    template <class = void> Result<void> try_delete_topic(const Text &name, Timeout timeout) const {
         const std::string owned = name.str();
         return only(try_delete_topics(Span<const std::string>(&owned, 1), timeout));
     }
-    void delete_topic(const Text &name, Timeout timeout) const { try_delete_topic(name, timeout).value(); }
+    template <class = void> void delete_topic(const Text &name, Timeout timeout) const { try_delete_topic(name, timeout).value(); }
 
     /// Raises a topic's number of partitions to `total`.
     Result<void> try_create_partitions(const Text &topic, std::int32_t total, Timeout timeout,
                                        bool validate_only = false) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_admin_create_partitions(get(), name, total, validate_only, timeout.ms(), error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_admin_create_partitions(get(), name, total, validate_only, timeout.ms(), error));
     }
     void create_partitions(const Text &topic, std::int32_t total, Timeout timeout, bool validate_only = false) const {
         try_create_partitions(topic, total, timeout, validate_only).value();
     }
 
     /// All topics, by name; Kafka's own only if asked for.
-    Result<std::vector<TopicListing>> try_list_topics(Timeout timeout, bool include_internal = false) const {
+    template <class = void> Result<std::vector<TopicListing>> try_list_topics(Timeout timeout, bool include_internal = false) const {
         using List = detail::Handle<ottla_topic_list, ottla_topic_list_free>;
-        auto list = detail::call_for_handle<List>([&](auto **out, ottla_error **error) {
-            return ottla_admin_list_topics(get(), include_internal, timeout.ms(), out, error);
-        });
+        detail::CaughtHandle<List> making;
+        auto list = making.made(ottla_admin_list_topics(get(), include_internal, timeout.ms(), making.out(), making));
         if (!list) {
             return list.error();
         }
         std::vector<TopicListing> all;
         for (std::size_t i = 0; i < ottla_topic_list_count(list->get()); i++) {
-            auto one = detail::call_for<ottla_topic_listing>([&](ottla_topic_listing *out, ottla_error **error) {
-                return ottla_topic_list_get(list->get(), i, out, error);
-            });
+            ottla_topic_listing raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_topic_list_get(list->get(), i, &raw_one, caught), raw_one);
             if (!one) {
                 return one.error();
             }
@@ -182,17 +189,20 @@ public:
         }
         return all;
     }
-    std::vector<TopicListing> list_topics(Timeout timeout, bool include_internal = false) const {
+    template <class = void> std::vector<TopicListing> list_topics(Timeout timeout, bool include_internal = false) const {
         return try_list_topics(timeout, include_internal).value();
     }
 
     /// Partitions, leaders and replicas of topics.
-    Result<std::vector<TopicDescription>> try_describe_topics(Span<const std::string> names, Timeout timeout) const {
+    template <class = void> Result<std::vector<TopicDescription>> try_describe_topics(Span<const std::string> names, Timeout timeout) const {
         using Descriptions = detail::Handle<ottla_topic_descriptions, ottla_topic_descriptions_free>;
-        const auto raw = views(names);
-        auto got = detail::call_for_handle<Descriptions>([&](auto **out, ottla_error **error) {
-            return ottla_admin_describe_topics(get(), raw.data(), raw.size(), timeout.ms(), out, error);
-        });
+        detail::Texts texts;
+        const auto raw = detail::c_strings(names, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::CaughtHandle<Descriptions> making;
+        auto got = making.made(ottla_admin_describe_topics(get(), raw.data(), raw.size(), timeout.ms(), making.out(), making));
         if (!got) {
             return got.error();
         }
@@ -206,24 +216,23 @@ public:
         }
         return all;
     }
-    std::vector<TopicDescription> describe_topics(Span<const std::string> names, Timeout timeout) const {
+    template <class = void> std::vector<TopicDescription> describe_topics(Span<const std::string> names, Timeout timeout) const {
         return try_describe_topics(names, timeout).value();
     }
 
     /// The brokers, and which of them is the controller.
-    Result<ClusterDescription> try_describe_cluster(Timeout timeout) const {
+    template <class = void> Result<ClusterDescription> try_describe_cluster(Timeout timeout) const {
         using Cluster = detail::Handle<ottla_cluster, ottla_cluster_free>;
-        auto cluster = detail::call_for_handle<Cluster>([&](auto **out, ottla_error **error) {
-            return ottla_admin_describe_cluster(get(), timeout.ms(), out, error);
-        });
+        detail::CaughtHandle<Cluster> making;
+        auto cluster = making.made(ottla_admin_describe_cluster(get(), timeout.ms(), making.out(), making));
         if (!cluster) {
             return cluster.error();
         }
         ClusterDescription all{ottla_cluster_id(cluster->get()), ottla_cluster_controller(cluster->get()), {}};
         for (std::size_t i = 0; i < ottla_cluster_broker_count(cluster->get()); i++) {
-            auto one = detail::call_for<ottla_cluster_broker>([&](ottla_cluster_broker *out, ottla_error **error) {
-                return ottla_cluster_get_broker(cluster->get(), i, out, error);
-            });
+            ottla_cluster_broker raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_cluster_get_broker(cluster->get(), i, &raw_one, caught), raw_one);
             if (!one) {
                 return one.error();
             }
@@ -232,18 +241,19 @@ public:
         }
         return all;
     }
-    ClusterDescription describe_cluster(Timeout timeout) const { return try_describe_cluster(timeout).value(); }
+    template <class = void> ClusterDescription describe_cluster(Timeout timeout) const { return try_describe_cluster(timeout).value(); }
 
     /// Drains up to `max` lines of its log.
-    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
-        return detail::log_lines(
-            [&](auto **out, ottla_error **error) { return ottla_admin_logs(get(), max, out, error); });
+    template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        detail::CaughtHandle<detail::LogLines> making;
+        return detail::log_lines(making.made(ottla_admin_logs(get(), max, making.out(), making)));
     }
-    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+    template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
     /// Ends calls that wait in other threads.
     Result<void> try_close(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_admin_close(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_admin_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
@@ -259,30 +269,21 @@ private:
         return copy;
     }
 
-    static std::vector<const char *> views(Span<const std::string> names) {
-        std::vector<const char *> raw;
-        raw.reserve(names.size());
-        for (const std::string &name : names) {
-            raw.push_back(name.c_str());
-        }
-        return raw;
-    }
-
     static std::optional<Error> maybe(const ottla_error *error) {
         return error ? std::optional<Error>(Error::copy(error)) : std::nullopt;
     }
 
-    template <class F> static Result<std::vector<TopicResult>> results(F &&function) {
-        using Results = detail::Handle<ottla_topic_results, ottla_topic_results_free>;
-        auto got = detail::call_for_handle<Results>(function);
+    using Results = detail::Handle<ottla_topic_results, ottla_topic_results_free>;
+
+    template <class = void> static Result<std::vector<TopicResult>> results(const Result<Results> &got) {
         if (!got) {
             return got.error();
         }
         std::vector<TopicResult> all;
         for (std::size_t i = 0; i < ottla_topic_results_count(got->get()); i++) {
-            auto one = detail::call_for<ottla_topic_result>([&](ottla_topic_result *out, ottla_error **error) {
-                return ottla_topic_results_get(got->get(), i, out, error);
-            });
+            ottla_topic_result raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_topic_results_get(got->get(), i, &raw_one, caught), raw_one);
             if (!one) {
                 return one.error();
             }
@@ -291,7 +292,7 @@ private:
         return all;
     }
 
-    static Result<void> only(const Result<std::vector<TopicResult>> &results) {
+    template <class = void> static Result<void> only(const Result<std::vector<TopicResult>> &results) {
         if (!results) {
             return results.error();
         }
@@ -303,24 +304,20 @@ private:
         return {};
     }
 
-    static Result<TopicDescription> describe(const ottla_topic_descriptions *all, std::size_t i) {
-        auto raw = detail::call_for<ottla_topic_description>([&](ottla_topic_description *out, ottla_error **error) {
-            return ottla_topic_descriptions_get(all, i, out, error);
-        });
-        if (!raw) {
-            return raw.error();
+    template <class = void> static Result<TopicDescription> describe(const ottla_topic_descriptions *all, std::size_t i) {
+        ottla_topic_description raw{};
+        detail::Caught caught;
+        if (const ottla_status status = ottla_topic_descriptions_get(all, i, &raw, caught); status != 0) {
+            return caught.take(status);
         }
-        TopicDescription topic{raw->name, maybe(raw->error), id(raw->id), raw->internal, {}};
-        for (std::size_t p = 0; p < raw->partitions; p++) {
-            auto one = detail::call_for<ottla_partition_description>(
-                [&](ottla_partition_description *out, ottla_error **error) {
-                    return ottla_topic_descriptions_partition(all, i, p, out, error);
-                });
-            if (!one) {
-                return one.error();
+        TopicDescription topic{raw.name, maybe(raw.error), id(raw.id), raw.internal, {}};
+        for (std::size_t p = 0; p < raw.partitions; p++) {
+            ottla_partition_description one{};
+            if (const ottla_status status = ottla_topic_descriptions_partition(all, i, p, &one, caught); status != 0) {
+                return caught.take(status);
             }
-            const Span<const std::int32_t> replicas(one->replicas, one->replica_count), isr(one->isr, one->isr_count);
-            topic.partitions.push_back({one->partition, one->leader, one->leader_epoch,
+            const Span<const std::int32_t> replicas(one.replicas, one.replica_count), isr(one.isr, one.isr_count);
+            topic.partitions.push_back({one.partition, one.leader, one.leader_epoch,
                                         {replicas.begin(), replicas.end()}, {isr.begin(), isr.end()}});
         }
         return topic;

@@ -32,7 +32,7 @@ private:
 
     std::array<Header, 8> few_;
     std::vector<Header> many_;
-    std::size_t size_ = 0;
+    detail::Emptied<std::size_t> size_;
 };
 
 class RecordView;
@@ -45,7 +45,7 @@ public:
     /// The leader epoch the rows were written in; -1 if it isn't known.
     std::int32_t leader_epoch() const noexcept { return raw_.leader_epoch; }
     /// Whether the broker set the timestamps (`LogAppendTime`), not the producer.
-    bool append_time() const noexcept { return raw_.timestamp_type == 1; }
+    bool append_time() const noexcept { return raw_.timestamp_type == OTTLA_TIMESTAMP_APPEND; }
     std::size_t rows() const noexcept { return raw_.rows; }
     /// The row of the batch that this segment's row 0 is.
     std::size_t first_row() const noexcept { return raw_.first_row; }
@@ -102,10 +102,9 @@ public:
             to = headers.many_.data();
         }
         std::size_t count = 0;
-        auto read = detail::call([&](ottla_error **error) {
-            return ottla_batch_headers(segment_->batch_, row(), reinterpret_cast<ottla_header *>(to), headers.size_,
-                                       &count, error);
-        });
+        detail::Caught caught;
+        auto read = caught.after(ottla_batch_headers(segment_->batch_, row(), reinterpret_cast<ottla_header *>(to), headers.size_,
+                                       &count, caught));
         if (!read) {
             return read.error();
         }
@@ -174,8 +173,8 @@ public:
         for (std::size_t i = 0; i < count; i++) {
             Segment segment;
             segment.batch_ = batch.get();
-            auto got = detail::call(
-                [&](ottla_error **error) { return ottla_batch_segment(batch.get(), i, &segment.raw_, error); });
+            detail::Caught caught;
+            auto got = caught.after(ottla_batch_segment(batch.get(), i, &segment.raw_, caught));
             if (!got) {
                 return got.error();
             }
@@ -205,14 +204,14 @@ public:
     /// How often each record has been delivered, this time included, where a share group gave them; empty of others.
     Span<const std::int16_t> delivery_counts() const noexcept {
         const std::int16_t *counts = ottla_batch_delivery_counts(get());
-        return {counts, counts ? rows_ : 0};
+        return {counts, counts ? rows() : 0};
     }
     /// The bytes of buffers it keeps alive.
     std::size_t held_bytes() const noexcept { return ottla_batch_held_bytes(get()); }
     /// A copy that holds only the bytes of its records.
     Result<Batch> try_compact() const {
-        auto handle = detail::call_for_handle<Handle>(
-            [&](auto **out, ottla_error **error) { return ottla_batch_compact(get(), out, error); });
+        detail::CaughtHandle<Handle> making;
+        auto handle = making.made(ottla_batch_compact(get(), making.out(), making));
         if (!handle) {
             return handle.error();
         }
@@ -224,11 +223,12 @@ public:
     ottla_batch *get() const noexcept { return handle_.get(); }
 
 private:
+    friend class Polled;
     explicit Batch(Handle handle) : handle_(std::move(handle)), rows_(ottla_batch_rows(handle_.get())) {}
 
     Handle handle_;
     std::vector<Segment> segments_;
-    std::size_t rows_;
+    detail::Emptied<std::size_t> rows_;
 };
 
 /// What kind of thing happened to what is read.
@@ -293,7 +293,7 @@ public:
     /// The number of the call it is about, or 0.
     std::uint64_t token() const noexcept { return ottla_event_token(handle_.get()); }
     /// The partitions that were assigned, revoked or lost.
-    std::vector<TopicPartition> partitions() const {
+    template <class = void> std::vector<TopicPartition> partitions() const {
         std::vector<TopicPartition> all;
         for (std::size_t i = 0; i < ottla_event_partition_count(handle_.get()); i++) {
             ottla_topic_partition one{};
@@ -314,20 +314,21 @@ private:
 class Polled {
 public:
     Polled() = default;
-    Polled(Batch batch) : what_(std::move(batch)) {}
-    Polled(Event event) : what_(std::move(event)) {}
+    Polled(Batch batch) noexcept : batch_(std::move(batch)) {}
+    Polled(Event event) noexcept : event_(std::move(event)) {}
 
     /// Whether it brought anything.
-    explicit operator bool() const noexcept { return what_.index() != 0; }
+    explicit operator bool() const noexcept { return batch() || event(); }
     /// The batch, which stays this object's (move from it to keep it); or NULL.
-    Batch *batch() noexcept { return std::get_if<Batch>(&what_); }
-    const Batch *batch() const noexcept { return std::get_if<Batch>(&what_); }
+    Batch *batch() noexcept { return batch_.get() ? &batch_ : nullptr; }
+    const Batch *batch() const noexcept { return batch_.get() ? &batch_ : nullptr; }
     /// The event, or NULL.
-    Event *event() noexcept { return std::get_if<Event>(&what_); }
-    const Event *event() const noexcept { return std::get_if<Event>(&what_); }
+    Event *event() noexcept { return event_.get() ? &event_ : nullptr; }
+    const Event *event() const noexcept { return event_.get() ? &event_ : nullptr; }
 
 private:
-    std::variant<std::monostate, Batch, Event> what_;
+    Batch batch_{Batch::Handle()};
+    Event event_{Event::Handle()};
 };
 
 namespace detail {
@@ -352,16 +353,6 @@ template <class F> Result<Polled> polled(F &&poll) {
         return taken.error();
     }
     return Polled(*std::move(taken));
-}
-
-/// Strings as C takes them; they point into what is given.
-inline std::vector<const char *> c_strings(Span<const std::string> strings) {
-    std::vector<const char *> raw;
-    raw.reserve(strings.size());
-    for (const std::string &string : strings) {
-        raw.push_back(string.c_str());
-    }
-    return raw;
 }
 
 } // namespace detail

@@ -4,7 +4,29 @@
 
 #include "types.hpp"
 
+#if __cplusplus >= 202002L && __has_include(<span>)
+#include <span>
+#endif
+
 namespace ottla {
+
+namespace detail {
+
+/// Whether elements of this type, copied out of a container, are views of bytes that lie elsewhere.
+template <class T>
+struct IsView : std::bool_constant<std::is_same_v<T, Bytes> || std::is_same_v<T, std::string_view> || std::is_pointer_v<T> ||
+                                   std::is_same_v<T, std::nullptr_t>> {};
+template <class T> struct IsView<Span<T>> : std::true_type {};
+template <class T> struct IsView<std::optional<T>> : IsView<std::remove_cv_t<T>> {};
+#if defined(__cpp_lib_span)
+template <class T, std::size_t N> struct IsView<std::span<T, N>> : std::true_type {};
+#endif
+
+/// Whether what an iterator gives stays when the iterator goes on: a reference to an element, or a view.
+template <class Reference>
+inline constexpr bool stays = std::is_lvalue_reference_v<Reference> || IsView<std::remove_cv_t<std::remove_reference_t<Reference>>>::value;
+
+} // namespace detail
 
 /// The values (or keys) of many records. It views the caller's bytes, which must stay until the call it is given to
 /// has returned.
@@ -13,10 +35,12 @@ namespace ottla {
 /// one pointer and one length a record.
 class Column {
 public:
-    /// One row for each element of a container of anything that `Bytes` can be made of.
-    template <class C, class = std::enable_if_t<
-                           std::is_convertible_v<decltype(*std::begin(std::declval<const C &>())), Bytes> &&
-                           !std::is_convertible_v<const C &, std::string_view>>>
+    /// One row for each element of a container of anything that `Bytes` can be made of. A range that makes its elements as
+    /// it is gone through, such as `std::string`s by a transformation, is refused by the compiler: nothing would keep
+    /// them. Collect them in a container first.
+    template <class C, class Reference = decltype(*std::begin(std::declval<const C &>())),
+              class = std::enable_if_t<std::is_convertible_v<Reference, Bytes> && detail::stays<Reference> &&
+                                       !std::is_convertible_v<const C &, std::string_view>>>
     Column(const C &rows) {
         add(rows);
     }
@@ -52,7 +76,7 @@ public:
     Column from(std::size_t first) const noexcept {
         Column rest;
         rest.raw_ = raw_;
-        first = first < rows_ ? first : rows_;
+        first = first < rows() ? first : rows();
         rest.rows_ = rows_ - first;
         if (rest.raw_.pointers != nullptr) {
             rest.raw_.pointers += first;
@@ -111,7 +135,7 @@ private:
         return bytes.size() > static_cast<std::size_t>(longest) ? longest : static_cast<std::int32_t>(bytes.size());
     }
 
-    std::size_t rows_ = 0;
+    detail::Emptied<std::size_t> rows_;
     ottla_column raw_{};
     std::vector<const std::uint8_t *> pointers_;
     std::vector<std::int32_t> lengths_;

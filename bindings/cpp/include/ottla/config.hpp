@@ -79,9 +79,8 @@ inline Result<ConfigHandle> make(const Config &config) {
                 return text->error();
             }
         }
-        auto set = call([&](ottla_error **error) {
-            return ottla_config_set(handle.get(), key.c_str(), value.c_str(), error);
-        });
+        Caught caught;
+        auto set = caught.after(ottla_config_set(handle.get(), key, value, caught));
         if (!set) {
             return set.error();
         }
@@ -95,8 +94,8 @@ template <class H, class F> Result<H> open(const Config &config, F &&function) {
     if (!handle) {
         return handle.error();
     }
-    return call_for_handle<H>(
-        [&](auto **out, ottla_error **error) { return function(handle->get(), out, error); });
+    detail::CaughtHandle<H> making;
+    return making.made(function(handle->get(), making.out(), making));
 }
 
 } // namespace detail
@@ -107,36 +106,54 @@ struct ConfigKey {
     std::string type;
     std::string default_value;
     std::string meaning;
+    /// The kinds of client that have it.
     bool producer;
     bool consumer;
+    bool share_consumer;
     bool admin;
 };
 
 /// All keys, with their types, defaults and meanings.
-inline Result<std::vector<ConfigKey>> try_config_keys() {
+template <class = void> Result<std::vector<ConfigKey>> try_config_keys() {
     using Keys = detail::Handle<ottla_keys, ottla_keys_free>;
-    auto keys = detail::call_for_handle<Keys>(ottla_config_keys);
+    detail::CaughtHandle<Keys> making;
+    auto keys = making.made(ottla_config_keys(making.out(), making));
     if (!keys) {
         return keys.error();
     }
     std::vector<ConfigKey> all;
     for (std::size_t i = 0; i < ottla_keys_count(keys->get()); i++) {
-        auto key = detail::call_for<ottla_key>(
-            [&](ottla_key *out, ottla_error **error) { return ottla_keys_get(keys->get(), i, out, error); });
+        ottla_key raw_key{};
+        detail::Caught caught;
+        auto key = caught.after(ottla_keys_get(keys->get(), i, &raw_key, caught), raw_key);
         if (!key) {
             return key.error();
         }
         all.push_back({key->name, key->type_name, key->default_value ? key->default_value : "", key->meaning,
-                       (key->clients & 1U) != 0, (key->clients & 2U) != 0, (key->clients & 4U) != 0});
+                       (key->clients & OTTLA_KEY_PRODUCER) != 0, (key->clients & OTTLA_KEY_CONSUMER) != 0,
+                       (key->clients & OTTLA_KEY_SHARE_CONSUMER) != 0, (key->clients & OTTLA_KEY_ADMIN) != 0});
     }
     return all;
 }
-inline std::vector<ConfigKey> config_keys() { return try_config_keys().value(); }
+template <class = void> std::vector<ConfigKey> config_keys() { return try_config_keys().value(); }
+
+/// How severe a line of a log is.
+enum class LogLevel : std::int32_t {
+    /// Something asked for did not happen.
+    error = OTTLA_LOG_ERROR,
+    /// Something is wrong and may go away by itself.
+    warn = OTTLA_LOG_WARN,
+    /// A change worth knowing.
+    info = OTTLA_LOG_INFO,
+    /// What the client decides, and why.
+    debug = OTTLA_LOG_DEBUG,
+    /// Every request and response.
+    trace = OTTLA_LOG_TRACE,
+};
 
 /// A line of a client's log.
 struct LogLine {
-    /// 1 error, 2 warning, 3 information, 4 debug, 5 trace.
-    std::int32_t level;
+    LogLevel level;
     /// The part of the library that speaks.
     std::string facility;
     std::string client_id;
@@ -148,22 +165,22 @@ struct LogLine {
 
 namespace detail {
 
-template <class F> Result<std::vector<LogLine>> log_lines(F &&function) {
-    using Lines = Handle<ottla_log_lines, ottla_log_lines_free>;
-    auto lines = call_for_handle<Lines>(function);
+using LogLines = Handle<ottla_log_lines, ottla_log_lines_free>;
+
+template <class = void> Result<std::vector<LogLine>> log_lines(const Result<LogLines> &lines) {
     if (!lines) {
         return lines.error();
     }
     std::vector<LogLine> all;
     const std::size_t count = *lines ? ottla_log_lines_count(lines->get()) : 0;
     for (std::size_t i = 0; i < count; i++) {
-        auto line = call_for<ottla_log_line>([&](ottla_log_line *out, ottla_error **error) {
-            return ottla_log_lines_get(lines->get(), i, out, error);
-        });
+        ottla_log_line raw_line{};
+        Caught caught;
+        auto line = caught.after(ottla_log_lines_get(lines->get(), i, &raw_line, caught), raw_line);
         if (!line) {
             return line.error();
         }
-        all.push_back({line->level, line->facility, line->client_id, line->message,
+        all.push_back({static_cast<LogLevel>(line->level), line->facility, line->client_id, line->message,
                        std::chrono::system_clock::time_point(std::chrono::milliseconds(line->time)), line->repeated});
     }
     return all;

@@ -139,59 +139,65 @@ public:
     /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
     /// everything connects by itself when it has to.
     Result<void> try_connect(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_consumer_connect(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
     /// Reads these partitions from now on and no others. One that was read before goes on where it is: its start is not
     /// looked at.
-    Result<void> try_assign(Span<const Assignment> assignments) const {
+    template <class = void> Result<void> try_assign(Span<const Assignment> assignments) const {
+        detail::Texts texts;
         std::vector<ottla_assignment> raw;
         raw.reserve(assignments.size());
         for (const Assignment &a : assignments) {
             ottla_assignment one{};
-            one.topic = a.topic.c_str();
+            one.topic = texts.add(a.topic);
             one.partition = a.partition;
             one.start = a.start.kind();
             one.value = a.start.value();
             raw.push_back(one);
         }
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_assign(get(), raw.data(), raw.size(), error);
-        });
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_assign(get(), raw.data(), raw.size(), error));
     }
-    void assign(Span<const Assignment> assignments) const { try_assign(assignments).value(); }
+    template <class = void> void assign(Span<const Assignment> assignments) const { try_assign(assignments).value(); }
 
     /// Reads all partitions of a topic beside what is read already, also those it gets later (from their beginnings;
     /// an event tells). The start is not an offset.
     Result<void> try_assign_topic(const Text &topic, Start start = Start::reset()) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_consumer_assign_topic(get(), name, start.kind(), start.value(), error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_assign_topic(get(), name, start.kind(), start.value(), error));
     }
     void assign_topic(const Text &topic, Start start = Start::reset()) const { try_assign_topic(topic, start).value(); }
 
     /// Reads nothing from now on.
     Result<void> try_unassign() const {
-        return detail::call([&](ottla_error **error) { return ottla_consumer_unassign(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_unassign(get(), error));
     }
     void unassign() const { try_unassign().value(); }
 
     /// The partitions being read.
-    Result<std::vector<TopicPartition>> try_assignment() const {
+    template <class = void> Result<std::vector<TopicPartition>> try_assignment() const {
         using Partitions = detail::Handle<ottla_partitions, ottla_partitions_free>;
-        auto partitions = detail::call_for_handle<Partitions>(
-            [&](auto **out, ottla_error **error) { return ottla_consumer_assignment(get(), out, error); });
+        detail::CaughtHandle<Partitions> making;
+        auto partitions = making.made(ottla_consumer_assignment(get(), making.out(), making));
         if (!partitions) {
             return partitions.error();
         }
         std::vector<TopicPartition> all;
         for (std::size_t i = 0; i < ottla_partitions_count(partitions->get()); i++) {
-            auto one = detail::call_for<ottla_topic_partition>([&](ottla_topic_partition *out, ottla_error **error) {
-                return ottla_partitions_get(partitions->get(), i, out, error);
-            });
+            ottla_topic_partition raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_partitions_get(partitions->get(), i, &raw_one, caught), raw_one);
             if (!one) {
                 return one.error();
             }
@@ -199,69 +205,80 @@ public:
         }
         return all;
     }
-    std::vector<TopicPartition> assignment() const { return try_assignment().value(); }
+    template <class = void> std::vector<TopicPartition> assignment() const { return try_assignment().value(); }
 
     /// Becomes a member of the group `group.id` and reads what it assigns of these topics, also those made later. Replaces
     /// an earlier subscription. Polls tell of changes, or the callbacks if there are any.
     ///
     ///     consumer.subscribe({"orders"}, {{}, [&](auto &) { consumer.commit_polled(30s); }, {}});
-    Result<void> try_subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
-        const auto raw = detail::c_strings(topics);
+    template <class = void> Result<void> try_subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
+        detail::Texts texts;
+        const auto raw = detail::c_strings(topics, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
         rebalance_ = std::move(rebalance);
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_subscribe(get(), raw.data(), raw.size(), error);
-        });
+        detail::Caught error;
+        return error.after(ottla_consumer_subscribe(get(), raw.data(), raw.size(), error));
     }
-    void subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
+    template <class = void> void subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
         try_subscribe(topics, std::move(rebalance)).value();
     }
 
     /// The same for every topic whose whole name matches a regular expression (RE2's syntax).
-    Result<void> try_subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
+    template <class = void> Result<void> try_subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
         rebalance_ = std::move(rebalance);
-        return detail::with_text(pattern, [&](const char *text) -> Result<void> {
-            return detail::call(
-                [&](ottla_error **error) { return ottla_consumer_subscribe_pattern(get(), text, error); });
-        });
+        const detail::TextArgument text(pattern);
+        if (text.cut()) {
+            return text.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_subscribe_pattern(get(), text, error));
     }
-    void subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
+    template <class = void> void subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
         try_subscribe_pattern(pattern, std::move(rebalance)).value();
     }
 
     /// Gives the consumer an assignor of its own, the favourite among those of `partition.assignment.strategy`. Before
     /// subscribing; groups are joined by the classic protocol then.
-    Result<void> try_set_assignor(Assignor assignor) {
+    template <class = void> Result<void> try_set_assignor(Assignor assignor) {
         const std::optional<std::string> &data = assignor.user_data;
         const ottla_bytes bytes = data ? Bytes(*data).raw() : ottla_bytes{nullptr, 0};
-        auto set = detail::call([&](ottla_error **error) {
-            return ottla_consumer_set_assignor(get(), assignor.name.c_str(), bytes, assignor.cooperative, error);
-        });
+        const detail::TextArgument name(assignor.name);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught caught;
+        auto set = caught.after(ottla_consumer_set_assignor(get(), name, bytes, assignor.cooperative, caught));
         if (set) {
             assignor_ = std::move(assignor.assign);
         }
         return set;
     }
-    void set_assignor(Assignor assignor) { try_set_assignor(std::move(assignor)).value(); }
+    template <class = void> void set_assignor(Assignor assignor) { try_set_assignor(std::move(assignor)).value(); }
 
     /// Leaves the group at once: commits what counts as read (`enable.auto.commit`), delivers nothing more.
     Result<void> try_unsubscribe(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_consumer_unsubscribe(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_unsubscribe(get(), timeout.ms(), error));
     }
     void unsubscribe(Timeout timeout) const { try_unsubscribe(timeout).value(); }
 
     /// Acknowledges a revocation before the next poll does.
     Result<void> try_acknowledge(const Event &event) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_consumer_acknowledge(get(), event.get(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_acknowledge(get(), event.get(), error));
     }
     void acknowledge(const Event &event) const { try_acknowledge(event).value(); }
 
     /// What lies before `offset` counts as read, though the next batch is not asked for.
     Result<void> try_mark(const Text &topic, std::int32_t partition, std::int64_t offset) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call(
-                [&](ottla_error **error) { return ottla_consumer_mark(get(), name, partition, offset, error); });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_mark(get(), name, partition, offset, error));
     }
     void mark(const Text &topic, std::int32_t partition, std::int64_t offset) const {
         try_mark(topic, partition, offset).value();
@@ -269,61 +286,68 @@ public:
 
     /// Commits offsets for the group and waits until that is done. `OTTLA_ERR_PARTITION_REVOKED` if this is a member and a
     /// partition not its own.
-    Result<void> try_commit(Span<const OffsetToCommit> offsets, Timeout timeout) const {
+    template <class = void> Result<void> try_commit(Span<const OffsetToCommit> offsets, Timeout timeout) const {
         const Offsets raw(offsets);
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_commit(get(), raw.rows.data(), raw.rows.size(), timeout.ms(), error);
-        });
+        if (raw.texts.wrong()) {
+            return *raw.texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_commit(get(), raw.rows.data(), raw.rows.size(), timeout.ms(), error));
     }
-    void commit(Span<const OffsetToCommit> offsets, Timeout timeout) const { try_commit(offsets, timeout).value(); }
+    template <class = void> void commit(Span<const OffsetToCommit> offsets, Timeout timeout) const { try_commit(offsets, timeout).value(); }
 
     /// The same in the background; an event `offsets_committed` with the token given tells how it ended.
-    Result<std::uint64_t> try_commit_async(Span<const OffsetToCommit> offsets) const {
+    template <class = void> Result<std::uint64_t> try_commit_async(Span<const OffsetToCommit> offsets) const {
         const Offsets raw(offsets);
-        return detail::call_for<std::uint64_t>([&](std::uint64_t *out, ottla_error **error) {
-            return ottla_consumer_commit_async(get(), raw.rows.data(), raw.rows.size(), out, error);
-        });
+        if (raw.texts.wrong()) {
+            return *raw.texts.wrong();
+        }
+        std::uint64_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_commit_async(get(), raw.rows.data(), raw.rows.size(), &out, error), out);
     }
-    std::uint64_t commit_async(Span<const OffsetToCommit> offsets) const { return try_commit_async(offsets).value(); }
+    template <class = void> std::uint64_t commit_async(Span<const OffsetToCommit> offsets) const { return try_commit_async(offsets).value(); }
 
     /// Commits everything that was polled, the last batch too.
     Result<void> try_commit_polled(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_consumer_commit_polled(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_commit_polled(get(), timeout.ms(), error));
     }
     void commit_polled(Timeout timeout) const { try_commit_polled(timeout).value(); }
 
     /// Commits the end of a batch.
     Result<void> try_commit_batch(const Batch &batch, Timeout timeout) const {
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_commit_batch(get(), batch.get(), timeout.ms(), error);
-        });
+        detail::Caught error;
+        return error.after(ottla_consumer_commit_batch(get(), batch.get(), timeout.ms(), error));
     }
     void commit_batch(const Batch &batch, Timeout timeout) const { try_commit_batch(batch, timeout).value(); }
 
     /// Commits the end of a batch in the background, as `commit_async`.
     Result<std::uint64_t> try_commit_batch_async(const Batch &batch) const {
-        return detail::call_for<std::uint64_t>([&](std::uint64_t *out, ottla_error **error) {
-            return ottla_consumer_commit_batch_async(get(), batch.get(), out, error);
-        });
+        std::uint64_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_commit_batch_async(get(), batch.get(), &out, error), out);
     }
     std::uint64_t commit_batch_async(const Batch &batch) const { return try_commit_batch_async(batch).value(); }
 
     /// What the group has committed of each of these partitions, in their order; offset -1 where nothing is.
-    Result<std::vector<CommittedOffset>> try_committed(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> Result<std::vector<CommittedOffset>> try_committed(Span<const TopicPartition> partitions, Timeout timeout) const {
         using Found = detail::Handle<ottla_offsets, ottla_offsets_free>;
-        const auto raw = views(partitions);
-        auto found = detail::call_for_handle<Found>([&](auto **out, ottla_error **error) {
-            return ottla_consumer_committed(get(), raw.data(), raw.size(), timeout.ms(), out, error);
-        });
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::CaughtHandle<Found> making;
+        auto found = making.made(ottla_consumer_committed(get(), raw.data(), raw.size(), timeout.ms(), making.out(), making));
         if (!found) {
             return found.error();
         }
         std::vector<CommittedOffset> all;
         for (std::size_t i = 0; i < ottla_offsets_count(found->get()); i++) {
-            auto one = detail::call_for<ottla_offset_to_commit>([&](ottla_offset_to_commit *out, ottla_error **error) {
-                return ottla_offsets_get(found->get(), i, out, error);
-            });
+            ottla_offset_to_commit raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_offsets_get(found->get(), i, &raw_one, caught), raw_one);
             if (!one) {
                 return one.error();
             }
@@ -331,58 +355,65 @@ public:
         }
         return all;
     }
-    std::vector<CommittedOffset> committed(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> std::vector<CommittedOffset> committed(Span<const TopicPartition> partitions, Timeout timeout) const {
         return try_committed(partitions, timeout).value();
     }
 
     /// This consumer's place in its group, for a producer's transaction.
-    Result<Membership> try_membership() const {
+    template <class = void> Result<Membership> try_membership() const {
         using Own = detail::Handle<ottla_membership, ottla_membership_free>;
-        auto handle = detail::call_for_handle<Own>(
-            [&](auto **out, ottla_error **error) { return ottla_consumer_membership(get(), out, error); });
+        detail::CaughtHandle<Own> making;
+        auto handle = making.made(ottla_consumer_membership(get(), making.out(), making));
         if (!handle) {
             return handle.error();
         }
-        auto own = detail::call_for<ottla_group_metadata>([&](ottla_group_metadata *out, ottla_error **error) {
-            return ottla_membership_get(handle->get(), out, error);
-        });
+        ottla_group_metadata raw_own{};
+        detail::Caught caught;
+        auto own = caught.after(ottla_membership_get(handle->get(), &raw_own, caught), raw_own);
         if (!own) {
             return own.error();
         }
         return Membership{own->group_id, own->generation, own->member_id ? own->member_id : "",
                           own->instance_id ? std::optional<std::string>(own->instance_id) : std::nullopt};
     }
-    Membership membership() const { return try_membership().value(); }
+    template <class = void> Membership membership() const { return try_membership().value(); }
 
     /// Goes on reading an assigned partition from elsewhere.
     Result<void> try_seek(const Text &topic, std::int32_t partition, Start start) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_consumer_seek(get(), name, partition, start.kind(), start.value(), error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_seek(get(), name, partition, start.kind(), start.value(), error));
     }
     void seek(const Text &topic, std::int32_t partition, Start start) const {
         try_seek(topic, partition, start).value();
     }
 
     /// Fetches and delivers nothing of these partitions until they are resumed; what was fetched is kept.
-    Result<void> try_pause(Span<const TopicPartition> partitions) const {
-        const auto raw = views(partitions);
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_pause(get(), raw.data(), raw.size(), error);
-        });
+    template <class = void> Result<void> try_pause(Span<const TopicPartition> partitions) const {
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_pause(get(), raw.data(), raw.size(), error));
     }
-    void pause(Span<const TopicPartition> partitions) const { try_pause(partitions).value(); }
+    template <class = void> void pause(Span<const TopicPartition> partitions) const { try_pause(partitions).value(); }
 
     /// Takes `pause` back.
-    Result<void> try_resume(Span<const TopicPartition> partitions) const {
-        const auto raw = views(partitions);
-        return detail::call([&](ottla_error **error) {
-            return ottla_consumer_resume(get(), raw.data(), raw.size(), error);
-        });
+    template <class = void> Result<void> try_resume(Span<const TopicPartition> partitions) const {
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_resume(get(), raw.data(), raw.size(), error));
     }
-    void resume(Span<const TopicPartition> partitions) const { try_resume(partitions).value(); }
+    template <class = void> void resume(Span<const TopicPartition> partitions) const { try_resume(partitions).value(); }
 
     /// The offset after the last record that counts as read: those of the last batch do once the next is asked for.
     /// Nothing while it isn't known yet.
@@ -403,23 +434,23 @@ public:
     }
 
     /// The first offset of each of these partitions, in their order.
-    Result<std::vector<std::int64_t>> try_beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> Result<std::vector<std::int64_t>> try_beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return offsets(partitions, timeout, ottla_consumer_beginning_offsets);
     }
-    std::vector<std::int64_t> beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> std::vector<std::int64_t> beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return try_beginning_offsets(partitions, timeout).value();
     }
 
     /// The offset that the next record of each will get.
-    Result<std::vector<std::int64_t>> try_end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> Result<std::vector<std::int64_t>> try_end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return offsets(partitions, timeout, ottla_consumer_end_offsets);
     }
-    std::vector<std::int64_t> end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
+    template <class = void> std::vector<std::int64_t> end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return try_end_offsets(partitions, timeout).value();
     }
 
     /// The offset of the first record at or after a time (milliseconds since 1970) for each; -1 where there is none.
-    Result<std::vector<std::int64_t>> try_offsets_for_times(Span<const TopicPartition> partitions,
+    template <class = void> Result<std::vector<std::int64_t>> try_offsets_for_times(Span<const TopicPartition> partitions,
                                                             Span<const std::int64_t> times, Timeout timeout) const {
         if (times.size() != partitions.size()) {
             return Error(OTTLA_ERR_INVALID_ARGUMENT, "offsets for times: " + std::to_string(partitions.size()) +
@@ -431,18 +462,20 @@ public:
                            return ottla_consumer_offsets_for_times(consumer, raw, times.data(), count, ms, out, error);
                        });
     }
-    std::vector<std::int64_t> offsets_for_times(Span<const TopicPartition> partitions, Span<const std::int64_t> times,
+    template <class = void> std::vector<std::int64_t> offsets_for_times(Span<const TopicPartition> partitions, Span<const std::int64_t> times,
                                                 Timeout timeout) const {
         return try_offsets_for_times(partitions, times, timeout).value();
     }
 
     /// How many partitions a topic has.
     Result<std::int32_t> try_partition_count(const Text &topic, Timeout timeout) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<std::int32_t> {
-            return detail::call_for<std::int32_t>([&](std::int32_t *out, ottla_error **error) {
-                return ottla_consumer_partition_count(get(), name, timeout.ms(), out, error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        std::int32_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_partition_count(get(), name, timeout.ms(), &out, error), out);
     }
     std::int32_t partition_count(const Text &topic, Timeout timeout) const {
         return try_partition_count(topic, timeout).value();
@@ -450,7 +483,7 @@ public:
 
     /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. At most
     /// `max_records` records; 0: `max.poll.records`.
-    Result<Polled> try_poll(std::size_t max_records, Timeout timeout) {
+    template <class = void> Result<Polled> try_poll(std::size_t max_records, Timeout timeout) {
         const auto start = std::chrono::steady_clock::now();
         for (;;) {
             auto polled = poll_once(max_records, timeout.left_since(start));
@@ -467,60 +500,64 @@ public:
             }
         }
     }
-    Polled poll(std::size_t max_records, Timeout timeout) { return try_poll(max_records, timeout).value(); }
+    template <class = void> Polled poll(std::size_t max_records, Timeout timeout) { return try_poll(max_records, timeout).value(); }
 
     /// Ends a `poll` that waits in another thread, or the next one that has to wait, with `OTTLA_ERR_WOKEN`.
     Result<void> try_wake() const {
-        return detail::call([&](ottla_error **error) { return ottla_consumer_wake(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_wake(get(), error));
     }
     void wake() const { try_wake().value(); }
 
     /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something: for epoll, Asio
     /// and the like. It belongs to the consumer; only poll it.
     Result<std::intptr_t> try_descriptor() const {
-        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
-            return ottla_consumer_descriptor(get(), out, error);
-        });
+        std::intptr_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_descriptor(get(), &out, error), out);
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
     /// Bytes of buffers that batches of this consumer, not yet freed, keep alive.
     Result<std::size_t> try_held_bytes() const {
-        return detail::call_for<std::size_t>(
-            [&](std::size_t *out, ottla_error **error) { return ottla_consumer_held_bytes(get(), out, error); });
+        std::size_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_held_bytes(get(), &out, error), out);
     }
     std::size_t held_bytes() const { return try_held_bytes().value(); }
 
     /// Bytes fetched and not yet polled.
     Result<std::size_t> try_buffered_bytes() const {
-        return detail::call_for<std::size_t>(
-            [&](std::size_t *out, ottla_error **error) { return ottla_consumer_buffered_bytes(get(), out, error); });
+        std::size_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_buffered_bytes(get(), &out, error), out);
     }
     std::size_t buffered_bytes() const { return try_buffered_bytes().value(); }
 
     /// Its figures: of itself, of each broker, of each assigned partition.
-    Result<Stats> try_stats(Timeout timeout) const {
-        return detail::stats(
-            [&](auto **out, ottla_error **error) { return ottla_consumer_stats(get(), timeout.ms(), out, error); });
+    template <class = void> Result<Stats> try_stats(Timeout timeout) const {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::stats(making.made(ottla_consumer_stats(get(), timeout.ms(), making.out(), making)));
     }
-    Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
+    template <class = void> Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
     /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet.
-    Result<std::optional<Stats>> try_next_stats() const {
-        return detail::next_stats(
-            [&](auto **out, ottla_error **error) { return ottla_consumer_next_stats(get(), out, error); });
+    template <class = void> Result<std::optional<Stats>> try_next_stats() const {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::next_stats(making.made(ottla_consumer_next_stats(get(), making.out(), making)));
     }
-    std::optional<Stats> next_stats() const { return try_next_stats().value(); }
+    template <class = void> std::optional<Stats> next_stats() const { return try_next_stats().value(); }
 
     /// Drains up to `max` lines of its log.
-    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
-        return detail::log_lines(
-            [&](auto **out, ottla_error **error) { return ottla_consumer_logs(get(), max, out, error); });
+    template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        detail::CaughtHandle<detail::LogLines> making;
+        return detail::log_lines(making.made(ottla_consumer_logs(get(), max, making.out(), making)));
     }
-    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+    template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
     /// Stops fetching and wakes whoever waits.
     Result<void> try_close(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_consumer_close(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_consumer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
@@ -543,15 +580,14 @@ private:
         bool made = false;
         ~Refusal() {
             if (!made) {
-                (void)detail::call([&](ottla_error **error) {
-                    return ottla_consumer_refuse_assignment(consumer.get(), event.get(), error);
-                });
+                detail::Caught caught;
+                (void)caught.after(ottla_consumer_refuse_assignment(consumer.get(), event.get(), caught));
             }
         }
     };
 
     /// Shares the group out. That it has gone on meanwhile is no error of the poll's.
-    Result<void> assign(const Event &event) const {
+    template <class = void> Result<void> assign(const Event &event) const {
         const ottla_event *raw = event.get();
         std::vector<GroupMember> members;
         for (std::size_t i = 0; i < ottla_event_group_member_count(raw); i++) {
@@ -586,21 +622,24 @@ private:
         }
         Refusal refusal{*this, event};
         const Assignor::Share share = assignor_(members, topics);
+        detail::Texts texts;
         std::vector<ottla_group_share> rows;
         for (const auto &[id, partitions] : share) {
             for (const TopicPartition &p : partitions) {
-                rows.push_back({id.c_str(), p.topic.c_str(), p.partition});
+                rows.push_back({texts.add(id), texts.add(p.topic), p.partition});
             }
         }
-        auto assigned = detail::call([&](ottla_error **error) {
-            return ottla_consumer_assign_group(get(), raw, rows.data(), rows.size(), error);
-        });
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught caught;
+        auto assigned = caught.after(ottla_consumer_assign_group(get(), raw, rows.data(), rows.size(), caught));
         refusal.made = assigned || assigned.error().code() == OTTLA_ERR_REBALANCE_IN_PROGRESS;
         return refusal.made ? Result<void>() : assigned;
     }
 
     /// Calls the callback an event has, if it has one.
-    bool rebalanced(const Event &event) const {
+    template <class = void> bool rebalanced(const Event &event) const {
         const Rebalance::Callback *callback = nullptr;
         switch (event.kind()) {
         case EventKind::partitions_assigned: callback = &rebalance_.assigned; break;
@@ -617,28 +656,23 @@ private:
 
     /// Offsets as C takes them, and the strings they point to.
     struct Offsets {
-        explicit Offsets(Span<const OffsetToCommit> offsets) {
-            texts.reserve(2 * offsets.size());
+        template <class = void> explicit Offsets(Span<const OffsetToCommit> offsets) {
             rows.reserve(offsets.size());
             for (const OffsetToCommit &own : offsets) {
-                rows.push_back({text(own.topic), own.partition, own.offset, own.leader_epoch, text(own.metadata)});
+                rows.push_back({texts.copy(own.topic), own.partition, own.offset, own.leader_epoch, texts.copy(own.metadata)});
             }
         }
-        const char *text(const Text &from) {
-            texts.push_back(from.str());
-            return texts.back().c_str();
-        }
 
-        std::vector<std::string> texts;
+        detail::Texts texts;
         std::vector<ottla_offset_to_commit> rows;
     };
 
-    static std::vector<ottla_topic_partition> views(Span<const TopicPartition> partitions) {
+    template <class = void> static std::vector<ottla_topic_partition> views(Span<const TopicPartition> partitions, detail::Texts &texts) {
         std::vector<ottla_topic_partition> raw;
         raw.reserve(partitions.size());
         for (const TopicPartition &p : partitions) {
             ottla_topic_partition one{};
-            one.topic = p.topic.c_str();
+            one.topic = texts.add(p.topic);
             one.partition = p.partition;
             raw.push_back(one);
         }
@@ -648,24 +682,29 @@ private:
     template <class F>
     Result<std::optional<std::int64_t>> offset_or_nothing(const Text &topic, std::int32_t partition, F function) const {
         using Answer = Result<std::optional<std::int64_t>>;
-        return detail::with_text(topic, [&](const char *name) -> Answer {
-            auto offset = detail::call_for<std::int64_t>([&](std::int64_t *out, ottla_error **error) {
-                return function(get(), name, partition, out, error);
-            });
-            if (!offset) {
-                return offset.error();
-            }
-            return Answer(*offset < 0 ? std::nullopt : std::optional<std::int64_t>(*offset));
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        std::int64_t raw_offset{};
+        detail::Caught caught;
+        auto offset = caught.after(function(get(), name, partition, &raw_offset, caught), raw_offset);
+        if (!offset) {
+            return offset.error();
+        }
+        return Answer(*offset < 0 ? std::nullopt : std::optional<std::int64_t>(*offset));
     }
 
     template <class F>
     Result<std::vector<std::int64_t>> offsets(Span<const TopicPartition> partitions, Timeout timeout, F &&function) const {
-        const auto raw = views(partitions);
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
         std::vector<std::int64_t> all(raw.size());
-        auto got = detail::call([&](ottla_error **error) {
-            return function(get(), raw.data(), raw.size(), timeout.ms(), all.data(), error);
-        });
+        detail::Caught caught;
+        auto got = caught.after(function(get(), raw.data(), raw.size(), timeout.ms(), all.data(), caught));
         if (!got) {
             return got.error();
         }

@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
 #define OTTLA_EXCEPTIONS 1
@@ -34,6 +33,9 @@ public:
         : state_(std::make_shared<State>(State{code, ottla_status_name(code), std::move(message), {}, false, false, false})) {
         finish();
     }
+    // Moving is copying: what is left behind still tells what it told.
+    Error(const Error &) noexcept = default;
+    Error &operator=(const Error &) noexcept = default;
 
     /// Takes over what a function of the C API reported; frees `error`, which may be NULL.
     static Error take(ottla_status code, ottla_error *error) {
@@ -79,6 +81,10 @@ private:
         bool needs_abort;
     };
 
+    template <class T> friend class Result;
+    /// None: only beside a value.
+    Error() noexcept = default;
+
     void finish() { state_->what = state_->message + " [" + state_->name + "]"; }
 
     std::shared_ptr<State> state_;
@@ -103,10 +109,10 @@ namespace detail {
 ///     if (auto count = consumer.try_partition_count("orders", 5s)) use(*count); else log(count.error().what());
 template <class T> class [[nodiscard]] Result {
 public:
-    Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+    Result(T value) : value_(std::move(value)) {}
+    Result(Error error) noexcept : error_(error) {}
 
-    bool has_value() const noexcept { return state_.index() == 0; }
+    bool has_value() const noexcept { return value_.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
 
     /// The value; throws the error if there is none (without exceptions: prints it and aborts).
@@ -124,14 +130,14 @@ public:
     }
 
     /// The value, which must be there.
-    T &operator*() & noexcept { return *std::get_if<0>(&state_); }
-    const T &operator*() const & noexcept { return *std::get_if<0>(&state_); }
-    T &&operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
-    T *operator->() noexcept { return std::get_if<0>(&state_); }
-    const T *operator->() const noexcept { return std::get_if<0>(&state_); }
+    T &operator*() & noexcept { return *value_; }
+    const T &operator*() const & noexcept { return *value_; }
+    T &&operator*() && noexcept { return *std::move(value_); }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
 
     /// The error, which must be there.
-    const Error &error() const noexcept { return *std::get_if<1>(&state_); }
+    const Error &error() const noexcept { return error_; }
 
 private:
     void check() const {
@@ -140,7 +146,8 @@ private:
         }
     }
 
-    std::variant<T, Error> state_;
+    std::optional<T> value_;
+    Error error_;
 };
 
 /// Success or an `Error`.
@@ -172,37 +179,54 @@ template <auto Free> struct Deleter {
 };
 template <class T, auto Free> using Handle = std::unique_ptr<T, Deleter<Free>>;
 
-/// Runs a function of the C API that has no output but its error.
-template <class F> Result<void> call(F &&function) {
-    ottla_error *error = nullptr;
-    const ottla_status status = function(&error);
-    if (status != 0) {
-        return Error::take(status, error);
-    }
-    return {};
-}
+/// The place for the error of one call of the C API:
+///
+///     detail::Caught error;
+///     return error.after(ottla_admin_connect(admin, 1000, error));
+class Caught {
+public:
+    Caught() noexcept = default;
+    Caught(const Caught &) = delete;
+    Caught &operator=(const Caught &) = delete;
 
-/// Runs one that writes a plain value.
-template <class T, class F> Result<T> call_for(F &&function) {
-    T value{};
-    ottla_error *error = nullptr;
-    const ottla_status status = function(&value, &error);
-    if (status != 0) {
-        return Error::take(status, error);
-    }
-    return value;
-}
+    /// Where the call writes it.
+    operator ottla_error **() noexcept { return &error_; }
 
-/// Runs one that makes a handle.
-template <class H, class F> Result<H> call_for_handle(F &&function) {
-    typename H::pointer handle = nullptr;
-    ottla_error *error = nullptr;
-    const ottla_status status = function(&handle, &error);
-    if (status != 0) {
-        return Error::take(status, error);
+    Result<void> after(ottla_status status) {
+        if (status != 0) {
+            return take(status);
+        }
+        return {};
     }
-    return H(handle);
-}
+    /// Of a call that writes a plain value.
+    template <class T> Result<T> after(ottla_status status, const T &value) {
+        if (status != 0) {
+            return take(status);
+        }
+        return value;
+    }
+    /// The error of a call that failed.
+    Error take(ottla_status status) { return Error::take(status, std::exchange(error_, nullptr)); }
+
+private:
+    ottla_error *error_ = nullptr;
+};
+
+/// The same for a call that makes a handle.
+template <class H> class CaughtHandle : public Caught {
+public:
+    /// Where the call writes it.
+    typename H::pointer *out() noexcept { return &handle_; }
+    Result<H> made(ottla_status status) {
+        if (status != 0) {
+            return take(status);
+        }
+        return H(handle_);
+    }
+
+private:
+    typename H::pointer handle_ = nullptr;
+};
 
 } // namespace detail
 } // namespace ottla

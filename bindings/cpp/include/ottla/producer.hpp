@@ -135,14 +135,14 @@ public:
 
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
-    Completion operator[](std::size_t i) const noexcept { return Completion(data_[i]); }
+    Completion operator[](std::size_t i) const noexcept { return *Iterator(data_ + i); }
     Iterator begin() const noexcept { return Iterator(data_); }
     Iterator end() const noexcept { return Iterator(data_ + size_); }
 
 private:
     Handle handle_;
-    const ottla_completion *data_ = nullptr;
-    std::size_t size_ = 0;
+    detail::Emptied<const ottla_completion *> data_;
+    detail::Emptied<std::size_t> size_;
 };
 
 /// Sends records. All of its functions may be called from many threads at once; move and destroy it once those
@@ -172,7 +172,8 @@ public:
     /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
     /// everything connects by itself when it has to.
     Result<void> try_connect(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_connect(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
@@ -187,11 +188,12 @@ public:
         if (!handle) {
             return handle.error();
         }
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_producer_set_topic_config(get(), name, handle->get(), error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_producer_set_topic_config(get(), name, handle->get(), error));
     }
     void set_topic_config(const Text &topic, const Config &config) const { try_set_topic_config(topic, config).value(); }
 
@@ -201,25 +203,31 @@ public:
     ///     producer.set_partitioner([](std::string_view, ottla::Bytes key, std::int32_t count) {
     ///         return key.empty() ? -1 : static_cast<unsigned char>((*key)[0]) % count;
     ///     });
-    Result<void> try_set_partitioner(Partitioner partitioner) { return set_own(nullptr, std::move(partitioner)); }
-    void set_partitioner(Partitioner partitioner) { try_set_partitioner(std::move(partitioner)).value(); }
+    template <class = void> Result<void> try_set_partitioner(Partitioner partitioner) { return set_own(nullptr, std::move(partitioner)); }
+    template <class = void> void set_partitioner(Partitioner partitioner) { try_set_partitioner(std::move(partitioner)).value(); }
     /// The same for one topic.
-    Result<void> try_set_partitioner(const Text &topic, Partitioner partitioner) {
-        return detail::with_text(topic, [&](const char *name) { return set_own(name, std::move(partitioner)); });
+    template <class = void> Result<void> try_set_partitioner(const Text &topic, Partitioner partitioner) {
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        return set_own(name, std::move(partitioner));
     }
-    void set_partitioner(const Text &topic, Partitioner partitioner) {
+    template <class = void> void set_partitioner(const Text &topic, Partitioner partitioner) {
         try_set_partitioner(topic, std::move(partitioner)).value();
     }
 
     /// Puts a record into the open batch of its partition. Waits for room if the buffer is full, then answers
     /// `OTTLA_ERR_BUFFER_FULL`; with `timeout` 0 at once `OTTLA_ERR_AGAIN`. After an error the record was not taken.
     Result<void> try_send(const Record &record, Timeout timeout = max_block) const {
-        return detail::with_text(record.topic, [&](const char *topic) -> Result<void> {
-            return sent([&](ottla_error **error) {
-                return ottla_producer_send(get(), topic, record.partition, record.key.raw(), record.value.raw(),
-                                           reinterpret_cast<const ottla_header *>(record.headers.data()),
-                                           record.headers.size(), record.timestamp, record.token, timeout.ms(), error);
-            });
+        const detail::TextArgument topic(record.topic);
+        if (topic.cut()) {
+            return topic.error();
+        }
+        return sent([&](ottla_error **error) {
+            return ottla_producer_send(get(), topic, record.partition, record.key.raw(), record.value.raw(),
+                                       reinterpret_cast<const ottla_header *>(record.headers.data()),
+                                       record.headers.size(), record.timestamp, record.token, timeout.ms(), error);
         });
     }
     Result<void> try_send(const Text &topic, Bytes value, Timeout timeout = max_block) const {
@@ -251,7 +259,7 @@ public:
         const ottla_header_column header_column = options.headers ? options.headers->raw() : ottla_header_column{};
         ottla_error *error = nullptr;
         const ottla_status status = ottla_producer_send_batch(
-            get(), name.c_str(), options.partition, values.rows(), options.keys ? &key_column : nullptr, &value_column,
+            get(), name, options.partition, values.rows(), options.keys ? &key_column : nullptr, &value_column,
             options.headers ? &header_column : nullptr, options.timestamps.data(), options.token,
             options.timeout.ms(), &accepted.rows, &error);
         if (status != 0) {
@@ -273,9 +281,8 @@ public:
     /// Drains up to `max` completions (0: all there are), waiting for the first; none if the time is over. Completions
     /// that nobody drains fill the buffer, so a program that gives tokens has to poll.
     Result<Completions> try_poll(std::size_t max, Timeout timeout) const {
-        auto handle = detail::call_for_handle<Completions::Handle>([&](auto **out, ottla_error **error) {
-            return ottla_producer_poll(get(), max, timeout.ms(), out, error);
-        });
+        detail::CaughtHandle<Completions::Handle> making;
+        auto handle = making.made(ottla_producer_poll(get(), max, timeout.ms(), making.out(), making));
         if (!handle) {
             return handle.error();
         }
@@ -286,126 +293,122 @@ public:
     /// Waits until everything sent before is written or has failed; its error is the first failure of records that
     /// asked for no completion, or that the time is over.
     Result<void> try_flush(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_flush(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_flush(get(), timeout.ms(), error));
     }
     void flush(Timeout timeout) const { try_flush(timeout).value(); }
 
     /// Readies a producer with `transactional.id` for transactions; once, first of all. What an earlier run of the program
     /// left open under the same id is aborted, and a producer that still uses it is fenced.
     Result<void> try_init_transactions(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_producer_init_transactions(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_init_transactions(get(), timeout.ms(), error));
     }
     void init_transactions(Timeout timeout) const { try_init_transactions(timeout).value(); }
 
     /// Begins a transaction: all that is sent from now on belongs to it. `Transaction` and `transact` do this and the
     /// rest.
     Result<void> try_begin_transaction() const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_begin_transaction(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_begin_transaction(get(), error));
     }
     void begin_transaction() const { try_begin_transaction().value(); }
 
     /// Adds a group's offsets to the open transaction: they are committed with it, or not at all.
-    Result<void> try_send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group,
+    template <class = void> Result<void> try_send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group,
                                   Timeout timeout) const {
-        std::vector<std::string> texts;
-        texts.reserve(2 * offsets.size() + 3);
-        const auto text = [&](const Text &from) {
-            texts.push_back(from.str());
-            return texts.back().c_str();
-        };
+        detail::Texts texts;
         std::vector<ottla_offset_to_commit> rows;
         rows.reserve(offsets.size());
         for (const OffsetToCommit &own : offsets) {
-            rows.push_back({text(own.topic), own.partition, own.offset, own.leader_epoch, text(own.metadata)});
+            rows.push_back({texts.copy(own.topic), own.partition, own.offset, own.leader_epoch, texts.copy(own.metadata)});
         }
-        const ottla_group_metadata raw{text(group.group_id), group.generation, text(group.member_id),
-                                       group.instance_id ? text(*group.instance_id) : nullptr};
-        for (const std::string &own : texts) {
-            // A NUL inside would silently end the string on the other side.
-            if (own.find('\0') != std::string::npos) {
-                return Error(OTTLA_ERR_INVALID_ARGUMENT, "sending offsets: \"" + own + "\" holds a NUL character");
-            }
+        const ottla_group_metadata raw{texts.copy(group.group_id), group.generation, texts.copy(group.member_id),
+                                       group.instance_id ? texts.copy(*group.instance_id) : nullptr};
+        if (texts.wrong()) {
+            return *texts.wrong();
         }
-        return detail::call([&](ottla_error **error) {
-            return ottla_producer_send_offsets(get(), rows.data(), rows.size(), &raw, timeout.ms(), error);
-        });
+        detail::Caught error;
+        return error.after(ottla_producer_send_offsets(get(), rows.data(), rows.size(), &raw, timeout.ms(), error));
     }
-    void send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group, Timeout timeout) const {
+    template <class = void> void send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group, Timeout timeout) const {
         try_send_offsets(offsets, group, timeout).value();
     }
 
     /// Commits the open transaction: waits until all of it is written, then has it committed. An error with
     /// `needs_abort()`: a part of it failed, and nothing is committed. `retriable()`: the commit goes on; call it again.
     Result<void> try_commit_transaction(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_producer_commit_transaction(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_commit_transaction(get(), timeout.ms(), error));
     }
     void commit_transaction(Timeout timeout) const { try_commit_transaction(timeout).value(); }
 
     /// Aborts the open transaction: what was not sent is given up, and readers of what is committed see nothing of it.
     Result<void> try_abort_transaction(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_producer_abort_transaction(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_abort_transaction(get(), timeout.ms(), error));
     }
     void abort_transaction(Timeout timeout) const { try_abort_transaction(timeout).value(); }
 
     /// Takes no more records, waits for those on their way, gives up what is left then, and wakes whoever waits.
     Result<void> try_close(Timeout timeout) const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_close(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
     /// Ends a `poll` that waits in another thread, or the next one, with `OTTLA_ERR_WOKEN`.
     Result<void> try_wake() const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_wake(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_producer_wake(get(), error));
     }
     void wake() const { try_wake().value(); }
 
     /// A file descriptor (on Windows a SOCKET) that is readable while completions wait or room came up: for epoll,
     /// Asio and the like. It belongs to the producer; only poll it.
     Result<std::intptr_t> try_descriptor() const {
-        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
-            return ottla_producer_descriptor(get(), out, error);
-        });
+        std::intptr_t out{};
+        detail::Caught error;
+        return error.after(ottla_producer_descriptor(get(), &out, error), out);
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
     /// What it has done so far.
     Result<ottla_producer_counts> try_counts() const {
-        return detail::call_for<ottla_producer_counts>([&](ottla_producer_counts *out, ottla_error **error) {
-            return ottla_producer_get_counts(get(), out, error);
-        });
+        ottla_producer_counts out{};
+        detail::Caught error;
+        return error.after(ottla_producer_get_counts(get(), &out, error), out);
     }
     ottla_producer_counts counts() const { return try_counts().value(); }
 
     /// Its figures: of itself, of each broker, of each partition it has written to.
-    Result<Stats> try_stats(Timeout timeout) const {
-        return detail::stats(
-            [&](auto **out, ottla_error **error) { return ottla_producer_stats(get(), timeout.ms(), out, error); });
+    template <class = void> Result<Stats> try_stats(Timeout timeout) const {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::stats(making.made(ottla_producer_stats(get(), timeout.ms(), making.out(), making)));
     }
-    Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
+    template <class = void> Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
     /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last eight are
     /// kept. Their histograms cover the time since those before.
-    Result<std::optional<Stats>> try_next_stats() const {
-        return detail::next_stats(
-            [&](auto **out, ottla_error **error) { return ottla_producer_next_stats(get(), out, error); });
+    template <class = void> Result<std::optional<Stats>> try_next_stats() const {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::next_stats(making.made(ottla_producer_next_stats(get(), making.out(), making)));
     }
-    std::optional<Stats> next_stats() const { return try_next_stats().value(); }
+    template <class = void> std::optional<Stats> next_stats() const { return try_next_stats().value(); }
 
     /// Gives up records that have not ended: `OTTLA_PURGE_QUEUED`, `OTTLA_PURGE_IN_FLIGHT` or `OTTLA_PURGE_ALL`. Their completions,
     /// there when this returns, tell whether they may have been written.
     Result<void> try_purge(std::int32_t what = OTTLA_PURGE_ALL) const {
-        return detail::call([&](ottla_error **error) { return ottla_producer_purge(get(), what, error); });
+        detail::Caught error;
+        return error.after(ottla_producer_purge(get(), what, error));
     }
     void purge(std::int32_t what = OTTLA_PURGE_ALL) const { try_purge(what).value(); }
 
     /// Drains up to `max` lines of its log.
-    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
-        return detail::log_lines(
-            [&](auto **out, ottla_error **error) { return ottla_producer_logs(get(), max, out, error); });
+    template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        detail::CaughtHandle<detail::LogLines> making;
+        return detail::log_lines(making.made(ottla_producer_logs(get(), max, making.out(), making)));
     }
-    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+    template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
     /// The handle for the C API; it stays this object's.
     ottla_producer *get() const noexcept { return handle_.get(); }
@@ -413,14 +416,13 @@ public:
 private:
     explicit Producer(Handle handle) noexcept : handle_(std::move(handle)) {}
 
-    Result<void> set_own(const char *topic, Partitioner partitioner) {
+    template <class = void> Result<void> set_own(const char *topic, Partitioner partitioner) {
         if (!partitioner) {
             return Error(OTTLA_ERR_INVALID_ARGUMENT, "the partitioner is empty");
         }
         auto own = std::make_unique<Partitioner>(std::move(partitioner));
-        auto set = detail::call([&](ottla_error **error) {
-            return ottla_producer_set_partitioner(get(), topic, detail::ottla_cpp_partitioner, own.get(), error);
-        });
+        detail::Caught caught;
+        auto set = caught.after(ottla_producer_set_partitioner(get(), topic, detail::ottla_cpp_partitioner, own.get(), caught));
         if (set) {
             partitioners_.push_back(std::move(own));
         }

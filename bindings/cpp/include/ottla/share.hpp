@@ -52,25 +52,28 @@ public:
 
     /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional.
     Result<void> try_connect(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_share_consumer_connect(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
     /// Becomes a member of the share group `group.id` that reads these topics, also those made later. Replaces an earlier
     /// subscription.
-    Result<void> try_subscribe(Span<const std::string> topics) const {
-        const auto raw = detail::c_strings(topics);
-        return detail::call([&](ottla_error **error) {
-            return ottla_share_consumer_subscribe(get(), raw.data(), raw.size(), error);
-        });
+    template <class = void> Result<void> try_subscribe(Span<const std::string> topics) const {
+        detail::Texts texts;
+        const auto raw = detail::c_strings(topics, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_share_consumer_subscribe(get(), raw.data(), raw.size(), error));
     }
-    void subscribe(Span<const std::string> topics) const { try_subscribe(topics).value(); }
+    template <class = void> void subscribe(Span<const std::string> topics) const { try_subscribe(topics).value(); }
 
     /// Leaves the share group: sends what was acknowledged and gives the rest back at once.
     Result<void> try_unsubscribe(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_share_consumer_unsubscribe(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_unsubscribe(get(), timeout.ms(), error));
     }
     void unsubscribe(Timeout timeout) const { try_unsubscribe(timeout).value(); }
 
@@ -86,9 +89,8 @@ public:
     /// Says how `count` records of a polled batch, from row `row` on, ended. Sent with the next poll or commit; it may be
     /// changed until then.
     Result<void> try_acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
-        return detail::call([&](ottla_error **error) {
-            return ottla_share_consumer_acknowledge(get(), batch.get(), row, count, static_cast<std::int32_t>(type), error);
-        });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_acknowledge(get(), batch.get(), row, count, static_cast<std::int32_t>(type), error));
     }
     void acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
         try_acknowledge(batch, row, count, type).value();
@@ -106,12 +108,13 @@ public:
     /// The same of one record, by its offset.
     Result<void> try_acknowledge_offset(const Text &topic, std::int32_t partition, std::int64_t offset,
                                         AcknowledgeType type) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_share_consumer_acknowledge_offset(get(), name, partition, offset,
-                                                               static_cast<std::int32_t>(type), error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_share_consumer_acknowledge_offset(get(), name, partition, offset,
+                                                           static_cast<std::int32_t>(type), error));
     }
     void acknowledge_offset(const Text &topic, std::int32_t partition, std::int64_t offset, AcknowledgeType type) const {
         try_acknowledge_offset(topic, partition, offset, type).value();
@@ -120,23 +123,24 @@ public:
     /// Sends what was acknowledged (with implicit acknowledgement: everything that was polled) and waits until the brokers
     /// have carried it out; the error is the first one's that was refused.
     Result<void> try_commit(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_share_consumer_commit(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_commit(get(), timeout.ms(), error));
     }
     void commit(Timeout timeout) const { try_commit(timeout).value(); }
 
     /// The same in the background; an event `acknowledgement_failed` tells of each refusal.
     Result<void> try_commit_async() const {
-        return detail::call([&](ottla_error **error) { return ottla_share_consumer_commit_async(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_commit_async(get(), error));
     }
     void commit_async() const { try_commit_async().value(); }
 
     /// For how long a record is locked for the member that got it; nothing before the first fetch.
     Result<std::optional<std::chrono::milliseconds>> try_lock_duration() const {
         using Answer = Result<std::optional<std::chrono::milliseconds>>;
-        auto ms = detail::call_for<std::int64_t>([&](std::int64_t *out, ottla_error **error) {
-            return ottla_share_consumer_lock_duration(get(), out, error);
-        });
+        std::int64_t raw_ms{};
+        detail::Caught caught;
+        auto ms = caught.after(ottla_share_consumer_lock_duration(get(), &raw_ms, caught), raw_ms);
         if (!ms) {
             return ms.error();
         }
@@ -146,30 +150,31 @@ public:
 
     /// Ends a `poll` that waits in another thread, or the next one that has to wait, with `OTTLA_ERR_WOKEN`.
     Result<void> try_wake() const {
-        return detail::call([&](ottla_error **error) { return ottla_share_consumer_wake(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_wake(get(), error));
     }
     void wake() const { try_wake().value(); }
 
     /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something. Records are only
     /// fetched once a poll has found nothing. It belongs to the share consumer; only poll it.
     Result<std::intptr_t> try_descriptor() const {
-        return detail::call_for<std::intptr_t>([&](std::intptr_t *out, ottla_error **error) {
-            return ottla_share_consumer_descriptor(get(), out, error);
-        });
+        std::intptr_t out{};
+        detail::Caught error;
+        return error.after(ottla_share_consumer_descriptor(get(), &out, error), out);
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
     /// Drains up to `max` lines of its log.
-    Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
-        return detail::log_lines(
-            [&](auto **out, ottla_error **error) { return ottla_share_consumer_logs(get(), max, out, error); });
+    template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
+        detail::CaughtHandle<detail::LogLines> making;
+        return detail::log_lines(making.made(ottla_share_consumer_logs(get(), max, making.out(), making)));
     }
-    std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+    template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
     /// Sends what was acknowledged, gives the rest back, leaves the group and wakes whoever waits.
     Result<void> try_close(Timeout timeout) const {
-        return detail::call(
-            [&](ottla_error **error) { return ottla_share_consumer_close(get(), timeout.ms(), error); });
+        detail::Caught error;
+        return error.after(ottla_share_consumer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 

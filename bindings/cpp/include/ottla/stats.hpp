@@ -44,14 +44,15 @@ public:
         std::optional<std::int64_t> value(const Text &name) const {
             const detail::TextArgument argument(name);
             std::int64_t found = 0;
-            const bool known = ottla_stats_value(stats_, index_, argument.c_str(), &found, nullptr) == OTTLA_OK;
+            const bool known = !argument.cut() && ottla_stats_value(stats_, index_, argument, &found, nullptr) == OTTLA_OK;
             return known ? std::optional<std::int64_t>(found) : std::nullopt;
         }
         /// A histogram by its name.
         std::optional<ottla_histogram> histogram(const Text &name) const {
             const detail::TextArgument argument(name);
             ottla_histogram found{};
-            const bool known = ottla_stats_histogram(stats_, index_, argument.c_str(), &found, nullptr) == OTTLA_OK;
+            const bool known =
+                !argument.cut() && ottla_stats_histogram(stats_, index_, argument, &found, nullptr) == OTTLA_OK;
             return known ? std::optional<ottla_histogram>(found) : std::nullopt;
         }
         /// The errors met, by code.
@@ -94,16 +95,14 @@ private:
 
 namespace detail {
 
-template <class F> Result<Stats> stats(F &&function) {
-    auto handle = call_for_handle<Stats::Handle>(function);
+template <class = void> Result<Stats> stats(Result<Stats::Handle> handle) {
     if (!handle) {
         return handle.error();
     }
     return Stats(*std::move(handle));
 }
 
-template <class F> Result<std::optional<Stats>> next_stats(F &&function) {
-    auto handle = call_for_handle<Stats::Handle>(function);
+template <class = void> Result<std::optional<Stats>> next_stats(Result<Stats::Handle> handle) {
     if (!handle) {
         return handle.error();
     }

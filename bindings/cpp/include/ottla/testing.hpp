@@ -62,6 +62,14 @@ private:
     std::int64_t count_ = -1;
 };
 
+/// What is coordinated.
+enum class Coordinator : std::int32_t {
+    /// A group, by its id.
+    group = OTTLA_COORDINATOR_GROUP,
+    /// The transactions of a transactional id.
+    transaction = OTTLA_COORDINATOR_TRANSACTION,
+};
+
 /// A Kafka cluster inside this process, on free loopback ports; ends when destroyed. All of its functions may be
 /// called from many threads at once.
 ///
@@ -89,98 +97,112 @@ public:
     std::string bootstrap_servers() const { return ottla_broker_bootstrap_servers(get()); }
 
     Result<void> try_create_topic(const Text &topic, std::int32_t partitions = 1) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_broker_create_topic(get(), name, partitions, error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_create_topic(get(), name, partitions, error));
     }
     void create_topic(const Text &topic, std::int32_t partitions = 1) const { try_create_topic(topic, partitions).value(); }
 
     /// Adds a fault. Faults are met in the order they were added; one request can meet several.
     Result<void> try_add_fault(const Fault &fault) const {
-        return detail::call([&](ottla_error **error) {
-            return ottla_broker_add_fault(get(), fault.kind_, fault.value_, fault.node_, fault.api_key_,
-                                          fault.topic_ ? fault.topic_->c_str() : nullptr, fault.partition_,
-                                          fault.count_, error);
-        });
+        detail::Texts texts;
+        const char *topic = fault.topic_ ? texts.add(*fault.topic_) : nullptr;
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_add_fault(get(), fault.kind_, fault.value_, fault.node_, fault.api_key_,
+                                                  topic, fault.partition_, fault.count_, error));
     }
     void add_fault(const Fault &fault) const { try_add_fault(fault).value(); }
 
     Result<void> try_clear_faults() const {
-        return detail::call([&](ottla_error **error) { return ottla_broker_clear_faults(get(), error); });
+        detail::Caught error;
+        return error.after(ottla_broker_clear_faults(get(), error));
     }
     void clear_faults() const { try_clear_faults().value(); }
 
     /// Makes a node the leader of a partition.
     Result<void> try_move_leader(const Text &topic, std::int32_t partition, std::int32_t node) const {
-        return detail::with_text(topic, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_broker_move_leader(get(), name, partition, node, error);
-            });
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_move_leader(get(), name, partition, node, error));
     }
     void move_leader(const Text &topic, std::int32_t partition, std::int32_t node) const {
         try_move_leader(topic, partition, node).value();
     }
 
-    /// Makes a node the coordinator of a group or transactional id (`OTTLA_COORDINATOR_*`); it knows nothing for the
-    /// time of `loading`.
-    Result<void> try_move_coordinator(std::int32_t kind, const Text &key, std::int32_t node,
+    /// Makes a node the coordinator of a group or transactional id; it knows nothing for the time of `loading`.
+    Result<void> try_move_coordinator(Coordinator kind, const Text &key, std::int32_t node,
                                       Timeout loading = std::chrono::milliseconds{0}) const {
-        return detail::with_text(key, [&](const char *name) -> Result<void> {
-            return detail::call([&](ottla_error **error) {
-                return ottla_broker_move_coordinator(get(), kind, name, node, loading.ms(), error);
-            });
-        });
+        const detail::TextArgument name(key);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_move_coordinator(get(), static_cast<std::int32_t>(kind), name, node, loading.ms(), error));
     }
-    void move_coordinator(std::int32_t kind, const Text &key, std::int32_t node,
+    void move_coordinator(Coordinator kind, const Text &key, std::int32_t node,
                           Timeout loading = std::chrono::milliseconds{0}) const {
         try_move_coordinator(kind, key, node, loading).value();
     }
 
     /// Has a group rebalance now, as if a member had come or gone.
     Result<void> try_force_rebalance(const Text &group) const {
-        return detail::with_text(group, [&](const char *name) -> Result<void> {
-            return detail::call(
-                [&](ottla_error **error) { return ottla_broker_force_rebalance(get(), name, error); });
-        });
+        const detail::TextArgument name(group);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_force_rebalance(get(), name, error));
     }
     void force_rebalance(const Text &group) const { try_force_rebalance(group).value(); }
 
     /// Ends the session of a group's member now, as if it had sent no heartbeat for too long.
     Result<void> try_expire_member(const Text &group, const Text &member) const {
-        return detail::with_text(group, [&](const char *name) -> Result<void> {
-            return detail::with_text(member, [&](const char *id) -> Result<void> {
-                return detail::call(
-                    [&](ottla_error **error) { return ottla_broker_expire_member(get(), name, id, error); });
-            });
-        });
+        const detail::TextArgument name(group);
+        if (name.cut()) {
+            return name.error();
+        }
+        const detail::TextArgument id(member);
+        if (id.cut()) {
+            return id.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_expire_member(get(), name, id, error));
     }
     void expire_member(const Text &group, const Text &member) const { try_expire_member(group, member).value(); }
 
     /// The same for all members of a group.
     Result<void> try_expire_members(const Text &group) const {
-        return detail::with_text(group, [&](const char *name) -> Result<void> {
-            return detail::call(
-                [&](ottla_error **error) { return ottla_broker_expire_member(get(), name, nullptr, error); });
-        });
+        const detail::TextArgument name(group);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_broker_expire_member(get(), name, nullptr, error));
     }
     void expire_members(const Text &group) const { try_expire_members(group).value(); }
 
     /// The first offset of a partition and the one behind its last record.
     Result<std::pair<std::int64_t, std::int64_t>> try_offsets(const Text &topic, std::int32_t partition) const {
-        using Answer = Result<std::pair<std::int64_t, std::int64_t>>;
-        return detail::with_text(topic, [&](const char *name) -> Answer {
-            std::pair<std::int64_t, std::int64_t> offsets;
-            auto got = detail::call([&](ottla_error **error) {
-                return ottla_broker_offsets(get(), name, partition, &offsets.first, &offsets.second, error);
-            });
-            if (!got) {
-                return got.error();
-            }
-            return offsets;
-        });
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        std::pair<std::int64_t, std::int64_t> offsets;
+        detail::Caught caught;
+        auto got = caught.after(ottla_broker_offsets(get(), name, partition, &offsets.first, &offsets.second, caught));
+        if (!got) {
+            return got.error();
+        }
+        return offsets;
     }
     std::pair<std::int64_t, std::int64_t> offsets(const Text &topic, std::int32_t partition) const {
         return try_offsets(topic, partition).value();
@@ -188,28 +210,32 @@ public:
 
     /// Nodes are numbered from 1. Stopping one closes its connections; its partitions move to others.
     Result<void> try_stop_node(std::int32_t node) const {
-        return detail::call([&](ottla_error **error) { return ottla_broker_stop_node(get(), node, error); });
+        detail::Caught error;
+        return error.after(ottla_broker_stop_node(get(), node, error));
     }
     void stop_node(std::int32_t node) const { try_stop_node(node).value(); }
     Result<void> try_start_node(std::int32_t node) const {
-        return detail::call([&](ottla_error **error) { return ottla_broker_start_node(get(), node, error); });
+        detail::Caught error;
+        return error.after(ottla_broker_start_node(get(), node, error));
     }
     void start_node(std::int32_t node) const { try_start_node(node).value(); }
     /// A paused node keeps its connections and answers nothing.
     Result<void> try_pause_node(std::int32_t node) const {
-        return detail::call([&](ottla_error **error) { return ottla_broker_pause_node(get(), node, error); });
+        detail::Caught error;
+        return error.after(ottla_broker_pause_node(get(), node, error));
     }
     void pause_node(std::int32_t node) const { try_pause_node(node).value(); }
     Result<void> try_resume_node(std::int32_t node) const {
-        return detail::call([&](ottla_error **error) { return ottla_broker_resume_node(get(), node, error); });
+        detail::Caught error;
+        return error.after(ottla_broker_resume_node(get(), node, error));
     }
     void resume_node(std::int32_t node) const { try_resume_node(node).value(); }
 
     /// How many requests of a kind have come, to one node or (-1) to all.
     Result<std::uint64_t> try_requests_seen(std::int32_t api_key, std::int32_t node = -1) const {
-        return detail::call_for<std::uint64_t>([&](std::uint64_t *out, ottla_error **error) {
-            return ottla_broker_requests_seen(get(), node, api_key, out, error);
-        });
+        std::uint64_t out{};
+        detail::Caught error;
+        return error.after(ottla_broker_requests_seen(get(), node, api_key, &out, error), out);
     }
     std::uint64_t requests_seen(std::int32_t api_key, std::int32_t node = -1) const {
         return try_requests_seen(api_key, node).value();

@@ -11,11 +11,19 @@ namespace ottla {
 ///
 ///     producer.init_transactions(30s);                                        // once
 ///     while (const ottla::Polled polled = consumer.poll(1000, 1s)) {
+///         const ottla::Batch *batch = polled.batch();
+///         if (!batch) {
+///             continue; // an event
+///         }
 ///         ottla::Transaction transaction(producer);
-///         for (const ottla::RecordView record : *polled.batch()) {
+///         for (const ottla::RecordView record : *batch) {
 ///             producer.send("out", work(record));
 ///         }
-///         producer.send_offsets({{"in", 0, next_offset}}, {"my-group"}, 30s);
+///         std::vector<ottla::OffsetToCommit> next;
+///         for (const ottla::Segment &segment : batch->segments()) {
+///             next.push_back({segment.topic(), segment.partition(), segment.offsets()[segment.rows() - 1] + 1});
+///         }
+///         producer.send_offsets(next, consumer.membership(), 30s);
 ///         transaction.commit();
 ///     }
 ///

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
+#include <forward_list>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -15,6 +16,27 @@
 #include <vector>
 
 namespace ottla {
+
+namespace detail {
+
+/// A plain value that moving takes away, so that the object moved from is empty as a whole.
+template <class T> class Emptied {
+public:
+    Emptied(T value = T{}) noexcept : value_(value) {}
+    Emptied(const Emptied &) noexcept = default;
+    Emptied(Emptied &&other) noexcept : value_(std::exchange(other.value_, T{})) {}
+    Emptied &operator=(const Emptied &) noexcept = default;
+    Emptied &operator=(Emptied &&other) noexcept {
+        value_ = std::exchange(other.value_, T{});
+        return *this;
+    }
+    operator T() const noexcept { return value_; }
+
+private:
+    T value_;
+};
+
+} // namespace detail
 
 /// A view of contiguous elements, as C++20's `std::span`: made from arrays, vectors, `std::span`, or `{a, b, c}` in
 /// an argument list.
@@ -173,6 +195,50 @@ private:
 
 namespace detail {
 
+/// A NUL inside would silently end the string on the other side of the C API.
+inline bool has_nul(std::string_view text) noexcept {
+    return !text.empty() && std::memchr(text.data(), 0, text.size()) != nullptr;
+}
+inline Error nul_error(std::string_view text) {
+    return {OTTLA_ERR_INVALID_ARGUMENT, "\"" + std::string(text.substr(0, text.find('\0'))) +
+                                            "…\" holds a NUL character; no name in Kafka does"};
+}
+
+/// Many strings as C takes them, and the first of them that it can't. They point into what is given, or into copies.
+class Texts {
+public:
+    Texts() = default;
+    Texts(const Texts &) = delete;
+    Texts &operator=(const Texts &) = delete;
+
+    /// A string that outlives the call.
+    const char *add(const std::string &text) {
+        if (!wrong_ && has_nul(text)) {
+            wrong_ = nul_error(text);
+        }
+        return text.c_str();
+    }
+    /// A copy of any other.
+    const char *copy(const Text &text) { return add(copies_.emplace_front(text.str())); }
+
+    /// Why the call can't be made, if it can't.
+    const std::optional<Error> &wrong() const noexcept { return wrong_; }
+
+private:
+    std::forward_list<std::string> copies_;
+    std::optional<Error> wrong_;
+};
+
+/// An array of strings as C takes it.
+template <class = void> std::vector<const char *> c_strings(Span<const std::string> strings, Texts &texts) {
+    std::vector<const char *> raw;
+    raw.reserve(strings.size());
+    for (const std::string &string : strings) {
+        raw.push_back(texts.add(string));
+    }
+    return raw;
+}
+
 /// The NUL-terminated form of a `Text`, for one call.
 class TextArgument {
 public:
@@ -180,8 +246,7 @@ public:
         if (text.size_ == Text::unknown) {
             return;
         }
-        // A NUL inside would silently end the string on the other side.
-        cut_ = text.size_ > 0 && std::memchr(text.data_, 0, text.size_) != nullptr;
+        cut_ = has_nul({text.data_, text.size_});
         if (text.terminated_) {
             return;
         }
@@ -199,11 +264,9 @@ public:
     TextArgument(const TextArgument &) = delete;
     TextArgument &operator=(const TextArgument &) = delete;
 
-    const char *c_str() const noexcept { return pointer_; }
+    operator const char *() const noexcept { return pointer_; }
     bool cut() const noexcept { return cut_; }
-    Error error() const {
-        return {OTTLA_ERR_INVALID_ARGUMENT, std::string("\"") + pointer_ + "…\" holds a NUL character; no name in Kafka does"};
-    }
+    Error error() const { return nul_error({pointer_, std::strlen(pointer_) + 1}); }
 
 private:
     const char *pointer_;
@@ -211,15 +274,6 @@ private:
     char buffer_[256]; // a topic's name has at most 249 characters
     std::string long_;
 };
-
-/// Calls `function` with a NUL-terminated text.
-template <class F> auto with_text(const Text &text, F &&function) -> decltype(function("")) {
-    const TextArgument argument(text);
-    if (argument.cut()) {
-        return argument.error();
-    }
-    return function(argument.c_str());
-}
 
 } // namespace detail
 

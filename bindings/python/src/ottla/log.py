@@ -20,7 +20,13 @@ from ._library import lib
 logger = logging.getLogger("ottla")
 logger.addHandler(logging.NullHandler())
 
-_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG, 5: 5}
+_LEVELS = {
+    _bindings.OTTLA_LOG_ERROR: logging.ERROR,
+    _bindings.OTTLA_LOG_WARN: logging.WARNING,
+    _bindings.OTTLA_LOG_INFO: logging.INFO,
+    _bindings.OTTLA_LOG_DEBUG: logging.DEBUG,
+    _bindings.OTTLA_LOG_TRACE: 5,
+}
 
 
 def drain(take: Callable[..., Any], client: int) -> None:

@@ -54,7 +54,7 @@ impl ModernGroup {
         let metadata = join.protocols.first().map(|(_, metadata)| metadata);
         let subscription = metadata
             .and_then(Subscription::read)
-            .ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
+            .ok_or(ErrorCode::INCONSISTENT_GROUP_PROTOCOL)?;
         let downgrades = self.is_last_of_its_protocol(join.instance.as_deref());
         let (id, before) = match place {
             Place::Own(id) => {

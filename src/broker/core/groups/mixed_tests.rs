@@ -182,7 +182,7 @@ fn requests_that_do_not_fit_are_refused() {
     );
     assert_eq!(failed(&mut w, &|j| j.protocols.clear()).code, inconsistent);
     let malformed = failed(&mut w, &|j| j.protocols[0].1 = Bytes::new());
-    assert_eq!(malformed.code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(malformed.code, inconsistent);
     let told = failed(&mut w, &|j| j.must_know_id = true);
     assert_eq!(told.code, ErrorCode::MEMBER_ID_REQUIRED);
     assert!(told.member_id.starts_with("made-up"));

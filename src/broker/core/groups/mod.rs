@@ -152,13 +152,30 @@ pub(crate) struct Groups {
     due: BTreeSet<(Duration, String)>,
     /// Answers that came due; the core sends them.
     pub(crate) answers: Answers,
+    /// Of groups that have none of their own.
     pub(crate) options: GroupOptions,
+    own_options: BTreeMap<String, GroupOptions>,
     next_ticket: Ticket,
     /// There is a group that was not there when this was last looked at.
     pub(crate) has_new: bool,
 }
 
 impl Groups {
+    /// How a group is to behave.
+    fn options_of(&self, group: &str) -> GroupOptions {
+        self.own_options.get(group).unwrap_or(&self.options).clone()
+    }
+
+    /// Has a group behave so from now on.
+    pub(crate) fn set_options(&mut self, group: &str, options: GroupOptions) {
+        if let Some(entry) = self.groups.get_mut(group)
+            && let Group::Modern(modern) = &mut entry.group
+        {
+            modern.options = options.clone();
+        }
+        self.own_options.insert(group.to_owned(), options);
+    }
+
     /// A new ticket.
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
@@ -375,7 +392,7 @@ impl Groups {
             }
             Some(Group::Classic(group)) if joins => {
                 // The first member of the new protocol: if it may join, the group is one of that protocol.
-                let options = self.options.clone();
+                let options = self.options_of(name);
                 let mut upgraded = conversion::upgraded(now, cluster, name, group, options)?;
                 let beaten = upgraded.heartbeat(now, cluster, beat)?;
                 self.change(name, |group, out| {
@@ -394,7 +411,7 @@ impl Groups {
             }
             Some(Group::Classic(_)) => return Err(not_a_consumer_group(name)),
         }
-        let options = self.options.clone();
+        let options = self.options_of(name);
         let entry = self.groups.entry(name.to_owned());
         entry.or_insert_with(|| {
             self.has_new = true;

@@ -164,6 +164,10 @@ impl ModernGroup {
         if !self.is_all_classic() {
             self.epoch += 1;
         }
+        if self.members.is_empty() {
+            // There is nothing to work out for nobody.
+            self.assignment_epoch = self.epoch;
+        }
     }
 
     /// Has the target be worked out anew, in a new epoch, at the next heartbeat. False if nobody is in the group.

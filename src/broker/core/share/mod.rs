@@ -16,15 +16,65 @@ use self::partition::SharePartition;
 use super::ConnId;
 use crate::error::ErrorCode;
 
+/// Where a group begins to read a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    Earliest,
+    Latest,
+    /// At the records of so many milliseconds ago.
+    Back(i64),
+}
+
+impl Reset {
+    /// `earliest`, `latest`, or `by_duration:` and a duration as in ISO 8601, of days and less.
+    pub(crate) fn parse(value: &str) -> Option<Reset> {
+        match value {
+            "earliest" => return Some(Reset::Earliest),
+            "latest" => return Some(Reset::Latest),
+            _ => {}
+        }
+        let duration = value.strip_prefix("by_duration:")?.strip_prefix('P')?;
+        let (days, time) = match duration.split_once('T') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (duration, ""),
+        };
+        if days.is_empty() && time.is_empty() {
+            return None;
+        }
+        let seconds = parts(days, &[('D', 86_400.0)])?
+            + parts(time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])?;
+        (seconds >= 0.0).then_some(Reset::Back((seconds * 1000.0) as i64))
+    }
+}
+
+/// The sum of numbers that are each followed by their unit, the units in this order.
+fn parts(mut text: &str, units: &[(char, f64)]) -> Option<f64> {
+    let mut sum = 0.0;
+    for &(unit, seconds) in units {
+        if let Some((number, rest)) = text.split_once(unit) {
+            let digits = |c: char| c.is_ascii_digit() || (unit == 'S' && c == '.');
+            if !number.chars().all(digits) {
+                return None;
+            }
+            sum += number.parse::<f64>().ok()? * seconds;
+            text = rest;
+        }
+    }
+    text.is_empty().then_some(sum)
+}
+
 /// How share groups are to behave; Kafka's settings of groups and brokers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ShareOptions {
     /// `share.record.lock.duration.ms`.
     pub(crate) lock: Duration,
     /// `group.share.delivery.count.limit`.
     pub(crate) max_deliveries: i16,
-    /// `share.auto.offset.reset` is `earliest`.
-    pub(crate) earliest: bool,
+    /// `share.auto.offset.reset`.
+    pub(crate) reset: Reset,
+    /// `share.isolation.level` is `read_committed`.
+    pub(crate) read_committed: bool,
     /// `share.session.timeout.ms`.
     pub(crate) session: Duration,
     /// `share.heartbeat.interval.ms`.
@@ -38,7 +88,8 @@ impl Default for ShareOptions {
         ShareOptions {
             lock: Duration::from_secs(30),
             max_deliveries: 5,
-            earliest: false,
+            reset: Reset::Latest,
+            read_committed: false,
             session: Duration::from_secs(45),
             heartbeat: Duration::from_secs(5),
             max_locks: 2000,
@@ -69,7 +120,9 @@ impl Session {
 /// All share groups.
 #[derive(Debug, Default)]
 pub(crate) struct ShareGroups {
+    /// Of groups that have none of their own.
     pub(crate) options: ShareOptions,
+    pub(crate) own_options: BTreeMap<String, ShareOptions>,
     pub(crate) groups: BTreeMap<String, ShareGroup>,
     pub(crate) partitions: BTreeMap<Key, SharePartition>,
     /// By node, group and member.
@@ -85,6 +138,11 @@ enum Due {
 }
 
 impl ShareGroups {
+    /// How a group is to behave.
+    pub(crate) fn options_of(&self, group: &str) -> ShareOptions {
+        self.own_options.get(group).copied().unwrap_or(self.options)
+    }
+
     /// When [`tick`](Self::tick) wants to be called.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.due.first().map(|&(at, _)| at)
@@ -105,10 +163,11 @@ impl ShareGroups {
                 continue;
             }
             group.node = node;
+            let session = self.own_options.get(name).unwrap_or(&self.options).session;
             for (id, member) in &mut group.members {
                 member.expires = Duration::MAX;
                 if node.is_some() {
-                    member.expires = now + self.options.session;
+                    member.expires = now + session;
                     let due = Due::Member(name.clone(), id.clone());
                     self.due.insert((member.expires, due));
                 }
@@ -138,8 +197,9 @@ impl ShareGroups {
                     }
                 }
                 Due::Locks(key) => {
+                    let options = self.options_of(&key.0);
                     if let Some(p) = self.partitions.get_mut(&key)
-                        && p.expire(now, &self.options)
+                        && p.expire(now, &options)
                     {
                         freed.push((key.1, key.2));
                     }
@@ -226,11 +286,12 @@ impl ShareGroups {
         let Some(session) = self.sessions.remove(&key) else {
             return Vec::new();
         };
+        let options = self.options_of(group);
         let mut freed = Vec::new();
         for (topic, partition) in session.partitions {
             let key = (group.to_owned(), topic, partition);
             if let Some(p) = self.partitions.get_mut(&key)
-                && p.release(member, &self.options)
+                && p.release(member, &options)
             {
                 freed.push((topic, partition));
             }
@@ -277,6 +338,30 @@ impl ShareGroups {
         self.partitions.retain(|(_, topic, _), _| *topic != id);
         for session in self.sessions.values_mut() {
             session.partitions.retain(|(topic, _)| *topic != id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reset;
+
+    #[test]
+    fn durations_are_read_as_java_reads_them() {
+        for (text, ms) in [
+            ("PT1H", 3_600_000),
+            ("P2D", 172_800_000),
+            ("P1DT1M", 86_460_000),
+            ("PT1M0.5S", 60_500),
+        ] {
+            let value = format!("by_duration:{text}");
+            assert_eq!(Reset::parse(&value), Some(Reset::Back(ms)), "{text}");
+        }
+        for text in [
+            "", "P", "PT", "soon", "PT1", "PT1S1M", "P1H", "PT-1S", "PTH",
+        ] {
+            let value = format!("by_duration:{text}");
+            assert_eq!(Reset::parse(&value), None, "{text}");
         }
     }
 }

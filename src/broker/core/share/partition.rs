@@ -90,6 +90,12 @@ impl SharePartition {
         self.start
     }
 
+    /// How many records behind the start are done with.
+    pub(crate) fn done(&self) -> i64 {
+        let done = |r: &&Record| r.state == State::Done;
+        self.records.values().filter(done).count() as i64
+    }
+
     /// Where to read next: the first record to be delivered again, or what was never delivered; `None` while too many
     /// are on their way.
     pub(crate) fn next(&self, options: &ShareOptions) -> Option<i64> {
@@ -111,6 +117,18 @@ impl SharePartition {
         self.advance();
     }
 
+    /// The records from `from` on and before `to` are gone from the log.
+    pub(crate) fn skip(&mut self, from: i64, to: i64) {
+        if from < to {
+            for (_, record) in self.records.range_mut(from..to) {
+                if record.state == State::Available {
+                    record.state = State::Done;
+                }
+            }
+            self.advance();
+        }
+    }
+
     fn advance(&mut self) {
         while let Some(first) = self.records.first_entry()
             && first.get().state == State::Done
@@ -123,13 +141,14 @@ impl SharePartition {
         }
     }
 
-    /// Gives a member what it may have of the batches read. Answers the ranges, and the offset behind the last batch
+    /// Gives a member what it may have of the batches read, `never` those of which that says so. Answers the ranges, and the offset behind the last batch
     /// that was looked at.
     pub(crate) fn acquire(
         &mut self,
         now: Duration,
         member: &str,
         batches: &[BatchHeader],
+        never: &dyn Fn(&BatchHeader) -> bool,
         wanted: Wanted,
         options: &ShareOptions,
     ) -> (Vec<Acquired>, i64) {
@@ -162,7 +181,7 @@ impl SharePartition {
                 if record.state != State::Available {
                     continue;
                 }
-                if batch.attributes.is_control() {
+                if never(batch) {
                     record.state = State::Done;
                     continue;
                 }
@@ -359,6 +378,10 @@ mod tests {
         ranges.iter().map(header).collect()
     }
 
+    fn never(batch: &BatchHeader) -> bool {
+        batch.attributes.is_control()
+    }
+
     fn wanted(records: usize, strict: bool) -> Wanted {
         Wanted {
             records,
@@ -379,10 +402,10 @@ mod tests {
     fn batches_come_whole_unless_the_limit_is_strict() {
         let all = batches(&[(0, 3), (4, 7), (8, 11)]);
         let mut p = SharePartition::new(0);
-        let taken = p.acquire(at(0), "a", &all, wanted(5, false), &options());
+        let taken = p.acquire(at(0), "a", &all, &never, wanted(5, false), &options());
         assert_eq!(taken, (vec![got(0, 7, 1)], 8));
         let mut p = SharePartition::new(2);
-        let taken = p.acquire(at(0), "a", &all, wanted(5, true), &options());
+        let taken = p.acquire(at(0), "a", &all, &never, wanted(5, true), &options());
         assert_eq!(taken, (vec![got(2, 6, 1)], 8));
         assert_eq!(p.next(&options()), Some(7));
     }
@@ -392,14 +415,14 @@ mod tests {
         use Acknowledge::{Accept, Gap, Reject, Release, Renew};
         let all = batches(&[(0, 5)]);
         let mut p = SharePartition::new(0);
-        p.acquire(at(0), "a", &all, wanted(9, false), &options());
+        p.acquire(at(0), "a", &all, &never, wanted(9, false), &options());
         let words = vec![Accept, Reject, Gap, Release, Renew, Accept];
         p.acknowledge(at(50), "a", &[(0, 5, words)], &options())
             .unwrap();
         assert_eq!(p.start(), 3);
         assert_eq!(p.next(&options()), Some(3));
         assert_eq!(p.deadline(), Some(at(150)), "the renewed one");
-        let again = p.acquire(at(60), "b", &all, wanted(9, false), &options());
+        let again = p.acquire(at(60), "b", &all, &never, wanted(9, false), &options());
         assert_eq!(again.0, [got(3, 3, 2)]);
         p.acknowledge(at(60), "b", &[(3, 3, vec![Release])], &options())
             .unwrap();
@@ -412,7 +435,7 @@ mod tests {
     fn only_the_owner_acknowledges_and_all_or_nothing() {
         let all = batches(&[(0, 3)]);
         let mut p = SharePartition::new(0);
-        p.acquire(at(0), "a", &all, wanted(9, false), &options());
+        p.acquire(at(0), "a", &all, &never, wanted(9, false), &options());
         let ack = |p: &mut SharePartition, who: &str, first, last| {
             let words = vec![Acknowledge::Accept];
             p.acknowledge(at(1), who, &[(first, last, words)], &options())
@@ -435,7 +458,7 @@ mod tests {
         let mut all = batches(&[(0, 1), (2, 2), (3, 3)]);
         all[1].attributes = all[1].attributes.with_control();
         let mut p = SharePartition::new(0);
-        let taken = p.acquire(at(0), "a", &all, wanted(9, false), &options());
+        let taken = p.acquire(at(0), "a", &all, &never, wanted(9, false), &options());
         assert_eq!(taken.0, [got(0, 1, 1), got(3, 3, 1)]);
         p.advance_to(3);
         assert_eq!(p.start(), 3);

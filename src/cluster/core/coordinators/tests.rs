@@ -7,6 +7,7 @@ use super::*;
 use crate::cluster::engine::Role;
 use crate::cluster::rig::{Asked, Rig};
 use crate::config::ConsumerConfig;
+use crate::stats::Stats;
 
 const FIND: i16 = 10;
 
@@ -45,6 +46,10 @@ impl Role for Seeker {
 
     fn finished(&self) -> bool {
         false
+    }
+
+    fn stats(&self, core: &Core<u32>, now: Instant) -> Stats {
+        core.plain_stats("seeker", now)
     }
 }
 

@@ -1,6 +1,6 @@
-//! krafka with the settings best for it; the command line is that of ../../bench.h.
+//! krafka with the settings best for it; the command line is that of ../../../../bench.h.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,42 +8,11 @@ use krafka::consumer::AutoOffsetReset;
 use krafka::producer::Acks;
 
 use krafka::{Compression, Kafka, Record};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use rust_peers::{Failure, Options, add, report};
 
 /// Acknowledgements not yet awaited.
 const WINDOW: usize = 200_000;
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
-
-struct Options(HashMap<String, String>);
-
-impl Options {
-    fn parse(arguments: &[String]) -> Options {
-        let mut options = HashMap::new();
-        let mut rest = arguments.iter();
-        while let Some(name) = rest.next() {
-            let flag = name == "--keyed" || name == "--single";
-            let value = if flag {
-                Some("")
-            } else {
-                rest.next().map(String::as_str)
-            };
-            options.insert(name.clone(), value.unwrap_or_default().to_owned());
-        }
-        Options(options)
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-
-    fn number(&self, name: &str) -> Result<usize, Failure> {
-        Ok(self
-            .text(name)
-            .parse()
-            .map_err(|e| format!("{name}: {e}"))?)
-    }
-}
 
 async fn produce(options: &Options) -> Result<(f64, u64), Failure> {
     let blob = Bytes::from(std::fs::read(options.text("--payload"))?);
@@ -54,8 +23,8 @@ async fn produce(options: &Options) -> Result<(f64, u64), Failure> {
     let keys: Vec<Bytes> = (0..rows.len())
         .map(|i| Bytes::from(format!("{i:016}")))
         .collect();
-    let keyed = options.0.contains_key("--keyed");
-    let headers = options.0.contains_key("--headers");
+    let keyed = options.has("--keyed");
+    let headers = options.has("--headers");
     let compression = match options.text("--codec") {
         "lz4" => Compression::Lz4,
         "zstd" => Compression::Zstd,
@@ -129,39 +98,11 @@ async fn consume(options: &Options) -> Result<(f64, u64), Failure> {
             return Err("nothing came for 60 s".into());
         }
         for record in records.iter().take(n - got) {
-            let value = record.value.as_deref().unwrap_or_default();
-            checksum += record.offset as u64 + value.len() as u64;
-            if let (Some(first), Some(last)) = (value.first(), value.last()) {
-                checksum += u64::from(*first) + u64::from(*last);
-            }
-            if let Some(key) = &record.key {
-                checksum += key.len() as u64 + key.last().map_or(0, |b| u64::from(*b));
-            }
+            checksum += add(record.offset, record.key.as_deref(), record.value.as_deref());
         }
         got += records.len().min(n - got);
     }
     Ok((begun.elapsed().as_secs_f64(), checksum))
-}
-
-fn peak_mb() -> Result<f64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find(|l| l.starts_with("VmHWM:"))
-        .ok_or("no VmHWM")?;
-    let kib: f64 = line.split_whitespace().nth(1).ok_or("no VmHWM")?.parse()?;
-    Ok(kib * 1024e-6)
-}
-
-fn cpu_s() -> f64 {
-    // SAFETY: an all-zero rusage is a valid place for getrusage to write to.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 #[tokio::main]
@@ -172,13 +113,7 @@ async fn main() -> Result<(), Failure> {
     let (wall, checksum) = match verb {
         "produce" => produce(&options).await?,
         "consume" => consume(&options).await?,
-        _ => return Err("usage: krafka-bench produce|consume OPTIONS".into()),
+        _ => return Err("usage: krafka produce|consume OPTIONS".into()),
     };
-    println!(
-        "{{\"n\": {}, \"wall_s\": {wall:.6}, \"cpu_s\": {:.6}, \"peak_mb\": {:.1}, \"checksum\": {checksum}}}",
-        options.number("--n")?,
-        cpu_s(),
-        peak_mb()?
-    );
-    Ok(())
+    report(&options, wall, checksum)
 }
