@@ -1,6 +1,7 @@
 //! One programme of what most programs do, step by step: on the embedded broker, on the Kafka that OTTLA_TEST_BOOTSTRAP
 //! names, and on other implementations of the protocol (`tests/foreign/neighbours.py`). Steps that an implementation
 //! doesn't offer are named, comma-separated, in OTTLA_TEST_WITHOUT: each of them has to fail, so that the list stays true.
+//! OTTLA_TEST_STEPS names some to be run alone.
 
 #![cfg(feature = "broker")]
 // A test ends with the first thing that is not as it should be.
@@ -591,7 +592,11 @@ fn the_programme() {
         _broker: broker,
     };
     let mut wrong = Vec::new();
+    let only = std::env::var("OTTLA_TEST_STEPS").unwrap_or_default();
     for (name, step) in STEPS {
+        if !only.is_empty() && !only.split(',').any(|word| word.trim() == *name) {
+            continue;
+        }
         let started = Instant::now();
         let result = step(&ground);
         let took = started.elapsed();

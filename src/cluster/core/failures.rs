@@ -1,11 +1,13 @@
 //! What went wrong with whom, in words: for errors and log lines.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Core, Node, NodeState, Purpose};
+use super::{Core, Node, NodeState, Purpose, Slot};
 use crate::config::HostPort;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::Stage;
+use crate::net::socket::Reached;
 
 /// True where trying again in a moment gives the same answer: the peer isn't what the client was told it is.
 fn is_incurable(code: ErrorCode) -> bool {
@@ -95,9 +97,18 @@ impl<T: Clone> Core<T> {
         code == ErrorCode::DNS && !limit.is_zero() && over && !self.contacted
     }
 
-    /// True while a node that failed has another address, which has not: too early to give up.
+    /// True while a node that failed, or has not greeted yet, has another address, which has not failed: too early to give
+    /// up.
     pub(crate) fn untried(&self) -> bool {
-        self.nodes.values().any(|state| state.untried)
+        let greeting = |slot: &Slot<T>| {
+            let reached = slot.reached.as_ref().filter(|_| !slot.proved);
+            let avoid = self.nodes.get(&slot.node).map(|state| &state.avoid);
+            let good = |r: &Reached, a: &SocketAddr| {
+                *a != r.address && !avoid.is_some_and(|bad| bad.contains(a))
+            };
+            reached.is_some_and(|r| r.all.iter().any(|a| good(r, a)))
+        };
+        self.nodes.values().any(|state| state.untried) || self.conns.values().any(greeting)
     }
 
     /// What last went wrong with a node, in full.

@@ -804,10 +804,10 @@ impl<T: Clone> Core<T> {
         }
         if let Some(slot) = self.conns.get(&id) {
             self.debug(now, "connect", ("ready", node, slot.purpose), || {
-                let at = slot
-                    .reached
-                    .as_ref()
-                    .map_or_else(String::new, |r| format!(" ({})", r.address));
+                let is_name = |s: &NodeState| s.address.host.parse::<std::net::IpAddr>().is_err();
+                let by_name = self.nodes.get(&node).is_some_and(is_name);
+                let at = slot.reached.as_ref().filter(|_| by_name);
+                let at = at.map_or_else(String::new, |r| format!(" ({})", r.address));
                 format!(
                     "connected to {}{at} for {} within {:.1?}; ApiVersions v{asked} tells of {} APIs",
                     self.address(node),
