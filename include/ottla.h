@@ -221,7 +221,7 @@ const char *ottla_version(void);
 // Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
 // ==================================================================================================================
 
-// A configuration key or value is wrong; found at construction.
+// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into receive.message.max.bytes.
 #define OTTLA_ERR_CONFIG (-100)
 // An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
 #define OTTLA_ERR_INVALID_ARGUMENT (-101)
@@ -1279,7 +1279,7 @@ ottla_status ottla_consumer_position(const ottla_consumer *consumer,
                                      ottla_error **error);
 
 // Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
-// before they have.
+// before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
@@ -1338,7 +1338,8 @@ ottla_status ottla_consumer_partition_count(const ottla_consumer *consumer,
 
 // Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
 // up to max_records records (0: max.poll.records) of what has arrived. The other one, and when the time is over both,
-// are NULL. One thread at a time.
+// are NULL. One thread at a time. Batches hold their memory until they are freed, without a limit:
+// ottla_consumer_held_bytes tells how much that is.
 //
 // Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after ottla_consumer_wake; OTTLA_ERR_CLOSED;
 // until the first contact with the cluster, once socket.connection.setup.timeout.ms is over, why no broker can be
@@ -1443,12 +1444,10 @@ void ottla_partitions_free(ottla_partitions *partitions);
 //     }
 //     ottla_batch_free(batch);
 //
-// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. To keep
-// a few records for long, ottla_batch_compact copies them out of their large buffers.
-//
-// Every batch has to be freed. What a program holds no longer counts for fetch.memory.bytes, which bounds only what was
-// fetched and not polled, so batches that are never freed take memory without a bound. ottla_consumer_held_bytes tells
-// how much a consumer's batches hold; where it only ever grows, one is forgotten somewhere.
+// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. What batches hold is
+// not limited by fetch.memory.bytes: a program that doesn't free them takes memory without bound. How much that is, all
+// batches together, is what ottla_consumer_held_bytes and held_bytes of the statistics tell; of one batch,
+// ottla_batch_held_bytes. To keep a few records for long, ottla_batch_compact copies them out of their large buffers.
 // ==================================================================================================================
 
 // timestamp_type: the producer set the timestamps.
@@ -1578,19 +1577,24 @@ void ottla_batch_free(ottla_batch *batch);
 // A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
 #define OTTLA_EVENT_PARTITION_STOPPED 2
 
-// A partition cannot be read at present; the attempts go on.
+// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
+// it is, the event's partitions are those that it may be.
 #define OTTLA_EVENT_PARTITION_FAILING 3
 
 // A topic cannot be found or may not be read; the attempts go on.
 #define OTTLA_EVENT_TOPIC_FAILING 4
 
-// A topic was deleted and created again: its offsets begin anew.
+// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
+// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
+// time on. What started at an offset, by auto.offset.reset or in a group goes where auto.offset.reset says; if that is
+// latest, records that were written before the new topic was noticed are not read.
 #define OTTLA_EVENT_TOPIC_RECREATED 5
 
 // A topic that is read whole has grown: its partitions from to to, exclusive, are read too, from their beginnings.
 #define OTTLA_EVENT_PARTITIONS_ADDED 6
 
-// A broker could not be reached for a while; the attempts go on.
+// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+// request.timeout.ms. The attempts go on, and this is told once until it answers a fetch again.
 #define OTTLA_EVENT_BROKER_UNREACHABLE 7
 
 // A commit in the background has ended: well, or with an error. Its token is that of the call.
@@ -1640,7 +1644,7 @@ int64_t ottla_event_to(const ottla_event *event);
 // The number of the call it is about; 0 if it is about none, and of NULL.
 uint64_t ottla_event_token(const ottla_event *event);
 
-// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
 size_t ottla_event_partition_count(const ottla_event *event);
 
 // Writes partition i of those, counted from 0. Its topic lives as long as the event.
@@ -2598,10 +2602,11 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //   port                 the first node's port, the others' follow: 0, free ports
 //   advertised.host      the host given out to clients: the one listened on
 //   advertised.port      the port given out to clients: the one listened on
-//   directory            where to keep topics, records and committed offsets, but not who is in a group: in memory
+//   directory            where to keep topics, records, settings and committed offsets, but not who is in a group; for
+//                          one broker at a time: in memory
 //   memory.bytes         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
 //   auto.create.topics   whether topics are created when asked for: false
-//   default.partitions   partitions of a topic created without a number: 1
+//   default.partitions   partitions of a topic created without a number, up to 10000: 1
 //   transaction.version  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
 //   share.record.lock.duration.ms  how long a member of a share group has a record to itself: 30000
 //   share.delivery.count.limit     how often a share group is delivered a record at most: 5
