@@ -99,7 +99,7 @@ impl Versions {
         }
         let too_old = |(key, version): &(i16, i16)| {
             self.offered(*key)
-                .is_none_or(|(_, their_max)| their_max < *version)
+                .is_some_and(|(_, their_max)| their_max < *version)
         };
         if !NEEDED.iter().any(too_old) {
             return Ok(());
