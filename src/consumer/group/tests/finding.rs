@@ -61,15 +61,10 @@ fn a_pattern_that_can_name_internal_topics_is_resolved_here() {
     assert_eq!(world.subscribed, [(vec!["t".to_owned()], String::new())]);
     // A topic that comes later is told of, and only then.
     world.rig.topics.insert("u", vec![1]);
-    world.run(Duration::from_secs(60));
+    world.rig.engine.core.refresh_metadata();
+    world.run(Duration::from_secs(10));
     let both = vec!["t".to_owned(), "u".to_owned()];
-    let counts: BTreeMap<i16, usize> = world
-        .seen
-        .iter()
-        .map(|(k, seen)| (*k, seen.len()))
-        .collect();
-    let every = world.rig.engine.core.topics.every();
-    assert_eq!(world.subscribed.len(), 2, "{counts:?} {every:?}");
+    assert_eq!(world.subscribed.len(), 2);
     assert_eq!(world.subscribed[1], (both, String::new()));
     // Another pattern is for the brokers to match, as they learn of topics first.
     world.subscribe_pattern("[tu]");
