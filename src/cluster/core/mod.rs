@@ -29,7 +29,8 @@ use crate::net::socket::{Peer, Reached};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
-#[cfg(all(test, feature = "broker"))]
+#[cfg(test)]
+#[cfg(feature = "broker")]
 mod address_tests;
 mod choose;
 mod coordinators;

@@ -8,6 +8,7 @@ use crate::cluster::engine::Role;
 use crate::cluster::rig::Rig;
 use crate::config::ProducerConfig;
 use crate::error::ErrorCode;
+use crate::stats::Stats;
 
 /// Wants nothing but the cluster, and notes why it can't be reached.
 #[derive(Default)]
@@ -30,6 +31,10 @@ impl Role for Nobody {
 
     fn finished(&self) -> bool {
         false
+    }
+
+    fn stats(&self, core: &Core<()>, now: Instant) -> Stats {
+        core.plain_stats("test", now)
     }
 }
 
