@@ -165,6 +165,7 @@ pub(crate) struct Core<T> {
     started: Instant,
     /// Metadata has come at least once.
     contacted: bool,
+    contacted_at: Option<Instant>,
     reported_unreachable: bool,
     actions: Vec<Action>,
     events: VecDeque<Event<T>>,
@@ -204,6 +205,7 @@ impl<T: Clone> Core<T> {
             features: (-1, BTreeMap::new()),
             started: now,
             contacted: false,
+            contacted_at: None,
             reported_unreachable: false,
             actions: Vec::new(),
             events: VecDeque::new(),
@@ -253,6 +255,16 @@ impl<T: Clone> Core<T> {
             self.log
                 .log(Level::Trace, "request", cause, now, wall, message);
         }
+    }
+
+    /// When the waiting of a call that began at `since` is of no use any more, as no broker was reached by its id;
+    /// `None` while there is one, or an address untried. Finding the cluster has its time, reaching a broker has its own.
+    pub(crate) fn hope_ends(&self, since: Instant) -> Option<Instant> {
+        if self.reached() || self.untried() {
+            return None;
+        }
+        let since = self.contacted_at.map_or(since, |at| at.max(since));
+        Some(since + self.config.connection_setup_timeout)
     }
 
     /// True once metadata has come.
