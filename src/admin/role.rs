@@ -301,7 +301,7 @@ impl AdminRole {
                 error.context(name)
             } else if call.deadline <= now {
                 call.timed_out(core, now)
-            } else if idle && !core.reached() && !core.untried() && call.since + setup <= now {
+            } else if idle && core.hope_ends(call.since).is_some_and(|at| at <= now) {
                 core.unreachable(now, setup, " (socket.connection.setup.timeout.ms)")
                     .context(name)
             } else {
@@ -382,9 +382,7 @@ impl AdminRole {
             let State::Waiting(not_before) = &call.state else {
                 continue;
             };
-            if !core.reached() && !core.untried() {
-                due.push(call.since + core.config.connection_setup_timeout);
-            }
+            due.extend(core.hope_ends(call.since));
             match not_before.filter(|at| now < *at) {
                 Some(at) => due.push(at),
                 None => due.extend(core.broker_conn_deadline(now)),

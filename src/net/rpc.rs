@@ -249,3 +249,51 @@ pub(crate) fn strip_header(header_version: i16, body: Bytes) -> Result<Bytes> {
     let at = reader.pos();
     Ok(body.slice(at..))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(keys: &[(i16, i16, i16)]) -> Versions {
+        Versions(
+            keys.iter()
+                .map(|(k, min, max)| (*k, (*min, *max)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn what_a_broker_is_too_old_for_is_told_with_the_release_that_has_it() {
+        let old = versions(&[(11, 0, 4), (10, 0, 0), (3, 14, 15)]);
+        let told = |result: Result<()>| {
+            let error = result.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::UNSUPPORTED);
+            error.message().to_owned()
+        };
+        let static_member = old.need(11, 5, "`group.instance.id`");
+        assert_eq!(
+            told(static_member),
+            "`group.instance.id` needs Kafka 2.3 or later (JoinGroup version 5); this broker speaks 0 to 4"
+        );
+        assert_eq!(
+            told(old.need(78, 1, "a share group")),
+            "a share group needs Kafka 4.1 or later (ShareFetch version 1); this broker does not offer ShareFetch"
+        );
+        old.need(11, 4, "anything").unwrap();
+        assert_eq!(
+            told(old.pick(10, (1, 6)).map(drop)),
+            "no common version of FindCoordinator: the broker speaks 0 to 0, this client 1 to 6; Kafka has version 1 \
+             since 0.11"
+        );
+        assert_eq!(
+            told(old.pick(3, (4, 13)).map(drop)),
+            "no common version of Metadata: the broker speaks 14 to 15, this client 4 to 13; this client is too old for \
+             the broker"
+        );
+        assert_eq!(
+            told(old.pick(78, (1, 2)).map(drop)),
+            "the broker does not offer ShareFetch (API key 78); Kafka has it since 4.1"
+        );
+        assert_eq!(old.pick(11, (0, 9)).unwrap(), 4);
+    }
+}

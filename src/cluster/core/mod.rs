@@ -29,7 +29,8 @@ use crate::net::socket::{Peer, Reached};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
-#[cfg(all(test, feature = "broker"))]
+#[cfg(test)]
+#[cfg(feature = "broker")]
 mod address_tests;
 mod choose;
 mod coordinators;
@@ -176,6 +177,7 @@ pub(crate) struct Core<T> {
     started: Instant,
     /// Metadata has come at least once.
     contacted: bool,
+    contacted_at: Option<Instant>,
     reported_unreachable: bool,
     actions: Vec<Action>,
     events: VecDeque<Event<T>>,
@@ -216,6 +218,7 @@ impl<T: Clone> Core<T> {
             features: (-1, BTreeMap::new()),
             started: now,
             contacted: false,
+            contacted_at: None,
             reported_unreachable: false,
             actions: Vec::new(),
             events: VecDeque::new(),
@@ -265,6 +268,16 @@ impl<T: Clone> Core<T> {
             self.log
                 .log(Level::Trace, "request", cause, now, wall, message);
         }
+    }
+
+    /// When the waiting of a call that began at `since` is of no use any more, as no broker was reached by its id;
+    /// `None` while there is one, or an address untried. Finding the cluster has its time, reaching a broker has its own.
+    pub(crate) fn hope_ends(&self, since: Instant) -> Option<Instant> {
+        if self.reached() || self.untried() {
+            return None;
+        }
+        let since = self.contacted_at.map_or(since, |at| at.max(since));
+        Some(since + self.config.connection_setup_timeout)
     }
 
     /// True once metadata has come.

@@ -34,7 +34,7 @@ impl Role for Nobody {
     }
 
     fn stats(&self, core: &Core<()>, now: Instant) -> Stats {
-        core.plain_stats("nobody", now)
+        core.plain_stats("test", now)
     }
 }
 

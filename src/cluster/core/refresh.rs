@@ -121,6 +121,7 @@ impl<T: Clone> Core<T> {
             self.topics.set_every(Some(&response));
         }
         self.contacted = true;
+        self.contacted_at.get_or_insert(now);
         self.refresh.last = Some(now);
         self.refresh.lacking_since = None;
         self.debug(now, "metadata", ("came", id), || {

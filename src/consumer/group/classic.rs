@@ -134,6 +134,20 @@ fn string(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
+/// Reads an answer to SyncGroup. Of a refusal only the code counts: librdkafka's mock broker leaves the assignment null
+/// there.
+pub(super) fn read_sync(version: i16, body: Bytes) -> Result<SyncGroupResponse> {
+    if (1..STATIC_SYNC + 1).contains(&version)
+        && let Some([_, _, _, _, high, low]) = body.first_chunk::<6>()
+    {
+        let code = i16::from_be_bytes([*high, *low]);
+        if code != 0 {
+            return Ok(SyncGroupResponse::default().with_error_code(code));
+        }
+    }
+    rpc::decode::<SyncGroupRequest>(version, body)
+}
+
 impl Classic {
     pub(super) fn new(terms: Arc<Terms>, serial: u32, now: Instant) -> Self {
         Classic {

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
+use kafka_protocol::messages::JoinGroupRequest;
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::partition::Key;
 use super::assignors::Shares;
-use super::classic::Classic;
+use super::classic::{self, Classic};
 use super::metadata::Own;
 use super::modern::{self, Modern};
 use super::own_assignor::{GroupToAssign, OwnAssignor};
@@ -870,7 +870,7 @@ impl Membership {
                 classic.joined(core, now, node, answer, signals);
             }
             (Protocol::Classic(classic), Ask::Sync(_)) => {
-                let answer = rpc::decode::<SyncGroupRequest>(version, body);
+                let answer = classic::read_sync(version, body);
                 classic.synced(core, now, node, answer, signals);
             }
             (Protocol::Classic(classic), Ask::Heartbeat(_)) => {
