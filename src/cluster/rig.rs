@@ -61,6 +61,8 @@ pub(crate) struct Rig<R: Role> {
     pub(crate) most: BTreeMap<i16, i16>,
     /// The cluster's finalized features.
     pub(crate) features: BTreeMap<&'static str, i16>,
+    /// Topics that don't exist.
+    pub(crate) missing: Vec<&'static str>,
     /// Brokers that refuse connections.
     pub(crate) down: BTreeSet<i32>,
     /// How often all topics were deleted and created anew: they have other ids then.
@@ -92,6 +94,7 @@ impl<R: Role> Rig<R> {
             topics: BTreeMap::new(),
             most: BTreeMap::new(),
             features: BTreeMap::new(),
+            missing: Vec::new(),
             down: BTreeSet::new(),
             recreated: 0,
             racks: BTreeMap::new(),
@@ -216,10 +219,10 @@ impl<R: Role> Rig<R> {
         self.engine.arrived(self.now, conn, &mut arrivals);
     }
 
-    /// The id of topic `i`, in the order of their names.
-    pub(crate) fn topic_id(&self, i: usize) -> [u8; 16] {
+    /// The id of topic `i`, in the order of their names, after it was created anew so often.
+    pub(crate) fn topic_id(&self, i: usize, recreated: u8) -> [u8; 16] {
         let mut id = [i as u8 + 1; 16];
-        id[0] += self.recreated;
+        id[0] += recreated;
         id
     }
 
@@ -240,13 +243,18 @@ impl<R: Role> Rig<R> {
             });
             MetadataResponseTopic::default()
                 .with_name(Some(TopicName(StrBytes::from_static_str(name))))
-                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id(i)))
+                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id(i, self.recreated)))
                 .with_partitions(partitions.collect())
+        });
+        let missing = self.missing.iter().map(|name| {
+            MetadataResponseTopic::default()
+                .with_name(Some(TopicName(StrBytes::from_static_str(name))))
+                .with_error_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 as i16)
         });
         MetadataResponse::default()
             .with_brokers(brokers.collect())
             .with_controller_id(BrokerId(1))
-            .with_topics(topics.collect())
+            .with_topics(topics.chain(missing).collect())
     }
 
     /// The next request that waits for an answer; it must be of this API.

@@ -18,6 +18,9 @@ pub(super) struct Refresh {
     /// A request is wanted since there is news to learn.
     pub(super) wanted: bool,
     pub(super) inflight: bool,
+    /// Requests sent so far, and the number of the one that was answered last.
+    asked: u64,
+    answered: u64,
     /// Requests in a row that did not bring all that was wanted.
     fruitless: u32,
     not_before: Option<Instant>,
@@ -50,6 +53,17 @@ impl<T: Clone> Core<T> {
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;
+    }
+
+    /// Asks for metadata that is not older than this call; its number for [`Core::metadata_number`].
+    pub(crate) fn renew_metadata(&mut self) -> u64 {
+        self.refresh.wanted = true;
+        self.refresh.asked + 1
+    }
+
+    /// The number of the newest metadata.
+    pub(crate) fn metadata_number(&self) -> u64 {
+        self.refresh.answered
     }
 
     pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
@@ -112,6 +126,7 @@ impl<T: Clone> Core<T> {
             self.topics.set_every(Some(&response));
         }
         self.contacted = true;
+        self.refresh.answered = self.refresh.asked;
         self.refresh.last = Some(now);
         if self.topics.incomplete() {
             self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
@@ -174,6 +189,7 @@ impl<T: Clone> Core<T> {
         match sent {
             Ok(call) => {
                 self.refresh.inflight = true;
+                self.refresh.asked += 1;
                 self.refresh.asked_all = self.refresh.topics_all;
                 self.refresh.wanted = false;
                 self.send_tagged(

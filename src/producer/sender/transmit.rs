@@ -51,6 +51,9 @@ impl Sender {
                 sent = true;
             }
             self.note_stalled(core, now, leader, sent);
+            if !sent || self.unreachable.contains(&leader) {
+                self.check_leader(core, now, leader);
+            }
         }
     }
 
@@ -93,6 +96,7 @@ impl Sender {
         let mut batch = if due {
             let open = queue.take_open()?;
             drop(queue);
+            part.topic.leave_sticky(now, part.partition.index);
             self.shared.seal_taken(&part.partition, open)?
         } else {
             let ready = queue.pop_ready()?;
