@@ -174,7 +174,8 @@ impl<R: Role> Rig<R> {
         if key == API_VERSIONS {
             return self.greet(conn, correlation, version);
         }
-        let header = request_header_version(key, version).unwrap();
+        // Of versions that the `kafka-protocol` crate doesn't have all are flexible.
+        let header = request_header_version(key, version).unwrap_or(2);
         RequestHeader::decode(&mut frame, header).unwrap();
         let asked = Asked {
             conn,
@@ -195,12 +196,12 @@ impl<R: Role> Rig<R> {
     fn greet(&mut self, conn: ConnId, correlation: i32, version: i16) {
         let keys = (0..100).filter_map(|key| {
             let own = ApiKey::try_from(key).ok()?.valid_versions();
-            let most = self.most.get(&key).copied().unwrap_or(i16::MAX);
+            let most = self.most.get(&key).copied().unwrap_or(own.max);
             Some(
                 ApiVersion::default()
                     .with_api_key(key)
                     .with_min_version(own.min)
-                    .with_max_version(own.max.min(most)),
+                    .with_max_version(most),
             )
         });
         let features = self.features.iter().map(|(name, level)| {

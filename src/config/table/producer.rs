@@ -30,7 +30,8 @@ pub(super) static KEYS: &[Key] = &[
          one is retried.")
         .aliases(&[same("max.in.flight")]),
     Key::new(DELIVERY, "max.block.ms", PRODUCER, millis_or_infinite(0, LONG), "1min",
-        "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic."),
+        "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic, unless \
+         `delivery.timeout.ms` is less."),
     Key::new(TRANSACTIONS, "transactional.id", PRODUCER, Kind::Text, "",
         "Names the producer to the brokers, so that it can use transactions, and its successor under the same name fences it. One \
          process at a time uses a name. Needs `enable.idempotence`. Empty: no transactions."),

@@ -526,3 +526,46 @@ fn a_leader_that_is_lost_is_told_of_once_until_it_is_back() {
         assert_eq!(world.ends()[0].outcome, Outcome::Written);
     }
 }
+
+#[test]
+fn what_old_brokers_and_old_message_formats_cannot_take_is_told_with_the_key() {
+    // A broker before 2.1.
+    let mut world = World::new(&[1], &[("compression.type", "zstd")]);
+    world.rig.most.insert(PRODUCE, 6);
+    world.send(Some(0), 1).unwrap();
+    world.wait(200);
+    assert_eq!(world.answer_all(), 0, "nothing is sent");
+    let end = world.ends().pop().unwrap();
+    assert_eq!(end.outcome, Outcome::NotWritten);
+    let error = end.error.unwrap();
+    assert_eq!(error.code(), ErrorCode::UNSUPPORTED_COMPRESSION_TYPE);
+    for words in [
+        "broker 1 at broker1:1000",
+        "compression.type=zstd",
+        "Kafka 2.1",
+        "lz4",
+    ] {
+        assert!(error.message().contains(words), "{error}");
+    }
+    // A topic of an old message format, on a broker that still keeps such.
+    for (code, idempotence, words) in [
+        (
+            ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            "true",
+            "enable.idempotence=false",
+        ),
+        (ErrorCode::UNKNOWN_SERVER_ERROR, "false", "takes no headers"),
+    ] {
+        let mut world = World::new(&[1], &[("enable.idempotence", idempotence)]);
+        world.rig.most.insert(PRODUCE, 11);
+        world.send(Some(0), 1).unwrap();
+        world.wait(200);
+        let asked = world.produced().unwrap();
+        world.answer(&asked, vec![refusal(0, code)]);
+        let error = world.ends().pop().unwrap().error.unwrap();
+        assert_eq!(error.code(), code);
+        for words in [words, "message.format.version"] {
+            assert!(error.message().contains(words), "{error}");
+        }
+    }
+}

@@ -152,6 +152,11 @@ impl Sender {
             let limit = if taken.is_empty() { usize::MAX } else { room };
             match self.next_batch(now, slot, limit) {
                 Some(batch) => {
+                    let node = Node::Id(leader);
+                    let Some(batch) = self.check_codec(core, node, version, slot, batch) else {
+                        back.push(slot);
+                        continue;
+                    };
                     room = room.saturating_sub(batch.sealed.wire_len() + 64);
                     taken.push((slot, batch));
                     group = own;
