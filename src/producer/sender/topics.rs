@@ -327,16 +327,10 @@ impl Sender {
     /// Tells the program of a broker that records wait for and that can't be reached; once until it answers again.
     pub(super) fn check_leader(&mut self, core: &Core<Tag>, now: Instant, leader: i32) {
         let node = Node::Id(leader);
-        match core.out_of_reach(now, node) {
-            Some(error) => {
-                if self.unreachable.insert(leader) {
-                    self.tell_unreachable(&error);
-                }
-            }
-            None if core.is_healthy(node) => {
-                self.unreachable.remove(&leader);
-            }
-            None => {}
+        if let Some(error) = core.out_of_reach(now, node)
+            && self.unreachable.insert(leader)
+        {
+            self.tell_unreachable(&error);
         }
     }
 }

@@ -51,10 +51,12 @@ impl Sender {
                 sent = true;
             }
             self.note_stalled(core, now, leader, sent);
-            if !sent || self.unreachable.contains(&leader) {
+            if !sent {
                 self.check_leader(core, now, leader);
             }
         }
+        self.unreachable
+            .retain(|leader| !core.is_healthy(Node::Id(*leader)));
     }
 
     /// Takes the next batch of a partition, closing its open one if that is due.

@@ -541,6 +541,17 @@ impl World {
         sent
     }
 
+    /// The next request, once the client makes one; broker 3 is every coordinator that is looked for.
+    fn asked(&mut self) -> Asked {
+        loop {
+            match self.rig.asked.front().map(|asked| asked.key) {
+                Some(FIND) => self.find(3),
+                Some(_) => return self.rig.asked.pop_front().unwrap(),
+                None => drop(self.rig.wait_due()),
+            }
+        }
+    }
+
     /// Right behind the end of a transaction nothing of the next one is sent, and a moment later all of it.
     fn settle(&mut self) {
         assert!(self.rig.asked.is_empty());
@@ -675,13 +686,8 @@ fn brokers_that_cannot_raise_an_epoch_by_name_give_a_new_id_after_an_abort() {
     open.into_iter().for_each(|conn| world.rig.cut(conn));
     world.producer.begin_transaction().unwrap();
     world.send(1).unwrap();
-    world.find(3);
-    let (asked, request) = loop {
-        match world.rig.asked.is_empty() {
-            true => drop(world.rig.wait_due()),
-            false => break world.rig.next::<AddPartitionsToTxnRequest>(),
-        }
-    };
+    let asked = world.asked();
+    let request: AddPartitionsToTxnRequest = asked.read();
     let part = add_partitions_to_txn_response::AddPartitionsToTxnPartitionResult::default()
         .with_partition_index(1);
     let topic = add_partitions_to_txn_response::AddPartitionsToTxnTopicResult::default()
@@ -693,10 +699,7 @@ fn brokers_that_cannot_raise_an_epoch_by_name_give_a_new_id_after_an_abort() {
         .rig
         .answer::<AddPartitionsToTxnRequest>(&asked, &answer);
     world.rig.turn();
-    while world.rig.asked.is_empty() {
-        world.rig.wait_due();
-    }
-    let asked = world.produced();
+    let asked = world.asked();
     world.answer_produced(&asked, 1, ErrorCode::INVALID_RECORD);
     assert_eq!(world.outcome(), Outcome::NotWritten);
     world.end(false).unwrap_err();
@@ -863,10 +866,7 @@ fn offsets_of_topics_whose_ids_are_known_go_by_id() {
             world.producer.begin_transaction().unwrap();
             world.rig.wait(2000);
             world.send(0).unwrap();
-            while world.rig.asked.is_empty() {
-                world.rig.wait_due();
-            }
-            let asked = world.produced();
+            let asked = world.asked();
             world.answer_produced(&asked, 0, ErrorCode::NONE);
             let offsets = [(topic, 3, OffsetAndMetadata::from(5))];
             let given = world
@@ -874,13 +874,7 @@ fn offsets_of_topics_whose_ids_are_known_go_by_id() {
                 .send_offsets(&offsets, &group(), Duration::ZERO);
             assert!(given.unwrap_err().is_retriable());
             world.rig.turn();
-            if world.rig.asked.is_empty() || world.rig.asked[0].key == FIND {
-                world.find(2);
-            }
-            while world.rig.asked.is_empty() {
-                world.rig.wait_due();
-            }
-            let asked = world.rig.asked.pop_front().unwrap();
+            let asked = world.asked();
             assert_eq!((asked.key, asked.version), (TXN_OFFSET_COMMIT, version));
             let has_id = asked.body.windows(16).any(|w| w == ID);
             assert_eq!(has_id, version == 6);
@@ -909,9 +903,8 @@ fn offsets_of_topics_whose_ids_are_known_go_by_id() {
             let answer = TxnOffsetCommitResponse::default().with_topics(vec![topic]);
             world.rig.answer::<TxnOffsetCommitRequest>(&asked, &answer);
             world.end(true).unwrap_err();
-            if world.rig.asked.front().is_some_and(|a| a.key == FIND) {
-                world.find(3);
-            }
+            let end = world.asked();
+            world.rig.asked.push_front(end);
             world.answer_end(ErrorCode::NONE, true, 1);
             world.end(true).unwrap();
         }
