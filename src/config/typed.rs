@@ -119,6 +119,8 @@ pub struct ProducerConfig {
     pub partitioner_adaptive: bool,
     /// `partitioner.availability.timeout.ms`; zero turns it off.
     pub partitioner_availability_timeout: Duration,
+    /// `partitioner.rack.aware`; without `client.rack` it changes nothing.
+    pub partitioner_rack_aware: bool,
     /// `metadata.max.idle.ms`
     pub metadata_max_idle: Duration,
     /// What it was made of.
@@ -291,6 +293,7 @@ impl ProducerConfig {
             partitioner_ignore_keys: s.bool("partitioner.ignore.keys")?,
             partitioner_adaptive: s.bool("partitioner.adaptive.partitioning.enable")?,
             partitioner_availability_timeout: s.duration("partitioner.availability.timeout.ms")?,
+            partitioner_rack_aware: s.bool("partitioner.rack.aware")?,
             metadata_max_idle: s.duration("metadata.max.idle.ms")?,
             given: Given(given),
         })

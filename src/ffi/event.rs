@@ -1,7 +1,7 @@
 //! Events
 //!
 //! What happened to what is read, beside records: told once, in the order it happened, and before the records that
-//! follow. Most can be ignored; the attempts go on by themselves.
+//! follow. A producer's events come by `ottla_producer_next_event`. Most can be ignored; the attempts go on by themselves.
 
 use std::ffi::{CString, c_char};
 
@@ -12,6 +12,7 @@ use super::basics::ottla_status;
 use super::consumer::ottla_topic_partition;
 use super::error::{ottla_error, part_ptr};
 use super::guard::{self, Guarded, c_string, opaque};
+use super::producer::ottla_producer;
 use crate::consumer::{Event, EventKind};
 
 /// A partition's position was moved from `from` to `to`, because the log no longer holds what was there: records were
@@ -120,6 +121,38 @@ impl ottla_event {
     /// For functions of other handles that take an event.
     pub(super) fn event(&self) -> &Event {
         &self.0.value().event
+    }
+}
+
+/// Writes the oldest event of a producer that was not taken yet, which the caller frees; NULL if there is none. The last 64 are
+/// kept. When one is there the producer's descriptor is readable, and a wait in `ottla_producer_poll` ends. They tell what
+/// records wait for, and nothing has to be done about them: OTTLA_EVENT_BROKER_UNREACHABLE and
+/// OTTLA_EVENT_TOPIC_FAILING.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_producer_next_event(
+    producer: *const ottla_producer,
+    event: *mut *mut ottla_event,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_producer_next_event",
+            producer,
+            error,
+            |call, live| {
+                call.out("event", event)?;
+                let next = live.get()?.next_event();
+                let next = next.map_or(std::ptr::null_mut(), |next| {
+                    guard::handle(EventParts::from(next))
+                });
+                guard::write(event, next);
+                Ok(())
+            },
+        )
     }
 }
 

@@ -67,6 +67,25 @@ impl<T: Clone> Core<T> {
             .flatten()
     }
 
+    /// Why a broker counts as out of reach: it has refused for the whole connect timeout, or has not answered a request in
+    /// time and nothing since.
+    pub(crate) fn out_of_reach(&self, now: Instant, node: Node) -> Option<Error> {
+        let state = self.nodes.get(&node)?;
+        let since = state.failing_since?;
+        let silent = state.failed_at == Stage::Ready
+            && state.last_error.as_ref().map(Error::code) == Some(ErrorCode::TIMED_OUT);
+        (silent || now >= since + self.config.connection_setup_timeout)
+            .then(|| self.describe_failure(node, state))
+            .flatten()
+    }
+
+    /// True if a broker's last request did not fail.
+    pub(crate) fn is_healthy(&self, node: Node) -> bool {
+        self.nodes
+            .get(&node)
+            .is_none_or(|state| state.failures == 0)
+    }
+
     /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried since `since`
     /// and is not what the configuration takes it for. Bootstrap addresses count until the cluster has told its
     /// brokers.

@@ -20,6 +20,9 @@ pub(super) struct Refresh {
     /// A request is wanted since there is news to learn.
     pub(super) wanted: bool,
     pub(super) inflight: bool,
+    /// Requests sent so far, and the number of the one that was answered last.
+    asked: u64,
+    answered: u64,
     /// Requests in a row that did not bring all that was wanted.
     fruitless: u32,
     not_before: Option<Instant>,
@@ -63,6 +66,17 @@ impl<T: Clone> Core<T> {
     /// How many answers to metadata requests have come.
     pub(crate) fn metadata_answers(&self) -> u64 {
         self.refresh.answers
+    }
+
+    /// Asks for metadata that is not older than this call; its number for [`Core::metadata_number`].
+    pub(crate) fn renew_metadata(&mut self) -> u64 {
+        self.refresh.wanted = true;
+        self.refresh.asked + 1
+    }
+
+    /// The number of the newest metadata.
+    pub(crate) fn metadata_number(&self) -> u64 {
+        self.refresh.answered
     }
 
     pub(super) fn on_metadata(&mut self, now: Instant, id: ConnId, version: i16, body: Bytes) {
@@ -122,6 +136,7 @@ impl<T: Clone> Core<T> {
         }
         self.contacted = true;
         self.contacted_at.get_or_insert(now);
+        self.refresh.answered = self.refresh.asked;
         self.refresh.last = Some(now);
         self.refresh.lacking_since = None;
         self.debug(now, "metadata", ("came", id), || {
@@ -293,6 +308,7 @@ impl<T: Clone> Core<T> {
         match sent {
             Ok(call) => {
                 self.refresh.inflight = true;
+                self.refresh.asked += 1;
                 self.refresh.asked_all = self.refresh.topics_all;
                 self.refresh.wanted = false;
                 self.send_tagged(
