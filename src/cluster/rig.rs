@@ -63,6 +63,10 @@ pub(crate) struct Rig<R: Role> {
     pub(crate) features: BTreeMap<&'static str, i16>,
     /// Brokers that refuse connections.
     pub(crate) down: BTreeSet<i32>,
+    /// How often all topics were deleted and created anew: they have other ids then.
+    pub(crate) recreated: u8,
+    /// Brokers' racks.
+    pub(crate) racks: BTreeMap<i32, &'static str>,
 }
 
 impl<R: Role> Rig<R> {
@@ -89,6 +93,8 @@ impl<R: Role> Rig<R> {
             most: BTreeMap::new(),
             features: BTreeMap::new(),
             down: BTreeSet::new(),
+            recreated: 0,
+            racks: BTreeMap::new(),
         }
     }
 
@@ -210,12 +216,20 @@ impl<R: Role> Rig<R> {
         self.engine.arrived(self.now, conn, &mut arrivals);
     }
 
+    /// The id of topic `i`, in the order of their names.
+    pub(crate) fn topic_id(&self, i: usize) -> [u8; 16] {
+        let mut id = [i as u8 + 1; 16];
+        id[0] += self.recreated;
+        id
+    }
+
     fn metadata(&self) -> MetadataResponse {
         let brokers = (1..=3).map(|id| {
             MetadataResponseBroker::default()
                 .with_node_id(BrokerId(id))
                 .with_host(StrBytes::from_string(format!("broker{id}")))
                 .with_port(1000)
+                .with_rack(self.racks.get(&id).map(|r| StrBytes::from_static_str(r)))
         });
         let topics = self.topics.iter().enumerate().map(|(i, (name, leaders))| {
             let partitions = leaders.iter().enumerate().map(|(p, leader)| {
@@ -226,7 +240,7 @@ impl<R: Role> Rig<R> {
             });
             MetadataResponseTopic::default()
                 .with_name(Some(TopicName(StrBytes::from_static_str(name))))
-                .with_topic_id(uuid::Uuid::from_bytes([i as u8 + 1; 16]))
+                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id(i)))
                 .with_is_internal(name.starts_with("__"))
                 .with_partitions(partitions.collect())
         });

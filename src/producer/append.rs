@@ -219,10 +219,10 @@ impl Shared {
     /// taken, and what stopped it.
     #[inline]
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn append_to<S: Source>(
+    pub(super) fn append_to<'t, S: Source>(
         &self,
-        topic: &Topic,
-        partitions: &[Arc<Partition>],
+        topic: &'t Topic,
+        mut partitions: &'t [Arc<Partition>],
         mut index: usize,
         sticky: bool,
         mut source: S,
@@ -279,6 +279,11 @@ impl Shared {
                         break Err(e);
                     }
                     paid += bytes;
+                    // The topic may have been created anew with fewer meanwhile.
+                    if sticky {
+                        partitions = topic.partitions().unwrap_or(partitions);
+                        index = topic.sticky(partitions.len());
+                    }
                 }
                 Appended::Rows(n) => {
                     taken += n;

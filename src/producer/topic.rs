@@ -10,7 +10,7 @@ use super::settings::TopicSettings;
 use crate::cluster::nodes::Rng;
 use crate::error::{Error, ErrorCode, Result};
 
-/// A topic's partitions. They only ever grow: a longer list hangs on the shorter one, so that readers need no lock.
+/// A topic's partitions. A newer list hangs on the older one, so that readers need no lock.
 pub(crate) struct PartitionSet {
     pub(crate) partitions: Vec<Arc<Partition>>,
     next: OnceLock<Box<PartitionSet>>,
@@ -67,13 +67,13 @@ impl Topic {
     #[inline]
     pub(crate) fn partitions(&self) -> Option<&[Arc<Partition>]> {
         let mut set = self.first.get()?;
-        while let Some(longer) = set.next.get() {
-            set = longer;
+        while let Some(newer) = set.next.get() {
+            set = newer;
         }
         Some(&set.partitions)
     }
 
-    /// Replaces the partitions by a longer list. Only the I/O thread does this.
+    /// Replaces the partitions by a newer list. Only the I/O thread does this.
     pub(crate) fn set_partitions(&self, partitions: Vec<Arc<Partition>>) {
         let fresh = Box::new(PartitionSet {
             partitions,
@@ -83,8 +83,8 @@ impl Topic {
             let _ = self.first.set(fresh);
             return;
         };
-        while let Some(longer) = set.next.get() {
-            set = longer;
+        while let Some(newer) = set.next.get() {
+            set = newer;
         }
         let _ = set.next.set(fresh);
     }

@@ -14,6 +14,8 @@ mod mistakes;
 mod results;
 mod settling;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod transaction;
 mod transmit;
@@ -37,7 +39,9 @@ use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{Core, Event};
 use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
+use crate::protocol::wire::TopicId;
 use crate::stats::{Stats, StatsHub};
+use topics::Resolved;
 use transaction::View;
 
 /// Batches of one partition on their way at once: what brokers remember of an idempotent producer.
@@ -74,6 +78,8 @@ struct Part {
     leaving: bool,
     /// A batch was acknowledged under this id and epoch.
     acknowledged: bool,
+    /// The topic was created anew without this partition: what comes for it is given up.
+    gone: bool,
     /// The broker in whose queue it stands.
     queued_at: Option<i32>,
     /// When the oldest of its batches is given up, if a timer is set for it.
@@ -94,6 +100,7 @@ impl Part {
             id: None,
             leaving: false,
             acknowledged: false,
+            gone: false,
             queued_at: None,
             expiry: None,
             stats: PartStats::default(),
@@ -145,6 +152,8 @@ struct Request {
     node: Node,
     version: i16,
     slots: Vec<usize>,
+    /// What the request's topic ids stood for; they may mean nothing any more when it is answered.
+    names: Vec<(TopicId, Arc<str>)>,
 }
 
 pub(crate) struct Sender {
@@ -152,8 +161,8 @@ pub(crate) struct Sender {
     parts: Vec<Part>,
     /// Topics whose partitions are not known.
     unresolved: Vec<Arc<Topic>>,
-    /// Topics whose partitions are known, for partitions that are added.
-    resolved: Vec<Arc<Topic>>,
+    /// Topics whose partitions are known.
+    resolved: Vec<Resolved>,
     /// Slots with something to send, by the broker it goes to; each slot in one queue at most.
     queues: BTreeMap<i32, VecDeque<usize>>,
     /// Slots with something to send but no leader.
@@ -251,6 +260,10 @@ impl Sender {
             }
         }
         drop(queue);
+        if part.gone {
+            self.end_gone(slot);
+            return;
+        }
         if part.expiry.is_none() && (ready || oldest.is_some()) {
             let expiry = oldest.unwrap_or(now) + limit;
             part.expiry = Some(expiry);
@@ -277,11 +290,10 @@ impl Sender {
         if part.queued_at == leader && leader.is_some() {
             return;
         }
-        if let Some(old) = part.queued_at.take()
-            && let Some(queue) = self.queues.get_mut(&old)
-        {
-            queue.retain(|s| *s != slot);
-        }
+        self.dequeue(slot);
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
         match leader {
             Some(leader) => {
                 part.queued_at = Some(leader);
@@ -292,6 +304,16 @@ impl Sender {
                 self.leaderless.insert(slot);
                 core.refresh_metadata();
             }
+        }
+    }
+
+    /// Takes a partition out of the queue it stands in.
+    fn dequeue(&mut self, slot: usize) {
+        if let Some(part) = self.parts.get_mut(slot)
+            && let Some(old) = part.queued_at.take()
+            && let Some(queue) = self.queues.get_mut(&old)
+        {
+            queue.retain(|s| *s != slot);
         }
     }
 

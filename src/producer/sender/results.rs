@@ -15,6 +15,16 @@ use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 use crate::protocol::produce::{self, PartitionResult};
 
+/// What a broker answered for one batch.
+pub(super) struct Answer<'a> {
+    node: Node,
+    /// Of the request.
+    version: i16,
+    /// It named a leader that was not known yet.
+    redirected: bool,
+    result: &'a PartitionResult,
+}
+
 impl Sender {
     pub(super) fn fail_request(
         &mut self,
@@ -137,8 +147,8 @@ impl Sender {
         let mut slots = request.slots;
         for topic in &response.topics {
             let name: Arc<str> = if request.version >= produce::TOPIC_ID_VERSION {
-                match core.topics.name_of(&topic.id) {
-                    Some(name) => name.clone(),
+                match request.names.iter().find(|(id, _)| *id == topic.id) {
+                    Some((_, name)) => name.clone(),
                     None => continue,
                 }
             } else {
@@ -153,11 +163,18 @@ impl Sender {
                 let Some(slot) = found.map(|i| slots.swap_remove(i)) else {
                     continue;
                 };
-                if let Some(leader) = result.current_leader {
-                    core.leader_hint(&name, result.partition, leader, &response.endpoints);
-                }
+                // A hint that is known already would have the batch refused again at once.
+                let redirected = result.current_leader.is_some_and(|leader| {
+                    core.leader_hint(&name, result.partition, leader, &response.endpoints)
+                });
                 if let Some(batch) = self.take_sent(slot, number) {
-                    self.on_result(core, now, slot, batch, request.node, result);
+                    let answer = Answer {
+                        node: request.node,
+                        version: request.version,
+                        redirected,
+                        result,
+                    };
+                    self.on_result(core, now, slot, batch, &answer);
                 }
                 self.look_at(core, now, slot);
             }
@@ -200,9 +217,9 @@ impl Sender {
         now: Instant,
         slot: usize,
         mut batch: Box<Batch>,
-        node: Node,
-        result: &PartitionResult,
+        answer: &Answer<'_>,
     ) {
+        let Answer { node, result, .. } = *answer;
         let refused = ErrorCode(i32::from(result.error_code));
         if refused == ErrorCode::NONE || refused == ErrorCode::DUPLICATE_SEQUENCE_NUMBER {
             self.note_ended(Some(now), slot, &batch, Outcome::Written, None);
@@ -338,14 +355,7 @@ impl Sender {
                 if code != ErrorCode::CONCURRENT_TRANSACTIONS {
                     core.refresh_metadata();
                 }
-                self.send_again(
-                    core,
-                    now,
-                    slot,
-                    batch,
-                    &error,
-                    result.current_leader.is_none(),
-                );
+                self.send_again(core, now, slot, batch, &error, !answer.redirected);
             }
             _ => {
                 let advice = match code {

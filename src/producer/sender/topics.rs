@@ -1,40 +1,56 @@
-//! Topics: partitions become known, grow, or stay unknown for too long.
+//! Topics: partitions become known, more or fewer, or stay unknown for too long.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::partition::{Home, Partition};
+use super::super::completion::Outcome;
+use super::super::partition::{Batch, Home, Partition};
 use super::super::topic::Topic;
 use super::{Part, Sender, Tag};
 use crate::cluster::core::Core;
-use crate::cluster::metadata::TopicState;
+use crate::cluster::metadata::{TopicMeta, TopicState};
 use crate::error::{Error, ErrorCode};
+use crate::protocol::wire::TopicId;
+
+/// The id of topics of brokers that give them none (before Kafka 2.8).
+const NO_ID: TopicId = [0; 16];
+
+/// A topic whose partitions are known.
+pub(super) struct Resolved {
+    topic: Arc<Topic>,
+    /// Another one means that the topic was deleted and created anew.
+    id: TopicId,
+    /// Partitions that it had and has no longer, in order.
+    dropped: Vec<Arc<Partition>>,
+}
 
 impl Sender {
     pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, now: Instant) {
         self.shared.set_unreachable(None);
+        let mut resolved = std::mem::take(&mut self.resolved);
+        for known in &mut resolved {
+            if let Some(meta) = core.topics.known(&known.topic.name).cloned()
+                && !meta.partitions.is_empty()
+            {
+                self.follow(core, known, &meta);
+            }
+        }
+        self.resolved = resolved;
         for topic in std::mem::take(&mut self.unresolved) {
             match core.topics.get(&topic.name) {
                 Some(TopicState::Known(meta)) if !meta.partitions.is_empty() => {
-                    let partitions = self.grow(&topic, meta.partitions.len());
+                    let mut known = Resolved {
+                        topic: topic.clone(),
+                        id: meta.id,
+                        dropped: Vec::new(),
+                    };
+                    let partitions = self.grow(&mut known, meta.partitions.len());
                     topic.pending().refused = None;
                     self.shared.resolve_pending(&topic, partitions);
-                    self.resolved.push(topic);
+                    self.resolved.push(known);
                 }
                 _ => self.unresolved.push(topic),
             }
-        }
-        let grown: Vec<(Arc<Topic>, usize)> = self
-            .resolved
-            .iter()
-            .filter_map(|topic| {
-                let n = core.topics.known(&topic.name)?.partitions.len();
-                (n > topic.partitions().map_or(0, <[_]>::len)).then(|| (topic.clone(), n))
-            })
-            .collect();
-        for (topic, n) in grown {
-            let partitions = self.grow(&topic, n);
-            topic.set_partitions(partitions);
         }
         self.mark_available(core);
         // Leaders may have moved.
@@ -51,13 +67,56 @@ impl Sender {
         self.take_news(core, now);
     }
 
+    /// Takes over what metadata says of a topic whose partitions are known: more of them, or that it was created anew.
+    fn follow(&mut self, core: &mut Core<Tag>, known: &mut Resolved, meta: &TopicMeta) {
+        let n = meta.partitions.len();
+        let partitions = known.topic.partitions().unwrap_or_default();
+        let recreated = meta.id != known.id;
+        if recreated {
+            known.id = meta.id;
+            // The new topic's leaders have seen none of this producer's sequence numbers.
+            for partition in partitions {
+                if let Some(part) = self.parts.get_mut(partition.slot) {
+                    part.acknowledged = false;
+                }
+            }
+        }
+        if n > partitions.len() {
+            let partitions = self.grow(known, n);
+            known.topic.set_partitions(partitions);
+        } else if n == partitions.len() {
+            // Told twice, so it is no answer of a broker that has not heard of the newest partitions yet.
+            for partition in &known.dropped {
+                if let Some(part) = self.parts.get_mut(partition.slot) {
+                    part.gone = true;
+                }
+                self.end_gone(partition.slot);
+            }
+        } else if recreated || meta.id == NO_ID {
+            let (kept, dropped) = partitions.split_at(n);
+            known.dropped.splice(0..0, dropped.iter().cloned());
+            known.topic.set_partitions(kept.to_vec());
+            core.refresh_metadata();
+        }
+    }
+
     /// The topic's partitions, lengthened to `n`.
-    pub(super) fn grow(&mut self, topic: &Topic, n: usize) -> Vec<Arc<Partition>> {
+    fn grow(&mut self, known: &mut Resolved, n: usize) -> Vec<Arc<Partition>> {
+        let topic = &known.topic;
         let mut partitions = topic.partitions().map(<[_]>::to_vec).unwrap_or_default();
         let home = Arc::new(Home {
             topic: topic.name.clone(),
             settings: topic.settings.clone(),
         });
+        let more = n.saturating_sub(partitions.len());
+        // Those that the topic had before are used again.
+        let again = known.dropped.drain(..more.min(known.dropped.len()));
+        for partition in again {
+            if let Some(part) = self.parts.get_mut(partition.slot) {
+                part.gone = false;
+            }
+            partitions.push(partition);
+        }
         let more = n.saturating_sub(partitions.len());
         partitions.reserve_exact(more);
         self.parts.reserve_exact(more);
@@ -68,6 +127,29 @@ impl Sender {
             partitions.push(partition);
         }
         partitions
+    }
+
+    /// Gives up what a partition holds that its topic no longer has.
+    pub(super) fn end_gone(&mut self, slot: usize) {
+        self.dequeue(slot);
+        self.leaderless.remove(&slot);
+        let Some(part) = self.parts.get_mut(slot) else {
+            return;
+        };
+        self.shared.seal_open(&part.partition);
+        let mut over: Vec<Box<Batch>> = part.again.drain().collect();
+        let mut queue = part.partition.lock();
+        over.extend(std::iter::from_fn(|| queue.pop_ready()));
+        drop(queue);
+        let (topic, index) = (part.partition.topic(), part.partition.index);
+        let text = format!(
+            "topic '{topic}' no longer has a partition {index}: it was created anew with fewer, so these records were not \
+             sent; send them again, and the partitioner chooses among those there are"
+        );
+        let error = Error::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, text);
+        for batch in over {
+            self.give_up(slot, batch, Outcome::NotWritten, &error);
+        }
     }
 
     /// Gives up pending records of topics that the brokers have not known for too long.

@@ -298,6 +298,10 @@ impl Sender {
                 slots.push(slot);
             }
         }
+        let names = topics
+            .iter()
+            .map(|(name, t)| (t.id, name.clone()))
+            .collect();
         let topics: Vec<TopicBatches<'_>> = topics
             .iter_mut()
             .map(|(name, t)| TopicBatches {
@@ -339,6 +343,7 @@ impl Sender {
                 node: Node::Id(leader),
                 version,
                 slots,
+                names,
             },
         );
         let answered = acks != 0;

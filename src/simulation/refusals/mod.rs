@@ -25,6 +25,7 @@ use crate::broker::TelemetrySubscription;
 use crate::broker::api_key::WRITE_TXN_MARKERS;
 use crate::broker::core::cluster::Placement;
 use crate::broker::core::fault::{Fault, FaultRule};
+use crate::broker::core::share::Reset;
 use crate::clock::VirtualClock;
 use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
@@ -190,7 +191,7 @@ fn build(
     let mut network = Network::new(fork());
     let bootstrap = scenario::addresses(&mut network, &mut fork(), 2).join(",");
     let mut broker = scenario::broker(2, fork().next(), role.transaction_version());
-    broker.share.options.earliest = true;
+    broker.share.options.reset = Reset::Earliest;
     broker.telemetry.subscribe(Some(TelemetrySubscription {
         metrics: vec![String::new()],
         interval: Duration::from_secs(5),
