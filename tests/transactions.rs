@@ -82,7 +82,10 @@ impl Ground {
             ("isolation.level", "read_committed"),
             ("group.id", &*self.name),
         ];
-        let pairs = pairs.into_iter().chain(more.iter().copied());
+        let pairs = pairs
+            .into_iter()
+            .filter(|(key, _)| more.iter().all(|(given, _)| given != key))
+            .chain(more.iter().copied());
         Consumer::new(ConsumerConfig::from_pairs(pairs).unwrap()).unwrap()
     }
 

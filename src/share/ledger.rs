@@ -19,7 +19,8 @@ pub enum AcknowledgeType {
     Accept = 1,
     /// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
     Release = 2,
-    /// It can't be processed: nobody is given it any more.
+    /// It can't be processed: nobody is given it any more. Brokers from Kafka 4.4 on write it to the group's dead letter topic,
+    /// if it has one (`errors.deadletterqueue.topic.name`, KIP-1191).
     Reject = 3,
     /// Not done yet: the lock begins anew, and another acknowledgement follows.
     Renew = 4,

@@ -62,7 +62,10 @@ impl Ground {
             ("group.id", &*self.group),
             ("fetch.max.wait.ms", "100"),
         ];
-        let pairs = pairs.into_iter().chain(more.iter().copied());
+        let pairs = pairs
+            .into_iter()
+            .filter(|(key, _)| more.iter().all(|(given, _)| given != key))
+            .chain(more.iter().copied());
         ShareConsumer::new(ShareConfig::from_pairs(pairs).unwrap()).unwrap()
     }
 

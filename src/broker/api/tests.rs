@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Encodable, Message, Request};
+use kafka_protocol::protocol::{Encodable, Request};
 
 use super::{SUPPORTED, api_key, encoded_as, text};
 use crate::broker::core::cluster::{Cluster, Node, Placement};

@@ -63,7 +63,8 @@ impl Consumer {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without `group.id`, and for a negative offset; what the group's coordinator answered, for
-    /// example `PARTITION_REVOKED` if this consumer is a member and the partition not its own, `UNKNOWN_MEMBER_ID` or `ILLEGAL_GENERATION` if the group has members and this consumer is none of them;
+    /// example `PARTITION_REVOKED` if this consumer is a member and the partition not its own, `REBALANCE_IN_PROGRESS` if it is
+    /// still joining, or why the group's coordinator cannot be reached, `UNKNOWN_MEMBER_ID` or `ILLEGAL_GENERATION` if the group has members and this consumer is none of them;
     /// `TIMED_OUT`, with what stood in the way: it may then have been committed or not.
     pub fn commit(
         &self,

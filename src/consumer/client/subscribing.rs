@@ -38,7 +38,9 @@ impl Consumer {
     }
 
     /// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later.
-    /// Internal topics are left out by `exclude.internal.topics`.
+    /// Internal topics are left out by `exclude.internal.topics`; a pattern that could name one of Kafka's (`.*`) is then
+    /// matched by this client, which learns of new topics every `metadata.max.age.ms`, and others by the brokers where the
+    /// group's protocol has that.
     ///
     /// # Errors
     /// As [`Consumer::subscribe`], and `INVALID_ARGUMENT` for what is no regular expression.

@@ -30,11 +30,6 @@ const LEAVING: i32 = -1;
 /// A static member leaves for now and comes back.
 const AWAY: i32 = -2;
 
-/// How soon a member asks again that has joined and got no partitions: a coordinator may share them out only after it has
-/// answered, or wait for a member that leaves, and would tell of it with the next heartbeat. Doubled each time, up to the
-/// interval between heartbeats.
-const EAGER: Duration = Duration::from_millis(250);
-
 /// One membership.
 #[derive(Debug)]
 pub(super) struct Modern {
@@ -45,8 +40,6 @@ pub(super) struct Modern {
     epoch: i32,
     interval: Duration,
     heartbeat_at: Instant,
-    /// How long it waits for its first partitions before it asks again.
-    eager: Option<Duration>,
     sent: bool,
     /// The next heartbeat says everything, not only what has changed.
     full: bool,
@@ -75,7 +68,6 @@ impl Modern {
             serial,
             epoch: 0,
             heartbeat_at: now,
-            eager: Some(EAGER),
             sent: false,
             full: true,
             subscription_changed: false,
@@ -121,7 +113,6 @@ impl Modern {
         self.target = None;
         self.known = false;
         self.heartbeat_at = now;
-        self.eager = Some(EAGER);
     }
 
     /// No heartbeat before that time.
@@ -281,13 +272,7 @@ impl Modern {
         if ms > 0 {
             self.interval = Duration::from_millis(ms);
         }
-        let given = response.assignment.as_ref();
-        if given.is_some_and(|a| !a.topic_partitions.is_empty()) {
-            self.eager = None;
-        }
-        let eager = self.eager.filter(|eager| *eager < self.interval);
-        self.eager = eager.map(|eager| 2 * eager);
-        self.heartbeat_at = now + eager.unwrap_or(self.interval);
+        self.heartbeat_at = now + self.interval;
         signals.push(Signal::Heard);
         if let Some(assignment) = response.assignment {
             let each = assignment.topic_partitions.into_iter();

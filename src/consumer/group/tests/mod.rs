@@ -71,8 +71,6 @@ struct World {
     epoch: i32,
     /// What the heartbeats of the new protocol subscribed to: topics, and a pattern.
     subscribed: Vec<(Vec<String>, String)>,
-    /// Partitions are given only from this heartbeat on.
-    given_at: usize,
     /// The program commits whenever it is assigned something.
     commits: bool,
 }
@@ -108,7 +106,6 @@ impl World {
             events: Vec::new(),
             epoch: 0,
             subscribed: Vec::new(),
-            given_at: 1,
             commits: false,
         }
     }
@@ -298,8 +295,6 @@ impl World {
             self.subscribed
                 .push((names, pattern.unwrap_or_default().to_owned()));
         }
-        let given = self.seen(GROUP_HEARTBEAT).len();
-        let gives = (joins && given >= self.given_at) || given == self.given_at;
         self.epoch += i32::from(joins);
         let topic = TopicPartitions::default()
             .with_topic_id(uuid::Uuid::from_bytes([1; 16]))
@@ -310,7 +305,7 @@ impl World {
             .with_member_id(Some(request.member_id.clone()))
             .with_member_epoch(self.epoch)
             .with_heartbeat_interval_ms(5000)
-            .with_assignment((gives && code == 0).then_some(assignment));
+            .with_assignment((joins && code == 0).then_some(assignment));
         self.rig
             .answer::<ConsumerGroupHeartbeatRequest>(asked, &answer);
     }

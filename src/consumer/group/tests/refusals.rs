@@ -35,7 +35,7 @@ fn refused_for_good(more: &[(&str, &str)], key: i16, later: bool) {
             .iter()
             .map(|(k, seen)| (*k, seen.len()))
             .collect();
-        let busy = counts.values().any(|n| *n > 120);
+        let busy = counts.values().any(|n| *n > 180);
         assert!(!busy, "{key} refused with {}: {counts:?}", code.name());
         // What goes on in a loop does so at a pace of its own: no second half of a minute is busier than that.
         for (k, seen) in &world.seen {
@@ -43,7 +43,7 @@ fn refused_for_good(more: &[(&str, &str)], key: i16, later: bool) {
                 .iter()
                 .filter(|at| **at + MINUTE / 2 > world.rig.now)
                 .count();
-            let busy = late > 45;
+            let busy = late > 90;
             assert!(!busy, "{key} refused with {}: {late} of {k}", code.name());
         }
         let told = world.events.len();
