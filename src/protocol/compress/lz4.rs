@@ -90,6 +90,16 @@ fn header_checksum(descriptor: &[u8]) -> u8 {
     (XxHash32::oneshot(0, descriptor) >> 8) as u8
 }
 
+/// What producers before Kafka 0.10 wrote instead, and in messages of format 0 later ones too: a sum over the magic as well.
+#[cold]
+fn old_header_checksum(frame: &[u8], descriptor_len: usize) -> u8 {
+    header_checksum(
+        frame
+            .get(..MAGIC.len() + descriptor_len)
+            .unwrap_or_default(),
+    )
+}
+
 /// What a frame's header says about its blocks.
 struct Header {
     linked: bool,
@@ -158,7 +168,9 @@ fn header(input: &[u8]) -> std::result::Result<(Header, &[u8]), &'static str> {
     let descriptor_len = if flags & 8 != 0 { 10 } else { 2 };
     let (descriptor, rest) = body.split_at_checked(descriptor_len).ok_or(CUT)?;
     let (&checksum, rest) = rest.split_first().ok_or(CUT)?;
-    if checksum != header_checksum(descriptor) {
+    if checksum != header_checksum(descriptor)
+        && checksum != old_header_checksum(input, descriptor_len)
+    {
         return Err("the frame header's checksum does not match");
     }
     let block_max = match sizes >> 4 {
