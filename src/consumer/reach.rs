@@ -9,16 +9,14 @@ use crate::error::{Error, ErrorCode};
 
 /// A broker that restarts, or whose partitions are about to move, is not worth an event.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So many connections ended in a row, each with a fetch on its way, are.
-const LOSSES: u32 = 3;
 /// How often it is told that answers are too large.
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// What was told of one broker.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
-    /// Fetches in a row that were not answered.
-    unanswered: u32,
+    /// Since when no fetch was answered, but connections ended with one on its way.
+    losing_since: Option<Instant>,
     told: bool,
     told_size: Option<Instant>,
 }
@@ -26,7 +24,7 @@ pub(crate) struct Reach {
 impl Reach {
     /// It has answered a fetch.
     pub(crate) fn answered(&mut self) {
-        self.unanswered = 0;
+        self.losing_since = None;
         self.told = false;
     }
 
@@ -70,9 +68,8 @@ impl Reach {
             self.told_size = Some(now);
             return Some(too_large(broker, error, asked()));
         }
-        self.unanswered = self.unanswered.saturating_add(1);
-        let passes = error.code() == ErrorCode::CONNECT && self.unanswered < LOSSES;
-        if passes {
+        let since = *self.losing_since.get_or_insert(now);
+        if error.code() == ErrorCode::CONNECT && now < since + PATIENCE {
             return None;
         }
         self.tell(broker, error.and("; the attempts go on"))

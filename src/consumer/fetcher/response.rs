@@ -54,10 +54,10 @@ impl Fetcher {
         if let Some(inflight) = &mut node.inflight {
             inflight.begun = true;
         }
+        node.reach.answered();
         let code = ErrorCode(i32::from(head.error_code));
         if node.session.answered(code, head.session_id) {
             node.failures = 0;
-            node.reach.answered();
             return;
         }
         // The first loss of a session is no trouble, and the request is made anew at once.
@@ -192,8 +192,7 @@ impl Fetcher {
         if !redirects {
             part.failures = 0;
             part.told = None;
-        }
-        if redirects {
+        } else {
             part.replica = Some((
                 got.preferred_read_replica,
                 now + core.config.metadata_max_age,

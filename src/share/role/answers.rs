@@ -242,11 +242,18 @@ impl ShareRole {
         ));
     }
 
-    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, error: &Error) {
+    pub(super) fn failed(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (id, tag): (i32, Tag),
+        error: &Error,
+    ) {
         if let Some(inflight) = self.nodes.get_mut(&id).and_then(|n| n.inflight.take()) {
             core.refresh_metadata();
             self.session_lost(core, now, id, inflight, error);
-            if let Some(node) = self.nodes.get_mut(&id) {
+            // Of acknowledgements that are lost is told one by one.
+            if let Some(node) = self.nodes.get_mut(&id).filter(|_| tag == Tag::Fetch) {
                 let places = node.members.iter();
                 let named = |(topic, index): &(TopicId, i32)| {
                     Some((core.topics.name_of(topic)?.clone(), *index))

@@ -450,9 +450,9 @@ impl Role for ShareRole {
             } => self.answered(core, now, (id, tag), version, body),
             core::Event::Failed {
                 node: Node::Id(id),
-                tag: Tag::Fetch | Tag::Acknowledge,
+                tag: tag @ (Tag::Fetch | Tag::Acknowledge),
                 error,
-            } => self.failed(core, now, id, &error),
+            } => self.failed(core, now, (id, tag), &error),
             core::Event::Metadata => {
                 self.unplaced = true;
                 self.shared.inbox.set_unreachable(None);
