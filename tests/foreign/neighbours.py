@@ -29,6 +29,8 @@ WITHOUT: dict[str, list[str]] = {
         "add partitions",
         "delete topics",
         "offsets by time",
+        # It answers SyncGroup of one of two members that join at once with INVALID_REQUEST.
+        "two members",
         # Its control records have no checksum, and what a transaction commits of a group it forgets.
         "transactions",
         "offsets in a transaction",
