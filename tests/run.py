@@ -357,8 +357,8 @@ def golden(phase: Phase) -> None:
 
 def bench(phase: Phase) -> None:
     """Every program of the benchmark and every option, with few records: what they did is checked on the broker."""
-    native = "produce-100,produce-lz4,consume-keyed,consume-10k,consume-mixed,group-8,transactions,latency,latency-20k,mostly-idle"
-    cases = f"{native},python-produce,python-consume"
+    native = "produce-100,produce-lz4,consume-keyed,consume-10k,consume-mixed,group-8,transactions,mostly-idle"
+    cases = f"{native},latency,latency-20k,python-produce,python-consume"
     phase.run(sys.executable, "benches/run.py", "--rounds", "1", "--divide", "200", "--cases", cases)
     note_check(phase)
 

@@ -409,7 +409,7 @@ impl Sender {
             _ if code.is_retriable() => {
                 let error = told("");
                 // A leader that waits for the end of the transaction before is the right one.
-                if code != ErrorCode::CONCURRENT_TRANSACTIONS {
+                if code != ErrorCode::CONCURRENT_TRANSACTIONS || self.transaction.is_none() {
                     core.refresh_metadata();
                 }
                 self.send_again(core, now, slot, batch, &error, !answer.redirected);

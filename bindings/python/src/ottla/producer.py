@@ -410,8 +410,10 @@ class Producer(Transactional):
         return _stats(self._call, lib.producer_next_stats)
 
     def next_event(self) -> Event | None:
-        """The oldest event that was not taken yet, of the last 64; None if there is none. They tell what records wait for:
-        `broker_unreachable` and `topic_failing`. Nothing has to be done about them, as the attempts go on.
+        """Return the oldest event that was not taken yet, of the last 64; None if there is none.
+
+        Events tell what records wait for: `broker_unreachable` and `topic_failing`. Nothing
+        has to be done about them, as the attempts go on.
 
         >>> while event := producer.next_event():
         ...     print(event.message)
