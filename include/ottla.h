@@ -730,8 +730,10 @@ ottla_status ottla_producer_connect(const ottla_producer *producer,
 //
 // Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL where there was no room in time,
 // OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION where the topic is known not to exist or has no such
-// partition, OTTLA_ERR_CONNECT where no broker was ever reached, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an
-// error the record was not taken.
+// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not taken. While no broker can be
+// reached records are taken and wait, as long as max.block.ms and delivery.timeout.ms allow: ottla_producer_connect is
+// for failing early, and ottla_producer_next_event tells what is in the way. A partition number beyond those known is
+// looked up first, which takes a moment (OTTLA_ERR_AGAIN with timeout 0).
 OTTLA_MUST_USE
 ottla_status ottla_producer_send(const ottla_producer *producer,
                                  const char *topic,
@@ -1527,7 +1529,7 @@ void ottla_batch_free(ottla_batch *batch);
 // Events
 //
 // What happened to what is read, beside records: told once, in the order it happened, and before the records that
-// follow. Most can be ignored; the attempts go on by themselves.
+// follow. A producer's events come by ottla_producer_next_event. Most can be ignored; the attempts go on by themselves.
 // ==================================================================================================================
 
 // A partition's position was moved from from to to, because the log no longer holds what was there: records were
@@ -1580,6 +1582,17 @@ void ottla_batch_free(ottla_batch *batch);
 // The program's own assignor is the group's, and this member its leader: the members (ottla_event_group_member) are to be
 // given the partitions of topics (ottla_event_group_topic), by ottla_consumer_assign_group.
 #define OTTLA_EVENT_ASSIGNMENT_WANTED 15
+
+// Writes the oldest event of a producer that was not taken yet, which the caller frees; NULL if there is none. The last 64 are
+// kept. When one is there the producer's descriptor is readable, and a wait in ottla_producer_poll ends. They tell what
+// records wait for, and nothing has to be done about them: OTTLA_EVENT_BROKER_UNREACHABLE and
+// OTTLA_EVENT_TOPIC_FAILING.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+OTTLA_MUST_USE
+ottla_status ottla_producer_next_event(const ottla_producer *producer,
+                                       ottla_event **event,
+                                       ottla_error **error);
 
 // Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
 int32_t ottla_event_kind(const ottla_event *event);
