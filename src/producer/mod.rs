@@ -41,7 +41,7 @@ use crate::cluster::engine::Engine;
 use crate::config::ProducerConfig;
 use crate::consumer::Event;
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::LogLine;
+use crate::log::{Level, LogLine};
 use crate::memory::Budget;
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
@@ -398,6 +398,19 @@ impl Drop for Producer {
         // In a forked child the I/O side is the parent's: nothing of it may be touched.
         if io_thread::check_generation(self.shared.generation).is_ok() {
             self.shared.stop_taking();
+            let left = self.shared.live_batches();
+            if left > 0 {
+                let (now, wall) = (self.shared.clock.now(), self.shared.clock.wall());
+                self.shared
+                    .log
+                    .log(Level::Warn, "producer", "dropped", now, wall, || {
+                        let trouble = self.shared.trouble_text();
+                        format!(
+                            "the producer is freed with {left} batches that have not ended, which are given up: flush or \
+                             close it before{trouble}"
+                        )
+                    });
+            }
             self.shared.give_up();
         }
     }
