@@ -48,7 +48,7 @@ QUICK = re.compile(
     r"|(?:stats|offsets|membership)_\w+"
     r"|config_(?:new|set|free)"
     r"|batch_(?:rows|segment|segment_count|record|headers|held_bytes|free)"
-    r"|producer_(?:wake|descriptor|get_counts|logs|next_stats)"
+    r"|producer_(?:wake|descriptor|get_counts|logs|next_event|next_stats)"
     r"|consumer_(?:wake|descriptor|logs|next_stats|held_bytes|buffered_bytes|position|lag|assignment|pause|resume"
     r"|seek|assign"
     r"|assign_topic|unassign|subscribe|subscribe_pattern|acknowledge|mark|commit_async|commit_batch_async"

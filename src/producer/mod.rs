@@ -42,7 +42,7 @@ use crate::cluster::engine::Engine;
 use crate::config::ProducerConfig;
 use crate::consumer::Event;
 use crate::error::{Error, ErrorCode, Result};
-use crate::log::LogLine;
+use crate::log::{Level, LogLine};
 use crate::memory::Budget;
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
@@ -403,6 +403,19 @@ impl Drop for Producer {
                 shared.abandoned.store(true, Ordering::Release);
             }
             shared.stop_taking();
+            let left = shared.live_batches();
+            if left > 0 {
+                let (now, wall) = (shared.clock.now(), shared.clock.wall());
+                shared
+                    .log
+                    .log(Level::Warn, "producer", "dropped", now, wall, || {
+                        let trouble = shared.trouble_text();
+                        format!(
+                            "the producer is freed with {left} batches that have not ended, which are given up: flush or \
+                             close it before{trouble}"
+                        )
+                    });
+            }
             shared.give_up();
             shared.waker.leave();
         }

@@ -842,7 +842,7 @@ class Functions:
         self.batch_compact = d(releasing.ottla_batch_compact, c_int32, c_void_p, c_void_p, c_void_p)
         self.batch_held_bytes = d(quick.ottla_batch_held_bytes, c_size_t, c_void_p)
         self.batch_free = d(quick.ottla_batch_free, None, c_void_p)
-        self.producer_next_event = d(releasing.ottla_producer_next_event, c_int32, c_void_p, c_void_p, c_void_p)
+        self.producer_next_event = d(quick.ottla_producer_next_event, c_int32, c_void_p, c_void_p, c_void_p)
         self.event_kind = d(quick.ottla_event_kind, c_int32, c_void_p)
         self.event_topic = d(quick.ottla_event_topic, c_char_p, c_void_p)
         self.event_partition = d(quick.ottla_event_partition, c_int32, c_void_p)
