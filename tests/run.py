@@ -397,6 +397,12 @@ def old_kafka(version: str) -> Callable[[Phase], None]:
     return run
 
 
+def old_segments(phase: Phase) -> None:
+    """A log in message formats 0, 1 and 2 that Kafka 4.4 and 3.9 have found on their disks."""
+    for version in ("4.4.0", "3.9.1"):
+        phase.run(sys.executable, CLUSTER.with_name("old_segments.py"), "--version", version)
+
+
 def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
         beside = beside_kafka(version)
@@ -467,6 +473,7 @@ STAGES: list[list[list[Kind]]] = [
             Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800),
             Kind("kafka-4.3.1", rust_on_kafka("4.3.1"), 900),
             *(Kind(f"kafka-{v}", old_kafka(v), 300, long=True) for v in ("2.8.2", "1.1.1", "0.11.0.3", "0.10.2.2")),
+            Kind("old-segments", old_segments, 300, long=True),
         ],
     ],
     [
