@@ -399,6 +399,20 @@ def rust_on_kafka(version: str) -> Callable[[Phase], None]:
     return run
 
 
+def old_kafka(version: str) -> Callable[[Phase], None]:
+    def run(phase: Phase) -> None:
+        phase.run(*beside_kafka(version), "cargo", "test", "--quiet", "--test", "old_kafka", env=WAITING)
+
+    run.__doc__ = f"What every Kafka can do, against Apache Kafka {version}, and what one too old is told."
+    return run
+
+
+def old_segments(phase: Phase) -> None:
+    """A log in message formats 0, 1 and 2 that Kafka 4.4 and 3.9 have found on their disks."""
+    for version in ("4.4.0", "3.9.1"):
+        phase.run(sys.executable, CLUSTER.with_name("old_segments.py"), "--version", version)
+
+
 def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
         beside = beside_kafka(version)
@@ -433,6 +447,8 @@ class Kind:
     function: Callable[[Phase], None]
     limit_s: int
     quick: bool = False
+    # Runs with --long only.
+    long: bool = False
 
 
 # Stages of lanes of phases.
@@ -464,7 +480,12 @@ STAGES: list[list[list[Kind]]] = [
     ],
     [
         [Kind("kafka-4.4.0", on_kafka("4.4.0"), 1800)],
-        [Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800), Kind("kafka-4.3.1", rust_on_kafka("4.3.1"), 900)],
+        [
+            Kind("kafka-3.9.1", on_kafka("3.9.1"), 1800),
+            Kind("kafka-4.3.1", rust_on_kafka("4.3.1"), 900),
+            *(Kind(f"kafka-{v}", old_kafka(v), 300, long=True) for v in ("2.8.2", "1.1.1", "0.11.0.3", "0.10.2.2")),
+            Kind("old-segments", old_segments, 300, long=True),
+        ],
     ],
     [
         [Kind("faults", faults, 1500)],
@@ -555,7 +576,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
-    wanted = {"tools", *options.phases} if options.phases else {k.name for k in PHASES if k.quick or not options.quick}
+    chosen = {k.name for k in PHASES if (k.quick or not options.quick) and (options.long or not k.long)}
+    wanted = {"tools", *options.phases} if options.phases else chosen
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     report = Report()

@@ -327,3 +327,149 @@ fn batches_without_records_and_compacted_ones() {
     assert_eq!(desk.partition.position(), Some(20));
     desk.is_settled();
 }
+
+/// A log whose topic was in formats 0, 1, 2, 1 and 0, plain and then compressed in each: nine records each time.
+const MIXED: &[u8] = include_bytes!("../../../tests/golden/format-mixed.bin");
+
+fn offsets(desk: &mut Desk, max: usize) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    while let Polled::Batch(batch) = desk.poll(max) {
+        assert!(batch.len() <= max && !batch.is_empty());
+        for r in batch.iter() {
+            let stamped = !(18..72).contains(&r.offset());
+            assert_eq!(r.timestamp() == -1, stamped, "format 0 has no timestamps");
+            assert_eq!(r.headers().count(), 0);
+            offsets.push(r.offset());
+        }
+    }
+    offsets
+}
+
+#[test]
+fn older_formats_are_read_amid_batches() {
+    for max in [1, 4, 9, 10, 1000] {
+        for from in [0, 5, 9, 12, 17, 18, 30, 44, 50, 70, 89] {
+            let mut desk = Desk::new(&[]);
+            desk.arrive(&[MIXED.to_vec()], from, &[]);
+            assert_eq!(
+                offsets(&mut desk, max),
+                (from..90).collect::<Vec<_>>(),
+                "{max} from {from}"
+            );
+            desk.is_settled();
+            assert_eq!(desk.partition.position(), Some(90));
+        }
+    }
+}
+
+#[test]
+fn an_older_message_cut_off_is_left_for_the_next_fetch() {
+    let ends: Vec<(usize, i64)> = {
+        let mut walk = crate::protocol::record::Batches::new(MIXED);
+        let mut ends = vec![(0, 0)];
+        while let Some(batch) = walk.next() {
+            let next = match batch {
+                Ok(batch) => batch.header.last_offset() + 1,
+                Err(_) => {
+                    let message = legacy::Entry::parse(walk.rest()).unwrap().unwrap();
+                    walk.skip_over(message.len);
+                    message.offset + 1
+                }
+            };
+            ends.push((walk.position(), next));
+        }
+        ends
+    };
+    for cut in (0..MIXED.len()).step_by(7) {
+        let (end, next) = *ends.iter().rfind(|(end, _)| *end <= cut).unwrap();
+        let scan = scan(&MIXED[..cut]);
+        assert_eq!((scan.end, scan.broken), (end, false), "{cut}");
+        assert_eq!(scan.next, Some(next).filter(|n| *n > 0));
+        // The fetcher takes the rest away; the reader copes by itself, too.
+        let mut desk = Desk::new(&[]);
+        desk.arrive(&[MIXED[..cut].to_vec()], 0, &[]);
+        assert_eq!(offsets(&mut desk, 1000), (0..next).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_damaged_older_message_stops_its_partition_after_what_is_sound() {
+    // In message 20, and in the compressed ones of 27 to 35.
+    for (at, from, to) in [(948 + 30, 20, 21), (1547 + 100, 27, 36)] {
+        let mut bad = MIXED.to_vec();
+        bad[at] ^= 0x7f;
+        let mut desk = Desk::new(&[]);
+        desk.arrive(&[bad], 0, &[]);
+        let mut read = vec![];
+        let event = loop {
+            match desk.poll(1000) {
+                Polled::Batch(batch) => read.extend(batch.iter().map(|r| r.offset())),
+                Polled::Event(event) => break event,
+                Polled::Nothing => panic!("no event"),
+            }
+        };
+        assert_eq!(read, (0..from).collect::<Vec<_>>());
+        let told = (event.kind, event.from, event.to);
+        assert_eq!(told, (EventKind::PartitionStopped, from, to));
+        let error = event.error.unwrap();
+        assert_eq!(error.code(), ErrorCode::CORRUPT_BATCH);
+        let (at, seek) = (format!("offset {from}"), format!("seek to offset {to}"));
+        for part in ["t-0", &at, &seek, "CRC"] {
+            assert!(error.message().contains(part), "no {part:?} in {error}");
+        }
+        desk.is_settled();
+    }
+    let zeros = message(9, 0, &vec![0; 100_000]);
+    let mut compressed = PoolBuf::with_capacity(0);
+    crate::protocol::compress::compress(Codec::Gzip, None, &zeros, &mut compressed).unwrap();
+    let bomb = message(9, Codec::Gzip.id(), &compressed);
+    let mut desk = Desk::new(&[("decompression.max.bytes", "10000")]);
+    desk.arrive(&[bomb], 0, &[]);
+    let Polled::Event(event) = desk.poll(1000) else {
+        panic!("no event")
+    };
+    assert_eq!(event.to, 10);
+    assert_eq!(event.error.unwrap().code(), ErrorCode::DECOMPRESSION_LIMIT);
+    desk.is_settled();
+}
+
+/// A message of format 0.
+fn message(offset: i64, attributes: u8, value: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, attributes];
+    body.extend((-1i32).to_be_bytes());
+    body.extend((value.len() as i32).to_be_bytes());
+    body.extend(value);
+    let mut out = offset.to_be_bytes().to_vec();
+    out.extend((body.len() as i32 + 4).to_be_bytes());
+    out.extend(crc_fast::crc32_iso_hdlc(&body).to_be_bytes());
+    out.extend(body);
+    out
+}
+
+#[test]
+fn a_long_run_of_older_messages_is_read_in_pieces() {
+    // One message larger than a piece, then many.
+    let large = vec![7; 3 * SCRATCH_FULL];
+    let mut log = message(0, 0, &large);
+    for offset in 1..3000 {
+        log.extend(message(offset, 0, &[offset as u8; 1000]));
+    }
+    let mut desk = Desk::new(&[]);
+    desk.arrive(&[log], 0, &[]);
+    let mut next = 0;
+    while let Polled::Batch(batch) = desk.poll(10_000) {
+        for r in batch.iter() {
+            let value = r.value().unwrap();
+            assert!(r.offset() == next && r.key().is_none());
+            assert!(match next {
+                0 => value == large,
+                n => value == [n as u8; 1000],
+            });
+            next += 1;
+        }
+        let most = batch.segments().iter().map(|s| s.buffer().len()).max();
+        assert!(most <= Some(4 * SCRATCH_FULL), "{most:?}");
+    }
+    assert_eq!(next, 3000);
+    desk.is_settled();
+}
