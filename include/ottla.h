@@ -33,6 +33,15 @@
 // after _close; and OTTLA_ERR_PANIC after a bug in Ottla, whereupon the object refuses further use and can only be
 // freed.
 //
+// Structs. None of them grows or changes within one OTTLA_ABI_VERSION: arrays of them have a fixed stride, and a program
+// may hold them in its own. What is to be told or asked beyond their fields gets functions of its own, beside the old
+// ones, and figures get names in the statistics. Set them to 0 before filling them in (= {0}), so that a later version
+// which has other fields finds nothing by chance.
+//
+// Memory. Where the system has none left for a large buffer (a batch to send, a response, what a batch is decompressed
+// to), the call or the connection fails with OTTLA_ERR_OUT_OF_MEMORY. Where it has none for something small, the process
+// is aborted, as programs in Rust are.
+//
 // Bytes. A pointer and a length; a NULL pointer is Kafka's null, a pointer with length 0 is empty. Keys, values and
 // headers are any bytes. Strings in are NUL-terminated UTF-8; strings out are so too, never NULL unless it is said, and
 // belong to the object they came from.
@@ -44,6 +53,14 @@
 // T * may be called by one thread at a time, while const calls go on beside it; a second one at the same time is told
 // OTTLA_ERR_IN_USE. _close may be called from any thread and wakes all who wait. _free only after every call
 // with that object has returned.
+//
+// The end. Close clients before the process ends: closing waits until records are acknowledged and a member has left its
+// group. A client that is only freed leaves in the background; when the process ends by exit() or by returning from
+// main, clients have up to a second for that, and producers that were not freed for what they still hold. If records are
+// lost by it nevertheless, one line on stderr says how many, unless the producer's log.level or the environment
+// variable OTTLA_LOG is off. Nothing is sent after _exit() or a signal that kills the process.
+//
+// Signals. Ottla's threads take none: handlers run on the program's threads, and what these block stays pending.
 //
 // Time. timeout_ms is in milliseconds: 0 does not wait, -1 has no limit (for sending: max.block.ms). Timestamps are
 // milliseconds since 1970.
@@ -195,10 +212,16 @@ const char *ottla_version(void);
 //         ottla_error_free(error);
 //     }
 //
+// A function of yours that checks a status takes the error's address, or is called in a statement of its own. C may
+// evaluate arguments in any order, so error beside the call that sets it may be read before the call is made:
+//
+//     check(ottla_producer_flush(producer, 10000, &error), &error);   // right
+//     check(ottla_producer_flush(producer, 10000, &error), error);    // wrong: may see the NULL of before
+//
 // Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
 // ==================================================================================================================
 
-// A configuration key or value is wrong; found at construction.
+// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into receive.message.max.bytes.
 #define OTTLA_ERR_CONFIG (-100)
 // An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
 #define OTTLA_ERR_INVALID_ARGUMENT (-101)
@@ -246,6 +269,8 @@ const char *ottla_version(void);
 #define OTTLA_ERR_PARTITION_REVOKED (-122)
 // The program did not poll for max.poll.interval.ms, so it is no member of its group any more.
 #define OTTLA_ERR_MAX_POLL_EXCEEDED (-123)
+// The system has no memory left for a large buffer.
+#define OTTLA_ERR_OUT_OF_MEMORY (-124)
 // Kafka: the server experienced an unexpected error.
 #define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
 // Kafka: the requested offset is outside the log.
@@ -565,7 +590,7 @@ void ottla_keys_free(ottla_keys *keys);
 // Log lines
 //
 // Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
-// info, debug, trace). Each client keeps its lines in a ring of 1,024, up to the level of its key log.level, until the
+// info, debug, trace), but for one line at the process's end if records are lost by it; OTTLA_LOG=off silences that. Each client keeps its lines in a ring of 1,024, up to the level of its key log.level, until the
 // program takes them with ottla_producer_logs, ottla_consumer_logs or ottla_admin_logs. Lines of one cause come at
 // growing intervals, with the number left out between.
 // ==================================================================================================================
@@ -679,7 +704,7 @@ typedef struct ottla_header_column {
     size_t blob_len;
 } ottla_header_column;
 
-// Totals since a producer was made, and what it holds now.
+// Totals since a producer was made, and what it holds now. Further figures are in ottla_producer_stats.
 typedef struct ottla_producer_counts {
     // Records acknowledged.
     uint64_t written;
@@ -804,6 +829,9 @@ OTTLA_MUST_USE ottla_status ottla_producer_wake(const ottla_producer *producer, 
 // timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
 // on it, never read it.
 //
+// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+//
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
 ottla_status ottla_producer_descriptor(const ottla_producer *producer,
@@ -839,8 +867,8 @@ ottla_status ottla_producer_close(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a producer when all calls with it have returned. Without a close before, what has not been sent is given up.
-// Completions that were polled stay valid.
+// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
+// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
 void ottla_producer_free(ottla_producer *producer);
 
 // ==================================================================================================================
@@ -877,6 +905,10 @@ void ottla_producer_free(ottla_producer *producer);
 //
 // It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. topic
 // and key are lent for the call.
+//
+// It has to return. An exception or a longjmp that leaves it ends the process, at once or by what it skips: the frames
+// between it and the sending call are Ottla's, with locks held. Catch what it may throw, remember it, answer a number
+// below -1, and throw it again when the sending call has failed; that is what the C++ wrapper does.
 typedef int32_t (*ottla_partitioner)(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque);
 
 // Gives a topic settings of its own, before the producer first uses it: acks, compression.type and its levels,
@@ -1247,7 +1279,7 @@ ottla_status ottla_consumer_position(const ottla_consumer *consumer,
                                      ottla_error **error);
 
 // Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
-// before they have.
+// before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
@@ -1306,7 +1338,8 @@ ottla_status ottla_consumer_partition_count(const ottla_consumer *consumer,
 
 // Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
 // up to max_records records (0: max.poll.records) of what has arrived. The other one, and when the time is over both,
-// are NULL. One thread at a time.
+// are NULL. One thread at a time. Batches hold their memory until they are freed, without a limit:
+// ottla_consumer_held_bytes tells how much that is.
 //
 // Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after ottla_consumer_wake; OTTLA_ERR_CLOSED;
 // until the first contact with the cluster, once socket.connection.setup.timeout.ms is over, why no broker can be
@@ -1327,6 +1360,9 @@ OTTLA_MUST_USE ottla_status ottla_consumer_wake(const ottla_consumer *consumer, 
 // Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop, readable while a poll would give
 // something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
 // consumer and closed with it: only wait on it, never read it.
+//
+// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
+// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
 //
 // Errors: OTTLA_ERR_IO if the operating system has none left.
 OTTLA_MUST_USE
@@ -1370,7 +1406,9 @@ ottla_status ottla_consumer_close(const ottla_consumer *consumer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a consumer when all calls with it have returned. Its batches and events stay valid.
+// Frees a consumer when all calls with it have returned. Its batches and events stay valid. Without a close before, it
+// leaves its group in the background within five seconds; close it to be sure that it has left. Where more than 16
+// clients are leaving at once it waits up to 0.1 s, and then leaves unheard.
 void ottla_consumer_free(ottla_consumer *consumer);
 
 // How many partitions are in the list; 0 of NULL.
@@ -1406,8 +1444,10 @@ void ottla_partitions_free(ottla_partitions *partitions);
 //     }
 //     ottla_batch_free(batch);
 //
-// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. To keep
-// a few records for long, ottla_batch_compact copies them out of their large buffers.
+// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. What batches hold is
+// not limited by fetch.memory.bytes: a program that doesn't free them takes memory without bound. How much that is, all
+// batches together, is what ottla_consumer_held_bytes and held_bytes of the statistics tell; of one batch,
+// ottla_batch_held_bytes. To keep a few records for long, ottla_batch_compact copies them out of their large buffers.
 // ==================================================================================================================
 
 // timestamp_type: the producer set the timestamps.
@@ -1537,19 +1577,24 @@ void ottla_batch_free(ottla_batch *batch);
 // A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
 #define OTTLA_EVENT_PARTITION_STOPPED 2
 
-// A partition cannot be read at present; the attempts go on.
+// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
+// it is, the event's partitions are those that it may be.
 #define OTTLA_EVENT_PARTITION_FAILING 3
 
 // A topic cannot be found or may not be read; the attempts go on.
 #define OTTLA_EVENT_TOPIC_FAILING 4
 
-// A topic was deleted and created again: its offsets begin anew.
+// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
+// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
+// time on. What started at an offset, by auto.offset.reset or in a group goes where auto.offset.reset says; if that is
+// latest, records that were written before the new topic was noticed are not read.
 #define OTTLA_EVENT_TOPIC_RECREATED 5
 
 // A topic that is read whole has grown: its partitions from to to, exclusive, are read too, from their beginnings.
 #define OTTLA_EVENT_PARTITIONS_ADDED 6
 
-// A broker could not be reached for a while; the attempts go on.
+// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+// request.timeout.ms. The attempts go on, and this is told once until it answers a fetch again.
 #define OTTLA_EVENT_BROKER_UNREACHABLE 7
 
 // A commit in the background has ended: well, or with an error. Its token is that of the call.
@@ -1599,7 +1644,7 @@ int64_t ottla_event_to(const ottla_event *event);
 // The number of the call it is about; 0 if it is about none, and of NULL.
 uint64_t ottla_event_token(const ottla_event *event);
 
-// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
 size_t ottla_event_partition_count(const ottla_event *event);
 
 // Writes partition i of those, counted from 0. Its topic lives as long as the event.
@@ -2087,7 +2132,8 @@ ottla_status ottla_share_consumer_close(const ottla_share_consumer *consumer,
                                         int64_t timeout_ms,
                                         ottla_error **error);
 
-// Frees a share consumer when all calls with it have returned. Its batches and events stay valid.
+// Frees a share consumer when all calls with it have returned. Its batches and events stay valid. Without a close before,
+// it leaves its group as one freed by ottla_consumer_free does.
 void ottla_share_consumer_free(ottla_share_consumer *consumer);
 
 // ==================================================================================================================
@@ -2180,7 +2226,7 @@ ottla_status ottla_producer_stats(const ottla_producer *producer,
                                   ottla_error **error);
 
 // Writes the oldest figures that the timer (statistics.interval.ms) has made and that were not taken yet, which the
-// caller frees; NULL if there are none. The last eight are kept. Their histograms cover the time since those before.
+// caller frees, or NULL if there are none: take them until it is NULL. The last eight are kept. Their histograms cover the time since those before.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE

@@ -45,7 +45,8 @@ macro_rules! codes {
 codes! {
     /// Success.
     NONE = 0;
-    /// A configuration key or value is wrong; found at construction.
+    /// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into
+    /// `receive.message.max.bytes`.
     CONFIG = -100;
     /// An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
     INVALID_ARGUMENT = -101;
@@ -93,6 +94,8 @@ codes! {
     PARTITION_REVOKED = -122;
     /// The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more.
     MAX_POLL_EXCEEDED = -123;
+    /// The system has no memory left for a large buffer.
+    OUT_OF_MEMORY = -124;
 
     /// Kafka: the server experienced an unexpected error.
     UNKNOWN_SERVER_ERROR = -1;

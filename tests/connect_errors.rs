@@ -72,6 +72,206 @@ impl Fake {
     }
 }
 
+/// Reads one request: its API key, version and correlation id.
+fn request(stream: &mut TcpStream) -> Option<(i16, i16, [u8; 4])> {
+    let mut size = [0; 4];
+    stream.read_exact(&mut size).ok()?;
+    let mut frame = vec![0; u32::from_be_bytes(size) as usize];
+    stream.read_exact(&mut frame).ok()?;
+    let number = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
+    Some((number(0), number(2), frame[4..8].try_into().unwrap()))
+}
+
+/// A broker that answers requests by what this makes of API key and version; ends a connection where there is nothing.
+fn speaking(answer: impl Fn(i16, i16, u16) -> Option<Vec<u8>> + Send + Sync + 'static) -> Fake {
+    let answer = Arc::new(answer);
+    Fake::new(move |mut stream| {
+        let answer = answer.clone();
+        std::thread::spawn(move || {
+            let port = stream.local_addr().unwrap().port();
+            while let Some((key, version, correlation)) = request(&mut stream) {
+                let Some(body) = answer(key, version, port) else {
+                    return;
+                };
+                let frame = [&correlation[..], &body].concat();
+                let size = (frame.len() as u32).to_be_bytes();
+                if stream.write_all(&[&size[..], &frame].concat()).is_err() {
+                    return;
+                }
+            }
+        });
+    })
+}
+
+/// An ApiVersions answer in version 0.
+fn versions_v0(error: i16, keys: &[(i16, i16, i16)]) -> Vec<u8> {
+    let mut body = error.to_be_bytes().to_vec();
+    body.extend((keys.len() as u32).to_be_bytes());
+    for (key, min, max) in keys {
+        for number in [key, min, max] {
+            body.extend(number.to_be_bytes());
+        }
+    }
+    body
+}
+
+#[test]
+fn a_broker_before_0_11_is_told_as_what_it_is_and_at_once() {
+    // As Kafka 0.10.2 does.
+    let fake = speaking(|key, version, _| match (key, version) {
+        (18, 0) => Some(versions_v0(
+            0,
+            &[(0, 0, 2), (1, 0, 3), (3, 0, 2), (18, 0, 0)],
+        )),
+        (18, _) => Some(versions_v0(35, &[])),
+        _ => None,
+    });
+    let told = [
+        &fake.address,
+        "this broker is too old (its ApiVersions says Produce 0 to 2, Fetch 0 to 3, Metadata 0 to 2)",
+        "Ottla needs Kafka 0.11 or later",
+    ];
+    let start = Instant::now();
+    let admin = admin(&fake.address, &[]);
+    let e = admin.connect(Duration::from_secs(30)).unwrap_err();
+    says(&e, ErrorCode::UNSUPPORTED, &told);
+    let e = admin
+        .list_topics(Duration::from_secs(30), false)
+        .unwrap_err();
+    says(&e, ErrorCode::UNSUPPORTED, &told);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_controller_is_told_as_what_it_is() {
+    let fake =
+        speaking(|key, _, _| (key == 18).then(|| versions_v0(35, &[(18, 0, 0), (62, 0, 4)])));
+    let refused = speaking(|key, version, _| match (key, version) {
+        (18, 0) => Some(versions_v0(0, &[(18, 0, 4), (62, 0, 4)])),
+        (18, _) => Some(versions_v0(35, &[])),
+        _ => None,
+    });
+    let e = admin(&refused.address, &[])
+        .connect(Duration::from_secs(30))
+        .unwrap_err();
+    says(
+        &e,
+        ErrorCode::UNSUPPORTED,
+        &[&refused.address, "controller (KRaft)"],
+    );
+    // One that refuses version 0 too is asked no further.
+    let e = admin(&fake.address, &[])
+        .connect(Duration::from_secs(30))
+        .unwrap_err();
+    says(
+        &e,
+        ErrorCode::UNSUPPORTED_VERSION,
+        &[&fake.address, "ApiVersions"],
+    );
+}
+
+#[test]
+fn a_refusal_of_api_versions_in_any_form_and_bytes_behind_answers_do_no_harm() {
+    // As librdkafka's mock broker does: the refusal in the version asked for, and a byte behind each answer.
+    let fake = speaking(|key, version, port| {
+        let mut body = match (key, version) {
+            (18, 0) => versions_v0(0, &[(0, 0, 7), (1, 0, 11), (3, 0, 8), (18, 0, 2)]),
+            (18, _) => vec![0, 35, 1, 0, 0, 0, 0, 0],
+            (3, 8) => {
+                let mut body = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 9];
+                body.extend(b"127.0.0.1");
+                body.extend(u32::from(port).to_be_bytes());
+                // No rack, no cluster id, controller 1, no topics, no operations.
+                body.extend([255, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 0, 128, 0, 0, 0]);
+                body
+            }
+            _ => return None,
+        };
+        body.push(0);
+        Some(body)
+    });
+    let admin = admin(&fake.address, &[("log.level", "trace")]);
+    admin.connect(Duration::from_secs(10)).unwrap();
+    let listed = admin.list_topics(Duration::from_secs(10), false).unwrap();
+    assert!(listed.is_empty());
+    let mut lines = Vec::new();
+    admin.log_lines(1000, &mut lines);
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    for part in [
+        "debug [ottla] connect: connecting to bootstrap server",
+        "does not speak ApiVersions v4; asking in v0",
+        "connected to bootstrap server",
+        "debug [ottla] metadata: asking bootstrap server",
+        "metadata v8: cluster without id, 1 brokers, controller 1, topics: none",
+        "trace [ottla] request: Metadata v8 to ",
+        "Metadata answered by broker 1 at ",
+    ] {
+        assert!(
+            lines.iter().any(|l| l.contains(part)),
+            "no {part:?} in {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_may_still_come_is_said_only_where_it_may() {
+    let hint = "it may still be carried out";
+    let refusing = closed_port();
+    let topic = [NewTopic::new("x", 1, 1)];
+    let short = [("socket.connection.setup.timeout.ms", "300")];
+    let admin = admin(&format!("127.0.0.1:{refusing}"), &short);
+    let e = admin
+        .create_topics(&topic, Duration::from_secs(1), false)
+        .unwrap_err();
+    assert!(!e.message().contains(hint), "nothing was sent: {e}");
+
+    let broker = Broker::start(BrokerOptions::new()).unwrap();
+    let silent = FaultRule::new(Fault::SwallowReply { close: false });
+    broker
+        .add_fault(silent.api(api_key::CREATE_TOPICS).forever())
+        .unwrap();
+    let admin = self::admin(&broker.bootstrap_servers(), &[]);
+    let e = admin
+        .create_topics(&topic, Duration::from_millis(500), false)
+        .unwrap_err();
+    assert!(e.message().contains(hint), "{e}");
+}
+
+#[test]
+fn numbers_left_to_a_broker_that_can_not_fill_them_in_are_refused_with_the_release_that_can() {
+    // As Kafka 2.3: CreateTopics goes up to version 3.
+    let fake = speaking(|key, version, port| match (key, version) {
+        (18, 0) => Some(versions_v0(
+            0,
+            &[(0, 0, 7), (1, 0, 11), (3, 0, 8), (18, 0, 2), (19, 0, 3)],
+        )),
+        (18, _) => Some(versions_v0(35, &[])),
+        (3, 8) => {
+            let mut body = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 9];
+            body.extend(b"127.0.0.1");
+            body.extend(u32::from(port).to_be_bytes());
+            body.extend([255, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 0, 128, 0, 0, 0]);
+            Some(body)
+        }
+        _ => None,
+    });
+    let admin = admin(&fake.address, &[]);
+    let e = admin
+        .create_topics(
+            &[NewTopic::new("x", -1, -1)],
+            Duration::from_secs(10),
+            false,
+        )
+        .unwrap_err();
+    let told = [
+        "create_topics: broker 1 at ",
+        "(-1) needs Kafka 2.4 or later (CreateTopics version 4); this broker speaks 0 to 3",
+        "give both as numbers",
+    ];
+    says(&e, ErrorCode::UNSUPPORTED, &told);
+    assert!(!e.message().contains("may still be carried out"), "{e}");
+}
+
 impl Drop for Fake {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);

@@ -11,7 +11,7 @@ use ottla::protocol::compress::{self, Codec};
 use ottla::protocol::record::crc::crc32c;
 use ottla::protocol::record::{
     Attempt, BatchBuilder, BatchHeader, BatchRef, Batches, Columns, ControlType, HEADER_LEN,
-    RecordCursor, TimestampType, verify_crc,
+    RecordCursor, TimestampType, legacy, verify_crc,
 };
 
 const LARGE: usize = 64 << 20;
@@ -54,6 +54,32 @@ impl Decoded {
             records: records.to_vec(),
             columns,
         }
+    }
+
+    /// What messages of formats 0 and 1 become.
+    fn read_messages(bytes: &[u8], run_bytes: usize) -> (Decoded, usize) {
+        let limits = legacy::Limits {
+            check_crcs: true,
+            run_bytes,
+            decompressed_bytes: LARGE,
+        };
+        let mut records = PoolBuf::with_capacity(0);
+        let converted = legacy::convert(bytes, limits, &mut records)
+            .expect("messages")
+            .expect("a message");
+        let header = converted.header;
+        let mut columns = Columns::take();
+        let mut cursor = RecordCursor::open(&records, 0..records.len(), &header).expect("open");
+        cursor
+            .index(&records, &mut columns, usize::MAX, usize::MAX, 0)
+            .expect("index");
+        assert!(cursor.is_done());
+        let decoded = Decoded {
+            header,
+            records: records.to_vec(),
+            columns,
+        };
+        (decoded, converted.len)
     }
 
     fn all(file: &[u8]) -> Vec<Decoded> {
@@ -107,6 +133,11 @@ impl Decoded {
 
     /// What `tests/golden/java/Describe.java` prints of it.
     fn describe(&self, file: &str, out: &mut String) {
+        self.describe_header(file, out);
+        self.describe_records(out);
+    }
+
+    fn describe_header(&self, file: &str, out: &mut String) {
         let (h, a) = (&self.header, self.header.attributes);
         let last_sequence = if h.base_sequence < 0 {
             -1
@@ -141,6 +172,9 @@ impl Decoded {
             h.partition_leader_epoch,
         )
         .expect("write");
+    }
+
+    fn describe_records(&self, out: &mut String) {
         for row in self.rows() {
             let headers: Vec<String> = self
                 .columns
@@ -188,10 +222,48 @@ fn manifest() -> Vec<(String, Vec<String>)> {
     files
 }
 
+/// True if there are messages of formats 0 and 1.
+fn is_old((_, lines): &(String, Vec<String>)) -> bool {
+    lines
+        .iter()
+        .any(|line| line.contains("\"magic\": 0") || line.contains("\"magic\": 1"))
+}
+
 fn readable() -> impl Iterator<Item = (String, Vec<String>)> {
     let files = manifest();
     assert!(files.len() >= 20, "only {} files", files.len());
-    files.into_iter().filter(|(n, _)| n != "old-format.bin")
+    files.into_iter().filter(|file| !is_old(file))
+}
+
+#[test]
+fn reads_messages_of_older_formats_as_kafka_reads_them() {
+    let files: Vec<_> = manifest().into_iter().filter(is_old).collect();
+    assert!(files.len() >= 13, "only {} files", files.len());
+    for (name, lines) in files {
+        let theirs: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.starts_with("{\"offset\""))
+            .collect();
+        let file = golden(&name);
+        // However many messages become one batch.
+        for run_bytes in [1, 200, usize::MAX] {
+            let mut ours = String::new();
+            let mut walk = Batches::new(&file);
+            while let Some(batch) = walk.next() {
+                match batch {
+                    Ok(batch) => Decoded::read(&file, &batch).describe_records(&mut ours),
+                    Err(_) => {
+                        let (messages, len) = Decoded::read_messages(walk.rest(), run_bytes);
+                        messages.describe_records(&mut ours);
+                        walk.skip_over(len);
+                    }
+                }
+            }
+            assert_eq!(file.len(), walk.position(), "{name}: all of it is read");
+            let ours: Vec<&str> = ours.lines().collect();
+            assert_eq!(ours, theirs, "{name}");
+        }
+    }
 }
 
 #[test]

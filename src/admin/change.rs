@@ -16,7 +16,7 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Request, StrBytes};
 
 use super::describe::{ask_metadata, read_metadata};
 use super::refusal::{Scene, is_transient, refusal};
@@ -28,6 +28,8 @@ use crate::net::conn::ConnId;
 use crate::net::rpc;
 use crate::protocol::wire::TopicId;
 
+/// The version of CreateTopics that leaves numbers to the broker (KIP-464).
+const BY_DEFAULT: i16 = 4;
 /// The pauses between two looks at the metadata.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(100);
@@ -112,6 +114,8 @@ pub(super) struct ChangeTopics {
     /// In the caller's order, as are the results.
     progress: Vec<Progress>,
     results: Vec<TopicResult>,
+    /// A request that changes something is under way.
+    asked: bool,
     /// A request that may have been carried out though its answer was lost.
     lost: Option<Error>,
     looks: u32,
@@ -144,6 +148,7 @@ impl ChangeTopics {
             index,
             progress,
             results,
+            asked: false,
             lost: None,
             looks: 0,
             answer,
@@ -179,6 +184,14 @@ impl ChangeTopics {
                 validate_only,
             } => {
                 let wanted = topics.iter().enumerate().filter(|(i, _)| asked(*i));
+                let by_default =
+                    |(_, t): (usize, &NewTopic)| t.partitions == -1 || t.replication_factor == -1;
+                if wanted.clone().any(by_default) {
+                    let what =
+                        "a topic with the broker's own number of partitions or replicas (-1)";
+                    core.need(conn, CreateTopicsRequest::KEY, BY_DEFAULT, what)
+                        .map_err(|e| e.and("; give both as numbers of at least 1"))?;
+                }
                 let request = CreateTopicsRequest::default()
                     .with_topics(wanted.map(|(_, t)| creatable(t)).collect())
                     .with_timeout_ms(timeout_ms)
@@ -418,7 +431,9 @@ impl Operation for ChangeTopics {
         tag: Tag,
     ) -> Result<()> {
         if self.any(Progress::Asking) {
-            self.ask(core, now, conn, limit, tag)
+            self.ask(core, now, conn, limit, tag)?;
+            self.asked = true;
+            Ok(())
         } else {
             let names = self.names(Progress::Looking);
             ask_metadata(core, now, conn, Some(&names), tag)
@@ -428,6 +443,7 @@ impl Operation for ChangeTopics {
     fn on_reply(&mut self, reply: Reply<'_>) -> Result<(Next, i32)> {
         let scene = reply.scene;
         let throttle_ms = if self.any(Progress::Asking) {
+            self.asked = false;
             let (answers, throttle_ms) = self.decode(reply)?;
             if let Some(error) = self.on_decision(scene, answers) {
                 return Ok((Next::Retry(error), throttle_ms));
@@ -460,6 +476,7 @@ impl Operation for ChangeTopics {
 
     fn on_lost(&mut self, error: &Error) {
         if self.any(Progress::Asking) {
+            self.asked = false;
             self.lost = Some(error.clone());
         }
     }
@@ -470,10 +487,12 @@ impl Operation for ChangeTopics {
             // What was done is done, though the broker asked doesn't show it yet.
             Err(_) if !self.any(Progress::Asking) => Ok(self.results),
             Err(error) => {
-                let hint = if self.change.validate_only() {
-                    ""
-                } else {
+                // Nothing comes of what was never sent, or refused.
+                let may_come = self.asked || self.lost.is_some();
+                let hint = if may_come && !self.change.validate_only() {
                     "; it may still be carried out: list the topics to see"
+                } else {
+                    ""
                 };
                 let error = error.and(hint);
                 if self.progress.iter().all(|p| *p == Progress::Asking) {

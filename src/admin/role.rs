@@ -279,7 +279,12 @@ impl AdminRole {
             first: core.config.retry_backoff,
             last: core.config.retry_backoff_max,
         };
-        call.state = State::Waiting(Some(now + backoff.after(call.failures, &mut core.rng)));
+        let wait = backoff.after(call.failures, &mut core.rng);
+        let name = call.operation.name();
+        core.debug(now, "admin", name, || {
+            format!("{name}: trying again in {wait:.1?}: {}", error.message())
+        });
+        call.state = State::Waiting(Some(now + wait));
         call.last_failure = Some(error);
     }
 
@@ -296,7 +301,7 @@ impl AdminRole {
                 error.context(name)
             } else if call.deadline <= now {
                 call.timed_out(core, now)
-            } else if idle && !core.reached() && call.since + setup <= now {
+            } else if idle && core.hope_ends(call.since).is_some_and(|at| at <= now) {
                 core.unreachable(now, setup, " (socket.connection.setup.timeout.ms)")
                     .context(name)
             } else {
@@ -377,9 +382,7 @@ impl AdminRole {
             let State::Waiting(not_before) = &call.state else {
                 continue;
             };
-            if !core.reached() {
-                due.push(call.since + core.config.connection_setup_timeout);
-            }
+            due.extend(core.hope_ends(call.since));
             match not_before.filter(|at| now < *at) {
                 Some(at) => due.push(at),
                 None => due.extend(core.broker_conn_deadline(now)),

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
 use crate::net::io_thread::IoThread;
-use crate::net::socket::{self, ConnIo, Listener, SocketOptions};
+use crate::net::socket::{self, ConnIo, Listener, Reached, SocketOptions};
 
 /// Wakes a client's engine from any thread, and tells when it has ended.
 #[derive(Clone, Default)]
@@ -241,7 +241,7 @@ impl<R: Role> Turn for Seat<R> {
 
 /// What came for the engine while a caller ran it.
 enum Came {
-    Connected(ConnId),
+    Connected(ConnId, Reached),
     Arrived(ConnId, Vec<Arrival>),
     Ended(ConnId, Error),
     /// The process ends at this time.
@@ -344,7 +344,10 @@ impl<R: Role> Running<R> {
         for came in kept.into_iter().chain(came) {
             turned = true;
             match came {
-                Came::Connected(conn) => engine.connected(now, conn),
+                Came::Connected(conn, reached) => {
+                    engine.core.on_reached(conn, reached);
+                    engine.connected(now, conn);
+                }
                 Came::Arrived(conn, mut arrivals) => {
                     engine.arrived(now, conn, &mut arrivals);
                     *self.spare.borrow_mut() = arrivals;
@@ -417,8 +420,8 @@ struct Ear<R: Role> {
 }
 
 impl<R: Role> Listener for Ear<R> {
-    fn connected(&self) {
-        self.running.tell(Came::Connected(self.conn));
+    fn connected(&self, reached: Reached) {
+        self.running.tell(Came::Connected(self.conn, reached));
     }
 
     fn arrived(&self, arrivals: &mut Vec<Arrival>) {

@@ -1,10 +1,12 @@
 //! Brokers' addresses, and how long to leave one alone that could not be reached.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
 use crate::error::Error;
 use crate::net::conn::Stage;
+use crate::net::socket::Reached;
 
 /// Whom to connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +104,10 @@ pub(crate) struct NodeState {
     pub(crate) last_failure: Option<Instant>,
     /// It has answered as a Kafka broker at least once.
     pub(crate) contacted: bool,
+    /// Addresses of its name that were no good, the one that failed first in front.
+    pub(crate) avoid: Vec<SocketAddr>,
+    /// The last attempt failed, but the name has an address that has not.
+    pub(crate) untried: bool,
 }
 
 impl NodeState {
@@ -116,16 +122,39 @@ impl NodeState {
             failed_at: Stage::Connecting,
             last_failure: None,
             contacted: false,
+            avoid: Vec::new(),
+            untried: false,
         }
     }
 
-    pub(crate) fn may_connect(&self, now: Instant) -> bool {
-        self.retry_at.is_none_or(|at| at <= now)
+    /// An attempt came to `address`: those before it are no good.
+    pub(crate) fn reached(&mut self, reached: &Reached) {
+        self.avoid.retain(|a| reached.all.contains(a));
+        for failed in &reached.failed {
+            self.avoid(*failed);
+        }
+    }
+
+    fn avoid(&mut self, address: SocketAddr) {
+        self.avoid.retain(|a| *a != address);
+        self.avoid.push(address);
+    }
+
+    /// A connection failed before it was of any use.
+    pub(crate) fn useless(&mut self, reached: &Reached) {
+        self.avoid(reached.address);
+        self.untried = reached.all.iter().any(|a| !self.avoid.contains(a));
+    }
+
+    /// A broker answers at this address.
+    pub(crate) fn proved(&mut self, reached: &Reached) {
+        self.avoid.retain(|a| *a != reached.address);
     }
 
     pub(crate) fn succeeded(&mut self) {
         self.contacted = true;
         self.failures = 0;
+        self.untried = false;
         self.failing_since = None;
         self.retry_at = None;
         self.last_error = None;
@@ -140,6 +169,7 @@ impl NodeState {
         stage: Stage,
         error: Error,
     ) {
+        self.untried = false;
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(begun);
         self.retry_at = Some(now + backoff.after(self.failures, rng));

@@ -61,6 +61,16 @@ pub(crate) struct Rig<R: Role> {
     pub(crate) most: BTreeMap<i16, i16>,
     /// The cluster's finalized features.
     pub(crate) features: BTreeMap<&'static str, i16>,
+    /// ApiVersions is offered in version 5, and brokers check whom it is meant for.
+    pub(crate) checks_ids: bool,
+    /// Brokers at whose addresses others are.
+    pub(crate) misrouted: BTreeSet<i32>,
+    /// The greetings of the connections, as brokers, versions and bodies.
+    pub(crate) greetings: Vec<(i32, i16, Bytes)>,
+    /// Every broker that was connected to, in turn.
+    pub(crate) tried: Vec<i32>,
+    /// Topics that don't exist.
+    pub(crate) missing: Vec<&'static str>,
     /// Brokers that refuse connections.
     pub(crate) down: BTreeSet<i32>,
     /// How often all topics were deleted and created anew: they have other ids then.
@@ -92,6 +102,11 @@ impl<R: Role> Rig<R> {
             topics: BTreeMap::new(),
             most: BTreeMap::new(),
             features: BTreeMap::new(),
+            tried: Vec::new(),
+            checks_ids: false,
+            misrouted: BTreeSet::new(),
+            greetings: Vec::new(),
+            missing: Vec::new(),
             down: BTreeSet::new(),
             recreated: 0,
             racks: BTreeMap::new(),
@@ -133,6 +148,7 @@ impl<R: Role> Rig<R> {
                             .host
                             .strip_prefix("broker")
                             .map_or(-1, |n| n.parse().unwrap());
+                        self.tried.push(node);
                         if self.down.contains(&node) {
                             let error = Error::new(ErrorCode::CONNECT, "connection refused");
                             self.engine.ended(self.now, conn, error);
@@ -169,9 +185,11 @@ impl<R: Role> Rig<R> {
             return;
         };
         if key == API_VERSIONS {
+            self.greetings.push((node, version, frame.clone()));
             return self.greet(conn, correlation, version);
         }
-        let header = request_header_version(key, version).unwrap();
+        // Of versions that the `kafka-protocol` crate doesn't have all are flexible.
+        let header = request_header_version(key, version).unwrap_or(2);
         RequestHeader::decode(&mut frame, header).unwrap();
         let asked = Asked {
             conn,
@@ -192,12 +210,15 @@ impl<R: Role> Rig<R> {
     fn greet(&mut self, conn: ConnId, correlation: i32, version: i16) {
         let keys = (0..100).filter_map(|key| {
             let own = ApiKey::try_from(key).ok()?.valid_versions();
-            let most = self.most.get(&key).copied().unwrap_or(i16::MAX);
+            let most = self.most.get(&key).copied().unwrap_or(own.max);
             Some(
                 ApiVersion::default()
                     .with_api_key(key)
                     .with_min_version(own.min)
-                    .with_max_version(own.max.min(most)),
+                    .with_max_version(match self.checks_ids && key == API_VERSIONS {
+                        true => crate::net::rpc::GREETING,
+                        false => most,
+                    }),
             )
         });
         let features = self.features.iter().map(|(name, level)| {
@@ -206,20 +227,28 @@ impl<R: Role> Rig<R> {
                 .with_max_version_level(*level)
                 .with_min_version_level(*level)
         });
+        let node = self.conns.get(&conn).copied();
+        let misrouted = version == 5 && node.is_some_and(|n| self.misrouted.contains(&n));
+        let code = if misrouted {
+            ErrorCode::REBOOTSTRAP_REQUIRED.0 as i16
+        } else {
+            0
+        };
         let answer = ApiVersionsResponse::default()
+            .with_error_code(code)
             .with_api_keys(keys.collect())
             .with_finalized_features_epoch(1)
             .with_finalized_features(features.collect());
         let mut body = BytesMut::new();
-        answer.encode(&mut body, version).unwrap();
+        answer.encode(&mut body, version.min(4)).unwrap();
         let mut arrivals = vec![Arrival::Whole(correlation, body.freeze())];
         self.engine.arrived(self.now, conn, &mut arrivals);
     }
 
-    /// The id of topic `i`, in the order of their names.
-    pub(crate) fn topic_id(&self, i: usize) -> [u8; 16] {
+    /// The id of topic `i`, in the order of their names, after it was created anew so often.
+    pub(crate) fn topic_id(&self, i: usize, recreated: u8) -> [u8; 16] {
         let mut id = [i as u8 + 1; 16];
-        id[0] += self.recreated;
+        id[0] += recreated;
         id
     }
 
@@ -240,14 +269,20 @@ impl<R: Role> Rig<R> {
             });
             MetadataResponseTopic::default()
                 .with_name(Some(TopicName(StrBytes::from_static_str(name))))
-                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id(i)))
+                .with_topic_id(uuid::Uuid::from_bytes(self.topic_id(i, self.recreated)))
                 .with_is_internal(name.starts_with("__"))
                 .with_partitions(partitions.collect())
         });
+        let missing = self.missing.iter().map(|name| {
+            MetadataResponseTopic::default()
+                .with_name(Some(TopicName(StrBytes::from_static_str(name))))
+                .with_error_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0 as i16)
+        });
         MetadataResponse::default()
+            .with_cluster_id(Some(StrBytes::from_static_str("the-cluster")))
             .with_brokers(brokers.collect())
             .with_controller_id(BrokerId(1))
-            .with_topics(topics.collect())
+            .with_topics(topics.chain(missing).collect())
     }
 
     /// The next request that waits for an answer; it must be of this API.

@@ -231,6 +231,16 @@ choices! {
 }
 
 choices! {
+    /// What is done when no broker that the cluster has told of answers (`metadata.recovery.strategy`).
+    MetadataRecovery METADATA_RECOVERY {
+        /// The bootstrap servers are asked again.
+        Rebootstrap = "rebootstrap" | "REBOOTSTRAP",
+        /// The known brokers are tried on.
+        None = "none" | "NONE",
+    }
+}
+
+choices! {
     /// Which kind of address is used (`broker.address.family`).
     AddressFamily ADDRESS_FAMILY {
         /// Either.

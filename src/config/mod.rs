@@ -25,7 +25,7 @@ mod tests;
 
 pub use choice::{
     AcknowledgementMode, Acks, AcquireMode, AddressFamily, Assignor, Choice, Compression,
-    DnsLookup, GroupProtocol, IsolationLevel, Partitioner,
+    DnsLookup, GroupProtocol, IsolationLevel, MetadataRecovery, Partitioner,
 };
 pub use hosts::HostPort;
 pub use reset::AutoOffsetReset;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::FOREVER;
 use super::choice::{
     Acks, AddressFamily, Assignor, Compression, DnsLookup, GroupProtocol, IsolationLevel,
-    Partitioner,
+    MetadataRecovery, Partitioner,
 };
 use super::hosts::HostPort;
 use super::reset::AutoOffsetReset;
@@ -28,6 +28,14 @@ pub struct CommonConfig {
     pub client_rack: Option<String>,
     /// `broker.address.family`
     pub broker_address_family: AddressFamily,
+    /// `bootstrap.resolve.timeout.ms`; zero for no limit.
+    pub bootstrap_resolve_timeout: Duration,
+    /// `metadata.recovery.strategy`
+    pub metadata_recovery: MetadataRecovery,
+    /// `metadata.recovery.rebootstrap.trigger.ms`
+    pub rebootstrap_trigger: Duration,
+    /// `metadata.cluster.check.enable`
+    pub metadata_cluster_check: bool,
     /// `metadata.max.age.ms`; [`super::FOREVER`] means no periodic refresh.
     pub metadata_max_age: Duration,
     /// `connections.max.idle.ms`; [`super::FOREVER`] means never closed for idleness.
@@ -111,6 +119,8 @@ pub struct ProducerConfig {
     pub partitioner_adaptive: bool,
     /// `partitioner.availability.timeout.ms`; zero turns it off.
     pub partitioner_availability_timeout: Duration,
+    /// `partitioner.rack.aware`; without `client.rack` it changes nothing.
+    pub partitioner_rack_aware: bool,
     /// `metadata.max.idle.ms`
     pub metadata_max_idle: Duration,
     /// What it was made of.
@@ -201,6 +211,10 @@ impl CommonConfig {
             client_dns_lookup: s.choice("client.dns.lookup")?,
             client_rack: s.text("client.rack")?,
             broker_address_family: s.choice("broker.address.family")?,
+            bootstrap_resolve_timeout: s.duration("bootstrap.resolve.timeout.ms")?,
+            metadata_recovery: s.choice("metadata.recovery.strategy")?,
+            rebootstrap_trigger: s.duration("metadata.recovery.rebootstrap.trigger.ms")?,
+            metadata_cluster_check: s.bool("metadata.cluster.check.enable")?,
             metadata_max_age: s.duration("metadata.max.age.ms")?,
             connections_max_idle: Some(s.duration("connections.max.idle.ms")?)
                 .filter(|idle| !idle.is_zero())
@@ -279,6 +293,7 @@ impl ProducerConfig {
             partitioner_ignore_keys: s.bool("partitioner.ignore.keys")?,
             partitioner_adaptive: s.bool("partitioner.adaptive.partitioning.enable")?,
             partitioner_availability_timeout: s.duration("partitioner.availability.timeout.ms")?,
+            partitioner_rack_aware: s.bool("partitioner.rack.aware")?,
             metadata_max_idle: s.duration("metadata.max.idle.ms")?,
             given: Given(given),
         })

@@ -6,7 +6,7 @@ use super::committed::Aborted;
 use super::memory::Buffer;
 use super::partition::Partition;
 use crate::memory::PoolBuf;
-use crate::protocol::record::{BatchHeader, Batches, RecordCursor, TimestampType};
+use crate::protocol::record::{BatchHeader, Batches, RecordCursor, TimestampType, legacy};
 
 /// What a walk over the batch headers tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub(super) fn scan(bytes: &[u8]) -> Scan {
         broken: false,
         end: 0,
     };
-    for batch in Batches::new(bytes) {
+    let mut walk = Batches::new(bytes);
+    while let Some(batch) = walk.next() {
         match batch {
             Ok(batch) => {
                 scan.next = Some(batch.header.last_offset().saturating_add(1));
@@ -40,10 +41,33 @@ pub(super) fn scan(bytes: &[u8]) -> Scan {
                 scan.records += usize::try_from(batch.header.record_count).unwrap_or(0);
                 scan.end = batch.range.end;
             }
+            Err(_) if legacy::is_message(walk.rest()) => scan_messages(&mut walk, &mut scan),
             Err(_) => scan.broken = true,
         }
     }
     scan
+}
+
+/// Takes the walk over the messages of formats before 2 that come next. A wrapper counts as one record, as what it holds is
+/// compressed.
+#[cold]
+fn scan_messages(walk: &mut Batches<'_>, scan: &mut Scan) {
+    loop {
+        match legacy::Entry::parse(walk.rest()) {
+            Ok(Some(message)) => {
+                scan.next = Some(message.offset.saturating_add(1));
+                scan.epoch = -1;
+                scan.records += 1;
+                walk.skip_over(message.len);
+                scan.end = Batches::position(walk);
+            }
+            Ok(None) => return,
+            Err(_) => {
+                scan.broken = true;
+                return;
+            }
+        }
+    }
 }
 
 /// Bytes of a chunk, before and after someone may hold them.

@@ -1,5 +1,6 @@
 //! What a program tells a consumer, and what a poll answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -33,7 +34,7 @@ pub enum Polled {
 }
 
 /// What kind of thing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum EventKind {
     /// A partition's position was moved from [`Event::from`] to [`Event::to`], because the log no longer holds what
@@ -41,16 +42,22 @@ pub enum EventKind {
     PositionReset = 1,
     /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
     PartitionStopped = 2,
-    /// A partition cannot be read at present; the attempts go on.
+    /// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a
+    /// broker it is, [`Event::partitions`] are those that it may be.
     PartitionFailing = 3,
     /// A topic cannot be found or may not be read; the attempts go on.
     TopicFailing = 4,
-    /// A topic was deleted and created again: its offsets begin anew, at what `auto.offset.reset` says.
+    /// A topic was deleted and created again: its offsets begin anew. A start that was asked for with
+    /// [`Start::Earliest`], [`Start::Latest`] or [`Start::Timestamp`] holds for the new topic too, all of whose records are
+    /// later than the start: it is read from its beginning, or from that time on. What started at an offset, by
+    /// `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is `latest`, records that were written
+    /// before the new topic was noticed are not read.
     TopicRecreated = 5,
     /// A topic that is read whole has grown: partitions [`Event::from`] to [`Event::to`] (exclusive) are read too,
     /// from their beginnings.
     PartitionsAdded = 6,
-    /// A broker could not be reached for the whole of `socket.connection.setup.timeout.ms`; the attempts go on.
+    /// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+    /// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
     BrokerUnreachable = 7,
     /// A commit that was asked for with [`Consumer::commit_async`](super::Consumer::commit_async) has ended: well, or
     /// with [`Event::error`].
@@ -99,7 +106,12 @@ pub struct Event {
     pub error: Option<Error>,
     /// The members and topics of a group that is to be shared out.
     pub group: Option<Arc<GroupToAssign>>,
+    /// The broker it is about, or -1.
+    pub(crate) broker: i32,
 }
+
+/// What events that may be merged are about: kind, topic, partition, broker.
+pub(crate) type Subject = (EventKind, Option<Arc<str>>, i32, i32);
 
 impl Event {
     /// An event about nothing in particular.
@@ -114,6 +126,15 @@ impl Event {
             token: 0,
             error: None,
             group: None,
+            broker: -1,
+        }
+    }
+
+    pub(crate) fn of_broker(kind: EventKind, broker: i32, error: Error) -> Self {
+        Event {
+            broker,
+            error: Some(error),
+            ..Event::of(kind)
         }
     }
 
@@ -142,60 +163,119 @@ impl Event {
         }
     }
 
-    /// The event in words, never empty: what [`Event::error`] says, or what happened.
-    pub fn message(&self) -> String {
-        if let Some(error) = &self.error {
-            return error.message().to_owned();
-        }
+    /// What it is about, if a later event about the same may take its place; `None` if a program needs each.
+    pub(crate) fn subject(&self) -> Option<Subject> {
         match self.kind {
-            EventKind::PartitionsAssigned if self.partitions.is_empty() => {
-                "the group has no partitions for this member at present".to_owned()
+            EventKind::PositionReset
+            | EventKind::PartitionStopped
+            | EventKind::PartitionFailing
+            | EventKind::TopicFailing
+            | EventKind::TopicRecreated
+            | EventKind::PartitionsAdded
+            | EventKind::BrokerUnreachable
+            | EventKind::GroupFailing
+            | EventKind::GroupLeft => {
+                Some((self.kind, self.topic.clone(), self.partition, self.broker))
             }
-            EventKind::PartitionsAssigned => {
-                format!("assigned to this member: {}", self.list())
-            }
-            EventKind::PartitionsRevoked => {
-                format!("to be given up by this member: {}", self.list())
-            }
-            EventKind::PartitionsLost => {
-                format!("no longer this member's: {}", self.list())
-            }
-            EventKind::PartitionsAdded => format!(
-                "topic '{}' has grown: partitions {} to {} are read from their beginnings",
-                self.topic.as_deref().unwrap_or_default(),
-                self.from,
-                self.to - 1
-            ),
-            EventKind::OffsetsCommitted => "the offsets were committed".to_owned(),
-            EventKind::AssignmentWanted => {
-                "this member leads its group, and the program is to share out the partitions"
-                    .to_owned()
-            }
-            EventKind::PositionReset => {
-                format!("the position was moved from {} to {}", self.from, self.to)
-            }
-            EventKind::PartitionStopped => "the partition is not read any more".to_owned(),
-            EventKind::PartitionFailing => "the partition cannot be read at present".to_owned(),
-            EventKind::TopicFailing => "the topic cannot be read at present".to_owned(),
-            EventKind::TopicRecreated => "the topic was deleted and created again".to_owned(),
-            EventKind::BrokerUnreachable => "a broker cannot be reached".to_owned(),
-            EventKind::GroupFailing => "the group cannot be joined at present".to_owned(),
-            EventKind::GroupLeft => "the membership has ended".to_owned(),
-            EventKind::AcknowledgementFailed => "acknowledgements were not carried out".to_owned(),
+            EventKind::OffsetsCommitted
+            | EventKind::PartitionsAssigned
+            | EventKind::PartitionsRevoked
+            | EventKind::PartitionsLost
+            | EventKind::AcknowledgementFailed
+            | EventKind::AssignmentWanted => None,
         }
     }
 
-    /// The partitions it is about, the first few by name.
-    fn list(&self) -> String {
-        const SHOWN: usize = 5;
-        let shown = self.partitions.iter().take(SHOWN);
-        let mut text: Vec<String> = shown.map(|(topic, p)| format!("{topic}-{p}")).collect();
-        match self.partitions.len().saturating_sub(SHOWN) {
-            0 if text.is_empty() => text.push("no partitions".to_owned()),
-            0 => {}
-            more => text.push(format!("and {more} more")),
+    /// Takes the place of an `earlier` event with the same subject that nobody has polled yet; false if both are needed.
+    pub(crate) fn replaces(&mut self, earlier: &Event) -> bool {
+        match self.kind {
+            // One move from where the first began, if nothing lies between the two.
+            EventKind::PositionReset | EventKind::PartitionsAdded => {
+                let adjoin = earlier.to == self.from;
+                if adjoin {
+                    self.from = earlier.from;
+                }
+                adjoin
+            }
+            _ => true,
         }
-        text.join(", ")
+    }
+
+    /// What happened and what to do about it, in English.
+    pub fn message(&self) -> Cow<'_, str> {
+        if let Some(error) = &self.error {
+            return Cow::Borrowed(error.message());
+        }
+        let topic = self.topic.as_deref().unwrap_or_default();
+        let words = match self.kind {
+            EventKind::PartitionsAssigned if self.partitions.is_empty() => {
+                "the group has assigned no partitions to this member: others have all there are"
+                    .to_owned()
+            }
+            EventKind::PartitionsAssigned => {
+                format!(
+                    "assigned to this member of its group: {}",
+                    listed(&self.partitions)
+                )
+            }
+            EventKind::PartitionsRevoked => format!(
+                "to be given up, as others of the group take over: {}; acknowledged by the next poll",
+                listed(&self.partitions)
+            ),
+            EventKind::PartitionsLost => format!(
+                "no longer this member's, so that nothing can be committed of them: {}",
+                listed(&self.partitions)
+            ),
+            EventKind::PartitionsAdded => format!(
+                "topic '{topic}' has grown from {} to {} partitions; the new ones are read from their beginnings",
+                self.from, self.to
+            ),
+            EventKind::OffsetsCommitted => "the offsets were committed".to_owned(),
+            EventKind::AssignmentWanted => {
+                "this member leads its group: share the partitions out among the members".to_owned()
+            }
+            EventKind::PositionReset => format!(
+                "{topic}-{}: the position was moved from {} to {}",
+                self.partition, self.from, self.to
+            ),
+            EventKind::PartitionStopped => {
+                format!("{topic}-{} is no longer read", self.partition)
+            }
+            EventKind::PartitionFailing => {
+                format!("{topic}-{} can't be read at present", self.partition)
+            }
+            EventKind::TopicFailing => format!("topic '{topic}' can't be read at present"),
+            EventKind::TopicRecreated => {
+                format!("topic '{topic}' was deleted and created again")
+            }
+            EventKind::BrokerUnreachable => format!("broker {} can't be reached", self.broker),
+            EventKind::GroupFailing => "the group can't be reached at present".to_owned(),
+            EventKind::GroupLeft => "the membership in the group has ended".to_owned(),
+            EventKind::AcknowledgementFailed => format!(
+                "{topic}-{}: acknowledgements from {} to {} were not carried out",
+                self.partition, self.from, self.to
+            ),
+        };
+        Cow::Owned(words)
+    }
+}
+
+/// The first of many partitions, and how many more there are.
+pub(crate) fn listed(partitions: &[(Arc<str>, i32)]) -> String {
+    const SHOWN: usize = 10;
+    let names: Vec<String> = partitions
+        .iter()
+        .take(SHOWN)
+        .map(|(topic, index)| format!("{topic}-{index}"))
+        .collect();
+    let text = if names.is_empty() {
+        "no partitions".to_owned()
+    } else {
+        names.join(", ")
+    };
+    match partitions.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
 }
 
@@ -203,42 +283,35 @@ impl Event {
 mod tests {
     use super::*;
 
+    const KINDS: [EventKind; 15] = [
+        EventKind::PositionReset,
+        EventKind::PartitionStopped,
+        EventKind::PartitionFailing,
+        EventKind::TopicFailing,
+        EventKind::TopicRecreated,
+        EventKind::PartitionsAdded,
+        EventKind::BrokerUnreachable,
+        EventKind::OffsetsCommitted,
+        EventKind::PartitionsAssigned,
+        EventKind::PartitionsRevoked,
+        EventKind::PartitionsLost,
+        EventKind::GroupFailing,
+        EventKind::GroupLeft,
+        EventKind::AcknowledgementFailed,
+        EventKind::AssignmentWanted,
+    ];
+
     #[test]
     fn every_event_has_words() {
-        let kinds = (1..).map_while(|number| {
-            // The compiler sees to it that `message` knows all kinds; this list ends with the last.
-            use EventKind::*;
-            let all = [
-                PositionReset,
-                PartitionStopped,
-                PartitionFailing,
-                TopicFailing,
-                TopicRecreated,
-                PartitionsAdded,
-                BrokerUnreachable,
-                OffsetsCommitted,
-                PartitionsAssigned,
-                PartitionsRevoked,
-                PartitionsLost,
-                GroupFailing,
-                GroupLeft,
-                AcknowledgementFailed,
-                AssignmentWanted,
-            ];
-            all.into_iter().find(|kind| *kind as i32 == number)
-        });
-        for kind in kinds {
-            assert!(Event::of(kind).message().len() > 10, "{kind:?}");
+        for kind in KINDS {
+            let mut event = Event::of(kind);
+            assert!(!event.message().is_empty(), "{kind:?} of nothing");
+            event.partitions = (0..12).map(|i| (Arc::from("t"), i)).collect();
+            let words = event.message().into_owned();
+            assert!(!words.is_empty(), "{kind:?}");
+            if event.kind == EventKind::PartitionsRevoked {
+                assert!(words.contains("t-9 and 2 more"), "{words}");
+            }
         }
-        let of = |n: i32| Event {
-            partitions: (0..n).map(|p| (Arc::from("t"), p)).collect(),
-            ..Event::of(EventKind::PartitionsAssigned)
-        };
-        assert_eq!(of(2).message(), "assigned to this member: t-0, t-1");
-        assert!(of(7).message().ends_with("t-4, and 2 more"));
-        let error = Error::argument("why");
-        let kind = EventKind::TopicFailing;
-        let event = Event::of_topic(kind, &Arc::from("t"), error);
-        assert_eq!(event.message(), "why");
     }
 }

@@ -17,6 +17,7 @@ mod inbox;
 mod memory;
 mod offset;
 mod partition;
+mod reach;
 mod reader;
 mod shared;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub(crate) use inbox::{Inbox, Item};
 pub use memory::Buffer;
 pub(crate) use memory::FetchMemory;
 pub use offset::{GroupMetadata, OffsetAndMetadata};
+pub(crate) use reach::Reach;
 pub use shared::PartitionInfo;
 pub(crate) use shared::{GRACE, LAST_WORDS, Reply, later};

@@ -204,6 +204,15 @@ impl Partition {
         self.last_stable.store(last_stable, Ordering::Relaxed);
     }
 
+    /// The end of what can be read was looked up.
+    pub(super) fn set_end(&self, read_committed: bool, end: i64) {
+        if read_committed {
+            self.last_stable.store(end, Ordering::Relaxed);
+        } else {
+            self.high_watermark.store(end, Ordering::Relaxed);
+        }
+    }
+
     /// The end of what can be read, as last heard of.
     pub(super) fn end(&self, read_committed: bool) -> Option<i64> {
         let high_watermark = self.high_watermark.load(Ordering::Relaxed);

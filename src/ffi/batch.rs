@@ -17,12 +17,10 @@
 //! ottla_batch_free(batch);
 //! ```
 //!
-//! A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. To keep
-//! a few records for long, `ottla_batch_compact` copies them out of their large buffers.
-//!
-//! Every batch has to be freed. What a program holds no longer counts for `fetch.memory.bytes`, which bounds only what was
-//! fetched and not polled, so batches that are never freed take memory without a bound. `ottla_consumer_held_bytes` tells
-//! how much a consumer's batches hold; where it only ever grows, one is forgotten somewhere.
+//! A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. What batches hold is
+//! not limited by `fetch.memory.bytes`: a program that doesn't free them takes memory without bound. How much that is, all
+//! batches together, is what `ottla_consumer_held_bytes` and `held_bytes` of the statistics tell; of one batch,
+//! `ottla_batch_held_bytes`. To keep a few records for long, `ottla_batch_compact` copies them out of their large buffers.
 
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, OnceLock};

@@ -380,7 +380,7 @@ pub unsafe extern "C" fn ottla_consumer_position(
 }
 
 /// Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
-/// before they have.
+/// before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 #[unsafe(no_mangle)]
@@ -546,7 +546,8 @@ pub unsafe extern "C" fn ottla_consumer_partition_count(
 
 /// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
 /// up to `max_records` records (0: `max.poll.records`) of what has arrived. The other one, and when the time is over both,
-/// are NULL. One thread at a time.
+/// are NULL. One thread at a time. Batches hold their memory until they are freed, without a limit:
+/// `ottla_consumer_held_bytes` tells how much that is.
 ///
 /// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after `ottla_consumer_wake`; OTTLA_ERR_CLOSED;
 /// until the first contact with the cluster, once `socket.connection.setup.timeout.ms` is over, why no broker can be

@@ -1,7 +1,7 @@
 //! Events
 //!
 //! What happened to what is read, beside records: told once, in the order it happened, and before the records that
-//! follow. Most can be ignored; the attempts go on by themselves.
+//! follow. A producer's events come by `ottla_producer_next_event`. Most can be ignored; the attempts go on by themselves.
 
 use std::ffi::{CString, c_char};
 
@@ -12,6 +12,7 @@ use super::basics::ottla_status;
 use super::consumer::ottla_topic_partition;
 use super::error::{ottla_error, part_ptr};
 use super::guard::{self, Guarded, c_string, opaque};
+use super::producer::ottla_producer;
 use crate::consumer::{Event, EventKind};
 
 /// A partition's position was moved from `from` to `to`, because the log no longer holds what was there: records were
@@ -19,15 +20,20 @@ use crate::consumer::{Event, EventKind};
 pub const OTTLA_EVENT_POSITION_RESET: i32 = 1;
 /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
 pub const OTTLA_EVENT_PARTITION_STOPPED: i32 = 2;
-/// A partition cannot be read at present; the attempts go on.
+/// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
+/// it is, the event's partitions are those that it may be.
 pub const OTTLA_EVENT_PARTITION_FAILING: i32 = 3;
 /// A topic cannot be found or may not be read; the attempts go on.
 pub const OTTLA_EVENT_TOPIC_FAILING: i32 = 4;
-/// A topic was deleted and created again: its offsets begin anew.
+/// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
+/// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
+/// time on. What started at an offset, by `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is
+/// `latest`, records that were written before the new topic was noticed are not read.
 pub const OTTLA_EVENT_TOPIC_RECREATED: i32 = 5;
 /// A topic that is read whole has grown: its partitions `from` to `to`, exclusive, are read too, from their beginnings.
 pub const OTTLA_EVENT_PARTITIONS_ADDED: i32 = 6;
-/// A broker could not be reached for a while; the attempts go on.
+/// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
+/// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
 pub const OTTLA_EVENT_BROKER_UNREACHABLE: i32 = 7;
 /// A commit in the background has ended: well, or with an error. Its token is that of the call.
 pub const OTTLA_EVENT_OFFSETS_COMMITTED: i32 = 8;
@@ -118,6 +124,38 @@ impl ottla_event {
     }
 }
 
+/// Writes the oldest event of a producer that was not taken yet, which the caller frees; NULL if there is none. The last 64 are
+/// kept. When one is there the producer's descriptor is readable, and a wait in `ottla_producer_poll` ends. They tell what
+/// records wait for, and nothing has to be done about them: OTTLA_EVENT_BROKER_UNREACHABLE and
+/// OTTLA_EVENT_TOPIC_FAILING.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_producer_next_event(
+    producer: *const ottla_producer,
+    event: *mut *mut ottla_event,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_producer_next_event",
+            producer,
+            error,
+            |call, live| {
+                call.out("event", event)?;
+                let next = live.get()?.next_event();
+                let next = next.map_or(std::ptr::null_mut(), |next| {
+                    guard::handle(EventParts::from(next))
+                });
+                guard::write(event, next);
+                Ok(())
+            },
+        )
+    }
+}
+
 /// Its kind, `OTTLA_EVENT_*`; 0 of NULL. Later versions may have kinds of which this header doesn't know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_kind(event: *const ottla_event) -> i32 {
@@ -164,7 +202,7 @@ pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
     unsafe { guard::read(event, 0, token) }
 }
 
-/// How many partitions were assigned, revoked or lost; 0 of other events, and of NULL.
+/// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition_count(event: *const ottla_event) -> size_t {
     // SAFETY: the header's conventions.

@@ -1,7 +1,7 @@
 //! Log lines
 //!
 //! Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
-//! info, debug, trace). Each client keeps its lines in a ring of 1,024, up to the level of its key `log.level`, until the
+//! info, debug, trace), but for one line at the process's end if records are lost by it; OTTLA_LOG=off silences that. Each client keeps its lines in a ring of 1,024, up to the level of its key `log.level`, until the
 //! program takes them with `ottla_producer_logs`, `ottla_consumer_logs` or `ottla_admin_logs`. Lines of one cause come at
 //! growing intervals, with the number left out between.
 

@@ -222,8 +222,10 @@ unsafe fn with_headers<R>(
 ///
 /// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL where there was no room in time,
 /// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION where the topic is known not to exist or has no such
-/// partition, OTTLA_ERR_CONNECT where no broker was ever reached, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an
-/// error the record was not taken.
+/// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not taken. While no broker can be
+/// reached records are taken and wait, as long as `max.block.ms` and `delivery.timeout.ms` allow: `ottla_producer_connect` is
+/// for failing early, and `ottla_producer_next_event` tells what is in the way. A partition number beyond those known is
+/// looked up first, which takes a moment (OTTLA_ERR_AGAIN with timeout 0).
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_send(

@@ -4,9 +4,12 @@
 //! The pool keeps at most as many free bytes as all living [`Budget`]s together allow minus what is in use,
 //! so that pooled and used memory together stay within what the clients of the process were given.
 
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, ErrorCode, Result};
 
 /// Smallest class: 256 bytes, as thousands of partitions may each have a batch of one record open. Classes are powers of two
 /// and their 1.5-fold up to 64 MiB; larger buffers are never kept.
@@ -48,6 +51,19 @@ fn lock(list: &Mutex<Vec<Box<[u8]>>>) -> MutexGuard<'_, Vec<Box<[u8]>>> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Fresh memory, which the system need not have touched yet.
+fn zeroed(n: usize) -> Option<Box<[u8]>> {
+    let layout = Layout::array::<u8>(n).ok().filter(|l| l.size() > 0)?;
+    // SAFETY: the layout's size is not zero.
+    let start = unsafe { alloc_zeroed(layout) };
+    if start.is_null() {
+        return None;
+    }
+    let bytes = std::ptr::slice_from_raw_parts_mut(start, n);
+    // SAFETY: `n` initialised bytes of the global allocator, in the layout of `[u8]`, that nobody else has.
+    Some(unsafe { Box::from_raw(bytes) })
+}
+
 impl Pool {
     const fn new() -> Self {
         Pool {
@@ -59,18 +75,25 @@ impl Pool {
     }
 
     fn take(&self, n: usize) -> Box<[u8]> {
+        self.try_take(n).unwrap_or_else(|| {
+            handle_alloc_error(Layout::array::<u8>(n).unwrap_or(Layout::new::<usize>()))
+        })
+    }
+
+    /// `None` if the system has no memory left.
+    fn try_take(&self, n: usize) -> Option<Box<[u8]>> {
         let data = match class_for(n) {
             Some((class, size)) => match lock(&self.free[class]).pop() {
                 Some(data) => {
                     self.idle.fetch_sub(size, Ordering::Relaxed);
                     data
                 }
-                None => vec![0u8; size].into_boxed_slice(),
+                None => zeroed(size)?,
             },
-            None => vec![0u8; n].into_boxed_slice(),
+            None => zeroed(n)?,
         };
         self.used.fetch_add(data.len(), Ordering::Relaxed);
-        data
+        Some(data)
     }
 
     /// Keeps a buffer for its next use. Where that takes the pool past its limit, idle buffers of other sizes are freed
@@ -171,6 +194,34 @@ impl PoolBuf {
             data: POOL.take(n),
             len: 0,
         }
+    }
+
+    /// The same for what may be large.
+    ///
+    /// # Errors
+    /// OUT_OF_MEMORY.
+    pub fn try_with_capacity(n: usize) -> Result<Self> {
+        match POOL.try_take(n) {
+            Some(data) => Ok(PoolBuf { data, len: 0 }),
+            None => Err(Error::new(
+                ErrorCode::OUT_OF_MEMORY,
+                format!("the system has no memory for a buffer of {n} bytes"),
+            )),
+        }
+    }
+
+    /// As [`PoolBuf::reserve`], for what may be large.
+    ///
+    /// # Errors
+    /// OUT_OF_MEMORY; the buffer is as it was.
+    pub fn try_reserve(&mut self, n: usize) -> Result<()> {
+        if self.data.len() - self.len < n {
+            let want = self.len.saturating_add(n).max(self.data.len() * 2);
+            let mut bigger = PoolBuf::try_with_capacity(want)?;
+            bigger.extend_from_slice(self);
+            *self = bigger;
+        }
+        Ok(())
     }
 
     /// Bytes of room, used or not; this is what the buffer costs.

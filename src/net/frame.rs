@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::fetch::{FetchParser, FetchPart};
 
@@ -54,6 +54,8 @@ pub(crate) struct FrameReader {
     /// Requests sent and not answered, in order: Kafka answers a connection's requests in their order.
     expected: VecDeque<(i32, Expect)>,
     max_frame: usize,
+    /// There was no memory for the bytes that come next.
+    starved: Option<Error>,
     /// No byte has come yet: the first ones tell what kind of server this is.
     fresh: bool,
 }
@@ -67,6 +69,7 @@ impl FrameReader {
             state: State::Prefix,
             expected: VecDeque::new(),
             max_frame,
+            starved: None,
             fresh: true,
         }
     }
@@ -96,8 +99,10 @@ impl FrameReader {
             _ if self.start < self.end => None,
             State::Fetch { parser, .. } => parser.records(),
             State::Whole { left, body, .. } if *left > STAGING / 2 => {
-                if body.spare_mut().is_empty() {
-                    body.reserve((*left).min(body.len().max(64 * 1024)));
+                if body.spare_mut().is_empty()
+                    && let Err(error) = body.try_reserve((*left).min(body.len().max(64 * 1024)))
+                {
+                    self.starved = Some(error);
                 }
                 let spare = body.spare_mut();
                 let n = spare.len().min(*left);
@@ -110,6 +115,9 @@ impl FrameReader {
 
     /// Takes note of `n` bytes read into the targets, filled in order, and hands out what they complete.
     pub(crate) fn advance(&mut self, mut n: usize, mut emit: impl FnMut(Arrival)) -> Result<()> {
+        if let Some(error) = self.starved.take() {
+            return Err(error);
+        }
         if self.start == self.end && n > 0 {
             match &mut self.state {
                 State::Fetch { parser, .. } => {
@@ -149,10 +157,12 @@ impl FrameReader {
                 let size = i32::from_be_bytes([s0, s1, s2, s3]);
                 let correlation = i32::from_be_bytes([c0, c1, c2, c3]);
                 if size < 4 || size as usize > self.max_frame {
-                    return Err(Error::protocol(format!(
-                        "a response claims {size} bytes; between 4 and {} are possible (receive.message.max.bytes)",
-                        self.max_frame
-                    )));
+                    // With the correlation id that is due it is an answer, and not some other server's bytes.
+                    let due = self
+                        .expected
+                        .front()
+                        .is_some_and(|(c, _)| *c == correlation);
+                    return Err(refused_size(size, self.max_frame, due && size > 0));
                 }
                 let Some((wanted, kind)) = self.expected.pop_front() else {
                     return Err(Error::protocol(format!(
@@ -214,6 +224,21 @@ impl FrameReader {
     }
 }
 
+fn refused_size(size: i32, limit: usize, is_answer: bool) -> Error {
+    if is_answer {
+        return Error::new(
+            ErrorCode::CONFIG,
+            format!(
+                "the answer has {size} bytes, and receive.message.max.bytes={limit} accepts no more than {limit}; raise \
+                 receive.message.max.bytes to at least {size}"
+            ),
+        );
+    }
+    Error::protocol(format!(
+        "a response claims {size} bytes; between 4 and {limit} are possible (receive.message.max.bytes)"
+    ))
+}
+
 /// A server that isn't Kafka gives itself away with its first bytes.
 fn recognise_foreigners(first: &[u8]) -> Result<()> {
     if first.starts_with(b"HTTP") {
@@ -225,7 +250,7 @@ fn recognise_foreigners(first: &[u8]) -> Result<()> {
     // A TLS alert or handshake record: content type 0x15 or 0x16, version 3.x.
     if matches!(first, [0x15 | 0x16, 0x03, 0..=4, ..]) {
         return Err(Error::new(
-            crate::ErrorCode::TLS,
+            ErrorCode::TLS,
             "the peer answered in TLS, but this client was told to speak plain text; \
              set security.protocol=SSL (or SASL_SSL), or use the broker's PLAINTEXT listener",
         ));
@@ -353,7 +378,14 @@ mod tests {
         let mut reader = FrameReader::new(1000);
         reader.expect(1, Expect::Whole);
         let e = feed(&mut reader, &frame(1, &[0; 2000]), 1 << 20).unwrap_err();
-        assert!(e.message().contains("2004 bytes"), "{e}");
+        assert_eq!(e.code(), ErrorCode::CONFIG);
+        for part in ["2004 bytes", "receive.message.max.bytes=1000"] {
+            assert!(e.message().contains(part), "{e}");
+        }
+        let mut reader = FrameReader::new(1000);
+        reader.expect(1, Expect::Whole);
+        let e = feed(&mut reader, &frame(7, &[0; 2000]), 1 << 20).unwrap_err();
+        assert_eq!(e.code(), ErrorCode::PROTOCOL, "nobody asked for that");
         let mut reader = FrameReader::new(1000);
         reader.expect(5, Expect::Whole);
         assert!(feed(&mut reader, &frame(6, b"x"), 100).is_err());

@@ -3,6 +3,7 @@
 pub(crate) mod conn;
 pub(crate) mod frame;
 pub(crate) mod io_thread;
+pub(crate) mod releases;
 pub(crate) mod rpc;
 pub(crate) mod socket;
 pub(crate) mod write;

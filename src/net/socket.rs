@@ -125,9 +125,19 @@ impl ConnIo {
     }
 }
 
+/// Which of a name's addresses a connection came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
+    pub(crate) address: SocketAddr,
+    /// Those that were tried before it in vain.
+    pub(crate) failed: Vec<SocketAddr>,
+    /// All that the name has.
+    pub(crate) all: Vec<SocketAddr>,
+}
+
 /// What a connection tells its client.
 pub(crate) trait Listener {
-    fn connected(&self);
+    fn connected(&self, reached: Reached);
     fn arrived(&self, arrivals: &mut Vec<Arrival>);
     /// The connection could not be made, or ended.
     fn ended(&self, error: Error);
@@ -141,6 +151,8 @@ pub(crate) struct Peer {
     pub(crate) bootstrap: bool,
     /// How long each step may take: look-up, connecting to each of the addresses found.
     pub(crate) limit: Duration,
+    /// Addresses that were no good, the one that failed first in front: tried after all others.
+    pub(crate) avoid: Vec<SocketAddr>,
 }
 
 /// Runs one connection from look-up to its end.
@@ -154,9 +166,9 @@ pub(crate) async fn run(
         biased;
         () = until_closed(&io) => return,
         stream = connect(&peer, &options) => match stream {
-            Ok(stream) => {
+            Ok((stream, reached)) => {
                 let stream = io.stream.get_or_init(|| stream);
-                listener.connected();
+                listener.connected(reached);
                 transfer(stream, &io, &listener).await
             }
             Err(e) => Err(e),
@@ -178,6 +190,10 @@ async fn until_closed(io: &ConnIo) {
 
 /// The addresses of a host, of the families wanted.
 async fn look_up(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>> {
+    #[cfg(test)]
+    if let Some(found) = tests::names::find(name) {
+        return Ok(found);
+    }
     let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
     let found = tokio::net::lookup_host((name, port)).await;
     let all: Vec<SocketAddr> = found.map_err(|e| dns(format!("failed: {e}")))?.collect();
@@ -237,7 +253,7 @@ async fn addresses(peer: &Peer, options: &SocketOptions) -> Result<Vec<SocketAdd
     }
 }
 
-async fn connect(peer: &Peer, options: &SocketOptions) -> Result<TcpStream> {
+async fn connect(peer: &Peer, options: &SocketOptions) -> Result<(TcpStream, Reached)> {
     let limit = peer.limit;
     let name = &peer.address.host;
     let dns = |what: String| Error::new(ErrorCode::DNS, format!("name look-up of '{name}' {what}"));
@@ -248,8 +264,16 @@ async fn connect(peer: &Peer, options: &SocketOptions) -> Result<TcpStream> {
                 "took longer than {limit:.1?} (socket.connection.setup.timeout.ms)"
             ))
         })??;
+    let mut in_turn = addresses.clone();
+    in_turn.sort_by_key(|a| {
+        peer.avoid
+            .iter()
+            .position(|bad| bad == a)
+            .map_or(0, |i| i + 1)
+    });
+    let mut failed = Vec::new();
     let mut last = dns("found no address".to_owned());
-    for ip in addresses {
+    for ip in in_turn {
         let attempt = async {
             let socket = if ip.is_ipv4() {
                 TcpSocket::new_v4()?
@@ -266,7 +290,14 @@ async fn connect(peer: &Peer, options: &SocketOptions) -> Result<TcpStream> {
             socket.connect(ip).await
         };
         match tokio::time::timeout(limit, attempt).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => {
+                let reached = Reached {
+                    address: ip,
+                    failed,
+                    all: addresses,
+                };
+                return Ok((stream, reached));
+            }
             Ok(Err(e)) => {
                 last = Error::new(
                     ErrorCode::CONNECT,
@@ -280,6 +311,7 @@ async fn connect(peer: &Peer, options: &SocketOptions) -> Result<TcpStream> {
                 last = Error::new(ErrorCode::CONNECT, text);
             }
         }
+        failed.push(ip);
     }
     Err(last)
 }
@@ -359,8 +391,27 @@ fn read_some(stream: &TcpStream, io: &ConnIo, arrivals: &mut Vec<Arrival>) -> Re
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Names of tests, with the addresses that they shall have.
+    pub(crate) mod names {
+        use std::collections::BTreeMap;
+        use std::net::SocketAddr;
+        use std::sync::{Mutex, PoisonError};
+
+        static NAMES: Mutex<BTreeMap<String, Vec<SocketAddr>>> = Mutex::new(BTreeMap::new());
+
+        pub(crate) fn set(name: &str, addresses: &[SocketAddr]) {
+            let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+            names.insert(name.to_owned(), addresses.to_vec());
+        }
+
+        pub(in crate::net::socket) fn find(name: &str) -> Option<Vec<SocketAddr>> {
+            let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+            names.get(name).cloned()
+        }
+    }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -411,6 +462,7 @@ mod tests {
                 address: config.common.bootstrap_servers[0].clone(),
                 bootstrap,
                 limit: Duration::from_secs(10),
+                avoid: Vec::new(),
             };
             let found = block_on(addresses(&peer, &options)).unwrap();
             assert!(

@@ -51,9 +51,10 @@ impl Shared {
                     code,
                     format!(
                         "no room in the producer's buffer{waited}: it holds {} records, and buffer.records={}; wait longer, \
-                         raise buffer.records, or check the broker's speed",
+                         raise buffer.records, or check the broker's speed{}",
                         self.memory.records(),
-                        self.memory.record_limit()
+                        self.memory.record_limit(),
+                        self.trouble_text()
                     ),
                 );
             }
@@ -65,9 +66,10 @@ impl Shared {
                 code,
                 format!(
                     "no room in the producer's buffer{waited}: {} of buffer.memory={} bytes are taken by records and \
-                     completions{own}; wait longer, drain completions, raise buffer.memory, or check the broker's speed",
+                     completions{own}; wait longer, drain completions, raise buffer.memory, or check the broker's speed{}",
                     self.memory.used(),
-                    self.memory.limit()
+                    self.memory.limit(),
+                    self.trouble_text()
                 ),
             )
         };
@@ -116,14 +118,14 @@ impl Shared {
     pub(super) fn open_batch(
         &self,
         linger: Duration,
-        capacity: usize,
+        builder: BatchBuilder,
         charged: usize,
         id: u64,
     ) -> OpenBatch {
         let created = self.clock.now();
         OpenBatch {
             id,
-            builder: BatchBuilder::new(self.config.batch_size, capacity),
+            builder,
             tokens: self.spare_tokens.take(),
             created,
             due: created + linger,
@@ -174,6 +176,7 @@ impl Shared {
                     }
                 }
                 *paid = (*paid).max(capacity);
+                let builder = BatchBuilder::try_new(self.config.batch_size, capacity)?;
                 let id = match heir_of {
                     Some(id) => {
                         self.begin_batch_as(id);
@@ -182,7 +185,7 @@ impl Shared {
                     None => self.begin_batch()?,
                 };
                 let paid = std::mem::take(paid);
-                let open = self.open_batch(partition.settings().linger, capacity, paid, id);
+                let open = self.open_batch(partition.settings().linger, builder, paid, id);
                 let open = queue.open.insert(Box::new(open));
                 *opened = Some(open.due);
                 open
@@ -238,7 +241,7 @@ impl Shared {
             let mut partition = &partitions[index];
             if sticky && !moved && !partition.is_available() {
                 moved = true;
-                self.move_sticky(topic, partitions, index);
+                topic.move_sticky(partitions, index);
                 index = topic.sticky(partitions.len());
                 partition = &partitions[index];
             }
@@ -270,7 +273,7 @@ impl Shared {
                     if sticky && !moved {
                         // The broker of another partition may keep up better.
                         moved = true;
-                        self.move_sticky(topic, partitions, index);
+                        topic.move_sticky(partitions, index);
                         index = topic.sticky(partitions.len());
                         continue;
                     }
@@ -298,7 +301,7 @@ impl Shared {
                     let full_one = if full { queue.close_open() } else { None };
                     if sticky && queue.sticky_bytes >= self.config.batch_size {
                         queue.sticky_bytes = 0;
-                        self.move_sticky(topic, partitions, index);
+                        topic.move_sticky(partitions, index);
                     }
                     drop(queue);
                     self.hand_over(partition, full_one, opened);
@@ -315,28 +318,6 @@ impl Shared {
         self.release(paid);
         self.dismiss(admitted);
         (taken, result)
-    }
-
-    /// Leaves the partition that keyless records stuck to so far.
-    fn move_sticky(&self, topic: &Topic, partitions: &[Arc<Partition>], from: usize) {
-        /// Partitions looked at: enough that all of them being slow is rare.
-        const LOOKS: usize = 4;
-        let n = partitions.len();
-        let to = if topic.settings.adaptive {
-            let start = topic.random(n);
-            let others = (1..LOOKS.min(n)).map(|_| topic.random(n));
-            let available = |p: &usize| partitions[*p].is_available();
-            std::iter::once(start)
-                .chain(others)
-                .filter(available)
-                .min_by_key(|p| partitions[*p].backlog.bytes())
-                // None of them: the first behind them that is.
-                .or_else(|| (1..n).map(|i| (start + i) % n).find(available))
-                .unwrap_or(start)
-        } else {
-            topic.random(n)
-        };
-        topic.move_sticky(from, to, n);
     }
 
     /// After an append, without the lock: a full batch is sealed, and the I/O thread told of it or of a new open one.
@@ -577,7 +558,7 @@ impl Shared {
             let full_one = if done { None } else { queue.close_open() };
             if full_one.is_some() && queue.sticky_bytes >= self.config.batch_size {
                 queue.sticky_bytes = 0;
-                self.move_sticky(topic, partitions, index);
+                topic.move_sticky(partitions, index);
             }
             drop(queue);
             self.hand_over(partition, full_one, opened);

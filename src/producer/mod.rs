@@ -40,6 +40,7 @@ use crate::cluster::core::Core;
 use crate::cluster::driver::{self, Waker};
 use crate::cluster::engine::Engine;
 use crate::config::ProducerConfig;
+use crate::consumer::Event;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
 use crate::memory::Budget;
@@ -275,8 +276,9 @@ impl Producer {
             return Err(Error::new(
                 ErrorCode::TIMED_OUT,
                 format!(
-                    "flush: {} batches have not ended within {timeout:?}",
-                    shared.live_batches()
+                    "flush: {} batches have not ended within {timeout:?}{}",
+                    shared.live_batches(),
+                    shared.trouble_text()
                 ),
             ));
         }
@@ -348,6 +350,18 @@ impl Producer {
     /// is readable, and a wait in [`Producer::completions`] ends.
     pub fn next_stats(&self) -> Option<Stats> {
         self.shared.stats.next()
+    }
+
+    /// The oldest event that was not taken yet; the last 64 are kept. When one is there the descriptor is readable, and a
+    /// wait in [`Producer::completions`] ends. Nothing has to be done about them, as the attempts go on by themselves:
+    /// [`EventKind::BrokerUnreachable`] where records wait for a broker that could not be reached for
+    /// `socket.connection.setup.timeout.ms` or has not answered within `request.timeout.ms`, and
+    /// [`EventKind::TopicFailing`] where the brokers say that a topic can't be written.
+    ///
+    /// [`EventKind::BrokerUnreachable`]: crate::consumer::EventKind::BrokerUnreachable
+    /// [`EventKind::TopicFailing`]: crate::consumer::EventKind::TopicFailing
+    pub fn next_event(&self) -> Option<Event> {
+        self.shared.next_event()
     }
 
     /// Moves up to `max` log lines into `out`; answers how many are left.

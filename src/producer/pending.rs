@@ -13,6 +13,7 @@ use super::source::{One, Source};
 use super::topic::{Pending, PendingBatch, Topic};
 use crate::error::{Error, Result};
 use crate::protocol::compress::Codec;
+use crate::protocol::record::BatchBuilder;
 
 /// How an append to a topic's pending records ended.
 pub(super) enum PendingEnd<'t> {
@@ -71,12 +72,16 @@ impl Shared {
                     continue;
                 }
                 paid = paid.max(capacity);
+                let builder = match BatchBuilder::try_new(self.config.batch_size, capacity) {
+                    Ok(builder) => builder,
+                    Err(e) => break PendingEnd::Taken(taken, Err(e)),
+                };
                 let id = match self.begin_batch() {
                     Ok(id) => id,
                     Err(e) => break PendingEnd::Taken(taken, Err(e)),
                 };
                 let linger = topic.settings.linger;
-                let open = self.open_batch(linger, capacity, std::mem::take(&mut paid), id);
+                let open = self.open_batch(linger, builder, std::mem::take(&mut paid), id);
                 pending.batches.push_back(PendingBatch {
                     partition: wish,
                     open,

@@ -61,8 +61,10 @@ impl Producer {
     /// Sends one record. Its bytes are copied before this returns.
     ///
     /// # Errors
-    /// RECORD_TOO_LARGE, AGAIN or BUFFER_FULL (no room in `buffer.memory` in time), CLOSED, CONNECT (no broker was
-    /// ever reached), UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or the partition is not one of it).
+    /// RECORD_TOO_LARGE, AGAIN or BUFFER_FULL (no room in `buffer.memory` in time), CLOSED,
+    /// UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or the partition is not one of it). While no broker
+    /// can be reached records are taken and wait, as long as `max.block.ms` and `delivery.timeout.ms` allow:
+    /// [`Producer::connect`] is for failing early.
     /// With `transactional.id`: INVALID_TXN_STATE while no transaction is open; and every error but AGAIN and
     /// BUFFER_FULL, after which the record can be sent again, fails the transaction.
     pub fn send(&self, record: &Record<'_>, wait: Wait) -> Result<()> {
@@ -122,7 +124,7 @@ impl Producer {
                 if topic.settings.user.is_some() && record.partition.is_none() {
                     return Ok(Some(topic.clone()));
                 }
-                let partitions = match topic.partitions() {
+                let mut partitions = match topic.partitions() {
                     Some(partitions) => partitions,
                     None => {
                         match shared.append_pending(
@@ -138,7 +140,12 @@ impl Producer {
                     }
                 };
                 let (index, sticky) = match record.partition {
-                    Some(p) => (valid_partition(topic, p, partitions.len())?, false),
+                    Some(p) => {
+                        if !is_one_of(p, partitions.len()) {
+                            partitions = shared.newest_partitions(topic, p, wait)?;
+                        }
+                        (valid_partition(topic, p, partitions.len())?, false)
+                    }
                     None => shared.configured(topic, partitions.len(), record.key),
                 };
                 if shared.append_within(&partitions[index], sticky, &one, record.token) {
@@ -215,8 +222,17 @@ impl Producer {
             },
         };
         let (n, result) = if let Some(p) = partition {
-            match valid_partition(&topic, p, partitions.len()) {
-                Ok(index) => shared.append_to(&topic, partitions, index, false, all, token, wait),
+            let newest = if is_one_of(p, partitions.len()) {
+                Ok(partitions)
+            } else {
+                shared.newest_partitions(&topic, p, wait)
+            };
+            let chosen =
+                newest.and_then(|newest| Ok((valid_partition(&topic, p, newest.len())?, newest)));
+            match chosen {
+                Ok((index, newest)) => {
+                    shared.append_to(&topic, newest, index, false, all, token, wait)
+                }
                 Err(e) => (0, Err(e)),
             }
         } else {
@@ -231,6 +247,11 @@ impl Producer {
         };
         Ok((before + n, result))
     }
+}
+
+#[inline]
+fn is_one_of(partition: i32, n: usize) -> bool {
+    usize::try_from(partition).is_ok_and(|p| p < n)
 }
 
 pub(super) fn valid_partition(topic: &Topic, partition: i32, n: usize) -> Result<usize> {
@@ -297,7 +318,7 @@ impl Shared {
         if self.closing.load(Ordering::Relaxed) {
             return Err(closed());
         }
-        self.check_obstacles()
+        self.check_transaction()
     }
 
     /// The topic of this name; at the first time the I/O thread asks for its partitions.
@@ -365,6 +386,52 @@ impl Shared {
                 None => return Err(unknown(ErrorCode::TIMED_OUT, " in time")),
             }
         }
+    }
+
+    /// A topic's partitions by metadata not older than a second: `partition` is none of those known, and may have been added
+    /// since.
+    #[cold]
+    fn newest_partitions<'t>(
+        &self,
+        topic: &'t Arc<Topic>,
+        partition: i32,
+        wait: Wait,
+    ) -> Result<&'t [Arc<Partition>]> {
+        /// A program that goes on with a wrong number doesn't have metadata asked for each time.
+        const FRESH: Duration = Duration::from_secs(1);
+        let deadline = self.deadline(wait);
+        let mut pending = topic.pending();
+        let fresh = pending
+            .looked
+            .is_some_and(|at| self.clock.now() < at + FRESH);
+        if partition >= 0 && !fresh {
+            if !pending.looking {
+                pending.looking = true;
+                lock(&self.news).topics.push(topic.clone());
+                self.waker.wake();
+            }
+            while pending.looking {
+                self.check_open()?;
+                let unknown = |code, text: &str| {
+                    let trouble = self.trouble_text();
+                    let text = format!(
+                        "topic '{}' has no partition {partition} as far as is known, and whether it was added is not known \
+                         {text}{trouble}",
+                        topic.name
+                    );
+                    Error::new(code, text)
+                };
+                let Some(deadline) = deadline else {
+                    topic.refused.store(true, Ordering::Release);
+                    return Err(unknown(ErrorCode::AGAIN, "yet"));
+                };
+                match topic.wait(pending, deadline) {
+                    Some(again) => pending = again,
+                    None => return Err(unknown(ErrorCode::TIMED_OUT, "in time")),
+                }
+            }
+        }
+        Ok(topic.partitions().unwrap_or_default())
     }
 
     fn check_size(&self, topic: &str, row: Option<usize>, bound: usize) -> Result<()> {

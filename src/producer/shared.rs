@@ -1,7 +1,7 @@
 //! What a producer's callers and the I/O thread share.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::cluster::connect::ConnectCalls;
 use crate::cluster::driver::Waker;
 use crate::config::ProducerConfig;
+use crate::consumer::Event;
 use crate::error::{Error, Result};
 use crate::log::LogRing;
 use crate::queue::Queue;
@@ -29,7 +30,7 @@ const NEVER: u64 = u64::MAX;
 /// Partitions and topics the I/O thread has not looked at yet.
 #[derive(Default)]
 pub(crate) struct News {
-    /// Topics seen for the first time.
+    /// Topics seen for the first time, and those whose newest partitions a caller wants to know.
     pub(crate) topics: Vec<Arc<Topic>>,
     /// Partitions with a new open batch, or a full one.
     pub(crate) partitions: Vec<Arc<Partition>>,
@@ -42,10 +43,8 @@ pub(crate) struct Silent {
     pub(crate) failed: u64,
 }
 
-/// Bits of [`Shared::obstacles`]: no broker was ever reached.
-const UNREACHABLE: u8 = 1;
-/// The producer is transactional and no transaction is open.
-const NO_TRANSACTION: u8 = 2;
+/// Events kept for a program that doesn't take them.
+const EVENTS_KEPT: usize = 64;
 
 /// Batches that have not ended.
 #[derive(Default)]
@@ -85,10 +84,12 @@ pub(crate) struct Shared {
     pub(crate) ended: AtomicBool,
     /// Batches opened up to this id leave without lingering.
     pub(crate) flush_to: AtomicU64,
-    /// Why nothing can be sent: no broker was ever reached.
-    pub(crate) unreachable: Mutex<Option<Error>>,
-    /// What stands in the way of every call that sends; one load tells that nothing does.
-    obstacles: AtomicU8,
+    /// Why nothing can be sent while no broker was ever reached: for the errors of calls that wait in vain.
+    trouble: Mutex<Option<Error>>,
+    /// What happened beside completions, the oldest first.
+    events: Mutex<VecDeque<Event>>,
+    /// The producer is transactional and no transaction is open.
+    no_transaction: AtomicBool,
     /// With `transactional.id` only.
     pub(super) transactions: Option<Transactions>,
     next_batch: AtomicU64,
@@ -147,8 +148,9 @@ impl Shared {
             stats: StatsHub::default(),
             ended: AtomicBool::new(false),
             flush_to: AtomicU64::new(0),
-            unreachable: Mutex::new(None),
-            obstacles: AtomicU8::new(if transactional { NO_TRANSACTION } else { 0 }),
+            trouble: Mutex::new(None),
+            events: Mutex::new(VecDeque::new()),
+            no_transaction: AtomicBool::new(transactional),
             transactions: config.transactional_id.as_deref().map(Transactions::new),
             next_batch: AtomicU64::new(1),
             live: Mutex::new(Live {
@@ -189,41 +191,47 @@ impl Shared {
     pub(super) fn open_gate(&self, open: bool) {
         let mut live = lock(&self.live);
         live.shut = !open;
-        self.set_obstacle(NO_TRANSACTION, !open);
+        self.no_transaction.store(!open, Ordering::Release);
     }
 
-    fn set_obstacle(&self, bit: u8, on: bool) {
-        if on {
-            self.obstacles.fetch_or(bit, Ordering::Release);
-        } else {
-            self.obstacles.fetch_and(!bit, Ordering::Release);
+    /// Notes what stands in the way of everything, if something does.
+    pub(crate) fn set_trouble(&self, error: Option<Error>) {
+        *lock(&self.trouble) = error;
+    }
+
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        lock(&self.trouble).clone()
+    }
+
+    /// The same as the end of a sentence.
+    pub(super) fn trouble_text(&self) -> String {
+        self.trouble().map_or_else(String::new, |e| {
+            format!("; no broker was reached so far: {}", e.message())
+        })
+    }
+
+    /// Queues an event and makes the descriptor readable; of too many the oldest are dropped.
+    pub(super) fn tell(&self, event: Event) {
+        let mut events = lock(&self.events);
+        if events.len() == EVENTS_KEPT {
+            events.pop_front();
         }
+        events.push_back(event);
+        drop(events);
+        self.completions.poke();
     }
 
-    /// Notes why nothing can be sent, or that something can again.
-    pub(crate) fn set_unreachable(&self, error: Option<Error>) {
-        self.set_obstacle(UNREACHABLE, error.is_some());
-        *lock(&self.unreachable) = error;
+    pub(super) fn next_event(&self) -> Option<Event> {
+        lock(&self.events).pop_front()
     }
 
     /// Why no record is taken, if none is.
     #[inline]
-    pub(super) fn check_obstacles(&self) -> Result<()> {
-        match self.obstacles.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            obstacles => self.describe_obstacles(obstacles),
-        }
-    }
-
-    #[cold]
-    fn describe_obstacles(&self, obstacles: u8) -> Result<()> {
-        if obstacles & NO_TRANSACTION != 0 {
+    pub(super) fn check_transaction(&self) -> Result<()> {
+        if self.no_transaction.load(Ordering::Relaxed) {
             return Err(self.no_transaction());
         }
-        match &*lock(&self.unreachable) {
-            Some(e) => Err(e.clone()),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The error of a record that belongs to no transaction.

@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::partition::{OpenBatch, Partition};
 use super::settings::TopicSettings;
 use crate::cluster::nodes::Rng;
 use crate::error::{Error, ErrorCode, Result};
+
+/// How long keyless records stay with a partition whose batches don't fill: short enough to spread a few records a second,
+/// long enough that records in quick succession share a batch.
+const STICKS_FOR: Duration = Duration::from_millis(10);
+/// Partitions looked at for the next one to stay with: enough that all of them being slow is rare.
+const LOOKS: usize = 4;
 
 /// A topic's partitions. A newer list hangs on the older one, so that readers need no lock.
 pub(crate) struct PartitionSet {
@@ -31,6 +37,10 @@ pub(crate) struct Pending {
     pub(crate) batches: VecDeque<PendingBatch>,
     /// Why records for this topic are refused at once: the brokers said so for longer than `max.block.ms`.
     pub(crate) refused: Option<Error>,
+    /// Metadata is being renewed for a caller who named a partition beyond those known.
+    pub(crate) looking: bool,
+    /// When that last came.
+    pub(crate) looked: Option<Instant>,
 }
 
 pub(crate) struct Topic {
@@ -42,8 +52,14 @@ pub(crate) struct Topic {
     told: Condvar,
     /// A caller who may not wait was sent away because the partitions were not known.
     pub(crate) refused: AtomicBool,
+    /// The program was told that the brokers say the topic is missing; the I/O thread's.
+    pub(crate) told_missing: AtomicBool,
     /// The partition keyless records stick to.
     sticky: AtomicU32,
+    /// With `partitioner.rack.aware`: partitions whose leader is in this client's rack.
+    near: RwLock<Vec<u32>>,
+    /// When a partition was last left since a batch of it was due.
+    left: Mutex<Option<Instant>>,
     /// Next in turn for round robin, and the state of random choice.
     turn: AtomicU32,
 }
@@ -58,7 +74,10 @@ impl Topic {
             pending: Mutex::new(Pending::default()),
             told: Condvar::new(),
             refused: AtomicBool::new(false),
+            told_missing: AtomicBool::new(false),
             sticky: AtomicU32::new(rng.next() as u32 >> 1),
+            near: RwLock::default(),
+            left: Mutex::new(None),
             turn: AtomicU32::new(rng.next() as u32),
         }
     }
@@ -119,13 +138,82 @@ impl Topic {
         self.sticky.load(Ordering::Relaxed) as usize % n
     }
 
-    /// Leaves a partition that has had its share for another; whoever comes first decides.
-    pub(crate) fn move_sticky(&self, from: usize, to: usize, n: usize) {
+    /// Leaves the partition `from`, which keyless records have stuck to, for another; whoever comes first decides.
+    pub(crate) fn move_sticky(&self, partitions: &[Arc<Partition>], from: usize) {
+        let n = partitions.len();
         let now = self.sticky.load(Ordering::Relaxed);
-        if now as usize % n == from {
-            let _ =
-                self.sticky
-                    .compare_exchange(now, to as u32, Ordering::Relaxed, Ordering::Relaxed);
+        if now as usize % n != from {
+            return;
+        }
+        let to = self.next_sticky(partitions);
+        let _ = self
+            .sticky
+            .compare_exchange(now, to as u32, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Chooses among the partitions that are near, if there are any that can be chosen, or among all.
+    fn next_sticky(&self, partitions: &[Arc<Partition>]) -> usize {
+        let near = self.near.read().unwrap_or_else(PoisonError::into_inner);
+        if !near.is_empty() {
+            let near: Vec<usize> = near
+                .iter()
+                .map(|p| *p as usize)
+                .filter(|p| partitions.get(*p).is_some_and(|p| p.is_available()))
+                .collect();
+            if !near.is_empty() {
+                let looks = if self.settings.adaptive { LOOKS } else { 1 };
+                let drawn = (0..looks.min(near.len())).map(|_| near[self.random(near.len())]);
+                return drawn
+                    .min_by_key(|p| partitions[*p].backlog.bytes())
+                    .unwrap_or(0);
+            }
+        }
+        drop(near);
+        let n = partitions.len();
+        let start = self.random(n);
+        if !self.settings.adaptive {
+            return start;
+        }
+        let others = (1..LOOKS.min(n)).map(|_| self.random(n));
+        let available = |p: &usize| partitions[*p].is_available();
+        std::iter::once(start)
+            .chain(others)
+            .filter(available)
+            .min_by_key(|p| partitions[*p].backlog.bytes())
+            // None of them: the first behind them that is.
+            .or_else(|| (1..n).map(|i| (start + i) % n).find(available))
+            .unwrap_or(start)
+    }
+
+    /// Says which partitions have their leader in this client's rack. Keyless records leave one that is elsewhere.
+    pub(crate) fn set_near(&self, near: Vec<u32>, partitions: &[Arc<Partition>]) {
+        let mut now = self.near.write().unwrap_or_else(PoisonError::into_inner);
+        if *now == near {
+            return;
+        }
+        let sticky = self.sticky(partitions.len());
+        let leaves = !near.is_empty() && !near.contains(&(sticky as u32));
+        *now = near;
+        drop(now);
+        if leaves {
+            self.move_sticky(partitions, sticky);
+        }
+    }
+
+    /// A partition's batch leaves before it is full, since its time has come: keyless records go on to another partition,
+    /// so that few records are spread as well as many. By time, not by batches, or else a slow broker would be given more
+    /// than the others, as its batches fill while they wait. Only the I/O thread calls this.
+    pub(crate) fn leave_sticky(&self, now: Instant, from: i32) {
+        let Some(partitions) = self.partitions().filter(|p| p.len() > 1) else {
+            return;
+        };
+        if self.sticky(partitions.len()) != from as usize {
+            return;
+        }
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.is_none_or(|at| now >= at + STICKS_FOR) {
+            *left = Some(now);
+            self.move_sticky(partitions, from as usize);
         }
     }
 

@@ -208,6 +208,8 @@ pub struct FetchParser {
     partitions_left: usize,
     topic: TopicRef,
     current: Option<FetchedPartition>,
+    /// There was no memory for the records that come next.
+    starved: Option<Error>,
 }
 
 impl FetchParser {
@@ -221,6 +223,7 @@ impl FetchParser {
             partitions_left: 0,
             topic: TopicRef::Name(String::new()),
             current: None,
+            starved: None,
         }
     }
 
@@ -237,8 +240,11 @@ impl FetchParser {
         };
         let buf = self.current.as_mut()?.records.as_mut()?;
         // The buffer grows as bytes come, so that a lying length costs nothing.
-        if buf.spare_mut().is_empty() {
-            buf.reserve(left.min(buf.len().max(64 * 1024)));
+        if buf.spare_mut().is_empty()
+            && let Err(error) = buf.try_reserve(left.min(buf.len().max(64 * 1024)))
+        {
+            self.starved = Some(error);
+            return None;
         }
         let spare = buf.spare_mut();
         let n = spare.len().min(left);
@@ -280,6 +286,9 @@ impl FetchParser {
                     }
                     None => 0,
                 };
+                if let Some(error) = self.starved.take() {
+                    return Err(error);
+                }
                 self.records_advance(n);
                 taken += n;
                 if matches!(self.state, State::Records { .. }) && taken == staged.len() {
@@ -288,13 +297,9 @@ impl FetchParser {
                 continue;
             }
             if let State::Done = self.state {
-                if self.left > 0 {
-                    return Err(Error::protocol(format!(
-                        "Fetch response has {} bytes too many",
-                        self.left
-                    )));
-                }
-                return Ok((taken, true));
+                // Bytes behind the message do no harm.
+                self.left -= rest.len();
+                return Ok((taken + rest.len(), self.left == 0));
             }
             match self.step(rest, &mut emit) {
                 Ok(n) => {
@@ -385,7 +390,8 @@ impl FetchParser {
                 }
                 if left > 0 {
                     // What the length claims is only believed up to 1 MiB before bytes arrive.
-                    p.records = Some(PoolBuf::with_capacity(left.min(1 << 20)));
+                    let room = PoolBuf::try_with_capacity(left.min(1 << 20));
+                    p.records = Some(room.map_err(|e| Stop::Bad(e.message().to_owned()))?);
                     self.state = State::Records { left };
                 } else {
                     self.state = State::PartitionTags;

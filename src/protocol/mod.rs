@@ -11,4 +11,5 @@ pub mod produce;
 pub mod record;
 pub mod schema;
 pub mod share;
+pub mod txn_offset_commit;
 pub mod wire;

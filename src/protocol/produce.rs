@@ -9,6 +9,8 @@ use crate::memory::SharedBuf;
 pub const KEY: i16 = 0;
 /// The versions this module writes and reads.
 pub const VERSIONS: (i16, i16) = (3, 13);
+/// From here on batches may be compressed with zstd (KIP-110, Kafka 2.1).
+pub const ZSTD_VERSION: i16 = 7;
 /// From here on a transactional batch takes its partition into the transaction by itself (KIP-890).
 pub const IMPLICIT_TRANSACTION_VERSION: i16 = 12;
 /// From here on topics are named by their id.

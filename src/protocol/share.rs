@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::produce::{NodeEndpoint, read_endpoints, read_leader};
-use super::wire::{Read, Reader, Stop, TopicId, Writer, whole};
+use super::wire::{Read, Reader, TopicId, Writer, whole};
 use crate::error::Result;
 
 /// ShareFetch's API key.
@@ -247,10 +247,6 @@ fn parse(body: &Bytes, fetch: bool, tells_lock: bool) -> Read<ShareResponse> {
     let rest = body.len() - r.pos();
     response.endpoints = read_endpoints(&mut r, rest)?;
     r.tags(|_, _| Ok(()))?;
-    if r.pos() != body.len() {
-        let many = body.len() - r.pos();
-        return Err(Stop::Bad(format!("it has {many} bytes too many")));
-    }
     Ok(response)
 }
 

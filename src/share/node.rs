@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::ledger::Said;
+use crate::consumer::Reach;
 use crate::net::conn::ConnId;
 use crate::protocol::share::{Acknowledged, SharePartition, ShareTopic};
 use crate::protocol::wire::TopicId;
@@ -54,6 +55,7 @@ pub(super) struct ShareNode {
     pub(super) failures: u32,
     /// Answers in a row that refused some partition and brought no records.
     pub(super) refusals: u32,
+    pub(super) reach: Reach,
 }
 
 impl ShareNode {
@@ -156,6 +158,7 @@ impl ShareNode {
         if self.epoch > 0 {
             self.failures = 0;
         }
+        self.reach.answered();
         self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         if let Some(session) = inflight.session.take() {
             self.session = session;

@@ -1,10 +1,14 @@
 //! From what was fetched to a batch: checks, decompresses, indexes, and leaves out records that are not this member's.
 
+use std::ops::Range;
+
 use crate::consumer::{Batch, Buffer, Event, EventKind, Segment};
 use crate::error::{Error, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
-use crate::protocol::record::{BatchHeader, Batches, HEADER_LEN, RecordCursor, verify_crc};
+use crate::protocol::record::{
+    BatchHeader, Batches, HEADER_LEN, RecordCursor, TimestampType, legacy, verify_crc,
+};
 use crate::protocol::share::Acquired;
 
 use super::ledger::{AcknowledgeType, GAP, Ledger};
@@ -46,9 +50,10 @@ pub(super) fn read(
     };
     let first = batch.len();
     let mut failure = None;
-    for one in Batches::new(&buffer) {
-        let added = one.and_then(|one| {
-            add(
+    let mut walk = Batches::new(&buffer);
+    while let Some(one) = walk.next() {
+        let added = match one {
+            Ok(one) => add(
                 shared,
                 &chunk,
                 &buffer,
@@ -56,8 +61,12 @@ pub(super) fn read(
                 one.range.start,
                 &mut within,
                 batch,
-            )
-        });
+            ),
+            Err(_) if legacy::is_message(walk.rest()) => {
+                add_messages(shared, &chunk, &mut walk, &mut within, batch)
+            }
+            Err(error) => Err(error),
+        };
         if let Err(error) = added {
             failure = Some(error);
             break;
@@ -110,7 +119,7 @@ fn add(
         (buffer, records)
     } else {
         let compressed = buffer.get(records).unwrap_or_default();
-        let mut out = PoolBuf::with_capacity(compressed.len().saturating_mul(2));
+        let mut out = PoolBuf::try_with_capacity(compressed.len().saturating_mul(2))?;
         decompress(
             codec,
             compressed,
@@ -120,6 +129,60 @@ fn add(
         expanded = shared.memory.hold(out);
         (&expanded, 0..expanded.len())
     };
+    add_records(
+        chunk,
+        place,
+        region,
+        header,
+        header.attributes.timestamp_type(),
+        within,
+        batch,
+    )
+}
+
+/// Adds the messages of formats 0 and 1 that come next in the walk; at one that is cut off the walk ends.
+#[cold]
+fn add_messages(
+    shared: &Shared,
+    chunk: &Chunk,
+    walk: &mut Batches<'_>,
+    within: &mut Within<'_>,
+    batch: &mut Batch,
+) -> Result<()> {
+    let limits = legacy::Limits {
+        check_crcs: shared.config.check_crcs,
+        run_bytes: usize::MAX,
+        decompressed_bytes: shared.config.decompression_max_bytes,
+    };
+    loop {
+        let mut out = PoolBuf::with_capacity(0);
+        let Some(messages) = legacy::convert(walk.rest(), limits, &mut out)? else {
+            return Ok(());
+        };
+        walk.skip_over(messages.len);
+        let place = shared.memory.hold(out);
+        add_records(
+            chunk,
+            &place,
+            0..place.len(),
+            &messages.header,
+            messages.timestamp_type,
+            within,
+            batch,
+        )?;
+    }
+}
+
+/// Adds those of a batch's records that are this member's. They lie uncompressed in `region` of `place`.
+fn add_records(
+    chunk: &Chunk,
+    place: &Buffer,
+    region: Range<usize>,
+    header: &BatchHeader,
+    timestamp_type: TimestampType,
+    within: &mut Within<'_>,
+    batch: &mut Batch,
+) -> Result<()> {
     let first = batch.len();
     let mut cursor = RecordCursor::open(place, region, header)?;
     cursor.index(place, &mut batch.columns, usize::MAX, usize::MAX, i64::MIN)?;
@@ -133,7 +196,6 @@ fn add(
     if rows.is_empty() {
         return Ok(());
     }
-    let timestamp_type = header.attributes.timestamp_type();
     match batch.segments.last_mut() {
         Some(last)
             if last.buffer.is_same(place)

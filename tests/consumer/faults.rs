@@ -241,3 +241,61 @@ fn polls_fail_until_the_first_contact() {
             .contains(&address)
     );
 }
+
+#[test]
+fn an_answer_larger_than_the_limit_is_told_and_asked_for_calmly() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    produce(&broker, "t", 0, &[batch(&numbered(0..2000), Codec::None)]);
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[("receive.message.max.bytes", "10000")],
+    );
+    c.assign(&[("t", 0, Start::Earliest)]).unwrap();
+    let e = event(&c);
+    assert_eq!((e.kind, e.partition), (EventKind::PartitionFailing, 0));
+    let error = e.error.unwrap();
+    assert_eq!(error.code(), ErrorCode::CONFIG);
+    for part in ["receive.message.max.bytes=10000", "raise", "t-0"] {
+        assert!(error.message().contains(part), "no {part:?} in {error}");
+    }
+    let seen = || broker.requests_seen(None, api_key::FETCH).unwrap();
+    let before = seen();
+    let polled = c.poll(0, Duration::from_secs(2)).unwrap();
+    assert!(matches!(polled, Polled::Nothing), "{polled:?}");
+    let fetches = seen() - before;
+    assert!((1..=12).contains(&fetches), "{fetches} in two seconds");
+}
+
+#[test]
+fn a_broker_that_stops_answering_or_is_gone_is_told() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    let c = consumer(
+        &broker.bootstrap_servers(),
+        &[
+            ("request.timeout.ms", "1s"),
+            ("socket.connection.setup.timeout.ms", "1s"),
+        ],
+    );
+    c.assign(&[("t", 0, Start::Earliest)]).unwrap();
+    for round in 0..2 {
+        produce(&broker, "t", 0, &[batch(&numbered(0..10), Codec::None)]);
+        assert_eq!(read(&c, 10)[0].offset, round * 10);
+        if round == 0 {
+            broker.pause_node(1).unwrap();
+        } else {
+            broker.stop_node(1).unwrap();
+        }
+        let e = event(&c);
+        assert_eq!(e.kind, EventKind::BrokerUnreachable, "{e:?}");
+        assert!(e.message().contains("broker 1 "), "{}", e.message());
+        if round == 0 {
+            broker.resume_node(1).unwrap();
+        } else {
+            broker.start_node(1).unwrap();
+        }
+    }
+    produce(&broker, "t", 0, &[batch(&numbered(0..10), Codec::None)]);
+    assert_eq!(read(&c, 10)[0].offset, 20);
+}

@@ -1,6 +1,6 @@
 //! Where reading starts, and where it goes on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla::ErrorCode;
 use ottla::consumer::{EventKind, Polled, Start};
@@ -269,4 +269,79 @@ fn unknown_topics_are_named() {
     broker.create_topic("later", 1, &[]).unwrap();
     produce(&broker, "later", 0, &[batch(&numbered(0..3), Codec::None)]);
     assert_eq!(offsets(&read(&c, 3)), [0, 1, 2]);
+}
+
+#[test]
+fn what_is_sought_resumed_or_assigned_does_not_wait_for_the_long_poll() {
+    let broker = broker(1);
+    broker.create_topic("t", 2, &[]).unwrap();
+    for partition in 0..2 {
+        produce(
+            &broker,
+            "t",
+            partition,
+            &[batch(&numbered(0..100), Codec::None)],
+        );
+    }
+    // Each of the three would wait for most of this.
+    let c = consumer(&broker.bootstrap_servers(), &[("fetch.max.wait.ms", "10s")]);
+    let quickly = |what: &str, n: usize| {
+        let begun = Instant::now();
+        let got = read(&c, n);
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{what} took {took:?}");
+        offsets(&got)
+    };
+    c.assign(&[("t", 0, Start::Earliest)]).unwrap();
+    quickly("assigning", 100);
+    c.seek("t", 0, Start::Offset(40)).unwrap();
+    assert_eq!(quickly("seeking", 60), (40..100).collect::<Vec<_>>());
+    c.pause(&[("t", 0)]).unwrap();
+    c.assign(&[("t", 0, Start::Earliest), ("t", 1, Start::Offset(90))])
+        .unwrap();
+    assert_eq!(
+        quickly("assigning another", 10),
+        (90..100).collect::<Vec<_>>()
+    );
+    produce(&broker, "t", 0, &[batch(&numbered(0..5), Codec::None)]);
+    c.resume(&[("t", 0)]).unwrap();
+    assert_eq!(quickly("resuming", 5), (100..105).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_partition_that_does_not_exist_is_told_and_read_once_it_does() {
+    let broker = broker(1);
+    broker.create_topic("t", 1, &[]).unwrap();
+    let c = consumer(&broker.bootstrap_servers(), &[]);
+    c.assign(&[("t", 1, Start::Earliest)]).unwrap();
+    let begun = Instant::now();
+    let e = event(&c);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!((e.kind, e.partition), (EventKind::PartitionFailing, 1));
+    assert!(
+        e.message().contains("t-1 does not exist"),
+        "{}",
+        e.message()
+    );
+    assert!(broker.delete_topic("t").unwrap());
+    broker.create_topic("t", 2, &[]).unwrap();
+    produce(&broker, "t", 1, &[batch(&numbered(0..10), Codec::None)]);
+    // Far less than metadata.max.age.ms.
+    assert_eq!(
+        offsets(&read_past_events(&c, 10)),
+        (0..10).collect::<Vec<_>>()
+    );
+}
+
+/// Reads `n` records, whatever events come between.
+fn read_past_events(c: &ottla::consumer::Consumer, n: usize) -> Vec<super::support::Got> {
+    let end = Instant::now() + LIMIT;
+    let mut got = Vec::new();
+    while got.len() < n {
+        assert!(Instant::now() < end, "{} of {n}", got.len());
+        if let Polled::Batch(batch) = c.poll(0, Duration::from_millis(100)).unwrap() {
+            got.extend(super::support::rows(&batch));
+        }
+    }
+    got
 }

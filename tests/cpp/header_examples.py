@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The examples in the comments of <ottla.hpp> and its parts, each as a file to include: NAME_1.inc, NAME_2.inc of NAME.hpp.
+"""The examples in the comments of <ottla.hpp> and its parts, as files to include: of NAME.hpp NAME_1.inc and so on.
 
     tests/cpp/header_examples.py HEADERS PROGRAM OUTPUT-DIRECTORY
 
-`"localhost:9092"` becomes `servers`, `int main()` becomes `void program()`. Fails if PROGRAM does not include each of them.
+`"localhost:9092"` becomes `servers`, `int main()` becomes `void program()`. Fails if PROGRAM does not include each of
+them.
 """
 
 from __future__ import annotations

@@ -69,8 +69,12 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 """
 
+# Kafka's jar is named after the Scala it is compiled for.
+SCALA = (("2.13", (2, 4)), ("2.12", (0, 10, 1)), ("2.11", (0,)))
 # Kafka before 1.0 needs what Java had of its own until 11.
-JAXB = "<dependency><groupId>javax.xml.bind</groupId><artifactId>jaxb-api</artifactId><version>2.3.1</version></dependency>"
+JAXB = """<dependency>
+      <groupId>javax.xml.bind</groupId><artifactId>jaxb-api</artifactId><version>2.3.1</version>
+    </dependency>"""
 
 LOG4J2 = """status = error
 appender.console.type = Console
@@ -144,7 +148,7 @@ def fetch(version: str = NEWEST) -> Path:
             return jars
         with tempfile.TemporaryDirectory(dir=KAFKA) as work:
             pom, out = Path(work, "pom.xml"), Path(work, "jars")
-            scala = "2.13" if numbers(version) >= (2, 4) else "2.12"
+            scala = next(s for s, since in SCALA if numbers(version) >= since)
             pom.write_text(POM.format(version, scala, JAXB if numbers(version) < (1,) else ""))
             command = [
                 "mvn",
@@ -292,6 +296,11 @@ class Cluster:
         """host:port of every broker's listener of that name, by commas."""
         return ",".join(f"{HOST}:{b.ports[listener]}" for b in self.brokers.values())
 
+    @property
+    def zookeeper(self) -> str:
+        """host:port of the ZooKeeper of brokers before 3."""
+        return f"{HOST}:{self._zookeeper_port}"
+
     def start(self) -> Cluster:
         """Start every broker and return when each sees all the others."""
         jars = fetch(self.version)
@@ -374,7 +383,7 @@ class Cluster:
         self.tool(
             "kafka.admin.TopicCommand" if self.has_zookeeper else "org.apache.kafka.tools.TopicCommand",
             "--zookeeper" if by_zookeeper else "--bootstrap-server",
-            f"{HOST}:{self._zookeeper_port}" if by_zookeeper else self.bootstrap,
+            self.zookeeper if by_zookeeper else self.bootstrap,
             "--create",
             "--topic",
             topic,
@@ -504,7 +513,7 @@ class Cluster:
         if self.has_zookeeper:
             properties |= {
                 "broker.id": str(broker.node),
-                "zookeeper.connect": f"{HOST}:{self._zookeeper_port}",
+                "zookeeper.connect": self.zookeeper,
                 "zookeeper.session.timeout.ms": "3000",
             }
         else:

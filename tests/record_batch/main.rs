@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first error")]
 
 mod hostile;
+mod legacy;
 
 use ottla::ErrorCode;
 use ottla::protocol::compress::{self, Codec};

@@ -75,7 +75,8 @@ fn what_is_rejected_is_found_in_the_groups_dead_letter_topic() {
         return;
     }
     let ground = Ground::new("dead", 1);
-    let letters = format!("{}-letters", ground.topic);
+    // Brokers take topics of this prefix only (errors.deadletterqueue.topic.name.prefix).
+    let letters = format!("dlq.{}", ground.topic);
     let config = AdminConfig::from_pairs([("bootstrap.servers", &*ground.bootstrap)]);
     let admin = Admin::new(config.unwrap()).unwrap();
     let topic = NewTopic::new(&letters, 1, 1).config("errors.deadletterqueue.group.enable", "true");

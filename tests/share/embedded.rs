@@ -292,3 +292,17 @@ fn what_is_in_the_way_is_told() {
         "{foreign}"
     );
 }
+
+#[test]
+fn an_answer_larger_than_the_limit_is_told() {
+    let ground = Ground::embedded(BrokerOptions::new(), "large", 1);
+    let member = ground.joined(&[("receive.message.max.bytes", "3000")]);
+    ground.send(0..1000, &[("linger.ms", "100"), ("batch.size", "100kB")]);
+    let event = support::event(&member);
+    assert_eq!(event.kind, EventKind::PartitionFailing);
+    let error = event.error.unwrap();
+    assert_eq!(error.code(), ErrorCode::CONFIG);
+    for part in ["receive.message.max.bytes=3000", "raise", &ground.topic] {
+        assert!(error.message().contains(part), "no {part:?} in {error}");
+    }
+}

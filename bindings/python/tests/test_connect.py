@@ -31,11 +31,20 @@ def test_nobody_listens(client: Callable[..., Any]) -> None:
     assert isinstance(caught.value, ConnectionError)
 
 
-def test_until_the_first_contact_calls_fail() -> None:
+def test_until_the_first_contact_records_wait_and_polls_fail() -> None:
     port = free_port()
     limits: dict[str, Any] = {"socket_connection_setup_timeout_ms": 300, "socket_connection_setup_timeout_max_ms": 300}
-    with ottla.Producer(f"127.0.0.1:{port}", **limits) as producer, pytest.raises(ottla.ConnectError, match="refused"):
-        producer.send("t", b"x").result(timeout=30)
+    with ottla.Producer(f"127.0.0.1:{port}", max_block_ms=2000, **limits) as producer:
+        assert producer.next_event() is None
+        delivery = producer.send("t", b"x")
+        deadline = time.monotonic() + 30
+        while (event := producer.next_event()) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert event.kind == "broker_unreachable" and f"127.0.0.1:{port}" in event.message
+        assert not delivery.done()
+        with pytest.raises(ottla.ConnectError, match=r"max\.block\.ms.*refused"):
+            delivery.result(timeout=30)
     with ottla.Consumer(f"127.0.0.1:{port}", **limits) as consumer:
         consumer.assign([("t", 0)])
         with pytest.raises(ottla.ConnectError, match="refused"):

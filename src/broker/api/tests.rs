@@ -347,7 +347,7 @@ fn descriptions_in_every_version() {
                     answer.results[0].error_code,
                     answer.results[0].configs.len()
                 ),
-                (0, 33)
+                (0, 37)
             )
         },
     );

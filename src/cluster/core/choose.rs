@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Core, Node, Purpose};
+use crate::config::MetadataRecovery;
 use crate::net::conn::{ConnId, Stage};
 
 /// How long a connection being opened keeps others from being tried: a host that swallows packets must not cost
@@ -29,7 +30,7 @@ impl<T: Clone> Core<T> {
             |core: &Self, n: Node| by_id(n) && core.nodes.get(&n).is_some_and(|s| s.failures == 0);
         let pick = self
             .candidate(now, sound)
-            .or_else(|| self.candidate(now, |_, _| true))?;
+            .or_else(|| self.candidate(now, |core, n| core.may_ask(n)))?;
         self.conn(now, pick, Purpose::Control).map(|id| (pick, id))
     }
 
@@ -70,13 +71,22 @@ impl<T: Clone> Core<T> {
             .iter()
             .filter(|(n, _)| by_id(**n) && !self.has_control(**n));
         closed
-            .filter_map(|(_, s)| s.retry_at.filter(|at| now < *at))
+            .filter_map(|(n, _)| self.opens_at(*n, Purpose::Control))
+            .filter(|at| now < *at)
             .min()
     }
 
     /// True if a broker that is known by its id has ever answered.
     pub(crate) fn reached(&self) -> bool {
         self.brokers().any(|(_, state)| state.contacted)
+    }
+
+    /// Whether a node may be asked for metadata: bootstrap entries, once brokers are known, only where the strategy is to
+    /// go back to them.
+    pub(super) fn may_ask(&self, node: Node) -> bool {
+        by_id(node)
+            || self.config.metadata_recovery == MetadataRecovery::Rebootstrap
+            || self.brokers().next().is_none()
     }
 
     fn has_control(&self, node: Node) -> bool {
@@ -112,7 +122,8 @@ impl<T: Clone> Core<T> {
         let open = self
             .nodes
             .iter()
-            .filter(|(n, s)| s.may_connect(now) && !self.has_control(**n) && wanted(self, **n));
+            .filter(|(n, _)| self.may_open(now, **n, Purpose::Control))
+            .filter(|(n, _)| !self.has_control(**n) && wanted(self, **n));
         let open: Vec<(Node, u32)> = open.map(|(n, s)| (*n, s.failures)).collect();
         let least = open.iter().map(|(_, failures)| *failures).min()?;
         let best: Vec<Node> = open

@@ -344,6 +344,10 @@ impl<T: Clone> Core<T> {
             Ok((id, host, port)) => {
                 let rack = self.nodes.get(&Node::Id(id)).and_then(|n| n.rack.clone());
                 self.add_node(id, &host, port, rack);
+                self.debug(now, "coordinator", ("found", &key), || {
+                    let (kind, name) = &key;
+                    format!("the coordinator of {kind} '{name}' is broker {id} at {host}:{port}")
+                });
                 self.set_coordinator(&key, State::At(id));
                 if let Some(entry) = self.coordinators.0.get_mut(&key) {
                     entry.named = Some(id);

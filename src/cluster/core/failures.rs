@@ -1,17 +1,20 @@
 //! What went wrong with whom, in words: for errors and log lines.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Core, Node, NodeState, Purpose};
+use super::{Core, Node, NodeState, Purpose, Slot};
 use crate::config::HostPort;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::Stage;
+use crate::net::socket::Reached;
 
 /// True where trying again in a moment gives the same answer: the peer isn't what the client was told it is.
 fn is_incurable(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::PROTOCOL
+            | ErrorCode::CONFIG
             | ErrorCode::TLS
             | ErrorCode::AUTHENTICATION
             | ErrorCode::UNSUPPORTED
@@ -32,16 +35,27 @@ impl<T: Clone> Core<T> {
     /// When a node that can't be used now may be tried again; `None` if it is connected or being connected.
     /// What is past is no answer: whoever waited for it would spin while the next try is under way.
     pub(crate) fn retry_at(&self, now: Instant, node: Node) -> Option<Instant> {
-        self.nodes
-            .get(&node)?
+        let state = self.nodes.get(&node)?;
+        let purposes = (node, Purpose::FIRST)..=(node, Purpose::LAST);
+        let unanswered = self.unanswered.range(purposes).map(|(_, (_, at))| *at);
+        state
             .retry_at
+            .into_iter()
+            .chain(unanswered)
             .filter(|at| *at > now || planted!("spins-while-connecting"))
+            .min()
+    }
+
+    /// Since when a broker has failed, and why.
+    pub(crate) fn failing(&self, node: Node) -> Option<(Instant, Error)> {
+        let state = self.nodes.get(&node)?;
+        Some((state.failing_since?, self.describe_failure(node, state)?))
     }
 
     /// Why a broker cannot be reached, once it has refused for the whole connect timeout without having ever
     /// answered: then waiting on is of no use to a caller, though the attempts go on.
     pub(crate) fn hopeless(&self, now: Instant, node: Node) -> Option<Error> {
-        let state = self.nodes.get(&node)?;
+        let state = self.nodes.get(&node).filter(|state| !state.untried)?;
         // One that is being tried again may have come up meanwhile.
         let tried = self
             .conns
@@ -51,6 +65,25 @@ impl<T: Clone> Core<T> {
         (now >= since + self.config.connection_setup_timeout)
             .then(|| self.describe_failure(node, state))
             .flatten()
+    }
+
+    /// Why a broker counts as out of reach: it has refused for the whole connect timeout, or has not answered a request in
+    /// time and nothing since.
+    pub(crate) fn out_of_reach(&self, now: Instant, node: Node) -> Option<Error> {
+        let state = self.nodes.get(&node)?;
+        let since = state.failing_since?;
+        let silent = state.failed_at == Stage::Ready
+            && state.last_error.as_ref().map(Error::code) == Some(ErrorCode::TIMED_OUT);
+        (silent || now >= since + self.config.connection_setup_timeout)
+            .then(|| self.describe_failure(node, state))
+            .flatten()
+    }
+
+    /// True if a broker's last request did not fail.
+    pub(crate) fn is_healthy(&self, node: Node) -> bool {
+        self.nodes
+            .get(&node)
+            .is_none_or(|state| state.failures == 0)
     }
 
     /// Why nobody can be reached, once nothing that waiting could cure is left: every broker was tried since `since`
@@ -63,14 +96,38 @@ impl<T: Clone> Core<T> {
             if by_id && matches!(node, Node::Bootstrap(_)) {
                 continue;
             }
-            state.last_failure.filter(|at| *at >= since)?;
+            state
+                .last_failure
+                .filter(|at| *at >= since && !state.untried)?;
             state
                 .last_error
                 .as_ref()
-                .filter(|e| is_incurable(e.code()))?;
+                .filter(|e| is_incurable(e.code()) || self.is_unresolved(e.code(), state))?;
             errors.extend(self.describe_failure(*node, state));
         }
         join(&errors)
+    }
+
+    /// True where a bootstrap name has failed to be looked up for as long as it may.
+    fn is_unresolved(&self, code: ErrorCode, state: &NodeState) -> bool {
+        let limit = self.config.bootstrap_resolve_timeout;
+        let by = self.started + limit;
+        let over = state.last_failure.is_some_and(|at| at >= by);
+        code == ErrorCode::DNS && !limit.is_zero() && over && !self.contacted
+    }
+
+    /// True while a node that failed, or has not greeted yet, has another address, which has not failed: too early to give
+    /// up.
+    pub(crate) fn untried(&self) -> bool {
+        let greeting = |slot: &Slot<T>| {
+            let reached = slot.reached.as_ref().filter(|_| !slot.proved);
+            let avoid = self.nodes.get(&slot.node).map(|state| &state.avoid);
+            let good = |r: &Reached, a: &SocketAddr| {
+                *a != r.address && !avoid.is_some_and(|bad| bad.contains(a))
+            };
+            reached.is_some_and(|r| r.all.iter().any(|a| good(r, a)))
+        };
+        self.nodes.values().any(|state| state.untried) || self.conns.values().any(greeting)
     }
 
     /// What last went wrong with a node, in full.

@@ -2,12 +2,14 @@
 //! Plain data: no clock, no socket. Actions pile up for the driver, events for the client's role.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
-use kafka_protocol::protocol::{Message, Request, StrBytes};
+use kafka_protocol::protocol::{Message, Request};
 
 use self::coordinators::Coordinators;
 pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
@@ -17,19 +19,24 @@ use self::telemetry::Telemetry;
 use super::metadata::Topics;
 use super::nodes::{Backoff, Node, NodeState, Rng};
 use crate::clock::Clock;
-use crate::config::{CommonConfig, HostPort};
+use crate::config::{CommonConfig, HostPort, MetadataRecovery};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogRing};
 use crate::net::conn::{Conn, ConnId, Stage};
 use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
-use crate::net::socket::Peer;
+use crate::net::socket::{Peer, Reached};
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
 
+#[cfg(test)]
+#[cfg(feature = "broker")]
+mod address_tests;
 mod choose;
 mod coordinators;
 mod failures;
+#[cfg(test)]
+mod recovery_tests;
 mod refresh;
 mod stats;
 mod telemetry;
@@ -41,10 +48,31 @@ pub(crate) enum Purpose {
     Control,
     Produce,
     Fetch,
+    /// Fetches that don't wait, while one that does is under way.
+    Aside,
     /// Heartbeats and commits, to a group's coordinator.
     Group,
     /// Joining a group: the coordinator answers when the other members have joined too.
     Join,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purpose::Control => "metadata and administration",
+            Purpose::Produce => "producing",
+            Purpose::Fetch => "fetching",
+            Purpose::Aside => "fetching without a wait",
+            Purpose::Group => "the group",
+            Purpose::Join => "joining the group",
+        })
+    }
+}
+
+impl Purpose {
+    /// The bounds of all purposes, in their order.
+    const FIRST: Purpose = Purpose::Control;
+    const LAST: Purpose = Purpose::Join;
 }
 
 /// What the driver shall do.
@@ -75,7 +103,7 @@ pub(crate) enum Event<T> {
         body: Bytes,
     },
     /// A part of the answer to a fetch.
-    FetchPart { node: Node, part: FetchPart },
+    FetchPart { node: Node, tag: T, part: FetchPart },
     /// A request that will have no answer. It may or may not have been carried out.
     Failed { node: Node, tag: T, error: Error },
     /// Topics, leaders or brokers changed.
@@ -103,6 +131,10 @@ struct Slot<T> {
     conn: Conn<Tag<T>>,
     /// How long each step of opening it may take.
     limit: Duration,
+    /// Where it came to; `None` until it has, and without sockets.
+    reached: Option<Reached>,
+    /// It has answered more than the greeting.
+    proved: bool,
 }
 
 /// How long a step of opening a connection may take: doubled with every failure in a row, ±20 %, but for the first.
@@ -132,14 +164,20 @@ pub(crate) struct Core<T> {
     pub(crate) cluster_id: Option<String>,
     conns: BTreeMap<ConnId, Slot<T>>,
     by_purpose: BTreeMap<(Node, Purpose), ConnId>,
+    /// Connections for a purpose that ended, in a row, without an answer on any of them; and when the next may be opened.
+    /// That the broker answers on its other connections doesn't mend what ends these.
+    unanswered: BTreeMap<(Node, Purpose), (u32, Instant)>,
     next_conn: ConnId,
     refresh: Refresh,
     coordinators: Coordinators,
+    /// The newest version of ApiVersions that the last broker greeted speaks: what to greet the next one with.
+    greeting: i16,
     /// The cluster's finalized features (KIP-584) by name, as of an epoch.
     features: (i64, BTreeMap<String, i16>),
     started: Instant,
     /// Metadata has come at least once.
     contacted: bool,
+    contacted_at: Option<Instant>,
     reported_unreachable: bool,
     actions: Vec<Action>,
     events: VecDeque<Event<T>>,
@@ -172,12 +210,15 @@ impl<T: Clone> Core<T> {
             cluster_id: None,
             conns: BTreeMap::new(),
             by_purpose: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             next_conn: 1,
             refresh: Refresh::default(),
             coordinators: Coordinators::default(),
+            greeting: rpc::GREETING,
             features: (-1, BTreeMap::new()),
             started: now,
             contacted: false,
+            contacted_at: None,
             reported_unreachable: false,
             actions: Vec::new(),
             events: VecDeque::new(),
@@ -204,6 +245,39 @@ impl<T: Clone> Core<T> {
     /// The level of one of the cluster's features, 0 where it doesn't have it.
     pub(crate) fn feature(&self, name: &str) -> i16 {
         self.features.1.get(name).copied().unwrap_or(0)
+    }
+
+    /// Logs what was decided, and why; costs a comparison where nobody wants to know.
+    pub(crate) fn debug(
+        &self,
+        now: Instant,
+        facility: &'static str,
+        cause: impl Hash,
+        message: impl FnOnce() -> String,
+    ) {
+        if self.log.enabled(Level::Debug) {
+            let wall = self.clock.wall();
+            self.log
+                .log(Level::Debug, facility, cause, now, wall, message);
+        }
+    }
+
+    fn trace(&self, now: Instant, cause: impl Hash, message: impl FnOnce() -> String) {
+        if self.log.enabled(Level::Trace) {
+            let wall = self.clock.wall();
+            self.log
+                .log(Level::Trace, "request", cause, now, wall, message);
+        }
+    }
+
+    /// When the waiting of a call that began at `since` is of no use any more, as no broker was reached by its id;
+    /// `None` while there is one, or an address untried. Finding the cluster has its time, reaching a broker has its own.
+    pub(crate) fn hope_ends(&self, since: Instant) -> Option<Instant> {
+        if self.reached() || self.untried() {
+            return None;
+        }
+        let since = self.contacted_at.map_or(since, |at| at.max(since));
+        Some(since + self.config.connection_setup_timeout)
     }
 
     /// True once metadata has come.
@@ -269,6 +343,18 @@ impl<T: Clone> Core<T> {
             self.actions.push(Action::Close { conn: id });
             self.forget(id, error);
         }
+        self.unanswered.retain(|(of, _), _| *of != node);
+    }
+
+    /// When a connection may be opened; `None` if at any time.
+    pub(super) fn opens_at(&self, node: Node, purpose: Purpose) -> Option<Instant> {
+        let node_at = self.nodes.get(&node).and_then(|state| state.retry_at);
+        let purpose_at = self.unanswered.get(&(node, purpose)).map(|(_, at)| *at);
+        node_at.max(purpose_at)
+    }
+
+    pub(super) fn may_open(&self, now: Instant, node: Node, purpose: Purpose) -> bool {
+        self.opens_at(node, purpose).is_none_or(|at| at <= now)
     }
 
     /// The ready connection to a broker for a purpose. Where there is none yet, one is opened if the backoff
@@ -281,7 +367,7 @@ impl<T: Clone> Core<T> {
             return open.then_some(*id);
         }
         let state = self.nodes.get(&node)?;
-        if state.may_connect(now) {
+        if self.may_open(now, node, purpose) {
             let conn = self.next_conn;
             self.next_conn += 1;
             let limit = setup_limit(&self.config, state.failures, &mut self.rng);
@@ -291,6 +377,7 @@ impl<T: Clone> Core<T> {
                     address: state.address.clone(),
                     bootstrap: matches!(node, Node::Bootstrap(_)),
                     limit,
+                    avoid: state.avoid.clone(),
                 },
             });
             self.conns.insert(
@@ -301,9 +388,14 @@ impl<T: Clone> Core<T> {
                     begun: now,
                     conn: Conn::new(now),
                     limit,
+                    reached: None,
+                    proved: false,
                 },
             );
             self.by_purpose.insert((node, purpose), conn);
+            self.debug(now, "connect", (node, purpose), || {
+                format!("connecting to {} for {purpose}", self.address(node))
+            });
         }
         None
     }
@@ -317,6 +409,15 @@ impl<T: Clone> Core<T> {
     pub(crate) fn version(&self, conn: ConnId, key: i16, ours: (i16, i16)) -> Result<i16> {
         match self.conns.get(&conn) {
             Some(slot) => slot.conn.versions.pick(key, ours),
+            None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
+        }
+    }
+
+    /// An error unless the broker behind a connection speaks `key` in `version` or a later one, which `what` (a key, an
+    /// argument) needs.
+    pub(crate) fn need(&self, conn: ConnId, key: i16, version: i16, what: &str) -> Result<()> {
+        match self.conns.get(&conn) {
+            Some(slot) => slot.conn.versions.need(key, version, what),
             None => Err(Error::new(ErrorCode::CONNECT, "the connection has ended")),
         }
     }
@@ -359,15 +460,21 @@ impl<T: Clone> Core<T> {
         tag: Tag<T>,
         answered: bool,
     ) {
+        let (key, version) = (call.key, call.version);
         if let Some(slot) = self.conns.get_mut(&conn) {
             let (frame, expect) = slot.conn.send(now, call, timeout, tag, answered);
             let stats = self.stats.entry(slot.node).or_default();
             stats.requests += 1;
             stats.bytes_out += frame.len() as u64;
+            let (node, bytes) = (slot.node, frame.len());
             self.actions.push(Action::Write {
                 conn,
                 frame,
                 expect,
+            });
+            self.trace(now, ("request", node, key), || {
+                let api = crate::protocol::schema::api_name(key);
+                format!("{api} v{version} to {}, {bytes} bytes", self.address(node))
             });
         }
     }
@@ -376,6 +483,12 @@ impl<T: Clone> Core<T> {
     pub(crate) fn throttle(&mut self, now: Instant, node: Node, purpose: Purpose, ms: i32) {
         if ms > 0 {
             self.node_stats(node).throttled(ms);
+            self.debug(now, "throttle", (node, purpose), || {
+                format!(
+                    "{} asks for a pause of {ms} ms for {purpose}",
+                    self.address(node)
+                )
+            });
         }
         if ms > 0
             && let Some(slot) = self
@@ -387,20 +500,40 @@ impl<T: Clone> Core<T> {
         }
     }
 
+    /// A connection that is being opened came to this address.
+    pub(crate) fn on_reached(&mut self, id: ConnId, reached: Reached) {
+        if let Some(slot) = self.conns.get_mut(&id) {
+            if let Some(state) = self.nodes.get_mut(&slot.node) {
+                state.reached(&reached);
+            }
+            slot.reached = Some(reached);
+        }
+    }
+
     /// The driver connected.
     pub(crate) fn on_connected(&mut self, now: Instant, id: ConnId) {
         if let Some(slot) = self.conns.get_mut(&id) {
             slot.conn.stage = Stage::Negotiating;
-            // The newest version first; a broker that doesn't know it answers in version 0 what it does know.
-            self.ask_versions(now, id, ApiVersionsRequest::VERSIONS.max);
+            let checked = matches!(slot.node, Node::Id(_)) && self.checks_cluster();
+            let newest = rpc::GREETING - i16::from(!checked);
+            // A broker that doesn't know the version answers in version 0 what it does know.
+            self.ask_versions(now, id, newest.min(self.greeting));
         }
     }
 
+    /// Whether brokers are told which one of which cluster is meant (KIP-1242).
+    fn checks_cluster(&self) -> bool {
+        self.config.metadata_cluster_check
+            && self.config.metadata_recovery == MetadataRecovery::Rebootstrap
+            && self.cluster_id.is_some()
+    }
+
     fn ask_versions(&mut self, now: Instant, id: ConnId, version: i16) {
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(StrBytes::from_static_str("ottla"))
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        match Call::encode(&self.config.client_id, version, &request) {
+        let meant = match self.conns.get(&id).map(|s| s.node) {
+            Some(Node::Id(broker)) => self.cluster_id.as_deref().map(|cluster| (cluster, broker)),
+            _ => None,
+        };
+        match rpc::greeting(&self.config.client_id, version, meant) {
             Ok(call) => {
                 // Greeting is part of opening a connection, so its time limit holds.
                 let limit = self
@@ -431,7 +564,7 @@ impl<T: Clone> Core<T> {
         let Some(slot) = self.conns.get(&id) else {
             return;
         };
-        let (node, stage) = (slot.node, slot.conn.stage);
+        let (node, purpose, stage) = (slot.node, slot.purpose, slot.conn.stage);
         let begun = match stage {
             Stage::Ready => now,
             Stage::Connecting | Stage::Negotiating => slot.begun,
@@ -450,6 +583,13 @@ impl<T: Clone> Core<T> {
             },
             (Stage::Ready | Stage::Connecting, _) => error,
         };
+        // Of several addresses the one meant; of the first attempt's errors each has its own.
+        let reached = slot.reached.clone();
+        let error = match &reached {
+            Some(r) if r.all.len() > 1 => error.and(format_args!(" (at {})", r.address)),
+            _ => error,
+        };
+        let useless = reached.filter(|_| !slot.proved);
         let stats = self.stats.entry(node).or_default();
         match stage {
             Stage::Ready => stats.disconnects += 1,
@@ -461,11 +601,31 @@ impl<T: Clone> Core<T> {
         };
         if let Some(state) = self.nodes.get_mut(&node) {
             state.failed((begun, now), backoff, &mut self.rng, stage, error.clone());
+            if let Some(reached) = useless {
+                state.useless(&reached);
+            }
+        }
+        if stage == Stage::Ready {
+            let failures = self.unanswered.get(&(node, purpose)).map_or(0, |u| u.0);
+            let failures = failures.saturating_add(1);
+            let at = now + backoff.after(failures, &mut self.rng);
+            self.unanswered.insert((node, purpose), (failures, at));
         }
         let described = self.last_error(node).unwrap_or_else(|| error.clone());
         let wall = self.clock.wall();
         self.log.log(Level::Warn, "broker", node, now, wall, || {
             described.message().to_owned()
+        });
+        self.debug(now, "connect", ("ended", node, purpose), || {
+            let state = self.nodes.get(&node);
+            let wait = state.and_then(|s| s.retry_at).unwrap_or(now);
+            format!(
+                "the connection to {} for {purpose} ended ({} failures in a row); not tried again for {:.1?}: {}",
+                self.address(node),
+                state.map_or(0, |s| s.failures),
+                wait.saturating_duration_since(now),
+                error.message()
+            )
         });
         self.forget(id, &described);
         self.coordinators.forget_node(node, &described);
@@ -504,7 +664,7 @@ impl<T: Clone> Core<T> {
         let Some(slot) = self.conns.get_mut(&id) else {
             return;
         };
-        let node = slot.node;
+        let (node, purpose) = (slot.node, slot.purpose);
         match arrival {
             Arrival::Whole(correlation, body) => {
                 let Some(request) = slot.conn.answered(now, correlation) else {
@@ -514,8 +674,16 @@ impl<T: Clone> Core<T> {
                 let stats = self.stats.entry(node).or_default();
                 stats.bytes_in += body.len() as u64;
                 stats.answered(request.key, latency);
+                self.trace(now, ("answer", node, request.key), || {
+                    let api = crate::protocol::schema::api_name(request.key);
+                    let from = self.address(node);
+                    format!(
+                        "{api} answered by {from} within {latency:.1?}, {} bytes",
+                        body.len()
+                    )
+                });
                 if !matches!(request.tag, Tag::Versions(_)) {
-                    self.healthy(now, node);
+                    self.healthy(now, id, node, purpose);
                 }
                 match request.tag {
                     Tag::Versions(version) => self.on_versions(now, id, node, version, body),
@@ -551,12 +719,13 @@ impl<T: Clone> Core<T> {
                     }
                     FetchPart::Head(_) => {}
                 }
-                if let Tag::Role(_) = &request.tag {
-                    self.events.push_back(Event::FetchPart { node, part });
+                if let Tag::Role(tag) = &request.tag {
+                    let tag = tag.clone();
+                    self.events.push_back(Event::FetchPart { node, tag, part });
                 }
                 if last {
                     slot.conn.answered(now, correlation);
-                    self.healthy(now, node);
+                    self.healthy(now, id, node, purpose);
                 }
             }
         }
@@ -564,7 +733,14 @@ impl<T: Clone> Core<T> {
 
     /// A broker answered more than the greeting, so it counts as healthy again. The greeting alone doesn't: a broker that
     /// ends every connection after it would be tried without a growing pause.
-    fn healthy(&mut self, now: Instant, node: Node) {
+    fn healthy(&mut self, now: Instant, id: ConnId, node: Node, purpose: Purpose) {
+        if let Some(slot) = self.conns.get_mut(&id).filter(|s| !s.proved) {
+            slot.proved = true;
+            if let (Some(state), Some(reached)) = (self.nodes.get_mut(&node), &slot.reached) {
+                state.proved(reached);
+            }
+        }
+        self.unanswered.remove(&(node, purpose));
         let Some(state) = self.nodes.get_mut(&node).filter(|s| s.failures > 0) else {
             return;
         };
@@ -580,20 +756,33 @@ impl<T: Clone> Core<T> {
     }
 
     fn on_versions(&mut self, now: Instant, id: ConnId, node: Node, asked: i16, body: Bytes) {
-        // An UNSUPPORTED_VERSION answer comes in version 0, whatever was asked for (KIP-511).
+        const KEY: i16 = ApiVersionsRequest::KEY;
         let refused = body.get(..2) == Some(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes()[2..]);
-        let version = if refused { 0 } else { asked };
+        if refused && asked > 0 {
+            // Kafka says so in version 0 and adds what it does know (KIP-511), others in any version and without.
+            let best = rpc::decode::<ApiVersionsRequest>(0, body)
+                .ok()
+                .and_then(|r| r.api_keys.into_iter().find(|a| a.api_key == KEY))
+                .map_or(0, |a| a.max_version);
+            let best = best.clamp(0, asked - 1);
+            self.debug(now, "connect", ("versions", node), || {
+                format!(
+                    "{} does not speak ApiVersions v{asked}; asking in v{best}",
+                    self.address(node)
+                )
+            });
+            return self.ask_versions(now, id, best);
+        }
+        // Version 5 has the fields of version 4 in its answer.
+        let version = asked.min(ApiVersionsRequest::VERSIONS.max);
         let response = match rpc::decode::<ApiVersionsRequest>(version, body) {
             Ok(response) => response,
             Err(e) => return self.fail_conn(now, id, e),
         };
-        if refused && asked > 0 {
-            let best = response
-                .api_keys
-                .iter()
-                .find(|a| a.api_key == ApiVersionsRequest::KEY)
-                .map_or(0, |a| a.max_version);
-            return self.ask_versions(now, id, best.clamp(0, asked - 1));
+        if i32::from(response.error_code) == ErrorCode::REBOOTSTRAP_REQUIRED.0
+            && matches!(node, Node::Id(_))
+        {
+            return self.on_misrouted(now, node);
         }
         if response.error_code != 0 {
             let code = ErrorCode(i32::from(response.error_code));
@@ -606,6 +795,16 @@ impl<T: Clone> Core<T> {
             );
             return self.fail_conn(now, id, e);
         }
+        let versions = rpc::Versions::from_response(&response);
+        if let Err(e) = versions.check_age() {
+            return self.fail_conn(now, id, e);
+        }
+        self.greeting = versions
+            .offered(KEY)
+            .map_or(asked, |(_, max)| max.min(rpc::GREETING));
+        if matches!(node, Node::Id(_)) {
+            self.on_well_routed();
+        }
         // Brokers learn of features one after the other; the newest word counts.
         if response.finalized_features_epoch >= self.features.0 {
             let features = response.finalized_features.iter();
@@ -613,8 +812,23 @@ impl<T: Clone> Core<T> {
             self.features = (response.finalized_features_epoch, levels.collect());
         }
         if let Some(slot) = self.conns.get_mut(&id) {
-            slot.conn.versions = rpc::Versions::from_response(&response);
+            slot.conn.versions = versions;
             slot.conn.stage = Stage::Ready;
+        }
+        if let Some(slot) = self.conns.get(&id) {
+            self.debug(now, "connect", ("ready", node, slot.purpose), || {
+                let is_name = |s: &NodeState| s.address.host.parse::<std::net::IpAddr>().is_err();
+                let by_name = self.nodes.get(&node).is_some_and(is_name);
+                let at = slot.reached.as_ref().filter(|_| by_name);
+                let at = at.map_or_else(String::new, |r| format!(" ({})", r.address));
+                format!(
+                    "connected to {}{at} for {} within {:.1?}; ApiVersions v{asked} tells of {} APIs",
+                    self.address(node),
+                    slot.purpose,
+                    now.saturating_duration_since(slot.conn.opened),
+                    response.api_keys.len()
+                )
+            });
         }
         self.node_stats(node).connects += 1;
         if let Some(state) = self.nodes.get_mut(&node) {
@@ -626,13 +840,17 @@ impl<T: Clone> Core<T> {
     pub(crate) fn poll(&mut self, now: Instant) {
         self.expire_requests(now);
         self.close_idle(now);
-        if !self.contacted
-            && !self.reported_unreachable
-            && now >= self.started + self.config.connection_setup_timeout
-        {
-            self.reported_unreachable = true;
-            let error = self.never_contacted(now);
-            self.events.push_back(Event::Unreachable(error));
+        if !self.contacted && !self.reported_unreachable {
+            let over = now >= self.started + self.config.connection_setup_timeout;
+            let error = match self.incurable(self.started) {
+                Some(error) => Some(error),
+                None if over && !self.untried() => Some(self.never_contacted(now)),
+                None => None,
+            };
+            if let Some(error) = error {
+                self.reported_unreachable = true;
+                self.events.push_back(Event::Unreachable(error));
+            }
         }
         self.poll_metadata(now);
         self.poll_telemetry(now);
@@ -676,6 +894,15 @@ impl<T: Clone> Core<T> {
             .map(|(id, _)| *id)
             .collect();
         for id in idle {
+            if let Some(slot) = self.conns.get(&id) {
+                self.debug(now, "connect", ("idle", slot.node, slot.purpose), || {
+                    format!(
+                        "closing the connection to {} for {}, unused for {limit:?} (connections.max.idle.ms)",
+                        self.address(slot.node),
+                        slot.purpose
+                    )
+                });
+            }
             self.actions.push(Action::Close { conn: id });
             self.forget(
                 id,
@@ -697,14 +924,19 @@ impl<T: Clone> Core<T> {
             .values()
             .filter(|s| s.conn.inflight.is_empty() && s.conn.stage == Stage::Ready)
             .map(|s| s.conn.last_used + limit);
-        let unreachable = (!self.contacted && !self.reported_unreachable)
-            .then(|| self.started + self.config.connection_setup_timeout);
+        // While addresses are untried, their own time limits end the wait.
+        let waiting = !self.contacted && !self.reported_unreachable && !self.untried();
+        let unreachable = waiting.then(|| self.started + self.config.connection_setup_timeout);
         let refresh = self.refresh_deadline(now);
         requests
             .chain(mutes)
             .chain(idle)
             .chain(unreachable)
             .chain(refresh)
+            .chain(
+                self.rebootstrap_at()
+                    .map(|at| at + Duration::from_millis(1)),
+            )
             .chain(self.telemetry_deadline(now))
             .chain(self.coordinators_deadline(now))
             .min()

@@ -20,7 +20,8 @@ pub(super) static KEYS: &[Key] = &[
         "Where this client runs, in the words of the brokers' `broker.rack`, so that a near replica can serve it."),
     Key::new(CLIENT, "log.level", ALL, Kind::Choice(choice::LOG_LEVEL), "info",
         "The least severe log lines that are kept for the program to drain. Nothing goes to stderr unless the environment \
-         variable `OTTLA_LOG` names a level."),
+         variable `OTTLA_LOG` names a level, but for one line if records are lost because the process ends, which `off` \
+         silences."),
     Key::new(CLIENT, "allow.auto.create.topics", Clients::PRODUCER.and(Clients::CONSUMER), Kind::Bool, "true",
         "Lets the broker create a topic that is used before it exists, if the broker is set up to do so."),
     Key::new(CLIENT, "metadata.max.age.ms", ALL, millis_or_infinite(0, LONG), "5min",
@@ -37,6 +38,20 @@ pub(super) static KEYS: &[Key] = &[
          addresses by their canonical names."),
     Key::new(CONNECTIONS, "broker.address.family", ALL, Kind::Choice(choice::ADDRESS_FAMILY), "any",
         "Use only addresses of this family."),
+    Key::new(CONNECTIONS, "bootstrap.resolve.timeout.ms", ALL, millis(0, LONG), "0",
+        "For how long the names in `bootstrap.servers` may fail to be looked up before calls end with that error, which \
+         trying again does not cure. With 0 the look-up is tried again for as long as the calls themselves wait. It never \
+         delays making a client, nor fails it: unlike in Java, names are looked up when they are first connected to."),
+    Key::new(CONNECTIONS, "metadata.recovery.strategy", ALL, Kind::Choice(choice::METADATA_RECOVERY), "rebootstrap",
+        "What to do when no broker that the cluster has told of answers, or a broker asks for it: begin anew with \
+         `bootstrap.servers`, or go on trying the known ones (KIP-899)."),
+    Key::new(CONNECTIONS, "metadata.recovery.rebootstrap.trigger.ms", ALL, millis(0, LONG), "5min",
+        "After this time without metadata though it was asked for, the known brokers are forgotten, and the client begins anew \
+         with `bootstrap.servers`, as far as `metadata.recovery.strategy` allows (KIP-1102)."),
+    Key::new(CONNECTIONS, "metadata.cluster.check.enable", ALL, Kind::Bool, "true",
+        "Tells each broker that is connected to which broker of which cluster is meant, so that one at a wrong address \
+         (an IP address given to another cluster, a proxy set up wrongly) says so, and the client begins anew with \
+         `bootstrap.servers`. Brokers do this since Kafka 4.4 (KIP-1242); of no effect with `metadata.recovery.strategy=none`."),
     Key::new(CONNECTIONS, "connections.max.idle.ms", ALL, millis_or_infinite(0, LONG), "9min",
         "A connection unused for this long is closed; it is opened again when needed. 0 means never."),
     Key::new(CONNECTIONS, "socket.connection.setup.timeout.ms", ALL, millis(1, LONG), "10s",

@@ -36,7 +36,7 @@ pub(in crate::config) static FOREIGN: &[(&str, &str)] = &[
     ),
     (
         "sticky.partitioning.linger.ms",
-        "the `default` partitioner moves on after `batch.size` bytes: set that",
+        "the `default` partitioner moves on after `batch.size` bytes, or every 10 ms where batches don't fill: leave the key out",
     ),
     (
         "socket.nagle.disable",

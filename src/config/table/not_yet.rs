@@ -29,21 +29,6 @@ pub(super) static KEYS: &[Key] = &[
         "Controllers to administer directly.",
     ),
     key(
-        "metadata.recovery.strategy",
-        ALL,
-        "What to do when no known broker answers.",
-    ),
-    key(
-        "metadata.recovery.rebootstrap.trigger.ms",
-        ALL,
-        "When to start again from the bootstrap servers.",
-    ),
-    key(
-        "metadata.cluster.check.enable",
-        ALL,
-        "Checks that a broker belongs to the expected cluster.",
-    ),
-    key(
         "metrics.num.samples",
         ALL,
         "The number of samples behind a metric.",

@@ -30,7 +30,8 @@ pub(super) static KEYS: &[Key] = &[
          one is retried.")
         .aliases(&[same("max.in.flight")]),
     Key::new(DELIVERY, "max.block.ms", PRODUCER, millis_or_infinite(0, LONG), "1min",
-        "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic."),
+        "How long a sending call waits for room in `buffer.memory`, and records for the metadata of their topic, unless \
+         `delivery.timeout.ms` is less."),
     Key::new(TRANSACTIONS, "transactional.id", PRODUCER, Kind::Text, "",
         "Names the producer to the brokers, so that it can use transactions, and its successor under the same name fences it. One \
          process at a time uses a name. Needs `enable.idempotence`. Empty: no transactions."),
@@ -73,7 +74,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(PARTITIONS, "partitioner", PRODUCER, Kind::Choice(choice::PARTITIONER), "default",
         "How a record without an explicit partition gets one. `default` and `murmur2…` place keys where Java's client does, \
          `consistent…` and `fnv1a…` where librdkafka does; `…_random` scatters records without a key. `default` fills one batch after the \
-         other for those.")
+         other for those, and goes on to another partition every 10 ms where batches don't fill.")
         .aliases(&[Alias { name: "partitioner.class", convert: Convert::JavaPartitioner }])
         .per_topic(),
     Key::new(PARTITIONS, "partitioner.ignore.keys", PRODUCER, Kind::Bool, "false",
@@ -85,6 +86,9 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(PARTITIONS, "partitioner.availability.timeout.ms", PRODUCER, millis(0, LONG), "0",
         "With adaptive partitioning: a partition whose broker has taken nothing for this long gets no records without a key. 0 turns it \
          off."),
+    Key::new(PARTITIONS, "partitioner.rack.aware", PRODUCER, Kind::Bool, "false",
+        "With the `default` partitioner and `client.rack`: records without a key go to partitions whose leader is in the same rack \
+         (KIP-1123); to all of them while there is none."),
     Key::new(PARTITIONS, "metadata.max.idle.ms", PRODUCER, millis(5000, LONG), "5min",
         "A topic unused for this long is forgotten; its metadata is asked for again when it is next used."),
 ];

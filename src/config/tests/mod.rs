@@ -59,7 +59,7 @@ fn defaults_of_every_client() {
     assert_eq!(p.delivery_timeout, ms(120_000));
     assert_eq!(p.retries, 2_147_483_647);
     assert_eq!(p.partitioner, Partitioner::Default);
-    assert!(!p.partitioner_ignore_keys && p.partitioner_adaptive);
+    assert!(!p.partitioner_ignore_keys && p.partitioner_adaptive && !p.partitioner_rack_aware);
     assert_eq!(p.partitioner_availability_timeout, ms(0));
     assert_eq!(p.metadata_max_idle, ms(300_000));
 

@@ -250,7 +250,7 @@ impl Consumer {
     }
 
     /// How many offsets the position is behind the end of what can be read, as far as the brokers have told;
-    /// `None` before they have.
+    /// `None` before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if the partition is not assigned.
@@ -440,7 +440,8 @@ impl Consumer {
         })
     }
 
-    /// Bytes of buffers that polled batches keep from being reused.
+    /// Bytes of buffers that polled batches keep from being reused: what a program holds is not limited by
+    /// `fetch.memory.bytes`.
     pub fn held_bytes(&self) -> Result<usize> {
         Ok(self.shared()?.memory.held())
     }

@@ -40,6 +40,7 @@ impl Calls {
         &mut self,
         queries: &mut Queries,
         now: Instant,
+        metadata_answers: u64,
         wanted: Vec<(Arc<str>, i32, i64)>,
         deadline: Instant,
         reply: Reply<Vec<FoundOffset>>,
@@ -56,12 +57,9 @@ impl Calls {
             },
         );
         for (index, (topic, partition, timestamp)) in wanted.into_iter().enumerate() {
-            queries.add(Query::new(
-                Owner::Call { id, index },
-                topic,
-                partition,
-                timestamp,
-            ));
+            let owner = Owner::Call { id, index };
+            let query = Query::new(owner, topic, partition, timestamp);
+            queries.add(query.newer_than(metadata_answers));
         }
     }
 

@@ -14,7 +14,6 @@ use super::super::group::{
 use super::super::offset::OffsetAndMetadata;
 use super::super::partition::{Key, Partition};
 use super::super::shared::{Reply, Shared};
-use super::plan::broker_event;
 use super::{Fetcher, Step, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
@@ -172,7 +171,8 @@ impl Fetcher {
         if let Some(group) = &self.group {
             self.shared.set_identity(group.identity());
         }
-        self.events.extend(outcome.unreachable.map(broker_event));
+        let unreachable = |error| Event::of_broker(EventKind::BrokerUnreachable, -1, error);
+        self.events.extend(outcome.unreachable.map(unreachable));
         for act in outcome.acts {
             self.act(core, now, act);
         }

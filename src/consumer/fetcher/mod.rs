@@ -1,10 +1,13 @@
 //! The I/O thread's part of a consumer: decides what is fetched from whom, and hands on what comes.
 //!
 //! Plain data like every role: events and the time come in, requests go out through the core. By concept:
-//! [`plan`] chooses and sends, [`response`] takes in, [`session`] remembers what each broker was told; [`queries`] looks
-//! offsets up, [`reset`] decides where a partition goes on; [`topics`] and [`calls`] say what their names say.
+//! [`plan`] chooses and sends, [`response`] takes in, [`session`] remembers what each broker was told; [`aside`] fetches what
+//! must not wait for the fetch under way; [`queries`] looks offsets up, [`reset`] decides where a partition goes on;
+//! [`topics`], [`ends`] and [`calls`] say what their names say.
 
+mod aside;
 mod calls;
+mod ends;
 mod grouping;
 mod plan;
 mod queries;
@@ -20,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::aside::Aside;
 use self::calls::Calls;
 use self::queries::{Owner, Queries};
 use self::response::Hint;
@@ -27,9 +31,10 @@ use self::session::Session;
 use self::topics::TopicWatch;
 pub(crate) use self::topics::topic_problem;
 use super::chunk::Chunk;
-use super::event::Event;
+use super::event::{Event, Start};
 use super::group::{Ask, CommitOwner, Group};
 use super::partition::{Key, Partition};
+use super::reach::Reach;
 use super::shared::{Command, Reply, Shared};
 use crate::cluster::at_exit::Unsaid;
 use crate::cluster::core::{self, Core};
@@ -43,6 +48,8 @@ use crate::stats::{Stats, StatsHub};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
     Fetch,
+    /// A fetch beside the one that is under way.
+    Aside,
     Offsets,
     Group(Ask),
 }
@@ -63,6 +70,8 @@ enum Step {
 struct Part {
     partition: Arc<Partition>,
     generation: u32,
+    /// The start that was asked for last.
+    start: Start,
     step: Step,
     topic_id: TopicId,
     leader_epoch: i32,
@@ -80,12 +89,29 @@ struct Part {
 /// A fetch on its way.
 #[derive(Debug)]
 struct InFlight {
+    sent: Instant,
+    /// Its answer has begun to come.
+    begun: bool,
+    /// It has brought records.
+    fruitful: bool,
     /// What is still set aside for it.
     reserved: usize,
     hints: Vec<Hint>,
 }
 
-/// A broker we fetch from: at most one fetch on its way.
+impl InFlight {
+    fn new(now: Instant, reserved: usize) -> Self {
+        InFlight {
+            sent: now,
+            begun: false,
+            fruitful: false,
+            reserved,
+            hints: Vec::new(),
+        }
+    }
+}
+
+/// A broker we fetch from: at most one fetch on its way, and one beside it that doesn't wait.
 #[derive(Debug, Default)]
 struct FetchNode {
     session: Session,
@@ -97,14 +123,15 @@ struct FetchNode {
     /// be fetched differently. None also while one waits for its time.
     planned: Option<u64>,
     inflight: Option<InFlight>,
+    aside: Aside,
     /// There may be something to send.
     dirty: bool,
     retry_at: Option<Instant>,
-    /// After repeated refusals: when the next request goes out, counted from the end of the present answer.
+    /// After repeated refusals: nothing is sent before.
     pause_until: Option<Instant>,
+    /// Fetches in a row that were refused.
     failures: u32,
-    /// That it cannot be reached was told.
-    told: bool,
+    reach: Reach,
 }
 
 /// The role of a consumer's client.
@@ -128,6 +155,10 @@ pub(crate) struct Fetcher {
     unplaced: bool,
     /// Every broker may have something to send.
     replan: bool,
+    /// Partitions may wait to be fetched behind fetches under way that are not about them.
+    unserved: bool,
+    /// When the ends of paused partitions are asked for next.
+    ends_at: Option<Instant>,
     /// Counts all that may change what is fetched but answers to fetches.
     changes: u64,
     /// Some broker is left alone until the reader has caught up.
@@ -169,6 +200,8 @@ impl Fetcher {
             watch_at: None,
             unplaced: false,
             replan: false,
+            unserved: false,
+            ends_at: None,
             changes: 0,
             waits_for_reader: false,
             last_served: -1,
@@ -214,7 +247,11 @@ impl Fetcher {
                 }
                 self.forget_unused(core, &topic);
             }
-            Command::Replan => self.replan = true,
+            Command::Replan => {
+                self.replan = true;
+                self.unserved = true;
+                self.watch_ends(now);
+            }
             Command::Offsets {
                 wanted,
                 deadline,
@@ -223,8 +260,9 @@ impl Fetcher {
                 for (topic, _, _) in &wanted {
                     core.want_topic(topic);
                 }
+                let answers = core.metadata_answers();
                 self.calls
-                    .ask_offsets(&mut self.queries, now, wanted, deadline, reply);
+                    .ask_offsets(&mut self.queries, now, answers, wanted, deadline, reply);
             }
             Command::Partitions {
                 topic,
@@ -319,6 +357,10 @@ impl Fetcher {
                 generation,
                 ..
             } => partition.generation() == *generation,
+            Owner::End {
+                partition,
+                generation,
+            } => partition.paused() && partition.generation() == *generation,
             Owner::Call { id, .. } => calls.is_open(*id),
         };
         let mut deadline = self.queries.send(core, now, alive, &mut answers);
@@ -362,13 +404,15 @@ impl Role for Fetcher {
     }
 
     fn on_event(&mut self, core: &mut Core<Tag>, now: Instant, event: core::Event<Tag>) {
-        self.changes += u64::from(!matches!(event, core::Event::FetchPart { .. }));
+        let tag = Tag::Fetch;
+        self.changes +=
+            u64::from(!matches!(event, core::Event::FetchPart { tag: of, .. } if of == tag));
         match event {
             core::Event::FetchPart {
                 node: Node::Id(id),
+                tag,
                 part,
-                ..
-            } => self.on_fetch_part(core, now, id, part),
+            } => self.on_fetch_part(core, now, (id, tag), part),
             core::Event::Response {
                 node: Node::Id(id),
                 tag: Tag::Offsets,
@@ -384,8 +428,13 @@ impl Role for Fetcher {
             core::Event::Failed {
                 node: Node::Id(id),
                 tag: Tag::Fetch,
+                error,
+            } => self.on_fetch_failed(now, id, &error),
+            core::Event::Failed {
+                node: Node::Id(id),
+                tag: Tag::Aside,
                 ..
-            } => self.on_fetch_failed(id),
+            } => self.on_aside_failed(id),
             core::Event::Failed {
                 node: Node::Id(id),
                 tag: Tag::Offsets,
@@ -434,6 +483,7 @@ impl Role for Fetcher {
         if std::mem::take(&mut self.unplaced) {
             self.place(core, now);
         }
+        deadline = earliest(deadline, self.renew_ends(now));
         deadline = earliest(deadline, self.poll_calls(core, now));
         deadline = earliest(deadline, self.poll_group(core, now));
         deadline = earliest(deadline, self.poll_closing(now));

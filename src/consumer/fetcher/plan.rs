@@ -2,19 +2,17 @@
 
 use std::time::Instant;
 
-use super::super::event::{Event, EventKind};
 use super::super::memory::FLOOR;
 use super::session::Sent;
 use super::{Fetcher, InFlight, Part, Step, Tag, earliest};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
-use crate::error::Error;
 use crate::net::rpc::Call;
 use crate::protocol::fetch::{self, FetchRequest};
 use crate::protocol::wire::TopicId;
 
 /// What is to be fetched of a partition.
-enum Want {
+pub(super) enum Want {
     This(Sent),
     Nothing,
     /// Nothing before that time.
@@ -24,7 +22,7 @@ enum Want {
 }
 
 impl Part {
-    fn want(&self, now: Instant, max_partition: usize) -> Want {
+    pub(super) fn want(&self, now: Instant, max_partition: usize) -> Want {
         let Step::Fetch { next } = self.step else {
             return Want::Nothing;
         };
@@ -87,8 +85,10 @@ impl Fetcher {
             }
         }
         self.replan = true;
-        self.nodes
-            .retain(|_, node| !node.members.is_empty() || node.inflight.is_some());
+        self.unserved = true;
+        self.nodes.retain(|_, node| {
+            !node.members.is_empty() || node.inflight.is_some() || node.aside.is_under_way()
+        });
     }
 
     /// Sends a fetch to every broker that has none on its way and something to fetch.
@@ -111,6 +111,10 @@ impl Fetcher {
             .filter(|(_, node)| node.inflight.is_none());
         let due: Vec<i32> = idle
             .filter(|(_, node)| {
+                if let Some(at) = node.pause_until.filter(|at| *at > now) {
+                    deadline = earliest(deadline, Some(at));
+                    return false;
+                }
                 let due = node.dirty || node.retry_at.is_some_and(|t| t <= now);
                 if !due {
                     deadline = earliest(deadline, node.retry_at);
@@ -127,45 +131,52 @@ impl Fetcher {
         for id in due.iter().skip(first).chain(due.iter().take(first)) {
             deadline = earliest(deadline, self.fetch_from(core, now, *id));
         }
-        deadline
+        earliest(deadline, self.fetch_asides(core, now))
+    }
+
+    /// The most to fetch of one partition.
+    pub(super) fn max_partition(&self) -> usize {
+        let config = &self.shared.config;
+        config
+            .max_partition_fetch_bytes
+            .min(self.shared.memory.cap())
+    }
+
+    /// The most to fetch from one broker with one request for `count` partitions.
+    pub(super) fn max_fetch(&self, count: usize) -> usize {
+        let share = (self.shared.memory.cap() / self.nodes.len().max(1)).max(FLOOR);
+        count
+            .saturating_mul(self.max_partition())
+            .min(self.shared.config.fetch_max_bytes)
+            .min(share)
     }
 
     /// Sends a fetch to a broker if there is something to fetch; says when to try again if that depends on time.
     fn fetch_from(&mut self, core: &mut Core<Tag>, now: Instant, id: i32) -> Option<Instant> {
+        let max_partition = self.max_partition();
         let node = self.nodes.get_mut(&id)?;
         node.retry_at = None;
+        node.pause_until = None;
         // A lookup that is about to be answered may add more to fetch; a fetch sent before could be parked.
         if node.members.is_empty() || self.queries.asks(id) {
             node.dirty = false;
             return None;
         }
         let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
-            if let Some(error) = core.hopeless(now, Node::Id(id))
-                && !node.told
-            {
-                node.told = true;
-                self.events.push(broker_event(error));
-            }
-            return core.retry_at(now, Node::Id(id));
+            let failing = core.failing(Node::Id(id));
+            let (event, again) = node.reach.unconnected(now, id, failing);
+            self.events.extend(event);
+            return earliest(again, core.retry_at(now, Node::Id(id)));
         };
         let mut version = match core.version(conn, fetch::KEY, fetch::VERSIONS) {
             Ok(version) => version,
             Err(e) => {
                 node.dirty = false;
                 node.retry_at = Some(now + core.config.retry_backoff_max);
-                if !node.told {
-                    node.told = true;
-                    self.events.push(broker_event(e));
-                }
+                self.events.extend(node.reach.tell(id, e));
                 return node.retry_at;
             }
         };
-        node.told = false;
-        let max_partition = self
-            .shared
-            .config
-            .max_partition_fetch_bytes
-            .min(self.shared.memory.cap());
         let mut full = false;
         let mut retry_at = None;
         let amended = if node.planned == Some(self.changes) && node.session.lasts() {
@@ -215,16 +226,10 @@ impl Fetcher {
         if count == 0 && !full {
             return retry_at;
         }
-        let share = (self.shared.memory.cap() / self.nodes.len().max(1)).max(FLOOR);
-        let config = &self.shared.config;
-        let most = count
-            .saturating_mul(max_partition)
-            .min(config.fetch_max_bytes)
-            .min(share);
         let reserved = if full {
             None
         } else {
-            self.shared.memory.reserve(most)
+            self.shared.memory.reserve(self.max_fetch(count))
         };
         let Some(reserved) = reserved else {
             self.waits_for_reader = true;
@@ -250,6 +255,7 @@ impl Fetcher {
             }
             node.session.plan(version, wanted)
         };
+        let config = &self.shared.config;
         let request = FetchRequest {
             max_wait_ms: i32::try_from(config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: i32::try_from(config.fetch_min_bytes).unwrap_or(i32::MAX),
@@ -267,24 +273,14 @@ impl Fetcher {
                 call.frame.finish();
                 let timeout = core.config.request_timeout;
                 core.send(now, conn, call, timeout, Tag::Fetch, true);
-                node.inflight = Some(InFlight {
-                    reserved,
-                    hints: Vec::new(),
-                });
+                node.inflight = Some(InFlight::new(now, reserved));
             }
             Err(e) => {
                 self.shared.memory.unreserve(reserved);
                 node.session.failed();
-                self.events.push(broker_event(e));
+                self.events.extend(node.reach.tell(id, e));
             }
         }
         retry_at
-    }
-}
-
-pub(super) fn broker_event(error: Error) -> Event {
-    Event {
-        error: Some(error),
-        ..Event::of(EventKind::BrokerUnreachable)
     }
 }

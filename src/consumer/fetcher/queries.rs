@@ -33,6 +33,11 @@ pub(super) enum Owner {
         generation: u32,
         lost: Option<(i64, Error)>,
     },
+    /// A paused partition whose end is renewed.
+    End {
+        partition: Arc<Partition>,
+        generation: u32,
+    },
     /// A caller, by the number of the call and the place in its list.
     Call { id: u64, index: usize },
 }
@@ -47,6 +52,8 @@ pub(super) struct Query {
     failures: u32,
     not_before: Option<Instant>,
     last_error: Option<Error>,
+    /// How many answers to metadata requests had come when it was made.
+    metadata_answers: u64,
 }
 
 impl Query {
@@ -59,6 +66,20 @@ impl Query {
             failures: 0,
             not_before: None,
             last_error: None,
+            metadata_answers: 0,
+        }
+    }
+
+    /// Not sent before that time.
+    pub(super) fn after(self, not_before: Option<Instant>) -> Self {
+        Query { not_before, ..self }
+    }
+
+    /// What is known of the cluster after that many answers is not taken for an end of the matter.
+    pub(super) fn newer_than(self, metadata_answers: u64) -> Self {
+        Query {
+            metadata_answers,
+            ..self
         }
     }
 }
@@ -86,9 +107,17 @@ impl Queries {
         self.waiting.push(query);
     }
 
-    /// True while a request is on its way to that broker.
+    /// True while that broker is asked where a partition is to be fetched from.
     pub(super) fn asks(&self, node: i32) -> bool {
-        self.inflight.contains_key(&node)
+        let asked = self.inflight.get(&node).into_iter().flatten();
+        asked
+            .into_iter()
+            .any(|q| matches!(q.owner, Owner::Position { .. }))
+    }
+
+    /// True while the ends of paused partitions are asked for.
+    pub(super) fn renews(&self) -> bool {
+        self.each().any(|q| matches!(q.owner, Owner::End { .. }))
     }
 
     /// True while a query is about that topic.
@@ -138,8 +167,12 @@ impl Queries {
                 match topic_problem(core, now, &query.topic, query.partition) {
                     Ok(again) => deadline = earliest(deadline, again),
                     Err(e) if matches!(query.owner, Owner::Call { .. }) => {
-                        answers.push((query, Err(e)));
-                        continue;
+                        // A partition may have been made since the cluster was asked last.
+                        if core.metadata_answers() > query.metadata_answers || known.is_none() {
+                            answers.push((query, Err(e)));
+                            continue;
+                        }
+                        core.refresh_metadata();
                     }
                     // The topic's own event tells of it.
                     Err(_) => {}

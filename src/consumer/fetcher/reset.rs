@@ -1,6 +1,7 @@
 //! Where a partition starts, and where it goes on when that is not possible.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::chunk::Chunk;
 use super::super::event::{Event, EventKind, Start};
@@ -39,10 +40,10 @@ impl Fetcher {
         let key = partition.key();
         let part = self.parts.entry(key.clone()).or_insert_with(|| {
             self.unplaced = true;
-            self.unwatched = true;
             Part {
                 partition: partition.clone(),
                 generation,
+                start: Start::Reset,
                 step: Step::Stopped,
                 topic_id: TopicId::default(),
                 leader_epoch: -1,
@@ -58,8 +59,11 @@ impl Fetcher {
         part.generation = generation;
         part.last_epoch = -1;
         part.not_before = None;
+        part.failures = 0;
         part.told = None;
+        self.unwatched = true;
         self.replan = true;
+        self.unserved = true;
         key
     }
 
@@ -75,11 +79,12 @@ impl Fetcher {
         let Some(part) = self.parts.get_mut(&key) else {
             return;
         };
+        part.start = start;
         match start {
             Start::Offset(next) => part.step = Step::Fetch { next },
-            Start::Earliest => self.locate(&key, EARLIEST, None),
-            Start::Latest => self.locate(&key, LATEST, None),
-            Start::Timestamp(time) => self.locate(&key, time, None),
+            Start::Earliest => self.locate(&key, EARLIEST),
+            Start::Latest => self.locate(&key, LATEST),
+            Start::Timestamp(time) => self.locate(&key, time),
             Start::Reset => match &mut self.group {
                 Some(group) => {
                     part.step = Step::Locate;
@@ -93,7 +98,7 @@ impl Fetcher {
     /// Starts a partition without a position where `auto.offset.reset` says.
     pub(super) fn locate_by_policy(&mut self, core: &Core<Tag>, key: &Key) {
         match self.policy(core) {
-            Some(time) => self.locate(key, time, None),
+            Some(time) => self.locate(key, time),
             None => {
                 let text = format!(
                     "{}-{} has no position, and auto.offset.reset is none",
@@ -105,7 +110,17 @@ impl Fetcher {
         }
     }
 
-    fn locate(&mut self, key: &Key, timestamp: i64, lost: Option<(i64, Error)>) {
+    fn locate(&mut self, key: &Key, timestamp: i64) {
+        self.locate_after(None, key, timestamp, None);
+    }
+
+    fn locate_after(
+        &mut self,
+        not_before: Option<Instant>,
+        key: &Key,
+        timestamp: i64,
+        lost: Option<(i64, Error)>,
+    ) {
         let Some(part) = self.parts.get_mut(key) else {
             return;
         };
@@ -115,14 +130,31 @@ impl Fetcher {
             generation: part.generation,
             lost,
         };
-        self.queries
-            .add(Query::new(owner, key.0.clone(), key.1, timestamp));
+        let query = Query::new(owner, key.0.clone(), key.1, timestamp);
+        self.queries.add(query.after(not_before));
     }
 
-    /// A partition cannot go on from `from`: goes where `auto.offset.reset` says.
-    pub(super) fn reset(&mut self, core: &Core<Tag>, key: &Key, from: i64, why: Error) {
+    /// Starts a partition of a topic that was created anew: all records of it were written after the start was asked for.
+    pub(super) fn locate_anew(&mut self, core: &Core<Tag>, key: &Key) {
+        match self.parts.get(key).map(|part| part.start) {
+            Some(Start::Earliest | Start::Latest) => self.locate(key, EARLIEST),
+            Some(Start::Timestamp(time)) => self.locate(key, time),
+            // An offset of the old topic means nothing in the new one.
+            Some(Start::Reset | Start::Offset(_)) | None => self.locate_by_policy(core, key),
+        }
+    }
+
+    /// A partition cannot go on from `from`: goes where `auto.offset.reset` says, but not before that time.
+    pub(super) fn reset(
+        &mut self,
+        core: &Core<Tag>,
+        not_before: Option<Instant>,
+        key: &Key,
+        from: i64,
+        why: Error,
+    ) {
         match self.policy(core) {
-            Some(time) => self.locate(key, time, Some((from, why))),
+            Some(time) => self.locate_after(not_before, key, time, Some((from, why))),
             None => {
                 let text = format!("{}; auto.offset.reset is none", why.message());
                 let error = Error::new(ErrorCode::OFFSET_RESET, text);
@@ -157,6 +189,14 @@ impl Fetcher {
         for (query, result) in answers {
             self.changes += 1;
             match query.owner {
+                Owner::End { partition, .. } => {
+                    // Fetches of one that was resumed meanwhile know better; one that fails is asked for again in time.
+                    if let Ok(found) = result
+                        && partition.paused()
+                    {
+                        partition.set_end(self.shared.read_committed(), found.offset);
+                    }
+                }
                 Owner::Call { id, index } => {
                     self.calls.answered(id, index, result);
                     if !self.calls.is_open(id) {
@@ -177,32 +217,15 @@ impl Fetcher {
                     }
                     match result {
                         Ok(found) if found.offset < 0 && query.timestamp >= 0 => {
-                            self.locate(&key, LATEST, lost)
+                            self.locate_after(None, &key, LATEST, lost)
                         }
                         Ok(found) => {
                             let to = found.offset.max(0);
                             part.step = Step::Fetch { next: to };
+                            self.unserved = true;
                             match lost {
                                 None => partition.located(generation, to),
-                                Some((from, why)) => {
-                                    let policy = self.shared.config.auto_offset_reset;
-                                    let text = format!(
-                                        "{}; the position was moved to {to} (auto.offset.reset={policy})",
-                                        why.message()
-                                    );
-                                    let error = Error::new(why.code(), text);
-                                    let kind = EventKind::PositionReset;
-                                    if !planted!("loss-untold") {
-                                        self.events.push(Event::of_partition(
-                                            kind,
-                                            &key.0,
-                                            key.1,
-                                            (from, to),
-                                            error,
-                                        ));
-                                    }
-                                    self.chunks.push(Chunk::jump(partition, generation, to));
-                                }
+                                Some((from, why)) => self.moved(&key, generation, (from, to), why),
                             }
                         }
                         Err(e) => self.stop(
@@ -215,5 +238,36 @@ impl Fetcher {
                 }
             }
         }
+    }
+
+    /// A partition that could not go on from one offset goes on at another.
+    fn moved(&mut self, key: &Key, generation: u32, (from, to): (i64, i64), why: Error) {
+        let Some(part) = self.parts.get_mut(key) else {
+            return;
+        };
+        let policy = self.shared.config.auto_offset_reset;
+        if from == to {
+            // Nothing was lost by that, nor gained.
+            if part.told != Some(why.code()) {
+                part.told = Some(why.code());
+                let error = why.and(format_args!(
+                    ", though that is where auto.offset.reset={policy} leads; the attempts go on"
+                ));
+                let kind = EventKind::PartitionFailing;
+                self.events
+                    .push(Event::of_partition(kind, &key.0, key.1, (from, -1), error));
+            }
+            return;
+        }
+        let error = why.and(format_args!(
+            "; the position was moved to {to} (auto.offset.reset={policy})"
+        ));
+        if !planted!("loss-untold") {
+            let kind = EventKind::PositionReset;
+            self.events
+                .push(Event::of_partition(kind, &key.0, key.1, (from, to), error));
+        }
+        self.chunks
+            .push(Chunk::jump(part.partition.clone(), generation, to));
     }
 }

@@ -8,7 +8,7 @@ use super::super::event::{Event, EventKind};
 use super::super::partition::Key;
 use super::session::Sent;
 use super::topics::refusal;
-use super::{Fetcher, Step, Tag};
+use super::{FetchNode, Fetcher, Step, Tag};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::config::AutoOffsetReset;
@@ -20,18 +20,29 @@ use crate::protocol::produce::NodeEndpoint;
 /// A leader named in a refusal (KIP-951): broker id and leader epoch.
 pub(super) type Hint = (Key, (i32, i32));
 
+fn backoff(core: &Core<Tag>) -> Backoff {
+    Backoff {
+        first: core.config.retry_backoff,
+        last: core.config.retry_backoff_max,
+    }
+}
+
 impl Fetcher {
     pub(super) fn on_fetch_part(
         &mut self,
         core: &mut Core<Tag>,
         now: Instant,
-        id: i32,
+        (id, tag): (i32, Tag),
         part: FetchPart,
     ) {
         match part {
+            FetchPart::Head(head) if tag == Tag::Aside => {
+                // A refusal is dealt with when the ordinary fetch meets it.
+                core.throttle(now, Node::Id(id), Purpose::Aside, head.throttle_ms);
+            }
             FetchPart::Head(head) => self.on_head(core, now, id, &head),
-            FetchPart::Partition(part) => self.on_partition(core, now, id, part),
-            FetchPart::End(endpoints) => self.on_end(core, id, &endpoints),
+            FetchPart::Partition(part) => self.on_partition(core, now, (id, tag), part),
+            FetchPart::End(endpoints) => self.on_end(core, (id, tag), &endpoints),
         }
     }
 
@@ -40,6 +51,10 @@ impl Fetcher {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
+        if let Some(inflight) = &mut node.inflight {
+            inflight.begun = true;
+        }
+        node.reach.answered();
         let code = ErrorCode(i32::from(head.error_code));
         if node.session.answered(code, head.session_id) {
             node.failures = 0;
@@ -47,12 +62,9 @@ impl Fetcher {
         }
         // The first loss of a session is no trouble, and the request is made anew at once.
         node.failures = node.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
         if node.failures > 1 {
-            node.pause_until = Some(now + backoff.after(node.failures - 1, &mut core.rng));
+            let pause = backoff(core).after(node.failures - 1, &mut core.rng);
+            node.pause_until = Some(now + pause);
         }
         if !matches!(
             code,
@@ -76,16 +88,22 @@ impl Fetcher {
         );
     }
 
-    fn on_end(&mut self, core: &mut Core<Tag>, id: i32, endpoints: &[NodeEndpoint]) {
+    fn on_end(&mut self, core: &mut Core<Tag>, (id, tag): (i32, Tag), endpoints: &[NodeEndpoint]) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        node.dirty = true;
-        let Some(inflight) = node.inflight.take() else {
+        let inflight = if tag == Tag::Aside {
+            node.aside.inflight.take()
+        } else {
+            node.dirty = true;
+            node.inflight.take()
+        };
+        let Some(inflight) = inflight else {
             return;
         };
-        node.retry_at = node.pause_until.take();
-        node.dirty = node.retry_at.is_none();
+        if tag == Tag::Aside {
+            node.aside.ended(inflight.fruitful);
+        }
         self.shared.memory.unreserve(inflight.reserved);
         for ((topic, partition), leader) in inflight.hints {
             if core.leader_hint(&topic, partition, leader, endpoints) {
@@ -98,7 +116,7 @@ impl Fetcher {
     }
 
     /// A fetch will have no answer, or not all of it.
-    pub(super) fn on_fetch_failed(&mut self, id: i32) {
+    pub(super) fn on_fetch_failed(&mut self, now: Instant, id: i32, error: &Error) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -114,16 +132,32 @@ impl Fetcher {
                 self.unplaced = true;
             }
         }
+        let FetchNode { reach, session, .. } = node;
+        let asked = || session.keys().cloned().collect();
+        self.events.extend(reach.lost(now, id, error, asked));
     }
 
-    fn on_partition(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, got: FetchedPartition) {
+    fn on_partition(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (id, tag): (i32, Tag),
+        got: FetchedPartition,
+    ) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let Some((key, sent)) = node.session.find(&got.topic, got.partition) else {
+        let (session, inflight) = if tag == Tag::Aside {
+            (&node.aside.session, &mut node.aside.inflight)
+        } else {
+            (&node.session, &mut node.inflight)
+        };
+        let Some((key, sent)) = session.find(&got.topic, got.partition) else {
             return;
         };
-        node.answered.push(key.clone());
+        if tag != Tag::Aside {
+            node.answered.push(key.clone());
+        }
         let Some(part) = self.parts.get_mut(&key) else {
             return;
         };
@@ -135,7 +169,7 @@ impl Fetcher {
             return;
         }
         if let Some(leader) = got.current_leader
-            && let Some(inflight) = &mut node.inflight
+            && let Some(inflight) = inflight
         {
             inflight.hints.push((key.clone(), leader));
         }
@@ -147,15 +181,18 @@ impl Fetcher {
             core.node_stats(Node::Id(id)).errors.add(code);
             return self.on_refused(core, now, id, &key, code, sent);
         }
-        part.failures = 0;
-        part.told = None;
         part.not_before = None;
         part.partition
             .set_ends(got.high_watermark, got.last_stable_offset);
         if let Some(common) = got.diverging_epoch {
-            return self.on_truncated(&key, sent, common);
+            return self.on_truncated(core, now, &key, sent, common);
         }
-        if got.preferred_read_replica >= 0 && got.preferred_read_replica != id {
+        let redirects = got.preferred_read_replica >= 0 && got.preferred_read_replica != id;
+        // That the leader names a replica is no success, should that refuse each time.
+        if !redirects {
+            part.failures = 0;
+            part.told = None;
+        } else {
             part.replica = Some((
                 got.preferred_read_replica,
                 now + core.config.metadata_max_age,
@@ -200,7 +237,8 @@ impl Fetcher {
         };
         part.partition.add_unread(charged);
         self.shared.memory.add(charged);
-        if let Some(inflight) = &mut node.inflight {
+        if let Some(inflight) = inflight {
+            inflight.fruitful = true;
             let arrived = charged.min(inflight.reserved);
             inflight.reserved -= arrived;
             self.shared.memory.unreserve(arrived);
@@ -210,7 +248,14 @@ impl Fetcher {
 
     /// The leader's log ends before our position: records that we read were lost in an unclean election. What it has in
     /// common with us ends with an epoch at an offset.
-    fn on_truncated(&mut self, key: &Key, sent: Sent, (epoch, end): (i32, i64)) {
+    fn on_truncated(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        key: &Key,
+        sent: Sent,
+        (epoch, end): (i32, i64),
+    ) {
         let error = Error::new(
             ErrorCode::OFFSET_OUT_OF_RANGE,
             format!(
@@ -230,6 +275,14 @@ impl Fetcher {
         let Some(part) = self.parts.get_mut(key) else {
             return;
         };
+        part.failures = part.failures.saturating_add(1);
+        if part.failures > 1 {
+            let pause = backoff(core).after(part.failures - 1, &mut core.rng);
+            part.not_before = Some(now + pause);
+        }
+        if part.last_epoch == epoch && sent.offset == end {
+            return; // what was told before
+        }
         part.step = Step::Fetch { next: end.max(0) };
         // The log may be cut again before anything is read of it.
         part.last_epoch = epoch;
@@ -265,8 +318,13 @@ impl Fetcher {
             .take()
             .is_some_and(|(replica, _)| replica == id);
         if from_replica {
-            // Whatever a follower says, the leader decides.
+            // Whatever a follower says, the leader decides; but not for ever, if it goes on to name one that refuses.
             self.unplaced = true;
+            part.failures = part.failures.saturating_add(1);
+            if part.failures > 1 {
+                let pause = backoff(core).after(part.failures - 1, &mut core.rng);
+                part.not_before = Some(now + pause);
+            }
             return;
         }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
@@ -282,14 +340,15 @@ impl Fetcher {
                     "{place}: the log does not hold that offset (any more); see the topic's retention settings"
                 ),
             );
-            return self.reset(core, key, sent.offset, why);
+            // Where the first reset has led to can't be read either: the next one is no news.
+            part.failures = part.failures.saturating_add(1);
+            let pause =
+                (part.failures > 1).then(|| backoff(core).after(part.failures - 1, &mut core.rng));
+            let not_before = pause.map(|pause| now + pause);
+            return self.reset(core, not_before, key, sent.offset, why);
         }
         part.failures = part.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
-        part.not_before = Some(now + backoff.after(part.failures, &mut core.rng));
+        part.not_before = Some(now + backoff(core).after(part.failures, &mut core.rng));
         let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
         let error = refusal(code, &place, &core.address(Node::Id(id)));
         match code {

@@ -97,6 +97,19 @@ impl Session {
         self.epoch != 0
     }
 
+    /// The partitions that are fetched.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.known.keys()
+    }
+
+    /// True if the broker was told exactly that of a partition.
+    pub(super) fn covers(&self, key: &Key, sent: &Sent) -> bool {
+        let known = self.known.get(key);
+        known.is_some_and(|known| {
+            known.same_on_the_wire(sent) && known.generation == sent.generation
+        })
+    }
+
     /// How many partitions are fetched.
     pub(super) fn len(&self) -> usize {
         self.known.len()

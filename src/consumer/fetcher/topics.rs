@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::event::{Event, EventKind, Start};
+use super::super::partition::Key;
 use super::super::shared::Command;
-use super::{Fetcher, Tag, earliest};
+use super::{Fetcher, Part, Tag, earliest};
 use crate::cluster::core::Core;
 use crate::cluster::metadata::TopicState;
+use crate::cluster::nodes::Backoff;
 use crate::error::{Error, ErrorCode};
 use crate::protocol::wire::TopicId;
 
@@ -24,6 +26,34 @@ pub(super) struct Watched {
     told: Option<ErrorCode>,
     /// The id its offsets belong to.
     id: Option<TopicId>,
+    absent: Option<Absent>,
+}
+
+/// Partitions are assigned that the topic doesn't have.
+#[derive(Debug)]
+struct Absent {
+    since: Instant,
+    /// How often they were looked for, and when that is done next.
+    rounds: u32,
+    again_at: Instant,
+}
+
+impl Absent {
+    /// The longest pause between two looks.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    fn look(&mut self, core: &mut Core<Tag>, now: Instant) {
+        if now < self.again_at {
+            return;
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        let backoff = Backoff {
+            first: core.config.retry_backoff,
+            last: Self::PAUSE.max(core.config.retry_backoff_max),
+        };
+        self.again_at = now + backoff.after(self.rounds, &mut core.rng);
+        core.refresh_metadata();
+    }
 }
 
 /// A broker's refusal in words, with advice where there is some.
@@ -99,6 +129,56 @@ pub(crate) fn topic_problem<T: Clone>(
     }
 }
 
+impl Watched {
+    /// Tells of assigned partitions that the topic doesn't have, and looks for them with growing pauses; says when to look
+    /// again.
+    fn watch_absent(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        name: &Arc<str>,
+        count: i32,
+        parts: &mut BTreeMap<Key, Part>,
+        events: &mut Vec<Event>,
+    ) -> Option<Instant> {
+        const CODE: ErrorCode = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let all = |from| (name.clone(), from)..=(name.clone(), i32::MAX);
+        if parts.range(all(count)).next().is_none() {
+            if self.absent.take().is_some() {
+                for (_, part) in parts.range_mut(all(0)) {
+                    part.told = part.told.filter(|told| *told != CODE);
+                }
+            }
+            return None;
+        }
+        let absent = self.absent.get_or_insert(Absent {
+            since: now,
+            rounds: 0,
+            again_at: now,
+        });
+        absent.look(core, now);
+        // One that was made a moment ago is not known to every broker.
+        let told_at = absent.since + PATIENCE;
+        if now < told_at {
+            return Some(told_at.min(absent.again_at));
+        }
+        let again_at = absent.again_at;
+        for ((_, index), part) in parts.range_mut(all(count)) {
+            if part.told == Some(CODE) {
+                continue;
+            }
+            let Err(error) = topic_problem(core, now, name, *index) else {
+                continue;
+            };
+            part.told = Some(CODE);
+            let error = error.and("; it is looked for again and again, and read once it is there");
+            let kind = EventKind::PartitionFailing;
+            events.push(Event::of_partition(kind, name, *index, (-1, -1), error));
+        }
+        Some(again_at)
+    }
+}
+
 impl Fetcher {
     /// Looks at each topic that is read: trouble is told once, growth of whole topics followed, re-creation noticed.
     pub(super) fn watch_topics(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
@@ -120,17 +200,21 @@ impl Fetcher {
             };
             watched.told = None;
             let count = meta.partitions.len() as i32;
+            let id = meta.id;
+            let again =
+                watched.watch_absent(core, now, name, count, &mut self.parts, &mut self.events);
+            deadline = earliest(deadline, again);
             if let Some((start, done)) = &mut watched.whole
                 && done.is_none_or(|done| done < count)
             {
                 grown.push((name.clone(), *start, *done, count));
                 *done = Some(count);
             }
-            if meta.id != TopicId::default() {
-                if watched.id.is_some_and(|id| id != meta.id) && !planted!("recreation-unseen") {
+            if id != TopicId::default() {
+                if watched.id.is_some_and(|old| old != id) && !planted!("recreation-unseen") {
                     anew.push(name.clone());
                 }
-                watched.id = Some(meta.id);
+                watched.id = Some(id);
             }
         }
         for (name, start, done, count) in grown {
@@ -194,8 +278,8 @@ impl Fetcher {
     fn begin_anew(&mut self, core: &mut Core<Tag>, name: &Arc<str>) {
         let policy = self.shared.config.auto_offset_reset;
         let text = format!(
-            "topic '{name}' was deleted and created again; its offsets begin anew, and it is read as \
-             auto.offset.reset={policy} says"
+            "topic '{name}' was deleted and created again; its offsets begin anew. Where a start was asked for by place or \
+             time it holds for the new topic too; all else is read as auto.offset.reset={policy} says"
         );
         let error = Error::new(ErrorCode::INCONSISTENT_TOPIC_ID, text);
         self.events
@@ -214,7 +298,7 @@ impl Fetcher {
                 let generation = partition.restart(Start::Reset);
                 // What the group committed is of the old life too.
                 let key = self.begin(core, partition, generation);
-                self.locate_by_policy(core, &key);
+                self.locate_anew(core, &key);
             }
         }
         self.shared.purge();

@@ -5,16 +5,17 @@
 //! acknowledges (its next poll does), what counts as read by then is committed, and only then is it let go.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_protocol::messages::{JoinGroupRequest, SyncGroupRequest};
+use kafka_protocol::messages::JoinGroupRequest;
 
 use super::super::fetcher::{Tag, earliest};
 use super::super::partition::Key;
 use super::assignors::Shares;
-use super::classic::Classic;
+use super::classic::{self, Classic};
 use super::metadata::Own;
 use super::modern::{self, Modern};
 use super::own_assignor::{GroupToAssign, OwnAssignor};
@@ -91,6 +92,58 @@ pub(super) enum Signal {
     FallBack(Error),
     /// The program is to share out the group; the number is for its answer.
     ToAssign(u64, GroupToAssign),
+}
+
+impl Signal {
+    /// For the log: what a line is limited by; `None` for what happens all the time.
+    pub(super) fn cause(&self) -> Option<(u8, i32)> {
+        match self {
+            Signal::Heard => None,
+            Signal::Target(_) => Some((0, 0)),
+            Signal::Lost(e) => Some((1, e.code().0)),
+            Signal::CoordinatorLost(e) => Some((2, e.code().0)),
+            Signal::Failing(e) => Some((3, e.code().0)),
+            Signal::FallBack(e) => Some((4, e.code().0)),
+            Signal::ToAssign(..) => Some((5, 0)),
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Signal::Heard => f.write_str("the coordinator counts this member as alive"),
+            Signal::Target(keys) => {
+                const SHOWN: usize = 10;
+                write!(f, "{} partitions are to be this member's", keys.len())?;
+                for (i, (topic, partition)) in keys.iter().take(SHOWN).enumerate() {
+                    write!(f, "{}{topic}-{partition}", if i == 0 { ": " } else { ", " })?;
+                }
+                if keys.len() > SHOWN {
+                    f.write_str(", ...")
+                } else {
+                    Ok(())
+                }
+            }
+            Signal::Lost(e) => write!(f, "it has gone on without this member: {}", e.message()),
+            Signal::CoordinatorLost(e) => {
+                write!(
+                    f,
+                    "the broker asked is not its coordinator: {}",
+                    e.message()
+                )
+            }
+            Signal::Failing(e) => write!(
+                f,
+                "it can't be joined or kept in touch with: {}",
+                e.message()
+            ),
+            Signal::FallBack(e) => write!(f, "the classic protocol is tried: {}", e.message()),
+            Signal::ToAssign(..) => {
+                f.write_str("this member's program is to share the partitions out")
+            }
+        }
+    }
 }
 
 /// What is to be done with partitions, in this order.
@@ -817,7 +870,7 @@ impl Membership {
                 classic.joined(core, now, node, answer, signals);
             }
             (Protocol::Classic(classic), Ask::Sync(_)) => {
-                let answer = rpc::decode::<SyncGroupRequest>(version, body);
+                let answer = classic::read_sync(version, body);
                 classic.synced(core, now, node, answer, signals);
             }
             (Protocol::Classic(classic), Ask::Heartbeat(_)) => {

@@ -516,6 +516,11 @@ impl Group {
         outcome: &mut Outcome,
     ) {
         for signal in signals {
+            if let Some(cause) = signal.cause() {
+                core.debug(now, "group", cause, || {
+                    format!("group '{}': {signal}", self.id)
+                });
+            }
             if let Signal::CoordinatorLost(error) = &signal {
                 core.coordinator_lost(now, CoordinatorKind::Group, &self.id, error);
             }

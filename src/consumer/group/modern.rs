@@ -161,16 +161,14 @@ impl Modern {
                 .with_server_assignor(self.terms.remote_assignor.as_deref().map(string));
         }
         if let Some(subscription) = subscription.filter(|_| full || self.subscription_changed) {
-            // What is not subscribed to by one way any more is told so by an empty value.
+            // What is not subscribed to by one way is told so by an empty value: librdkafka's mock broker, for one, ends its
+            // process where only one of both is there.
             request = match subscription {
                 Subscription::Topics(topics) => request
                     .with_subscribed_topic_names(Some(
                         topics.iter().map(|t| TopicName(string(t))).collect(),
                     ))
-                    .with_subscribed_topic_regex(
-                        self.subscription_changed
-                            .then_some(StrBytes::from_static_str("")),
-                    ),
+                    .with_subscribed_topic_regex(Some(StrBytes::from_static_str(""))),
                 Subscription::Pattern(pattern) => request
                     .with_subscribed_topic_names(Some(Vec::new()))
                     .with_subscribed_topic_regex(Some(string(&pattern.text))),

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
 use crate::protocol::record::{
-    BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, verify_crc,
+    BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, legacy,
+    verify_crc,
 };
 
 /// Encoded bytes of records that one poll delivers at most (one larger record passes): enough that calls cost
@@ -294,8 +295,25 @@ impl Filling<'_> {
     ) -> Result<bool> {
         loop {
             let rest = buffer.get(chunk.at..).unwrap_or_default();
-            let Some(header) = BatchHeader::parse(rest)? else {
-                return Ok(false);
+            let header = match BatchHeader::parse(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => return Ok(false),
+                Err(e) => {
+                    // Asked only here, so that older formats cost batches nothing.
+                    let Some(message) = legacy::Entry::parse(rest)? else {
+                        return if legacy::is_message(rest) {
+                            Ok(false)
+                        } else {
+                            Err(e)
+                        };
+                    };
+                    if message.offset >= chunk.min_offset {
+                        return self.open_messages(chunk, rest);
+                    }
+                    chunk.records_left = chunk.records_left.saturating_sub(1);
+                    chunk.at += message.len;
+                    continue;
+                }
             };
             let Some(batch) = rest.get(..header.total_len()) else {
                 return Ok(false);
@@ -322,6 +340,50 @@ impl Filling<'_> {
             }
             chunk.passed(&header);
         }
+    }
+
+    /// Opens messages of formats 0 and 1 as a batch; false if there is none.
+    #[cold]
+    fn open_messages(&mut self, chunk: &mut Chunk, rest: &[u8]) -> Result<bool> {
+        let limits = legacy::Limits {
+            check_crcs: self.shared.config.check_crcs,
+            run_bytes: SCRATCH_FULL,
+            decompressed_bytes: self.shared.config.decompression_max_bytes,
+        };
+        let scratch = self.scratch(chunk, 0)?;
+        let start = scratch.len();
+        let Some(messages) = legacy::convert(rest, limits, scratch)? else {
+            return Ok(false);
+        };
+        let header = messages.header;
+        let cursor = RecordCursor::open(scratch, start..scratch.len(), &header)?;
+        chunk.at += messages.len;
+        // What a wrapper holds is known only now.
+        chunk.records_left =
+            chunk.records_left.saturating_sub(messages.messages) + cursor.records_left();
+        chunk.open = Some(Open {
+            source: Source::Scratch,
+            cursor,
+            next_offset: header.last_offset().saturating_add(1),
+            leader_epoch: header.partition_leader_epoch,
+            timestamp_type: messages.timestamp_type,
+        });
+        Ok(true)
+    }
+
+    /// Where to decompress to. A new buffer begins with room for `want` bytes.
+    fn scratch(&mut self, chunk: &mut Chunk, want: usize) -> Result<&mut PoolBuf> {
+        if self
+            .scratch
+            .as_ref()
+            .is_some_and(|s| s.len() >= SCRATCH_FULL)
+        {
+            self.close(chunk);
+        }
+        Ok(match &mut self.scratch {
+            Some(scratch) => scratch,
+            none => none.insert(PoolBuf::try_with_capacity(want)?),
+        })
     }
 
     /// True for batches whose records are not for the user.
@@ -358,24 +420,11 @@ impl Filling<'_> {
         if codec == Codec::None {
             return Ok((Source::Chunk, RecordCursor::open(buffer, records, header)?));
         }
-        if self
-            .scratch
-            .as_ref()
-            .is_some_and(|s| s.len() >= SCRATCH_FULL)
-        {
-            self.close(chunk);
-        }
+        let limit = self.shared.config.decompression_max_bytes;
         let compressed = buffer.get(records).unwrap_or_default();
-        let scratch = self
-            .scratch
-            .get_or_insert_with(|| PoolBuf::with_capacity(compressed.len().saturating_mul(2)));
+        let scratch = self.scratch(chunk, compressed.len().saturating_mul(2))?;
         let start = scratch.len();
-        decompress(
-            codec,
-            compressed,
-            scratch,
-            self.shared.config.decompression_max_bytes,
-        )?;
+        decompress(codec, compressed, scratch, limit)?;
         let cursor = RecordCursor::open(scratch, start..scratch.len(), header)?;
         Ok((Source::Scratch, cursor))
     }
@@ -500,18 +549,15 @@ impl Filling<'_> {
             chunk.partition.index,
             chunk.min_offset,
         );
-        let next =
-            match &chunk.open {
-                Some(open) => Some(open.next_offset),
-                None => match chunk.data.as_ref().map(|data| {
-                    BatchHeader::parse(data.bytes().get(chunk.at..).unwrap_or_default())
-                }) {
-                    Some(Ok(Some(header))) if header.last_offset() >= at => {
-                        Some(header.last_offset().saturating_add(1))
-                    }
-                    _ => None,
-                },
-            };
+        let next = match &chunk.open {
+            Some(open) => Some(open.next_offset),
+            None => chunk
+                .data
+                .as_ref()
+                .and_then(|data| last_offset(data.bytes().get(chunk.at..).unwrap_or_default()))
+                .filter(|last| *last >= at)
+                .map(|last| last.saturating_add(1)),
+        };
         let skip = match next {
             Some(next) => format!("to skip this batch, seek to offset {next}"),
             None => "to skip it, seek to an offset behind it".to_owned(),
@@ -529,6 +575,14 @@ impl Filling<'_> {
             (at, next.unwrap_or(-1)),
             error,
         )
+    }
+}
+
+/// The last offset of the batch, or of the message of an older format, that starts here, if its header can be read.
+fn last_offset(bytes: &[u8]) -> Option<i64> {
+    match BatchHeader::parse(bytes) {
+        Ok(header) => Some(header?.last_offset()),
+        Err(_) => Some(legacy::Entry::parse(bytes).ok()??.offset),
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use super::super::completion::Outcome;
 use super::super::partition::{Batch, Partition, PartitionQueue, Place};
+use super::topics::describe_missing;
 use super::{Sender, Tag};
 use crate::cluster::at_exit;
 use crate::cluster::core::Core;
 use crate::cluster::engine::Role;
+use crate::cluster::metadata::TopicState;
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
 
@@ -25,6 +27,13 @@ impl Sender {
         part.expiry = None;
         let leader = part.queued_at.or_else(|| leader_of(core, &part.partition));
         let why = leader.and_then(|l| core.last_error(Node::Id(l)));
+        let missing = match core.topics.get(part.partition.topic()) {
+            Some(TopicState::Missing { code, since }) => {
+                let since = now.saturating_duration_since(*since);
+                Some(describe_missing(part.partition.topic(), *code, since, core))
+            }
+            _ => None,
+        };
         let mut over: Vec<Box<Batch>> = Vec::new();
         while part.again.first().is_some_and(|b| now >= b.created + limit) {
             over.extend(part.again.pop());
@@ -50,7 +59,10 @@ impl Sender {
             let Some(part) = self.parts.get(slot) else {
                 return;
             };
-            let cause = batch.last_error.clone().or_else(|| why.clone());
+            let cause = match &missing {
+                Some(missing) => Some(missing),
+                None => batch.last_error.as_ref().or(why.as_ref()),
+            };
             let cause = cause.map_or_else(
                 || "the broker could not be reached in time".into(),
                 |e| e.message().to_owned(),

@@ -61,6 +61,7 @@ pub(crate) enum Tag {
 /// The I/O side of one partition.
 struct Part {
     partition: Arc<Partition>,
+    topic: Arc<Topic>,
     /// Sent and not answered.
     inflight: Chain,
     /// To be sent again, by ordinal; before anything new.
@@ -88,9 +89,10 @@ struct Part {
 }
 
 impl Part {
-    fn new(partition: Arc<Partition>) -> Self {
+    fn new(partition: Arc<Partition>, topic: Arc<Topic>) -> Self {
         Part {
             partition,
+            topic,
             inflight: Chain::default(),
             again: Chain::default(),
             not_before: None,
@@ -161,6 +163,8 @@ pub(crate) struct Sender {
     parts: Vec<Part>,
     /// Topics whose partitions are not known.
     unresolved: Vec<Arc<Topic>>,
+    /// Topics of which callers want to know the newest partitions, each with the number of the metadata that tells.
+    looking: Vec<(u64, Arc<Topic>)>,
     /// Topics whose partitions are known.
     resolved: Vec<Resolved>,
     /// Slots with something to send, by the broker it goes to; each slot in one queue at most.
@@ -178,6 +182,8 @@ pub(crate) struct Sender {
     finished: bool,
     /// Brokers that have had something waiting for them since then without taking anything.
     stalled: BTreeMap<i32, Stalled>,
+    /// Brokers of which the program was told that they can't be reached.
+    unreachable: BTreeSet<i32>,
     /// With `transactional.id` only: how far transactions are, as last seen.
     transaction: Option<View>,
     /// The request to a coordinator that is under way.
@@ -199,6 +205,7 @@ impl Sender {
             settling: Settling::new(),
             parts: Vec::new(),
             unresolved: Vec::new(),
+            looking: Vec::new(),
             resolved: Vec::new(),
             queues: BTreeMap::new(),
             leaderless: BTreeSet::new(),
@@ -210,6 +217,7 @@ impl Sender {
             flushed_to: 0,
             finished: false,
             stalled: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
             stats: SenderStats::default(),
             news: News::default(),
         }
@@ -230,6 +238,10 @@ impl Sender {
         std::mem::swap(&mut news, &mut *lock(&self.shared.news));
         let any = !news.topics.is_empty() || !news.partitions.is_empty();
         for topic in news.topics.drain(..) {
+            if topic.partitions().is_some() {
+                self.look_for_more(core, topic);
+                continue;
+            }
             core.want_topic(&topic.name);
             self.unresolved.push(topic);
         }
@@ -251,9 +263,10 @@ impl Sender {
         let mut ready = !queue.sealed.is_empty() || !part.again.is_empty();
         let limit = part.partition.settings().delivery_timeout;
         let mut oldest = part.oldest(now, limit);
+        let mut due = false;
         if let Some(open) = &queue.open {
             if queue.open_is_due(now, flush_to) {
-                ready = true;
+                (ready, due) = (true, true);
                 oldest = oldest.or(Some(open.created));
             } else {
                 self.timers.push(Reverse((open.due, slot)));
@@ -263,6 +276,9 @@ impl Sender {
         if part.gone {
             self.end_gone(slot);
             return;
+        }
+        if due {
+            part.topic.leave_sticky(now, part.partition.index);
         }
         if part.expiry.is_none() && (ready || oldest.is_some()) {
             let expiry = oldest.unwrap_or(now) + limit;

@@ -13,7 +13,32 @@ use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
+use crate::protocol::compress::Codec;
 use crate::protocol::produce::{self, PartitionResult};
+
+/// `socket.request.max.bytes` of brokers where nobody has set it.
+const REQUEST_LIMIT: usize = 100 << 20;
+/// Attempts without an answer after which a batch above that counts as refused.
+const LARGE_ATTEMPTS: u32 = 3;
+
+/// What to do where a topic may keep its records in the message format of Kafka 0.9 or 0.10. `numbered`: what the records'
+/// sequence numbers are for, if they have some.
+fn old_format_advice(code: ErrorCode, numbered: Option<&str>) -> String {
+    const OLD: &str = "message format 0 or 1 (message.format.version before 0.11.0)";
+    match (code, numbered) {
+        (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, _) => "; compression.type=zstd needs brokers of Kafka 2.1 or later \
+             (inter.broker.protocol.version too) and a topic whose message.format.version is at least 2.1"
+            .to_owned(),
+        (ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT, Some(what)) => format!(
+            "; the topic keeps {OLD}, which has no room for {what}: raise message.format.version to 0.11.0 or later, or \
+             leave it and set enable.idempotence=false"
+        ),
+        _ => format!(
+            "; the broker's own log says why. A topic that keeps {OLD} takes no headers: raise message.format.version to \
+             0.11.0 or later, or send none"
+        ),
+    }
+}
 
 /// What a broker answered for one batch.
 pub(super) struct Answer<'a> {
@@ -120,6 +145,17 @@ impl Sender {
         if wait {
             part.not_before = Some(now + backoff);
         }
+        let cause = (part.partition.topic(), part.partition.index, error.code().0);
+        core.debug(now, "produce", cause, || {
+            format!(
+                "{}-{}: sending a batch of {} records again after attempt {}: {}",
+                part.partition.topic(),
+                part.partition.index,
+                batch.sealed.count(),
+                batch.attempts,
+                error.message()
+            )
+        });
         let ordinal = batch.ordinal;
         part.again
             .insert_before(batch, |b| b.ordinal > ordinal && !planted!("retry-behind"));
@@ -205,10 +241,31 @@ impl Sender {
                 }
                 batch.unanswered = true;
                 let e = error.context(format_args!("sending to {}", core.address(request.node)));
-                self.send_again(core, now, slot, batch, &e, true);
+                if batch.sealed.wire_len() > REQUEST_LIMIT && batch.attempts >= LARGE_ATTEMPTS {
+                    self.too_large_a_request(slot, batch, &e);
+                } else {
+                    self.send_again(core, now, slot, batch, &e, true);
+                }
             }
             self.look_at(core, now, slot);
         }
+    }
+
+    /// A batch above brokers' usual limit for a request, of which no attempt was answered: brokers end the connection that
+    /// brings a larger one, without a word.
+    fn too_large_a_request(&mut self, slot: usize, batch: Box<Batch>, error: &Error) {
+        if batch.sealed.count() > 1 {
+            return self.split(slot, batch, error);
+        }
+        let text = format!(
+            "a record of {} bytes was not taken in {} attempts: {}; brokers close the connection at a request above \
+             socket.request.max.bytes ({REQUEST_LIMIT} unless it was set): raise that, or send less",
+            batch.sealed.wire_len(),
+            batch.attempts,
+            error.message()
+        );
+        let error = Error::new(ErrorCode::RECORD_TOO_LARGE, text);
+        self.give_up(slot, batch, Outcome::NotWritten, &error);
     }
 
     pub(super) fn on_result(
@@ -352,13 +409,26 @@ impl Sender {
             _ if code.is_retriable() => {
                 let error = told("");
                 // A leader that waits for the end of the transaction before is the right one.
-                if code != ErrorCode::CONCURRENT_TRANSACTIONS {
+                if code != ErrorCode::CONCURRENT_TRANSACTIONS || self.transaction.is_none() {
                     core.refresh_metadata();
                 }
                 self.send_again(core, now, slot, batch, &error, !answer.redirected);
             }
             _ => {
+                let numbered = match (&self.transaction, part.id) {
+                    (Some(_), _) => Some("transactions (transactional.id)"),
+                    (None, Some(_)) => Some("an idempotent producer (enable.idempotence=true)"),
+                    (None, None) => None,
+                };
                 let advice = match code {
+                    // Formats 0 and 1 can be had of brokers before Kafka 4.0, whose Produce ends with version 11.
+                    ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+                    | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+                    | ErrorCode::UNKNOWN_SERVER_ERROR
+                        if answer.version < produce::IMPLICIT_TRANSACTION_VERSION =>
+                    {
+                        &old_format_advice(code, numbered)
+                    }
                     ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
                         "; this client may not write to the topic: check its ACLs"
                     }
@@ -385,6 +455,36 @@ impl Sender {
                 self.give_up(slot, batch, Outcome::NotWritten, &error);
             }
         }
+    }
+
+    /// Gives a batch up that a broker of this Produce version can't take; `None` where it was given up.
+    pub(super) fn check_codec(
+        &mut self,
+        core: &Core<Tag>,
+        node: Node,
+        version: i16,
+        slot: usize,
+        batch: Box<Batch>,
+    ) -> Option<Box<Batch>> {
+        let part = self.parts.get(slot)?;
+        if version >= produce::ZSTD_VERSION || part.partition.settings().codec != Codec::Zstd {
+            return Some(batch);
+        }
+        let error = Error::new(
+            ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+            format!(
+                "{} does not know zstd (compression.type=zstd needs Kafka 2.1 or later, whose Produce requests go up to \
+                 version {}; this broker's go up to {version}): {} records for {}-{} were not sent; set compression.type to \
+                 lz4, snappy or gzip",
+                core.address(node),
+                produce::ZSTD_VERSION,
+                batch.sealed.count(),
+                part.partition.topic(),
+                part.partition.index
+            ),
+        );
+        self.give_up(slot, batch, Outcome::NotWritten, &error);
+        None
     }
 
     /// A batch too large for the broker goes again in two halves, in its place.

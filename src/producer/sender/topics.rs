@@ -1,6 +1,8 @@
 //! Topics: partitions become known, more or fewer, or stay unknown for too long.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::completion::Outcome;
@@ -9,11 +11,17 @@ use super::super::topic::Topic;
 use super::{Part, Sender, Tag};
 use crate::cluster::core::Core;
 use crate::cluster::metadata::{TopicMeta, TopicState};
+use crate::cluster::nodes::Node;
+use crate::consumer::{Event, EventKind};
 use crate::error::{Error, ErrorCode};
+use crate::log::Level;
 use crate::protocol::wire::TopicId;
 
 /// The id of topics of brokers that give them none (before Kafka 2.8).
 const NO_ID: TopicId = [0; 16];
+
+/// For how long a topic may be missing before the program is told.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A topic whose partitions are known.
 pub(super) struct Resolved {
@@ -26,19 +34,22 @@ pub(super) struct Resolved {
 
 impl Sender {
     pub(super) fn on_metadata(&mut self, core: &mut Core<Tag>, now: Instant) {
-        self.shared.set_unreachable(None);
         let mut resolved = std::mem::take(&mut self.resolved);
         for known in &mut resolved {
             if let Some(meta) = core.topics.known(&known.topic.name).cloned()
                 && !meta.partitions.is_empty()
             {
                 self.follow(core, known, &meta);
+                if let Some(partitions) = known.topic.partitions() {
+                    self.mark_near(core, &known.topic, &meta, partitions);
+                }
             }
         }
         self.resolved = resolved;
         for topic in std::mem::take(&mut self.unresolved) {
             match core.topics.get(&topic.name) {
                 Some(TopicState::Known(meta)) if !meta.partitions.is_empty() => {
+                    let meta = meta.clone();
                     let mut known = Resolved {
                         topic: topic.clone(),
                         id: meta.id,
@@ -46,6 +57,7 @@ impl Sender {
                     };
                     let partitions = self.grow(&mut known, meta.partitions.len());
                     topic.pending().refused = None;
+                    self.mark_near(core, &topic, &meta, &partitions);
                     self.shared.resolve_pending(&topic, partitions);
                     self.resolved.push(known);
                 }
@@ -53,6 +65,7 @@ impl Sender {
             }
         }
         self.mark_available(core);
+        self.end_looks(core, now);
         // Leaders may have moved.
         let waiting: Vec<usize> = self
             .queues
@@ -100,6 +113,56 @@ impl Sender {
         }
     }
 
+    /// A caller named a partition that its topic isn't known to have: metadata is renewed.
+    pub(super) fn look_for_more(&mut self, core: &mut Core<Tag>, topic: Arc<Topic>) {
+        self.looking.push((core.renew_metadata(), topic));
+    }
+
+    /// Lets callers look again who wait for a topic's newest partitions.
+    fn end_looks(&mut self, core: &Core<Tag>, now: Instant) {
+        let shared = &self.shared;
+        self.looking.retain(|(number, topic)| {
+            if core.metadata_number() < *number {
+                return true;
+            }
+            let mut pending = topic.pending();
+            pending.looking = false;
+            pending.looked = Some(now);
+            drop(pending);
+            topic.tell();
+            if topic.refused.swap(false, Ordering::AcqRel) {
+                shared.completions.poke();
+            }
+            false
+        });
+    }
+
+    /// With `partitioner.rack.aware`: tells the callers' side which partitions have their leader in this client's rack.
+    fn mark_near(
+        &self,
+        core: &Core<Tag>,
+        topic: &Topic,
+        meta: &TopicMeta,
+        partitions: &[Arc<Partition>],
+    ) {
+        let config = &self.shared.config;
+        let Some(own) = config
+            .common
+            .client_rack
+            .as_deref()
+            .filter(|_| config.partitioner_rack_aware)
+        else {
+            return;
+        };
+        let racks: BTreeMap<i32, &str> = core
+            .brokers()
+            .filter_map(|(id, node)| Some((id, node.rack.as_deref()?)))
+            .collect();
+        let near = meta.partitions.iter().zip(0..partitions.len() as u32);
+        let near = near.filter(|(p, _)| racks.get(&p.leader).is_some_and(|rack| *rack == own));
+        topic.set_near(near.map(|(_, index)| index).collect(), partitions);
+    }
+
     /// The topic's partitions, lengthened to `n`.
     fn grow(&mut self, known: &mut Resolved, n: usize) -> Vec<Arc<Partition>> {
         let topic = &known.topic;
@@ -123,7 +186,7 @@ impl Sender {
         for index in partitions.len()..n {
             let slot = self.parts.len();
             let partition = Arc::new(Partition::new(home.clone(), index as i32, slot));
-            self.parts.push(Part::new(partition.clone()));
+            self.parts.push(Part::new(partition.clone(), topic.clone()));
             partitions.push(partition);
         }
         partitions
@@ -152,10 +215,17 @@ impl Sender {
         }
     }
 
-    /// Gives up pending records of topics that the brokers have not known for too long.
+    /// Gives up pending records of topics that the brokers have not known for too long, and says why others wait.
     pub(super) fn check_unresolved(&mut self, core: &Core<Tag>, now: Instant) {
-        let limit = self.shared.config.max_block;
+        self.note_trouble(core, now);
+        let max_block = self.shared.config.max_block;
         for topic in &self.unresolved {
+            let delivery = topic.settings.delivery_timeout;
+            let (limit, key) = if delivery < max_block {
+                (delivery, "delivery.timeout.ms")
+            } else {
+                (max_block, "max.block.ms")
+            };
             let mut pending = topic.pending();
             let error = match core.topics.get(&topic.name) {
                 Some(TopicState::Missing { code, since }) => {
@@ -183,21 +253,22 @@ impl Sender {
                     }
                     error
                 }
-                _ => {
-                    if core.contacted() {
-                        pending.refused = None;
-                    }
+                _ if core.contacted() => {
+                    pending.refused = None;
                     let why = core
                         .describe_failures(now)
                         .map_or_else(String::new, |e| format!(": {}", e.message()));
                     Error::new(
                         ErrorCode::TIMED_OUT,
                         format!(
-                            "no metadata of topic '{}' within max.block.ms ({limit:?}){why}",
+                            "no metadata of topic '{}' within {key} ({limit:?}){why}",
                             topic.name
                         ),
                     )
                 }
+                _ => core
+                    .unreachable(now, limit, &format!(" ({key})"))
+                    .context(format_args!("topic '{}'", topic.name)),
             };
             self.shared
                 .fail_pending(&mut pending, topic, &error, |created| {
@@ -206,19 +277,71 @@ impl Sender {
         }
     }
 
-    pub(super) fn on_unreachable(&mut self, error: &Error) {
-        self.shared.set_unreachable(Some(error.clone()));
-        for topic in &self.unresolved {
-            let mut pending = topic.pending();
+    /// Tells the program what its records wait for: an event and a log line.
+    fn note_trouble(&mut self, core: &Core<Tag>, now: Instant) {
+        let trouble = if core.contacted() || self.unresolved.is_empty() {
+            None
+        } else {
+            core.describe_failures(now)
+        };
+        self.shared.set_trouble(trouble);
+        let resolved = self.resolved.iter().map(|known| &known.topic);
+        for topic in self.unresolved.iter().chain(resolved) {
+            let Some(TopicState::Missing { code, since }) = core.topics.get(&topic.name) else {
+                topic.told_missing.store(false, Ordering::Relaxed);
+                continue;
+            };
+            let (code, since) = (*code, *since);
+            if now < since + PATIENCE || topic.told_missing.swap(true, Ordering::Relaxed) {
+                continue;
+            }
+            let waited = now.saturating_duration_since(since);
+            let error = describe_missing(&topic.name, code, waited, core)
+                .and(format_args!("; the attempts go on"));
+            core.log.log(
+                Level::Warn,
+                "producer",
+                ("missing", &topic.name),
+                now,
+                core.clock.wall(),
+                || error.message().to_owned(),
+            );
             self.shared
-                .fail_pending(&mut pending, topic, error, |_| true);
-            topic.tell();
+                .tell(Event::of_topic(EventKind::TopicFailing, &topic.name, error));
+        }
+    }
+
+    /// No broker could be reached since the producer was made. Records wait for as long as each of them may: the cluster
+    /// may come up later than the program.
+    pub(super) fn on_unreachable(&mut self, error: &Error) {
+        self.tell_unreachable(error);
+    }
+
+    pub(super) fn tell_unreachable(&self, error: &Error) {
+        self.shared.tell(Event {
+            error: Some(error.and(format_args!("; the attempts go on"))),
+            ..Event::of(EventKind::BrokerUnreachable)
+        });
+    }
+
+    /// Tells the program of a broker that records wait for and that can't be reached; once until it answers again.
+    pub(super) fn check_leader(&mut self, core: &Core<Tag>, now: Instant, leader: i32) {
+        let node = Node::Id(leader);
+        if let Some(error) = core.out_of_reach(now, node)
+            && self.unreachable.insert(leader)
+        {
+            self.tell_unreachable(&error);
         }
     }
 }
 
 /// Why records for a topic can't be sent.
-fn describe_missing(topic: &str, code: ErrorCode, since: Duration, core: &Core<Tag>) -> Error {
+pub(super) fn describe_missing(
+    topic: &str,
+    code: ErrorCode,
+    since: Duration,
+    core: &Core<Tag>,
+) -> Error {
     let text = match code {
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => format!(
             "topic '{topic}' does not exist: the brokers at {} have said so for {since:.1?}; create it (create_topics, \

@@ -27,6 +27,8 @@ use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
+use crate::protocol::txn_offset_commit;
+use crate::protocol::wire::TopicId;
 
 /// The first wait for the end of the transaction before: its markers are written in a moment.
 const TRANSACTION_BACKOFF: Duration = Duration::from_millis(20);
@@ -266,15 +268,18 @@ impl Sender {
         match ask {
             Ask::Init(old) => {
                 let timeout = config.transaction_timeout.as_millis();
+                let versions = (0, 5);
+                // An epoch can be raised by name from version 3 on (KIP-360; version 6 is for two-phase commit). Before it, a
+                // request without the old id has the coordinator raise it just so, as nothing of a transaction is left.
+                let named = core.version(conn, InitProducerIdRequest::KEY, versions)? >= 3;
+                let old = old.filter(|_| named);
                 let old = old.unwrap_or(ProducerId { id: -1, epoch: -1 });
                 let request = InitProducerIdRequest::default()
                     .with_transactional_id(Some(id))
                     .with_transaction_timeout_ms(i32::try_from(timeout).unwrap_or(i32::MAX))
                     .with_producer_id(WireProducerId(old.id))
                     .with_producer_epoch(old.epoch);
-                // An epoch can be raised from version 3 on (KIP-360); version 6 is for two-phase commit.
-                let min = if old.id >= 0 { 3 } else { 0 };
-                encode(core, conn, &request, (min, 5))
+                encode(core, conn, &request, versions)
             }
             Ask::AddPartitions(places) => {
                 let request = AddPartitionsToTxnRequest::default()
@@ -305,6 +310,17 @@ impl Sender {
                     .with_member_id(text(&group.member_id))
                     .with_group_instance_id(group.instance_id.as_deref().map(text))
                     .with_topics(topics_to_commit(offsets));
+                if v2 && let Some(ids) = known_ids(core, &request) {
+                    let versions = (V2_TXN_OFFSET_COMMIT, txn_offset_commit::TOPIC_ID_VERSION);
+                    let version = core.version(conn, TxnOffsetCommitRequest::KEY, versions)?;
+                    if version == txn_offset_commit::TOPIC_ID_VERSION {
+                        let key = TxnOffsetCommitRequest::KEY;
+                        let mut call = Call::begin(&core.config.client_id, key, version, 2)?;
+                        txn_offset_commit::write_request(&mut call.frame.meta, &request, &ids);
+                        call.frame.finish();
+                        return Ok(call);
+                    }
+                }
                 let versions = if v2 {
                     (V2_TXN_OFFSET_COMMIT, V2_TXN_OFFSET_COMMIT)
                 } else {
@@ -342,7 +358,7 @@ impl Sender {
             return;
         };
         let place = core.address(node);
-        let answer = match read(&ask, version, body) {
+        let answer = match read(core, &ask, version, body) {
             Ok(answer) => answer,
             Err(e) => {
                 self.asking = Some(ask);
@@ -377,6 +393,9 @@ impl Sender {
             }
             Verdict::Again => self.ask_again(core, now, &error()),
             Verdict::Abort | Verdict::Fatal => {
+                if code == ErrorCode::UNKNOWN_TOPIC_ID {
+                    core.refresh_metadata();
+                }
                 let error = error();
                 self.refused(&ask, what, &error);
             }
@@ -501,9 +520,26 @@ fn topics_to_commit(offsets: &Offsets) -> Vec<TxnOffsetCommitRequestTopic> {
     topics
 }
 
+/// The ids of a request's topics, if all of them are known: a producer knows those that it has written to.
+fn known_ids(core: &Core<Tag>, request: &TxnOffsetCommitRequest) -> Option<Vec<TopicId>> {
+    let id = |name: &str| core.topics.known(name).map(|meta| meta.id);
+    request
+        .topics
+        .iter()
+        .map(|topic| id(&topic.name).filter(|id| *id != TopicId::default()))
+        .collect()
+}
+
 /// Reads the answer to `ask`.
-fn read(ask: &Ask, version: i16, body: Bytes) -> Result<Answer> {
+fn read(core: &Core<Tag>, ask: &Ask, version: i16, body: Bytes) -> Result<Answer> {
     Ok(match ask {
+        Ask::Offsets(_) if version >= txn_offset_commit::TOPIC_ID_VERSION => {
+            let r = txn_offset_commit::read_response(&rpc::strip_header(1, body)?)?;
+            let name = |id| core.topics.name_of(id).map_or("a topic", |name| &**name);
+            let parts = r.partitions.iter();
+            let parts = parts.map(|(id, index, code)| (name(id).to_owned(), *index, *code));
+            Answer::worst(ask, r.throttle_ms, parts)
+        }
         Ask::Init(_) => {
             let r = rpc::decode::<InitProducerIdRequest>(version, body)?;
             let mut answer = Answer::new(r.error_code, r.throttle_time_ms);

@@ -51,7 +51,12 @@ impl Sender {
                 sent = true;
             }
             self.note_stalled(core, now, leader, sent);
+            if !sent {
+                self.check_leader(core, now, leader);
+            }
         }
+        self.unreachable
+            .retain(|leader| !core.is_healthy(Node::Id(*leader)));
     }
 
     /// Takes the next batch of a partition, closing its open one if that is due.
@@ -93,6 +98,7 @@ impl Sender {
         let mut batch = if due {
             let open = queue.take_open()?;
             drop(queue);
+            part.topic.leave_sticky(now, part.partition.index);
             self.shared.seal_taken(&part.partition, open)?
         } else {
             let ready = queue.pop_ready()?;
@@ -148,6 +154,11 @@ impl Sender {
             let limit = if taken.is_empty() { usize::MAX } else { room };
             match self.next_batch(now, slot, limit) {
                 Some(batch) => {
+                    let node = Node::Id(leader);
+                    let Some(batch) = self.check_codec(core, node, version, slot, batch) else {
+                        back.push(slot);
+                        continue;
+                    };
                     room = room.saturating_sub(batch.sealed.wire_len() + 64);
                     taken.push((slot, batch));
                     group = own;

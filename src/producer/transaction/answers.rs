@@ -70,6 +70,10 @@ pub(crate) fn advice(ask: &Ask, code: ErrorCode) -> &'static str {
         ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
             "; this client may not use the transactional.id: check its ACLs (Write on TransactionalId)"
         }
+        ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => {
+            "; the brokers' own topics keep message format 0 or 1 (log.message.format.version before 0.11), which knows no \
+             transactions: raise it"
+        }
         ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "; check the client's ACLs",
         ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
             "; this client may not write to the topic: check its ACLs"
@@ -88,6 +92,10 @@ pub(crate) fn advice(ask: &Ask, code: ErrorCode) -> &'static str {
         | ErrorCode::REBALANCE_IN_PROGRESS => {
             "; the consumer is not that member of the group any more, so others work on these offsets: abort, and go on \
              with what the consumer is assigned now"
+        }
+        ErrorCode::UNKNOWN_TOPIC_ID => {
+            "; the topic was deleted, or created anew, and these offsets are not of the new one: abort, and go on with what \
+             the consumer reads now"
         }
         ErrorCode::INVALID_TXN_STATE if matches!(ask, Ask::End { commit: true }) => {
             "; the broker has aborted the transaction already: did it outlive transaction.timeout.ms?"

@@ -152,7 +152,7 @@ impl Producer {
             return super::send::closed().context(call);
         }
         let left = self.shared.live_batches();
-        let waits = match why.or_else(|| lock(&self.shared.unreachable).clone()) {
+        let waits = match why.or_else(|| self.shared.trouble()) {
             Some(why) => why.message().to_owned(),
             None if left > 0 => format!("{left} batches have not ended"),
             None => "the coordinator has not answered".to_owned(),

@@ -541,6 +541,17 @@ impl World {
         sent
     }
 
+    /// The next request, once the client makes one; broker 3 is every coordinator that is looked for.
+    fn asked(&mut self) -> Asked {
+        loop {
+            match self.rig.asked.front().map(|asked| asked.key) {
+                Some(FIND) => self.find(3),
+                Some(_) => return self.rig.asked.pop_front().unwrap(),
+                None => drop(self.rig.wait_due()),
+            }
+        }
+    }
+
     /// Right behind the end of a transaction nothing of the next one is sent, and a moment later all of it.
     fn settle(&mut self) {
         assert!(self.rig.asked.is_empty());
@@ -663,6 +674,44 @@ fn the_first_way_on_the_wire() {
         world.end(true).unwrap();
         assert_eq!(world.outcome(), Outcome::Written);
     }
+}
+
+#[test]
+fn brokers_that_cannot_raise_an_epoch_by_name_give_a_new_id_after_an_abort() {
+    const INIT_PRODUCER_ID: i16 = 22;
+    let mut world = World::new(false);
+    // Brokers before 2.5.
+    world.rig.most.insert(INIT_PRODUCER_ID, 2);
+    let open: Vec<_> = world.rig.conns.keys().copied().collect();
+    open.into_iter().for_each(|conn| world.rig.cut(conn));
+    world.producer.begin_transaction().unwrap();
+    world.send(1).unwrap();
+    let asked = world.asked();
+    let request: AddPartitionsToTxnRequest = asked.read();
+    let part = add_partitions_to_txn_response::AddPartitionsToTxnPartitionResult::default()
+        .with_partition_index(1);
+    let topic = add_partitions_to_txn_response::AddPartitionsToTxnTopicResult::default()
+        .with_name(request.v3_and_below_topics[0].name.clone())
+        .with_results_by_partition(vec![part]);
+    let answer =
+        AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(vec![topic]);
+    world
+        .rig
+        .answer::<AddPartitionsToTxnRequest>(&asked, &answer);
+    world.rig.turn();
+    let asked = world.asked();
+    world.answer_produced(&asked, 1, ErrorCode::INVALID_RECORD);
+    assert_eq!(world.outcome(), Outcome::NotWritten);
+    world.end(false).unwrap_err();
+    world.answer_end(ErrorCode::NONE, false, 0);
+    let (asked, request) = world.rig.next::<InitProducerIdRequest>();
+    assert_eq!((asked.version, request.producer_id.0), (2, -1));
+    let answer = InitProducerIdResponse::default()
+        .with_producer_id(ProducerIdOnWire(7))
+        .with_producer_epoch(1);
+    world.rig.answer::<InitProducerIdRequest>(&asked, &answer);
+    world.end(false).unwrap();
+    world.producer.begin_transaction().unwrap();
 }
 
 #[test]
@@ -801,5 +850,63 @@ fn a_groups_coordinator_is_another_broker() {
     assert!(refused.needs_abort(), "{refused}");
     for part in ["t-1", "ILLEGAL_GENERATION", "group 'g'", "broker 2"] {
         assert!(refused.message().contains(part), "{refused}");
+    }
+}
+
+#[test]
+fn offsets_of_topics_whose_ids_are_known_go_by_id() {
+    const TXN_OFFSET_COMMIT: i16 = 28;
+    const ID: [u8; 16] = [1; 16];
+    for newest in [5, 6] {
+        let mut world = World::new(true);
+        world.rig.most.insert(TXN_OFFSET_COMMIT, newest);
+        let open: Vec<_> = world.rig.conns.keys().copied().collect();
+        open.into_iter().for_each(|conn| world.rig.cut(conn));
+        for (topic, version) in [("elsewhere", 5), ("t", newest)] {
+            world.producer.begin_transaction().unwrap();
+            world.rig.wait(2000);
+            world.send(0).unwrap();
+            let asked = world.asked();
+            world.answer_produced(&asked, 0, ErrorCode::NONE);
+            let offsets = [(topic, 3, OffsetAndMetadata::from(5))];
+            let given = world
+                .producer
+                .send_offsets(&offsets, &group(), Duration::ZERO);
+            assert!(given.unwrap_err().is_retriable());
+            world.rig.turn();
+            let asked = world.asked();
+            assert_eq!((asked.key, asked.version), (TXN_OFFSET_COMMIT, version));
+            let has_id = asked.body.windows(16).any(|w| w == ID);
+            assert_eq!(has_id, version == 6);
+            if version == 6 {
+                // UNKNOWN_TOPIC_ID: header tags, throttle, one topic of one partition, tags.
+                let parts: [&[u8]; 4] = [
+                    &[0, 0, 0, 0, 0, 2],
+                    &ID,
+                    &[2, 0, 0, 0, 3, 0, 100, 0],
+                    &[0, 0],
+                ];
+                world.rig.answer_raw(&asked, parts.concat().into());
+                let refused = world.end(true).unwrap_err();
+                assert!(refused.needs_abort(), "{refused}");
+                for words in ["of t-3", "UNKNOWN_TOPIC_ID", "created anew"] {
+                    assert!(refused.message().contains(words), "{refused}");
+                }
+                break;
+            }
+            let request: TxnOffsetCommitRequest = asked.read();
+            let part = txn_offset_commit_response::TxnOffsetCommitResponsePartition::default()
+                .with_partition_index(3);
+            let topic = txn_offset_commit_response::TxnOffsetCommitResponseTopic::default()
+                .with_name(request.topics[0].name.clone())
+                .with_partitions(vec![part]);
+            let answer = TxnOffsetCommitResponse::default().with_topics(vec![topic]);
+            world.rig.answer::<TxnOffsetCommitRequest>(&asked, &answer);
+            world.end(true).unwrap_err();
+            let end = world.asked();
+            world.rig.asked.push_front(end);
+            world.answer_end(ErrorCode::NONE, true, 1);
+            world.end(true).unwrap();
+        }
     }
 }

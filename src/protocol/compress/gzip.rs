@@ -41,7 +41,7 @@ pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut PoolBuf) -> R
         let (_, deflate) = slot.get_or_insert_with(|| (level.level(), Compress::new(level, false)));
         deflate.reset();
 
-        out.reserve(input.len() + input.len() / 16 + 64);
+        out.try_reserve(input.len() + input.len() / 16 + 64)?;
         out.extend_from_slice(&HEADER);
         let mut pos = 0;
         loop {
@@ -54,7 +54,7 @@ pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut PoolBuf) -> R
             if status == Status::StreamEnd {
                 break;
             }
-            out.reserve(input.len() / 16 + 64);
+            out.try_reserve(input.len() / 16 + 64)?;
         }
 
         let mut crc = Crc::new();
@@ -72,7 +72,7 @@ pub(super) fn decompress(input: &[u8], out: &mut Output<'_>) -> Result<()> {
         let declared = input
             .last_chunk::<4>()
             .map_or(0, |size| u32::from_le_bytes(*size) as usize);
-        out.reserve(declared.min(input.len().saturating_mul(MAX_EXPANSION)));
+        out.reserve(declared.min(input.len().saturating_mul(MAX_EXPANSION)))?;
         let mut rest = input;
         loop {
             rest = member(inflate, rest, out)?;

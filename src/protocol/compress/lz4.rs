@@ -54,12 +54,12 @@ fn compress_block(
 pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut PoolBuf) -> Result<()> {
     let level = level.unwrap_or(DEFAULT_LEVEL);
     TABLE.with_borrow_mut(|table| {
-        out.reserve(32 + input.len() + input.len().div_ceil(BLOCK) * 4);
+        out.try_reserve(32 + input.len() + input.len().div_ceil(BLOCK) * 4)?;
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&DESCRIPTOR);
         out.extend_from_slice(&[header_checksum(&DESCRIPTOR)]);
         for block in input.chunks(BLOCK) {
-            out.reserve(4 + get_maximum_output_size(block.len()));
+            out.try_reserve(4 + get_maximum_output_size(block.len()))?;
             let (size, body) = out.spare_mut().split_at_mut(4);
             let n = compress_block(level, block, body, table)?;
             if n < block.len() {
@@ -90,6 +90,16 @@ fn header_checksum(descriptor: &[u8]) -> u8 {
     (XxHash32::oneshot(0, descriptor) >> 8) as u8
 }
 
+/// What producers before Kafka 0.10 wrote instead, and in messages of format 0 later ones too: a sum over the magic as well.
+#[cold]
+fn old_header_checksum(frame: &[u8], descriptor_len: usize) -> u8 {
+    header_checksum(
+        frame
+            .get(..MAGIC.len() + descriptor_len)
+            .unwrap_or_default(),
+    )
+}
+
 /// What a frame's header says about its blocks.
 struct Header {
     linked: bool,
@@ -111,7 +121,7 @@ fn frame<'i>(input: &'i [u8], out: &mut Output<'_>) -> Result<&'i [u8]> {
     {
         return Err(out.over_limit());
     }
-    out.reserve(expansion_bound(&header, rest));
+    out.reserve(expansion_bound(&header, rest))?;
     let start = out.len();
     loop {
         match next_block(&header, rest) {
@@ -158,7 +168,9 @@ fn header(input: &[u8]) -> std::result::Result<(Header, &[u8]), &'static str> {
     let descriptor_len = if flags & 8 != 0 { 10 } else { 2 };
     let (descriptor, rest) = body.split_at_checked(descriptor_len).ok_or(CUT)?;
     let (&checksum, rest) = rest.split_first().ok_or(CUT)?;
-    if checksum != header_checksum(descriptor) {
+    if checksum != header_checksum(descriptor)
+        && checksum != old_header_checksum(input, descriptor_len)
+    {
         return Err("the frame header's checksum does not match");
     }
     let block_max = match sizes >> 4 {
@@ -260,7 +272,7 @@ fn decompress_block(
         header
             .block_max
             .min(block.data.len().saturating_mul(MAX_EXPANSION)),
-    );
+    )?;
     let step = if header.linked && out.len() > start {
         HISTORY.with_borrow_mut(|history| {
             history.clear();

@@ -32,16 +32,17 @@ impl<'a> Output<'a> {
     }
 
     /// Grows the buffer, if it must, to hold `want` more bytes or all that the limit leaves.
-    pub(super) fn reserve(&mut self, want: usize) {
+    pub(super) fn reserve(&mut self, want: usize) -> Result<()> {
         let need = self.out.len() + want.min(self.left());
         if need > self.out.capacity() {
             // Not PoolBuf::reserve, which doubles whatever the limit.
-            let mut bigger = PoolBuf::with_capacity(
+            let mut bigger = PoolBuf::try_with_capacity(
                 need.max(self.out.capacity().saturating_mul(2).min(self.end)),
-            );
+            )?;
             bigger.extend_from_slice(self.out);
             *self.out = bigger;
         }
+        Ok(())
     }
 
     /// The room that is there without growing, within the limit; count what is written with [`Output::advance`].
@@ -64,7 +65,7 @@ impl<'a> Output<'a> {
         if bytes.len() > self.left() {
             return Err(self.over_limit());
         }
-        self.reserve(bytes.len());
+        self.reserve(bytes.len())?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }

@@ -26,12 +26,12 @@ thread_local! {
 pub(super) fn compress(input: &[u8], out: &mut PoolBuf) -> Result<()> {
     ENCODER.with_borrow_mut(|encoder| {
         let chunks = input.len().div_ceil(CHUNK);
-        out.reserve(HEADER_LEN + chunks * 4 + input.len() + input.len() / 6 + chunks * 32);
+        out.try_reserve(HEADER_LEN + chunks * 4 + input.len() + input.len() / 6 + chunks * 32)?;
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_be_bytes());
         out.extend_from_slice(&VERSION.to_be_bytes());
         for chunk in input.chunks(CHUNK) {
-            out.reserve(4 + max_compress_len(chunk.len()));
+            out.try_reserve(4 + max_compress_len(chunk.len()))?;
             let (size, body) = out.spare_mut().split_at_mut(4);
             let n = encoder
                 .compress(chunk, body)
@@ -46,11 +46,11 @@ pub(super) fn compress(input: &[u8], out: &mut PoolBuf) -> Result<()> {
 pub(super) fn decompress(input: &[u8], out: &mut Output<'_>) -> Result<()> {
     if !input.starts_with(&MAGIC) {
         let size = declared_len(input, out)?;
-        out.reserve(size);
+        out.reserve(size)?;
         return block(input, out);
     }
     let total = total_len(input, out)?;
-    out.reserve(total);
+    out.reserve(total)?;
     for_each_chunk(input, out, block)
 }
 
@@ -116,7 +116,7 @@ fn declared_len(block: &[u8], out: &Output<'_>) -> Result<usize> {
 
 fn block(block: &[u8], out: &mut Output<'_>) -> Result<()> {
     let size = declared_len(block, out)?;
-    out.reserve(size);
+    out.reserve(size)?;
     let step = Decoder::new().decompress(block, &mut out.room()[..size]);
     let written = step.map_err(|e| out.corrupt(e))?;
     out.advance(written);

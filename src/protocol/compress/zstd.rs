@@ -36,7 +36,7 @@ pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut PoolBuf) -> R
         context
             .set_parameter(CParameter::CompressionLevel(level.unwrap_or(DEFAULT_LEVEL)))
             .map_err(failed)?;
-        out.reserve(compress_bound(input.len()));
+        out.try_reserve(compress_bound(input.len()))?;
         let n = context.compress2(out.spare_mut(), input).map_err(failed)?;
         out.advance(n);
         Ok(())
@@ -53,7 +53,7 @@ pub(super) fn decompress(input: &[u8], out: &mut Output<'_>) -> Result<()> {
     }
     // All at once, with the output itself as the window: streaming would allocate whatever window the frame asks for.
     // Where the frame does not tell its size the bound may lie beyond the limit and the data still within it.
-    out.reserve(bound as usize);
+    out.reserve(bound as usize)?;
     let step = DECOMPRESSOR.with_borrow_mut(|slot| {
         let room = out.room();
         let n = room.len().min(bound as usize);

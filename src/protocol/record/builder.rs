@@ -31,8 +31,20 @@ impl BatchBuilder {
     /// An empty batch that takes records until it has `batch_size` bytes, header included, and starts with room for
     /// `capacity` bytes of records.
     pub fn new(batch_size: usize, capacity: usize) -> Self {
+        Self::of(batch_size, PoolBuf::with_capacity(capacity))
+    }
+
+    /// The same, for a first record that may be large.
+    ///
+    /// # Errors
+    /// OUT_OF_MEMORY.
+    pub fn try_new(batch_size: usize, capacity: usize) -> Result<Self> {
+        Ok(Self::of(batch_size, PoolBuf::try_with_capacity(capacity)?))
+    }
+
+    fn of(batch_size: usize, buf: PoolBuf) -> Self {
         BatchBuilder {
-            buf: PoolBuf::with_capacity(capacity),
+            buf,
             limit: batch_size.saturating_sub(HEADER_LEN).min(MAX_RECORDS_LEN),
             count: 0,
             base_timestamp: 0,

@@ -3,6 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::{Error, ErrorCode, Result};
+
 /// Positions of records in their buffer, a column for each property; all have the same number of rows.
 #[derive(Debug, Default)]
 pub struct ColumnSet {
@@ -70,15 +72,26 @@ impl ColumnSet {
     }
 
     /// Makes room for `rows` more.
-    pub(super) fn reserve(&mut self, rows: usize) {
-        self.offsets.reserve(rows);
-        self.timestamps.reserve(rows);
-        self.key_start.reserve(rows);
-        self.key_len.reserve(rows);
-        self.value_start.reserve(rows);
-        self.value_len.reserve(rows);
-        self.header_start.reserve(rows);
-        self.header_count.reserve(rows);
+    ///
+    /// # Errors
+    /// OUT_OF_MEMORY.
+    pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
+        let reserved = self
+            .offsets
+            .try_reserve(rows)
+            .and_then(|()| self.timestamps.try_reserve(rows))
+            .and_then(|()| self.key_start.try_reserve(rows))
+            .and_then(|()| self.key_len.try_reserve(rows))
+            .and_then(|()| self.value_start.try_reserve(rows))
+            .and_then(|()| self.value_len.try_reserve(rows))
+            .and_then(|()| self.header_start.try_reserve(rows))
+            .and_then(|()| self.header_count.try_reserve(rows));
+        reserved.map_err(|_| {
+            Error::new(
+                ErrorCode::OUT_OF_MEMORY,
+                format!("the system has no memory for the columns of {rows} records"),
+            )
+        })
     }
 
     /// # Safety

@@ -104,7 +104,7 @@ impl RecordCursor {
         if most == 0 {
             return Ok(0);
         }
-        out.reserve(most);
+        out.reserve(most)?;
         let (end, mut at, mut left) = (self.region.end, self.region.start, self.records_left);
         let mut bytes = 0;
         let mut row = had;

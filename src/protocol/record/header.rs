@@ -17,7 +17,7 @@ pub const CRC_AT: usize = 17;
 /// Where the bytes begin that the CRC covers: the attributes.
 pub const CRC_START: usize = 21;
 /// Smallest value of the length field: a header without records.
-const MIN_BATCH_LENGTH: i32 = (HEADER_LEN - LOG_OVERHEAD) as i32;
+pub(super) const MIN_BATCH_LENGTH: i32 = (HEADER_LEN - LOG_OVERHEAD) as i32;
 const MAGIC: i8 = 2;
 
 /// Who set the timestamps of a batch's records.
@@ -222,8 +222,7 @@ fn wrong_magic(magic: i8) -> Error {
         ErrorCode::UNSUPPORTED,
         match magic {
             0 | 1 => format!(
-                "reading records: a message set of format {magic} (Kafka before 0.11) came, Ottla reads format 2; \
-                 have the topic rewritten: set its message.format.version, or copy it with a newer producer"
+                "reading a record batch: this is a message of format {magic} (Kafka before 0.11), a batch is of format 2"
             ),
             _ => format!("reading records: batch format {magic} is unknown, Ottla reads format 2"),
         },
@@ -297,8 +296,19 @@ impl<'a> Batches<'a> {
         self.position
     }
 
+    /// What follows the batches given so far.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
+    }
+
+    /// Goes on `len` bytes further, behind something that is no batch.
+    pub fn skip_over(&mut self, len: usize) {
+        self.position = self.position.saturating_add(len);
+        self.failed = false;
+    }
+
     fn step(&mut self) -> Result<Option<BatchRef>> {
-        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let rest = self.rest();
         let header = BatchHeader::parse(rest)
             .map_err(|e| e.context(format_args!("at byte {}", self.position)))?;
         let Some(header) = header else {

@@ -1,5 +1,5 @@
 //! Record batch v2 (magic 2), the hot path: records are encoded straight from the caller's memory, and read as
-//! positions in the buffer they arrived in. Nothing here allocates per record.
+//! positions in the buffer they arrived in. Nothing here allocates per record. Older formats are read too ([`legacy`]).
 //!
 //! - [`varint`], [`crc`]: the two primitives.
 //! - [`header`]: the 61 bytes in front of every batch, and the walk over consecutive batches.
@@ -9,6 +9,7 @@
 
 pub mod crc;
 pub mod header;
+pub mod legacy;
 pub mod varint;
 
 mod builder;

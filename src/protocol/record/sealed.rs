@@ -60,7 +60,7 @@ impl SealedBatch {
         let (body, used) = match codec {
             Codec::None => (records, Codec::None),
             _ => {
-                let mut packed = PoolBuf::with_capacity(uncompressed_len / 2);
+                let mut packed = PoolBuf::try_with_capacity(uncompressed_len / 2)?;
                 compress::compress(codec, level, &records, &mut packed)?;
                 if packed.len() < uncompressed_len {
                     (packed, codec)
@@ -156,7 +156,7 @@ impl SealedBatch {
         let records: &[u8] = match self.codec {
             Codec::None => &self.body,
             codec => {
-                let mut out = PoolBuf::with_capacity(self.uncompressed_len);
+                let mut out = PoolBuf::try_with_capacity(self.uncompressed_len)?;
                 compress::decompress(codec, &self.body, &mut out, self.uncompressed_len)?;
                 unpacked.insert(out)
             }
@@ -202,7 +202,7 @@ impl SealedBatch {
         let records: &[u8] = match self.codec {
             Codec::None => &self.body,
             codec => {
-                let mut out = PoolBuf::with_capacity(self.uncompressed_len);
+                let mut out = PoolBuf::try_with_capacity(self.uncompressed_len)?;
                 compress::decompress(codec, &self.body, &mut out, self.uncompressed_len)?;
                 unpacked.insert(out)
             }

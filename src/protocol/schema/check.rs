@@ -12,11 +12,9 @@ const NEXT_UNKNOWN_TAG: usize = 96;
 const UNKNOWN_TAGS_FACTOR: usize = 42;
 const UNKNOWN_TAGS_FREE: usize = 16 << 10;
 
-/// Checks that `body` has the shape of this message and returns how many bytes follow it.
-pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<usize> {
-    let mut walk = Walk::new(message, version, body);
-    walk.structure(message.body)?;
-    Ok(walk.reader.left())
+/// Checks that `body` begins with this message.
+pub(super) fn walk(message: &Message, version: i16, body: &[u8]) -> Checked<()> {
+    Walk::new(message, version, body).structure(message.body)
 }
 
 /// Skips a header's tagged section, in which no field is known.

@@ -27,18 +27,12 @@ pub fn decode_request<T: Decodable>(api_key: i16, version: i16, body: Bytes) -> 
 fn decode<T: Decodable>(api_key: i16, version: i16, kind: Kind, mut body: Bytes) -> Result<T> {
     check(api_key, version, kind, &body)?;
     let len = body.len();
-    let failed = |what: String| {
+    T::decode(&mut body, version).map_err(|e| {
         Error::protocol(format!(
-            "{} {kind} v{version} of {len} bytes: {what}",
+            "{} {kind} v{version} of {len} bytes: {e}",
             api_name(api_key)
         ))
-    };
-    let message = T::decode(&mut body, version).map_err(|e| failed(e.to_string()))?;
-    match body.len() {
-        0 => Ok(message),
-        _ if kind == Kind::Request => Ok(message),
-        left => Err(failed(format!("{left} bytes were not decoded"))),
-    }
+    })
 }
 
 /// Decodes a consumer's subscription, the metadata of a JoinGroup request or response.

@@ -15,6 +15,7 @@ use crate::consumer::{Event, EventKind, advice, quoted};
 use crate::error::{Error, ErrorCode};
 use crate::net::rpc;
 use crate::protocol::share::{self, ShareAnswer, ShareResponse};
+use crate::protocol::wire::TopicId;
 
 /// Names a session among the troubles that are told once.
 fn session_of(id: i32) -> String {
@@ -241,10 +242,25 @@ impl ShareRole {
         ));
     }
 
-    pub(super) fn failed(&mut self, core: &mut Core<Tag>, now: Instant, id: i32, error: &Error) {
+    pub(super) fn failed(
+        &mut self,
+        core: &mut Core<Tag>,
+        now: Instant,
+        (id, tag): (i32, Tag),
+        error: &Error,
+    ) {
         if let Some(inflight) = self.nodes.get_mut(&id).and_then(|n| n.inflight.take()) {
             core.refresh_metadata();
             self.session_lost(core, now, id, inflight, error);
+            // Of acknowledgements that are lost is told one by one.
+            if let Some(node) = self.nodes.get_mut(&id).filter(|_| tag == Tag::Fetch) {
+                let places = node.members.iter();
+                let named = |(topic, index): &(TopicId, i32)| {
+                    Some((core.topics.name_of(topic)?.clone(), *index))
+                };
+                let asked = || places.filter_map(named).collect();
+                self.events.extend(node.reach.lost(now, id, error, asked));
+            }
         }
     }
 }

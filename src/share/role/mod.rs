@@ -73,9 +73,6 @@ enum Goodbye {
     Said,
 }
 
-/// Stands for the coordinator among the brokers that cannot be reached.
-const UNREACHABLE_COORDINATOR: i32 = -1;
-
 pub(crate) struct ShareRole {
     shared: Arc<Shared>,
     group: Arc<str>,
@@ -97,8 +94,8 @@ pub(crate) struct ShareRole {
     last: i32,
     /// Troubles that were told, by what they are about.
     told: BTreeMap<String, ErrorCode>,
-    /// The brokers of which it was told that they cannot be reached.
-    unreachable: BTreeSet<i32>,
+    /// It was told that the coordinator cannot be reached.
+    coordinator_told: bool,
     events: Vec<Event>,
     chunks: Vec<Chunk>,
 }
@@ -122,7 +119,7 @@ impl ShareRole {
             unplaced: false,
             last: -1,
             told: BTreeMap::new(),
-            unreachable: BTreeSet::new(),
+            coordinator_told: false,
             events: Vec::new(),
             chunks: Vec::new(),
         }
@@ -269,7 +266,7 @@ impl ShareRole {
         }
         let hopeless = core.coordinator_hopeless(now, CoordinatorKind::Group, &self.group);
         if let Some(error) = hopeless {
-            self.unreachable(UNREACHABLE_COORDINATOR, error);
+            self.coordinator_unreachable(error);
         }
         let member = self.member.as_mut()?;
         if member.wants(now) {
@@ -288,13 +285,11 @@ impl ShareRole {
         member.deadline().filter(|at| now < *at)
     }
 
-    /// Tells that a broker cannot be reached, once; `who` is its id.
-    fn unreachable(&mut self, who: i32, error: Error) {
-        if self.unreachable.insert(who) {
-            self.events.push(Event {
-                error: Some(error),
-                ..Event::of(EventKind::BrokerUnreachable)
-            });
+    /// Tells once that the coordinator cannot be reached.
+    fn coordinator_unreachable(&mut self, error: Error) {
+        if !std::mem::replace(&mut self.coordinator_told, true) {
+            self.events
+                .push(Event::of_broker(EventKind::BrokerUnreachable, -1, error));
         }
     }
 
@@ -317,7 +312,7 @@ impl ShareRole {
         match signal {
             Signal::Heard => {
                 self.told.remove("");
-                self.unreachable.remove(&UNREACHABLE_COORDINATOR);
+                self.coordinator_told = false;
             }
             Signal::Assigned(assigned) => {
                 self.assigned = assigned;
@@ -455,9 +450,9 @@ impl Role for ShareRole {
             } => self.answered(core, now, (id, tag), version, body),
             core::Event::Failed {
                 node: Node::Id(id),
-                tag: Tag::Fetch | Tag::Acknowledge,
+                tag: tag @ (Tag::Fetch | Tag::Acknowledge),
                 error,
-            } => self.failed(core, now, id, &error),
+            } => self.failed(core, now, (id, tag), &error),
             core::Event::Metadata => {
                 self.unplaced = true;
                 self.shared.inbox.set_unreachable(None);

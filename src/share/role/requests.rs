@@ -67,13 +67,12 @@ impl ShareRole {
         }
         node.retry_at = None;
         let Some(conn) = core.conn(now, Node::Id(id), Purpose::Fetch) else {
-            *deadline = earliest(*deadline, core.retry_at(now, Node::Id(id)));
-            if let Some(error) = core.hopeless(now, Node::Id(id)) {
-                self.unreachable(id, error);
-            }
+            let failing = core.failing(Node::Id(id));
+            let (event, again) = node.reach.unconnected(now, id, failing);
+            self.events.extend(event);
+            *deadline = earliest(*deadline, earliest(again, core.retry_at(now, Node::Id(id))));
             return false;
         };
-        self.unreachable.remove(&id);
         node.on_connection(conn);
         if !node.is_open() && (!node.waiting.is_empty() || !fetch) {
             // The connection was another; what waits is told at the next turn, which is at once.

@@ -128,7 +128,7 @@ pub(super) enum Client {
         steps: u64,
     },
     Consumer {
-        consumer: Consumer,
+        consumer: Box<Consumer>,
         in_group: bool,
         begun: bool,
     },
@@ -205,7 +205,7 @@ pub(super) fn enter(
             let in_group = config.group_id.is_some();
             let (consumer, waker, make) = Consumer::parts(config, virtual_clock);
             let client = Client::Consumer {
-                consumer,
+                consumer: Box::new(consumer),
                 in_group,
                 begun: false,
             };

@@ -124,8 +124,9 @@ inline RecordView Segment::operator[](std::size_t i) const noexcept { return {th
 /// Records of one or more partitions, each partition's in the order of its offsets, read where they lie.
 ///
 /// It may be used from many threads at once and outlives its consumer; everything it shows is valid as long as the
-/// batch itself, also when that is moved. What it holds no longer counts for the consumer's memory: free it soon, or
-/// keep a small part of a large buffer with `compact`.
+/// batch itself, also when that is moved. What it holds no longer counts for the consumer's memory, and has no limit
+/// (the consumer's `held_bytes` tells how much it is): free it soon, or keep a small part of a large buffer with
+/// `compact`.
 ///
 ///     for (ottla::RecordView record : batch) use(record.offset(), *record.value());
 ///     for (const ottla::Segment &segment : batch.segments()) use(segment.topic(), segment.offsets());

@@ -422,6 +422,8 @@ class Consumer(Reading):
     def lag(self, topic: str, partition: int) -> int | None:
         """How many offsets the position is behind the end of the log, as far as the broker has told; None before.
 
+        Each fetch tells; the end of a paused partition is asked for every 5 seconds.
+
         >>> consumer.lag("numbers", 0)
         0
         """

@@ -78,7 +78,7 @@ class OttlaError(Exception):
 
 
 class ConfigError(OttlaError, ValueError):
-    """A configuration key or value is wrong; found when a client is made."""
+    """A configuration key or value is wrong: found when a client is made, or when a broker's answer is too large."""
 
 
 class InvalidArgument(OttlaError, ValueError):

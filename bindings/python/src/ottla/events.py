@@ -37,11 +37,14 @@ class Event(NamedTuple):
     kind: str
     """- `position_reset`: the log no longer holds what was at the position; reading went on elsewhere
     - `partition_stopped`: nothing more comes of a partition until it is sought or assigned anew
-    - `partition_failing`: a partition can't be read at present; the attempts go on
+    - `partition_failing`: a partition can't be read at present; the attempts go on. Where it isn't known which
+      of several it is, `partitions` are those that it may be
     - `topic_failing`: a topic can't be found, or may not be read; the attempts go on
-    - `topic_recreated`: a topic was deleted and made anew; its offsets begin again
+    - `topic_recreated`: a topic was deleted and made anew; its offsets begin again. A start that was asked for by place
+      or time holds for the new topic too; all else goes where `auto.offset.reset` says, members of groups too
     - `partitions_added`: a topic that is read whole has more partitions now, which are read too
-    - `broker_unreachable`: a broker can't be reached; the attempts go on
+    - `broker_unreachable`: connections to a broker have failed for some seconds, or it has left a fetch unanswered for
+      `request.timeout.ms`; the attempts go on
     - `offsets_committed`: a commit in the background has ended, well or with an error; `token` is that of the call
     - `partitions_assigned`: `partitions` are this member's of its group from now on
     - `partitions_revoked`: `partitions` will be another member's; what was read of them can be committed now

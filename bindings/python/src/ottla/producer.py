@@ -22,6 +22,7 @@ from ._library import lib, quick, releasing
 from ._partitioner import Failures, Partitioner, native
 from .config import ConfigValue
 from .delivery import Deliveries, Delivery, Run
+from .events import Event
 from .transactions import Transactional
 
 if TYPE_CHECKING:
@@ -407,6 +408,19 @@ class Producer(Transactional):
         ...     print(stats.json)
         """
         return _stats(self._call, lib.producer_next_stats)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event that was not taken yet, of the last 64; None if there is none.
+
+        Events tell what records wait for: `broker_unreachable` and `topic_failing`. Nothing
+        has to be done about them, as the attempts go on.
+
+        >>> while event := producer.next_event():
+        ...     print(event.message)
+        """
+        address = ctypes.c_void_p()
+        self._call(lib.producer_next_event, ctypes.byref(address))
+        return Event._of(address.value) if address.value else None
 
     def purge(self, queued: bool = True, in_flight: bool = True) -> None:
         """Gives up records that have not ended: those that wait to be sent, those that were sent and not answered.

@@ -1,22 +1,7 @@
 //! Refusals, losses and resets.
 
 use super::*;
-use crate::consumer::testing::{Wire, pooled};
-use crate::error::Error;
-
-fn refused(partition: i32, error_code: i16) -> FetchedPartition {
-    FetchedPartition {
-        error_code,
-        ..part(partition)
-    }
-}
-
-fn holding(partition: i32, batches: &[Vec<u8>]) -> FetchedPartition {
-    FetchedPartition {
-        records: Some(pooled(batches)),
-        ..part(partition)
-    }
-}
+use crate::consumer::testing::Wire;
 
 #[test]
 fn a_leader_hint_is_followed_at_once() {

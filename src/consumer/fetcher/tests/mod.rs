@@ -1,9 +1,12 @@
 //! The role against a cluster that exists only as answers, on a clock of its own.
 
+mod aside;
 mod faults;
 mod flow;
+mod lasting;
+mod missing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +32,7 @@ use crate::cluster::engine::Engine;
 use crate::config::ConsumerConfig;
 use crate::consumer::event::{EventKind, Polled, Start};
 use crate::consumer::reader::Reader;
+use crate::error::Error;
 use crate::log::LogRing;
 use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
@@ -67,6 +71,8 @@ struct World {
     exists: bool,
     max_fetch_version: i16,
     metadata_requests: usize,
+    /// Brokers that refuse connections.
+    down: BTreeSet<i32>,
 }
 
 impl World {
@@ -75,7 +81,7 @@ impl World {
             .into_iter()
             .chain(more.iter().copied());
         let config = ConsumerConfig::from_pairs(pairs).unwrap();
-        let log = Arc::new(LogRing::new("c", None));
+        let log = Arc::new(LogRing::new("c", Some(crate::log::Level::Info)));
         let common = Arc::new(config.common.clone());
         let clock = Clock::Virtual(Arc::new(VirtualClock::new(1, 0)));
         let shared = Arc::new(Shared::new(config, log.clone(), clock.clone()));
@@ -97,6 +103,7 @@ impl World {
             exists: true,
             max_fetch_version: 17,
             metadata_requests: 0,
+            down: BTreeSet::new(),
         }
     }
 
@@ -140,8 +147,13 @@ impl World {
                             .host
                             .strip_prefix("broker")
                             .map_or(-1, |n| n.parse().unwrap());
-                        self.conns.insert(conn, node);
-                        self.engine.connected(self.now, conn);
+                        if self.down.contains(&node) {
+                            let error = Error::new(ErrorCode::CONNECT, "connection refused");
+                            self.engine.ended(self.now, conn, error);
+                        } else {
+                            self.conns.insert(conn, node);
+                            self.engine.connected(self.now, conn);
+                        }
                     }
                     Action::Write {
                         conn,
@@ -264,6 +276,25 @@ impl World {
         MetadataResponse::default()
             .with_brokers(brokers.collect())
             .with_topics(vec![topic])
+    }
+
+    /// Goes on reading a partition somewhere else.
+    fn seek(&mut self, partition: i32, start: Start) {
+        let partition = self.partition(partition);
+        let generation = partition.restart(start);
+        self.shared.command(Command::Start {
+            partition,
+            generation,
+            start,
+        });
+        self.turn();
+    }
+
+    /// Ends a connection.
+    fn cut(&mut self, conn: ConnId, error: Error) {
+        self.conns.remove(&conn);
+        self.engine.ended(self.now, conn, error);
+        self.act();
     }
 
     /// The next fetch request: whom it went to, and what it says.
@@ -394,5 +425,21 @@ fn part(partition: i32) -> FetchedPartition {
         diverging_epoch: None,
         current_leader: None,
         records: None,
+    }
+}
+
+/// A partition's part of an answer that refuses it.
+fn refused(partition: i32, error_code: i16) -> FetchedPartition {
+    FetchedPartition {
+        error_code,
+        ..part(partition)
+    }
+}
+
+/// A partition's part of an answer, with these batches.
+fn holding(partition: i32, batches: &[Vec<u8>]) -> FetchedPartition {
+    FetchedPartition {
+        records: Some(crate::consumer::testing::pooled(batches)),
+        ..part(partition)
     }
 }
