@@ -37,8 +37,8 @@ bench: build ## side by side with other clients on a real Kafka; ROUNDS=3 CASES=
 # A profile of its own: optimised, with every check on, compiled in a fraction of a release's time.
 SIMULATE := cargo run --quiet --profile simulation --features simulation --bin simulate --
 
-simulate: ## the seeded simulation; SEEDS=2000 START=0, or SEED=7 for one (TRACE=1 prints its events), BUGS=1 plants bugs
-	@$(SIMULATE) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),$(if $(BUGS),--bugs,--seeds $(or $(SEEDS),2000)) --start $(or $(START),0)) $(if $(BUG),--bug $(BUG))
+simulate: ## the seeded simulation; SEEDS=2000 START=0, or SEED=7 for one (TRACE=1 prints its events), BUGS=1 plants bugs, REFUSALS=1 refuses every request
+	@$(SIMULATE) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),$(if $(REFUSALS),--refusals,$(if $(BUGS),--bugs,--seeds $(or $(SEEDS),2000)) --start $(or $(START),0))) $(if $(BUG),--bug $(BUG))
 
 lint: ## rustfmt, clippy, ruff, mypy
 	@$(PYTHON) tests/run.py lint

@@ -211,12 +211,13 @@ def rust(phase: Phase) -> None:
 
 
 def simulation(phase: Phase) -> None:
-    """Thousands of seeds through faults, and every planted bug found by one of them."""
+    """Thousands of seeds through faults, every planted bug found by one of them, every request refused for good."""
     if phase.sources("src/simulation", "*.rs"):
         phase.run(*SIMULATE.split())
         program = TARGET / "simulation" / "simulate"
         phase.run(program, "--seeds", "50000" if phase.options.long else "2000")
         phase.run(program, "--bugs")
+        phase.run(program, "--refusals")
 
 
 def build(phase: Phase) -> None:

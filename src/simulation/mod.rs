@@ -8,6 +8,8 @@
 mod chance;
 mod content;
 mod faults;
+mod kinds;
+mod lasting;
 mod network;
 mod oracle;
 mod pace;

@@ -162,6 +162,21 @@ pub const BUGS: &[Bug] = &[
         seen_in: "",
     },
     Bug {
+        name: "retry-on-old-news",
+        what: "a refused batch goes again at once where the answer names a leader, also one that was known",
+        seen_in: "",
+    },
+    Bug {
+        name: "shrink-unseen",
+        what: "a topic that was created anew with fewer partitions keeps those it had",
+        seen_in: "",
+    },
+    Bug {
+        name: "absence-untold",
+        what: "a program that has an absent partition assigned is not told so",
+        seen_in: "",
+    },
+    Bug {
         name: "revoke-unasked",
         what: "partitions are given up without waiting for the program's acknowledgement",
         seen_in: "",

@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) client: u32,
     /// Records to send before the last ones.
     pub(super) records: usize,
-    /// Topics, with what is known of their partitions when the program begins.
+    /// Topics, with what is known of their partitions.
     pub(super) topics: Vec<(String, i32)>,
     /// Idempotence is on: exactly once, in order.
     pub(super) strict: bool,
@@ -54,6 +54,8 @@ struct Entry {
     timed: bool,
     /// Sent after all faults: must be written.
     probe: bool,
+    /// Its topic was deleted after it had been accepted: it may be gone, or written to the new one.
+    erased: bool,
 }
 
 #[derive(Clone)]
@@ -166,7 +168,7 @@ impl Producing {
             },
         };
         let (topic, wish) = match probe {
-            Some(((topic, partition), _)) => (topic, Some(partition)),
+            Some(((topic, partition), _)) => (topic, (partition >= 0).then_some(partition)),
             None => {
                 let topic = self.rng.below(self.plan.topics.len());
                 let partitions = self.plan.topics[topic].1 as u64;
@@ -229,6 +231,7 @@ impl Producing {
                 at_risk: false,
                 timed: probe.is_none(),
                 probe: probe.is_some_and(|(_, strict)| strict),
+                erased: false,
             });
         }
         if !silent {
@@ -432,7 +435,8 @@ impl Producing {
             .topics
             .iter()
             .enumerate()
-            .flat_map(|(t, (_, partitions))| (0..*partitions).map(move |p| (t, p)))
+            // One that the partitioner places, then one for each.
+            .flat_map(|(t, (_, partitions))| (-1..*partitions).map(move |p| (t, p)))
             .collect()
     }
 
@@ -631,6 +635,21 @@ impl Program for Producing {
         }
     }
 
+    fn topic_shrunk(&mut self, topic: &str, partitions: i32) {
+        for (index, (name, count)) in self.plan.topics.iter_mut().enumerate() {
+            if name != topic {
+                continue;
+            }
+            for partition in 0..*count {
+                self.forgotten.insert((topic.to_owned(), partition));
+            }
+            *count = partitions;
+            for entry in self.ledger.iter_mut().filter(|e| e.topic == index) {
+                (entry.erased, entry.at_risk) = (true, true);
+            }
+        }
+    }
+
     fn check(&self, logs: &Logs) -> Result<(), String> {
         let mut copies: BTreeMap<usize, Vec<(i32, i64)>> = BTreeMap::new();
         let mut visible: BTreeMap<usize, usize> = BTreeMap::new();
@@ -716,7 +735,8 @@ impl Program for Producing {
                 }
                 // An abort makes up for what it undid; its transaction says what became of it.
                 let alone = entry.transaction.is_none();
-                if alone && silent_written.contains(&number) && found.is_empty() {
+                let lost = alone && silent_written.contains(&number) && found.is_empty();
+                if lost && !entry.erased {
                     return fail("a flush said that all was well, and it is lost".into());
                 }
                 continue;
@@ -725,6 +745,7 @@ impl Program for Producing {
                 return fail("never completed".into());
             };
             match end.outcome {
+                _ if entry.erased => {}
                 Outcome::Written if found.is_empty() => {
                     return fail("told written, and lost".into());
                 }
@@ -751,7 +772,11 @@ impl Program for Producing {
                     end.why.as_deref().unwrap_or("no reason")
                 ));
             }
-            if self.plan.one_by_one && end.outcome == Outcome::Written && end.offset >= 0 {
+            if self.plan.one_by_one
+                && !entry.erased
+                && end.outcome == Outcome::Written
+                && end.offset >= 0
+            {
                 let last = told.insert((entry.topic, end.partition), end.offset);
                 if last.is_some_and(|last| last > end.offset) {
                     return fail("out of order though never two requests were on their way".into());

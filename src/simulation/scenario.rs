@@ -83,7 +83,21 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
         fed.push(name);
     }
     let late_topics: Vec<String> = late.iter().map(|(name, _)| name.clone()).collect();
-    let faults = Faults::plan(faults, count, span, request_timeout, late, reading);
+    // Beside the others one that uses transactions, and in some seeds its twin, which fences it.
+    let transactional = if shape.chance(1, 3) {
+        shape.range(1, 2)
+    } else {
+        0
+    };
+    let faults = Faults::plan(
+        faults,
+        count,
+        span,
+        request_timeout,
+        late,
+        reading,
+        transactional > 0,
+    );
     let feed = Feed::new(Rng::new(shape.next()), fed.clone());
     let trace = Trace::new(print);
     let mut world = World::new(clock.clone(), network, broker, faults, feed, trace);
@@ -108,17 +122,14 @@ pub(super) fn build(seed: u64, print: bool) -> Result<World, String> {
             if reader.small {
                 world.tally(FaultKind::SmallFetch);
             }
+            if reader.plan.absent.is_some() {
+                world.tally(FaultKind::Absent);
+            }
             let (consumer, waker, make) = Consumer::parts(config, Clock::Virtual(clock.clone()));
             let program = Reading::new(reader.plan, consumer, Rng::new(shape.next()));
             world.add_client(make(clock.now()), Box::new(program), waker, reader.begins);
         }
     }
-    // Beside them one that uses transactions, and in some seeds its twin, which fences it.
-    let transactional = if shape.chance(1, 3) {
-        shape.range(1, 2)
-    } else {
-        0
-    };
     for client in 0..clients + transactional {
         let in_transactions = client >= clients;
         let (pairs, plan) = producer(

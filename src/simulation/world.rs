@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::chance::Chance;
 use super::faults::{FaultKind, Faults};
+use super::lasting::Lasting;
 use super::network::{Link, LinkId, Network, Way, lost};
 use super::reading::feed::Feed;
 use super::trace::Trace;
@@ -91,6 +92,8 @@ pub(super) trait Program {
     }
     /// A partition's broker has forgotten its producers: what has not ended yet may come twice.
     fn producers_forgotten(&mut self, _topic: &str, _partition: i32) {}
+    /// A topic was deleted, with all it held, and created again with so many partitions, fewer than before.
+    fn topic_shrunk(&mut self, _topic: &str, _partitions: i32) {}
     /// Holds what the program was told against the brokers' logs.
     fn check(&self, logs: &super::oracle::Logs) -> Result<(), String>;
 }
@@ -113,6 +116,8 @@ struct Client {
     program: Box<dyn Program>,
     waker: Waker,
     max_frame: usize,
+    /// `retry.backoff.ms`
+    backoff: Duration,
     /// The deadline the timer is set for.
     armed: Option<Instant>,
     conns: BTreeMap<ConnId, LinkId>,
@@ -181,6 +186,11 @@ pub(super) struct World {
     pub(super) broker_wall_offset: i64,
     pub(super) faults: Faults,
     pub(super) feed: Feed,
+    /// An error that lasts, and until when.
+    pub(super) lasting: Lasting,
+    pub(super) lasting_until: Duration,
+    /// What is wrong with what the clients send.
+    complaint: Option<String>,
     /// The names of groups.
     pub(super) groups: Vec<String>,
     pub(super) trace: Trace,
@@ -210,6 +220,9 @@ impl World {
             broker_wall_offset: 0,
             faults,
             feed,
+            lasting: Lasting::default(),
+            lasting_until: Duration::ZERO,
+            complaint: None,
             groups: Vec::new(),
             trace,
             fired: BTreeMap::new(),
@@ -244,6 +257,7 @@ impl World {
             program,
             waker,
             max_frame: config.receive_message_max_bytes,
+            backoff: config.retry_backoff,
             armed: None,
             conns: BTreeMap::new(),
             stopped_until: Duration::ZERO,
@@ -398,6 +412,9 @@ impl World {
             self.healed = true;
             self.trace.note(now, "healed", [0; 3], format_args!(""));
             super::faults::heal(self);
+        }
+        if let Some(complaint) = self.complaint.take() {
+            return Err(complaint);
         }
         for (i, client) in self.clients.iter().enumerate() {
             if let Some(complaint) = client.program.complaint() {
@@ -718,6 +735,19 @@ impl World {
                 }
             }
             let now = self.now();
+            let client = self.net.links[id].client;
+            if let Some(&[k0, k1]) = frame.first_chunk() {
+                let Client {
+                    program, backoff, ..
+                } = &self.clients[client];
+                let api = i16::from_be_bytes([k0, k1]);
+                let accepted = program.progress().0;
+                let lasting = &mut self.lasting;
+                if let Some(what) = lasting.sends(now, client, api, *backoff, accepted) {
+                    self.complaint
+                        .get_or_insert(format!("client {client}: {what}"));
+                }
+            }
             self.trace.note(
                 now,
                 "request",

@@ -213,6 +213,12 @@ impl Faults {
         self.rules.clear();
     }
 
+    /// Removes those that nothing uses up.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn remove_lasting(&mut self) {
+        self.rules.retain(|rule| rule.left.is_some());
+    }
+
     /// The faults that were met since the last call.
     #[cfg(feature = "simulation")]
     pub(crate) fn take_met(&mut self) -> Vec<Fault> {

@@ -341,6 +341,12 @@ impl BrokerCore {
         self.faults.add(rule);
     }
 
+    /// Removes the faults that are there until they are removed.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn remove_lasting_faults(&mut self) {
+        self.faults.remove_lasting();
+    }
+
     /// Removes all faults.
     pub(crate) fn clear_faults(&mut self) {
         self.faults.clear();

@@ -164,7 +164,7 @@ impl Watched {
         }
         let again_at = absent.again_at;
         for ((_, index), part) in parts.range_mut(all(count)) {
-            if part.told == Some(CODE) {
+            if part.told == Some(CODE) || planted!("absence-untold") {
                 continue;
             }
             let Err(error) = topic_problem(core, now, name, *index) else {

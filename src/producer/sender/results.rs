@@ -202,6 +202,7 @@ impl Sender {
                 // A hint that is known already would have the batch refused again at once.
                 let redirected = result.current_leader.is_some_and(|leader| {
                     core.leader_hint(&name, result.partition, leader, &response.endpoints)
+                        || planted!("retry-on-old-news")
                 });
                 if let Some(batch) = self.take_sent(slot, number) {
                     let answer = Answer {

@@ -105,7 +105,7 @@ impl Sender {
                 }
                 self.end_gone(partition.slot);
             }
-        } else if recreated || meta.id == NO_ID {
+        } else if (recreated || meta.id == NO_ID) && !planted!("shrink-unseen") {
             let (kept, dropped) = partitions.split_at(n);
             known.dropped.splice(0..0, dropped.iter().cloned());
             known.topic.set_partitions(kept.to_vec());

@@ -260,17 +260,7 @@ pub(in super::super) fn recreate(world: &mut World, rng: &mut Rng) -> bool {
         .filter_map(|p| world.broker.cluster.partition(&topic, p))
         .map(|p| p.log.end_offset())
         .collect();
-    world.act(|core, now, out| {
-        core.delete_topic(&topic);
-        core.tick(now, out);
-    });
-    let placement = Placement::Counts {
-        partitions,
-        replication_factor: 1,
-    };
-    let created = world
-        .broker
-        .create_topic(&topic, &placement, Default::default(), false);
+    let created = replace(world, &topic, partitions);
     world
         .feed
         .partitions
@@ -280,5 +270,21 @@ pub(in super::super) fn recreate(world: &mut World, rng: &mut Rng) -> bool {
     for (partition, end) in (0..).zip(ends) {
         refill(world, rng, &topic, partition, end);
     }
-    created.is_ok()
+    created.is_some()
+}
+
+/// Deletes a topic and creates it again with so many partitions.
+pub(in super::super) fn replace(world: &mut World, topic: &str, partitions: i32) -> Option<()> {
+    world.act(|core, now, out| {
+        core.delete_topic(topic);
+        core.tick(now, out);
+    });
+    let placement = Placement::Counts {
+        partitions,
+        replication_factor: 1,
+    };
+    let created = world
+        .broker
+        .create_topic(topic, &placement, Default::default(), false);
+    created.ok().map(|_| ())
 }

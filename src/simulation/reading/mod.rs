@@ -62,6 +62,8 @@ pub(super) struct Reading {
     calm_since: Option<Duration>,
     /// It stays away for longer than `max.poll.interval.ms`.
     is_late: bool,
+    /// It was told that the partition that does not exist doesn't.
+    told_absent: bool,
     /// It has read everything there is.
     read_all: bool,
     complaint: Option<String>,
@@ -94,6 +96,7 @@ impl Reading {
             state: State::Begins,
             calm_since: None,
             is_late: false,
+            told_absent: false,
             read_all: false,
             complaint: None,
             tallies: Vec::new(),
@@ -150,7 +153,9 @@ impl Reading {
     /// Every partition there is to read.
     fn places(&self, broker: &BrokerCore) -> BTreeSet<Place> {
         if !self.plan.assigned.is_empty() {
-            return self.plan.assigned.iter().cloned().collect();
+            let there =
+                |(topic, partition): &&Place| broker.cluster.partition(topic, *partition).is_some();
+            return self.plan.assigned.iter().filter(there).cloned().collect();
         }
         places(broker, &self.plan.topics)
     }
@@ -261,6 +266,11 @@ impl Reading {
                 if let Err(what) = jumped {
                     self.complain(what);
                 }
+            }
+            EventKind::PartitionFailing => {
+                let code = event.error.as_ref().map(|e| e.code());
+                self.told_absent |= code == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                    && self.plan.absent.as_ref() == Some(&place(event));
             }
             EventKind::TopicRecreated => self.seen.begin_topic(&place(event).0),
             EventKind::PartitionStopped => {
@@ -383,9 +393,13 @@ impl Reading {
                 let finished = group.borrow().finished;
                 finished || self.desk.is_empty() && group.borrow().is_at_end(broker, &places)
             }
-            None => places
-                .iter()
-                .all(|(topic, partition)| is_at_end(consumer, broker, topic, *partition)),
+            None => {
+                let mut absent = self.plan.absent.iter();
+                absent.all(|place| self.told_absent || places.contains(place))
+                    && places
+                        .iter()
+                        .all(|(topic, partition)| is_at_end(consumer, broker, topic, *partition))
+            }
         }
     }
 
@@ -418,8 +432,9 @@ impl Reading {
                 })
                 .collect();
             self.complain(format!(
-                "not read to the end though all faults are over: {}",
-                missing.join(", ")
+                "not read to the end though all faults are over: {}; told of an absent partition: {}",
+                missing.join(", "),
+                self.told_absent
             ));
         }
     }

@@ -48,6 +48,8 @@ pub(in super::super) struct Plan {
     pub(super) pattern: Option<String>,
     /// Partitions assigned one by one; none: all of the topics, or what the group gives.
     pub(super) assigned: Vec<Place>,
+    /// Among them one that does not exist at the start.
+    pub(in super::super) absent: Option<Place>,
     pub(super) group: Option<Rc<RefCell<Group>>>,
     pub(super) commits: Commits,
     pub(super) read_committed: bool,
@@ -107,12 +109,18 @@ fn assigned(rng: &mut Rng, ground: &Ground<'_>, number: u64) -> Reader {
         .cloned()
         .collect();
     let single = rng.chance(1, 4);
-    let assigned = ground
+    let mut assigned: Vec<Place> = ground
         .written
         .iter()
         .filter(|(topic, _)| single && !ground.late.contains(topic))
         .flat_map(|(topic, partitions)| (0..*partitions).map(|p| (topic.clone(), p)))
         .collect();
+    // Others may be added, and then it exists.
+    let absent = match assigned.last() {
+        Some((topic, partition)) if rng.chance(1, 2) => Some((topic.clone(), partition + 1)),
+        _ => None,
+    };
+    assigned.extend(absent.clone());
     let (mut pairs, small) = settings(rng, ground, number, read_committed);
     if rng.chance(1, 4) {
         pairs.push(("group.id", "watchers".to_owned()));
@@ -127,6 +135,7 @@ fn assigned(rng: &mut Rng, ground: &Ground<'_>, number: u64) -> Reader {
             topics,
             pattern: None,
             assigned,
+            absent,
             group: None,
             commits: Commits::Auto,
             read_committed,
@@ -215,6 +224,7 @@ fn members(
                 topics: topics.clone(),
                 pattern: by_pattern.then(|| "topic-.*".to_owned()),
                 assigned: Vec::new(),
+                absent: None,
                 group: Some(books.clone()),
                 commits,
                 read_committed,

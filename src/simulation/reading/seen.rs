@@ -28,6 +28,8 @@ struct Jump {
     to: i64,
     /// What was given first may lie before the jump or behind it: nobody knows where reading began.
     maybe_over: bool,
+    /// Told after a seek and before anything was given since: it may have been made before the seek.
+    maybe_stale: bool,
 }
 
 impl Seen {
@@ -43,15 +45,18 @@ impl Seen {
 
     /// The position is moved once what was fetched before is given.
     pub(super) fn jump(&mut self, place: &Place, from: i64, to: i64) -> Result<(), String> {
+        let sought = self.runs.get(place).and_then(|runs| runs.last());
+        let maybe_stale = sought.is_some_and(|run| run.start.is_some() && run.rows.is_empty());
         let jumps = self.jumps.entry(place.clone()).or_default();
         let jumped = jumps.back().map(|jump| jump.to);
         jumps.push_back(Jump {
             from,
             to,
             maybe_over: false,
+            maybe_stale,
         });
         match jumped.or(self.next(place)) {
-            Some(next) if from < next => Err(format!(
+            Some(next) if from < next && !maybe_stale => Err(format!(
                 "{}-{}: told that the position was moved from {from}, but it was {next} at least",
                 place.0, place.1
             )),
@@ -84,6 +89,7 @@ impl Seen {
             let Some(jumps) = self.jumps.get_mut(place) else {
                 break;
             };
+            let later = jumps.get(1).map(|jump| jump.from);
             let Some(jump) = jumps.front_mut() else {
                 break;
             };
@@ -91,6 +97,12 @@ impl Seen {
             if !back && offset < jump.from {
                 jump.maybe_over |= next.is_none();
                 break;
+            }
+            // Reading went on as if nothing had been told, or the next one told of begins where reading does.
+            let goes_on = !back && jump.to <= jump.from;
+            if jump.maybe_stale && (goes_on || later.is_some_and(|from| Some(from) == next)) {
+                jumps.pop_front();
+                continue;
             }
             // They were told together, before anything was given.
             if jump.maybe_over && !back {
