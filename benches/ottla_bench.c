@@ -77,7 +77,7 @@ static void send_single(sender *t) {
         check("send",
               ottla_producer_send(t->producer, o->topic, -1, key, value, headers, (size_t)o->headers, -1, TOKEN, -1,
                                   &error),
-              error);
+              &error);
         if (++row == t->p->rows) {
             row = 0;
         }
@@ -129,7 +129,7 @@ static void send_columns(sender *t) {
         check("send_batch",
               ottla_producer_send_batch(t->producer, o->topic, -1, rows, o->keyed ? &keys : NULL, &values,
                                         headers ? &column : NULL, NULL, TOKEN, -1, &accepted, &error),
-              error);
+              &error);
         left -= rows;
         t->written += drain(t->producer, 0);
     }

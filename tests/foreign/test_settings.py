@@ -226,7 +226,7 @@ def test_java_changes_settings_and_deletes_records(
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    configs = "kafka.admin.ConfigCommand"
+    configs = "org.apache.kafka.tools.ConfigCommand"
     topic = ("--entity-type", "topics", "--entity-name", name)
     tool(configs, *topic, "--alter", "--add-config", "retention.ms=123456,cleanup.policy=[compact,delete]")
     told = tool(configs, *topic, "--describe")

@@ -268,8 +268,9 @@ impl Filling<'_> {
     ) -> Result<()> {
         loop {
             let rest = buffer.get(chunk.at..).unwrap_or_default();
-            let Some(header) = BatchHeader::parse(rest)?.filter(|h| h.attributes.is_control())
-            else {
+            // What is broken, or of an older format, is for whoever opens it.
+            let header = BatchHeader::parse(rest).ok().flatten();
+            let Some(header) = header.filter(|h| h.attributes.is_control()) else {
                 return Ok(());
             };
             let Some(batch) = rest.get(..header.total_len()) else {

@@ -398,15 +398,15 @@ public:
 
     /// The oldest event that was not taken yet, of the last 64: what records wait for (a broker that can't be reached, a topic
     /// that is missing). When one is there the descriptor is readable; nothing has to be done about it.
-    Result<std::optional<Event>> try_next_event() const {
-        auto handle = detail::call_for_handle<Event::Handle>(
-            [&](auto **out, ottla_error **error) { return ottla_producer_next_event(get(), out, error); });
+    template <class = void> Result<std::optional<Event>> try_next_event() const {
+        detail::CaughtHandle<Event::Handle> making;
+        auto handle = making.made(ottla_producer_next_event(get(), making.out(), making));
         if (!handle) {
             return handle.error();
         }
         return *handle ? std::optional<Event>(*std::move(handle)) : std::nullopt;
     }
-    std::optional<Event> next_event() const { return try_next_event().value(); }
+    template <class = void> std::optional<Event> next_event() const { return try_next_event().value(); }
 
     /// Gives up records that have not ended: `OTTLA_PURGE_QUEUED`, `OTTLA_PURGE_IN_FLIGHT` or `OTTLA_PURGE_ALL`. Their completions,
     /// there when this returns, tell whether they may have been written.
