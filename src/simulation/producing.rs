@@ -265,6 +265,7 @@ impl Producing {
                     ErrorCode::AGAIN
                         | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                         | ErrorCode::CONNECT
+                        | ErrorCode::PROTOCOL
                         | ErrorCode::TIMED_OUT
                         | ErrorCode::LEADER_NOT_AVAILABLE
                 ) =>

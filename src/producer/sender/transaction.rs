@@ -457,7 +457,8 @@ impl Sender {
     /// The waits after this error: shorter where the transaction before is in the way.
     pub(super) fn backoff_for(&mut self, error: &Error) -> Backoff {
         let mut backoff = self.backoff();
-        if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS {
+        // Without transactions of its own, nobody knows how soon the one that is in the way ends.
+        if error.code() == ErrorCode::CONCURRENT_TRANSACTIONS && self.transaction.is_some() {
             backoff.first = backoff.first.min(TRANSACTION_BACKOFF);
             self.settling.too_soon();
         }

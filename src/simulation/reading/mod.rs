@@ -165,8 +165,12 @@ impl Reading {
             Ok(Polled::Nothing) => {}
             Ok(Polled::Event(event)) => self.told(consumer, &event),
             Ok(Polled::Batch(batch)) => self.given(batch),
-            // Nobody has been reached yet.
-            Err(e) if matches!(e.code(), ErrorCode::CONNECT | ErrorCode::TIMED_OUT) => {}
+            // Nobody has been reached yet; a broker that swallows an answer and gives the next breaks the protocol.
+            Err(e)
+                if matches!(
+                    e.code(),
+                    ErrorCode::CONNECT | ErrorCode::TIMED_OUT | ErrorCode::PROTOCOL
+                ) => {}
             Err(e) => self.complain(format!("a poll was refused: {e}")),
         }
     }
