@@ -110,7 +110,9 @@ fn show(t: &mut Talk, label: &str, kind: i8, name: &str, keys: &[&str], until: &
             answer.results[0].error_message.as_ref().map(|m| m.as_str()),
             settings.join("\n")
         );
-        if shown.contains(until) {
+        // A synonym may be there before the value that it stands for.
+        let value = |s: &String| s.split_once("type ").map_or("", |(v, _)| v).contains(until);
+        if until.is_empty() || settings.iter().any(value) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -180,15 +180,9 @@ pub(crate) fn check_group(values: &Values) -> Result<(), String> {
         let Some(number) = values.get(name).and_then(|v| v.trim().parse::<i64>().ok()) else {
             continue;
         };
-        let (kind, rest) = name.split_once('.').unwrap_or((name, ""));
-        if number < min {
+        if !(min..=max).contains(&number) {
             return Err(format!(
-                "{name} must be greater than or equal to group.{kind}.min.{rest}"
-            ));
-        }
-        if number > max {
-            return Err(format!(
-                "{name} must be less than or equal to group.{kind}.max.{rest}"
+                "{name} must be in the range {min} to {max} inclusive."
             ));
         }
     }
