@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ottla::admin::{Admin, NewTopic};
 use ottla::broker::{Broker, BrokerOptions};
-use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig};
+use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig, ShareConfig};
 use ottla::consumer::{Consumer, Polled, Start};
 use ottla::producer::{Producer, Record, Wait};
+use ottla::share::ShareConsumer;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: usize = 100;
@@ -80,7 +81,7 @@ impl Ground {
             let value = format!("value {n}");
             let record = Record {
                 topic,
-                key: (n % 7 != 0).then_some(&b"key"[..]),
+                key: (!n.is_multiple_of(7)).then_some(&b"key"[..]),
                 value: Some(value.as_bytes()),
                 timestamp: Some(1_700_000_000_000 + n as i64),
                 ..Record::default()
@@ -110,7 +111,7 @@ fn read(consumer: &Consumer, count: usize, timestamps: bool) -> Vec<usize> {
                         -1
                     };
                     assert_eq!(r.timestamp(), time);
-                    assert_eq!(r.key(), (n % 7 != 0).then_some(&b"key"[..]));
+                    assert_eq!(r.key(), (!n.is_multiple_of(7)).then_some(&b"key"[..]));
                     assert_eq!(r.headers().count(), 0);
                     numbers.push(n);
                 }
@@ -226,6 +227,22 @@ fn segments_of_older_formats_are_read() {
         }
     }
     assert_eq!(offsets, (0..90).collect::<Vec<i64>>());
+    if version() < vec![4, 2] {
+        return; // no share groups
+    }
+    let pairs = ground.pairs(&[("group.id", "old-segments")]);
+    let member = ShareConsumer::new(ShareConfig::from_pairs(pairs).unwrap()).unwrap();
+    member.subscribe(&[topic]).unwrap();
+    let (mut shared, end) = (Vec::new(), Instant::now() + LIMIT);
+    while shared.len() < 90 {
+        assert!(Instant::now() < end, "{} acquired", shared.len());
+        match member.poll(Duration::from_secs(1)).unwrap() {
+            Polled::Batch(batch) => shared.extend(batch.iter().map(|r| r.offset())),
+            Polled::Event(event) => assert!(event.error.is_none(), "{event:?}"),
+            Polled::Nothing => {}
+        }
+    }
+    assert_eq!(shared, offsets);
 }
 
 #[test]

@@ -13,9 +13,10 @@ import shutil
 import subprocess
 import sys
 
-from cluster import NEWEST, ROOT, Cluster
+from cluster import NEWEST, ROOT, Cluster, numbers
 
 TOPIC = "format-mixed"
+SHARE_GROUP = "old-segments"
 
 
 def main() -> int:
@@ -30,6 +31,10 @@ def main() -> int:
             old.unlink()
         shutil.copy(ROOT / "tests" / "golden" / f"{TOPIC}.bin", log / f"{0:020}.log")
         cluster.restart(1)
+        if numbers(version) >= (4, 2):
+            group = ("--alter", "--entity-type", "groups", "--entity-name", SHARE_GROUP)
+            earliest = ("--add-config", "share.auto.offset.reset=earliest")
+            cluster.tool("org.apache.kafka.tools.ConfigCommand", "--bootstrap-server", cluster.bootstrap, *group, *earliest)
         settings = {"OTTLA_TEST_BOOTSTRAP": cluster.bootstrap, "OTTLA_TEST_KAFKA_VERSION": version}
         command = ["cargo", "test", "--quiet", "--test", "old_kafka", "--", "--ignored"]
         return subprocess.run(command, env={**os.environ, **settings}).returncode
