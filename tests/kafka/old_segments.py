@@ -32,9 +32,9 @@ def main() -> int:
         shutil.copy(ROOT / "tests" / "golden" / f"{TOPIC}.bin", log / f"{0:020}.log")
         cluster.restart(1)
         if numbers(version) >= (4, 2):
-            group = ("--alter", "--entity-type", "groups", "--entity-name", SHARE_GROUP)
-            earliest = ("--add-config", "share.auto.offset.reset=earliest")
-            cluster.tool("org.apache.kafka.tools.ConfigCommand", "--bootstrap-server", cluster.bootstrap, *group, *earliest)
+            group = ("--bootstrap-server", cluster.bootstrap, "--entity-type", "groups", "--entity-name", SHARE_GROUP)
+            earliest = ("--alter", "--add-config", "share.auto.offset.reset=earliest")
+            cluster.tool("org.apache.kafka.tools.ConfigCommand", *group, *earliest)
         settings = {"OTTLA_TEST_BOOTSTRAP": cluster.bootstrap, "OTTLA_TEST_KAFKA_VERSION": version}
         command = ["cargo", "test", "--quiet", "--test", "old_kafka", "--", "--ignored"]
         return subprocess.run(command, env={**os.environ, **settings}).returncode
