@@ -63,9 +63,9 @@ class OttlaMember:
 
 
 def rows(table: str) -> list[list[str]]:
-    """The rows of a table that a tool has printed, without its heading."""
+    """The rows of a table that a tool has printed, without its heading; none where the group is not there yet."""
     lines = [line.split() for line in table.splitlines() if line.strip()]
-    heading = next(i for i, line in enumerate(lines) if line[0] == "GROUP")
+    heading = next((i for i, line in enumerate(lines) if line[0] == "GROUP"), len(lines))
     return lines[heading + 1 :]
 
 
