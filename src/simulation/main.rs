@@ -18,7 +18,7 @@ const LEAST_FAULTS: u64 = 5;
 /// Every so many-th seed runs twice, and both traces must be the same.
 const TWICE: u64 = 20;
 /// Seeds that a planted bug may take to be found.
-const SEEDS_FOR_A_BUG: u64 = 1000;
+const SEEDS_FOR_A_BUG: u64 = 4000;
 /// Fewer seeds need not meet every kind of fault.
 const ALL_KINDS_FROM: u64 = 1000;
 const TELL_EVERY: Duration = Duration::from_secs(10);
