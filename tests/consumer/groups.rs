@@ -477,11 +477,18 @@ fn the_new_protocol_shares_and_gives_up_no_more_than_has_to_be() {
     topic(&broker, 4, 10);
     let mut members = vec![Member::subscribed(&broker, &MODERN)];
     poll_until(&mut members, "all records", |m| m[0].count() == 40);
-    assert_eq!(members[0].kinds(), [Assigned]);
+    // An assignment may come in more than one step.
+    let told = |member: &Member| {
+        let mut kinds = member.kinds();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(told(&members[0]), [Assigned]);
     members.push(Member::subscribed(&broker, &MODERN));
     poll_until(&mut members, "a share each", |m| shared_out(m, 4));
-    assert_eq!(members[0].kinds(), [Assigned, Revoked]);
-    assert_eq!(members[0].events[1].partitions.len(), 2);
+    assert_eq!(told(&members[0]), [Assigned, Revoked]);
+    let revoked = members[0].events.last().map(|e| e.partitions.len());
+    assert_eq!(revoked, Some(2));
     assert_eq!(members[1].count(), 0, "what was read was committed");
     let metadata = members[1].consumer.group_metadata().unwrap();
     assert!(metadata.generation > 0 && !metadata.member_id.is_empty());
