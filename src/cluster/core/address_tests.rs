@@ -93,18 +93,18 @@ fn an_attempt_that_fails_at_any_stage_moves_on_to_the_next_address() {
         let impostor = Impostor::new(answer);
         let name = format!("several{i}.test");
         names::set(&name, &[impostor.address, real]);
-        let admin = admin(&name, "500");
+        let admin = admin(&name, "1500");
         let started = Instant::now();
         admin.connect(LIMIT).unwrap();
         assert!(started.elapsed() < Duration::from_secs(5), "{answer:?}");
         assert_eq!(impostor.connections(), 1, "{answer:?}");
         // A call, which gives up after the set-up time where nobody can be reached, waits for the second address too.
-        let call = self::admin(&name, "500");
+        let call = self::admin(&name, "1500");
         call.list_topics(LIMIT, false).unwrap();
         // So does a consumer.
         let pairs = [
             ("bootstrap.servers", &*name),
-            ("socket.connection.setup.timeout.ms", "500"),
+            ("socket.connection.setup.timeout.ms", "1500"),
         ];
         let consumer = Consumer::new(ConsumerConfig::from_pairs(pairs).unwrap()).unwrap();
         consumer.connect(LIMIT).unwrap();
