@@ -31,8 +31,6 @@ pub(super) struct Refresh {
     lacking_since: Option<Instant>,
     /// Brokers in a row that were not the ones meant (KIP-1242).
     misrouted: u32,
-    /// Answers that have come.
-    answers: u64,
     /// Every topic is asked for, not only those wanted by name.
     topics_all: bool,
     /// The request on its way asks for every topic.
@@ -61,11 +59,6 @@ impl<T: Clone> Core<T> {
     /// Asks for fresh metadata, soon but not more often than the backoff allows.
     pub(crate) fn refresh_metadata(&mut self) {
         self.refresh.wanted = true;
-    }
-
-    /// How many answers to metadata requests have come.
-    pub(crate) fn metadata_answers(&self) -> u64 {
-        self.refresh.answers
     }
 
     /// Asks for metadata that is not older than this call; its number for [`Core::metadata_number`].
@@ -167,7 +160,6 @@ impl<T: Clone> Core<T> {
                 }
             )
         });
-        self.refresh.answers += 1;
         if self.topics.incomplete() {
             self.refresh.fruitless = self.refresh.fruitless.saturating_add(1);
             self.refresh.wanted = true;

@@ -40,7 +40,7 @@ impl Calls {
         &mut self,
         queries: &mut Queries,
         now: Instant,
-        metadata_answers: u64,
+        metadata_number: u64,
         wanted: Vec<(Arc<str>, i32, i64)>,
         deadline: Instant,
         reply: Reply<Vec<FoundOffset>>,
@@ -59,7 +59,7 @@ impl Calls {
         for (index, (topic, partition, timestamp)) in wanted.into_iter().enumerate() {
             let owner = Owner::Call { id, index };
             let query = Query::new(owner, topic, partition, timestamp);
-            queries.add(query.newer_than(metadata_answers));
+            queries.add(query.newer_than(metadata_number));
         }
     }
 

@@ -260,9 +260,9 @@ impl Fetcher {
                 for (topic, _, _) in &wanted {
                     core.want_topic(topic);
                 }
-                let answers = core.metadata_answers();
+                let number = core.metadata_number();
                 self.calls
-                    .ask_offsets(&mut self.queries, now, answers, wanted, deadline, reply);
+                    .ask_offsets(&mut self.queries, now, number, wanted, deadline, reply);
             }
             Command::Partitions {
                 topic,

@@ -52,8 +52,8 @@ pub(super) struct Query {
     failures: u32,
     not_before: Option<Instant>,
     last_error: Option<Error>,
-    /// How many answers to metadata requests had come when it was made.
-    metadata_answers: u64,
+    /// The number of the newest metadata when it was made.
+    metadata_number: u64,
 }
 
 impl Query {
@@ -66,7 +66,7 @@ impl Query {
             failures: 0,
             not_before: None,
             last_error: None,
-            metadata_answers: 0,
+            metadata_number: 0,
         }
     }
 
@@ -75,10 +75,10 @@ impl Query {
         Query { not_before, ..self }
     }
 
-    /// What is known of the cluster after that many answers is not taken for an end of the matter.
-    pub(super) fn newer_than(self, metadata_answers: u64) -> Self {
+    /// What metadata of this number or an older one says is not taken for an end of the matter.
+    pub(super) fn newer_than(self, metadata_number: u64) -> Self {
         Query {
-            metadata_answers,
+            metadata_number,
             ..self
         }
     }
@@ -168,7 +168,7 @@ impl Queries {
                     Ok(again) => deadline = earliest(deadline, again),
                     Err(e) if matches!(query.owner, Owner::Call { .. }) => {
                         // A partition may have been made since the cluster was asked last.
-                        if core.metadata_answers() > query.metadata_answers || known.is_none() {
+                        if core.metadata_number() > query.metadata_number || known.is_none() {
                             answers.push((query, Err(e)));
                             continue;
                         }
