@@ -6,7 +6,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::cluster::nodes::Rng;
+use crate::rng::Rng;
 
 /// Monotonic clock, wall clock and source of seeds of one client.
 ///
@@ -139,7 +139,7 @@ mod virtual_clock {
     use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
     use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-    use crate::cluster::nodes::Rng;
+    use crate::rng::Rng;
 
     /// Time that is set by hand. One thread uses it; atomics are only there because clients' handles are shared.
     #[derive(Debug)]
@@ -197,6 +197,11 @@ mod virtual_clock {
             Rng::new(self.seed.fetch_add(1, Ordering::Relaxed))
         }
     }
+}
+
+/// The earlier of two times, where there are any.
+pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }
 
 #[cfg(test)]

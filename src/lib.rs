@@ -40,11 +40,16 @@ pub mod share;
 pub mod simulation;
 pub mod stats;
 
+mod client;
 mod clock;
 mod cluster;
 mod ffi;
+mod group;
 mod net;
 mod queue;
+mod reading;
+mod rng;
 mod thread;
+mod topic;
 
 pub use error::{Error, ErrorCode, Result};

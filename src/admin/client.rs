@@ -10,11 +10,12 @@ use super::role::{AdminRole, NewCall, Operation, Shared};
 use super::types::{
     ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult,
 };
+use crate::client::driver;
+use crate::client::engine::Engine;
+use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver::{self, Waker};
-use crate::cluster::engine::Engine;
 use crate::config::{AdminConfig, FOREVER};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{LogLine, LogRing};

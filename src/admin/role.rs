@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::refusal::Scene;
-use crate::cluster::connect::ConnectCalls;
+use crate::client::connect::ConnectCalls;
+use crate::client::engine::Role;
 use crate::cluster::core::{Core, Event, Purpose};
-use crate::cluster::engine::Role;
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;

@@ -32,7 +32,7 @@ fn answered<T>(answer: &Receiver<T>) -> bool {
 
 impl Admin {
     /// Wakes the I/O side where it is looked for.
-    pub(crate) fn waker(&self) -> &crate::cluster::driver::Waker {
+    pub(crate) fn waker(&self) -> &crate::client::waker::Waker {
         &self.waker
     }
 

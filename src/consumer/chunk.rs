@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::committed::Aborted;
-use super::memory::Buffer;
-use super::partition::Partition;
+use crate::consumer::partition::Partition;
 use crate::memory::PoolBuf;
 use crate::protocol::record::{BatchHeader, Batches, RecordCursor, TimestampType, legacy};
+use crate::reading::buffer::Buffer;
+use crate::reading::committed::Aborted;
 
 /// What a walk over the batch headers tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::event::Start;
-
-/// Names a partition; orders as the user would list it.
-pub(super) type Key = (Arc<str>, i32);
+use crate::group::Starts;
+use crate::reading::poll::Start;
+use crate::topic::TopicPartition;
 
 /// Where reading stands. The generation tells whose word counts: every seek begins a new one, and what was fetched
 /// or delivered for an older one is of no meaning.
@@ -64,7 +63,7 @@ impl Partition {
         }
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> TopicPartition {
         (self.topic.clone(), self.index)
     }
 
@@ -223,6 +222,12 @@ impl Partition {
             high_watermark
         };
         (end >= 0).then_some(end)
+    }
+}
+
+impl Starts for Partition {
+    fn is_at(&self, generation: u32) -> bool {
+        self.generation() == generation
     }
 }
 

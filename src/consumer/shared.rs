@@ -2,23 +2,25 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::chunk::Chunk;
-use super::event::{Event, Start};
-use super::group::{Commit, Found, Given, Identity, OwnAssignor, Polls, Shares, Subscription};
-use super::inbox::{Inbox, Item, events};
-use super::memory::FetchMemory;
-use super::offset::GroupMetadata;
-use super::partition::{Assignment, Key, Partition};
+use crate::client::calls::{Reply, later};
+use crate::client::connect::ConnectCalls;
+use crate::client::event::Event;
+use crate::client::inbox::{Inbox, Item, events};
+use crate::client::waker::Waker;
 use crate::clock::Clock;
-use crate::cluster::connect::ConnectCalls;
-use crate::cluster::driver::{FAR, Waker};
 use crate::config::{ConsumerConfig, IsolationLevel};
-use crate::error::{Error, ErrorCode, Result};
+use crate::consumer::chunk::Chunk;
+use crate::consumer::partition::{Assignment, Partition};
+use crate::group::offset::GroupMetadata;
+use crate::group::{Commit, Found, Given, Identity, OwnAssignor, Polls, Shares, Subscription};
 use crate::log::LogRing;
+use crate::reading::buffer::FetchMemory;
+use crate::reading::poll::Start;
 use crate::stats::StatsHub;
+use crate::topic::TopicPartition;
 
 /// Timestamps that ask ListOffsets for a log's beginning and end.
 pub(super) const EARLIEST: i64 = -2;
@@ -84,7 +86,7 @@ pub(super) enum Command {
     Commit(Commit),
     /// Looks committed offsets up.
     Committed {
-        wanted: Vec<Key>,
+        wanted: Vec<TopicPartition>,
         deadline: Instant,
         reply: Reply<Vec<Found>>,
     },
@@ -106,71 +108,6 @@ pub(super) enum Command {
     Returned,
     /// Ends the client, at the deadline at the latest.
     Close { deadline: Instant, reply: Reply<()> },
-}
-
-/// The I/O thread answers in time by itself; a caller waits this much longer before it gives up on it.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
-/// How long a client that is dropped without being closed may take in the background for what is still to be said.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// Far enough for whoever waits for ever.
-pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
-    now.checked_add(timeout).unwrap_or(now + FAR * 24 * 365)
-}
-
-/// The answer to a call, waited for by the caller and given once.
-#[derive(Debug)]
-pub(crate) struct Reply<T>(Arc<(Mutex<Option<Result<T>>>, Condvar)>);
-
-impl<T> Clone for Reply<T> {
-    fn clone(&self) -> Self {
-        Reply(self.0.clone())
-    }
-}
-
-impl<T> Default for Reply<T> {
-    fn default() -> Self {
-        Reply(Arc::new((Mutex::new(None), Condvar::new())))
-    }
-}
-
-impl<T> Reply<T> {
-    pub(crate) fn give(&self, result: Result<T>) {
-        let (slot, given) = &*self.0;
-        slot.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(result);
-        given.notify_all();
-    }
-
-    /// True if nobody waits for it any more.
-    pub(crate) fn is_orphaned(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
-    /// Waits for the answer to a call that has `timeout`.
-    ///
-    /// # Errors
-    /// The answer's; `TIMED_OUT` if there is none.
-    pub(crate) fn answer(&self, timeout: Duration, doing: &str) -> Result<T> {
-        let answer = self.wait(timeout.saturating_add(GRACE));
-        answer.unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorCode::TIMED_OUT,
-                format!("{doing}: no answer within {timeout:.1?}"),
-            ))
-        })
-    }
-
-    /// Waits for the answer; `None` if it does not come in time.
-    pub(crate) fn wait(&self, timeout: Duration) -> Option<Result<T>> {
-        let (slot, given) = &*self.0;
-        let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut slot, _) = given
-            .wait_timeout_while(slot, timeout, |s| s.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        slot.take()
-    }
 }
 
 /// One consumer.

@@ -1,10 +1,12 @@
 //! One connection's state: what it is for, what it may speak, which requests wait for their answers.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::frame::Expect;
 use super::rpc::{Call, Versions};
+use crate::config::HostPort;
 use crate::protocol::produce::OutFrame;
 
 /// Names a connection of one client; never used twice.
@@ -109,4 +111,16 @@ impl<T> Conn<T> {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.inflight.iter().map(|r| r.deadline).min()
     }
+}
+
+/// Where to connect.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: HostPort,
+    /// It comes from `bootstrap.servers`.
+    pub(crate) bootstrap: bool,
+    /// How long each step may take: look-up, connecting to each of the addresses found.
+    pub(crate) limit: Duration,
+    /// Addresses that were no good, the one that failed first in front: tried after all others.
+    pub(crate) avoid: Vec<SocketAddr>,
 }

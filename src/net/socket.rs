@@ -4,7 +4,6 @@ use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
@@ -14,6 +13,7 @@ use super::frame::{Arrival, Expect, FrameReader};
 use super::write::{MAX_SLICES, WriteQueue, try_write_vectored};
 use crate::config::{AddressFamily, CommonConfig, DnsLookup, HostPort};
 use crate::error::{Error, ErrorCode, Result};
+use crate::net::conn::Peer;
 use crate::protocol::produce::OutFrame;
 
 /// Reads of one turn before other connections get theirs.
@@ -141,18 +141,6 @@ pub(crate) trait Listener {
     fn arrived(&self, arrivals: &mut Vec<Arrival>);
     /// The connection could not be made, or ended.
     fn ended(&self, error: Error);
-}
-
-/// Where to connect.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) address: HostPort,
-    /// It comes from `bootstrap.servers`.
-    pub(crate) bootstrap: bool,
-    /// How long each step may take: look-up, connecting to each of the addresses found.
-    pub(crate) limit: Duration,
-    /// Addresses that were no good, the one that failed first in front: tried after all others.
-    pub(crate) avoid: Vec<SocketAddr>,
 }
 
 /// Runs one connection from look-up to its end.
@@ -461,7 +449,7 @@ pub(crate) mod tests {
             let peer = Peer {
                 address: config.common.bootstrap_servers[0].clone(),
                 bootstrap,
-                limit: Duration::from_secs(10),
+                limit: std::time::Duration::from_secs(10),
                 avoid: Vec::new(),
             };
             let found = block_on(addresses(&peer, &options)).unwrap();

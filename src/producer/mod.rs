@@ -34,13 +34,14 @@ pub use purge::Purge;
 pub use send::{Record, Wait};
 pub use settings::UserPartitioner;
 
+use crate::client::driver;
+use crate::client::engine::Engine;
+use crate::client::event::Event;
+use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver::{self, Waker};
-use crate::cluster::engine::Engine;
 use crate::config::ProducerConfig;
-use crate::consumer::Event;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogLine};
 use crate::memory::Budget;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::partition::{OpenBatch, Partition};
 use super::settings::TopicSettings;
-use crate::cluster::nodes::Rng;
 use crate::error::{Error, ErrorCode, Result};
+use crate::rng::Rng;
 
 /// How long keyless records stay with a partition whose batches don't fill: short enough to spread a few records a second,
 /// long enough that records in quick succession share a batch.

@@ -5,21 +5,26 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::ledger::{AcknowledgeType, Ledger};
-use super::reader;
-use super::role::ShareRole;
-use super::shared::{Chunk, Command, Shared};
+use crate::client::calls::{GRACE, LAST_WORDS, Reply, later};
+use crate::client::driver;
+use crate::client::engine::Engine;
+use crate::client::event::Event;
+use crate::client::inbox::Item;
+use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver::{self, Waker};
-use crate::cluster::engine::Engine;
 use crate::config::{AcknowledgementMode, ShareConfig};
-use crate::consumer::{Batch, Event, GRACE, Item, LAST_WORDS, Polled, Reply, later};
+use crate::consumer::Polled;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
+use crate::reading::batch::Batch;
+use crate::share::ledger::{AcknowledgeType, Ledger};
+use crate::share::reader;
+use crate::share::role::ShareRole;
+use crate::share::shared::{Chunk, Command, Shared};
 
 /// Reads topics as a member of a share group (KIP-932): each record is given to one member at a time, which has it to
 /// itself for the group's `share.record.lock.duration.ms` and says how it ended.

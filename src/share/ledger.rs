@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Key;
 use crate::protocol::share::Acknowledged;
+use crate::share::Key;
 
 /// What is said of an offset that was acquired and holds no record.
 pub(super) const GAP: i8 = 0;

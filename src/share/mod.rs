@@ -8,7 +8,6 @@
 
 mod client;
 mod ledger;
-mod member;
 mod node;
 mod reader;
 mod role;

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::ledger::Said;
-use crate::consumer::Reach;
 use crate::net::conn::ConnId;
 use crate::protocol::share::{Acknowledged, SharePartition, ShareTopic};
 use crate::protocol::wire::TopicId;
+use crate::reading::reach::Reach;
+use crate::share::ledger::Said;
 
 /// A partition as requests name it.
 pub(super) type Place = (TopicId, i32);

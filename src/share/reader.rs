@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::consumer::{Batch, Buffer, Event, EventKind, Segment};
+use crate::client::event::{Event, EventKind};
 use crate::error::{Error, Result};
 use crate::memory::PoolBuf;
 use crate::protocol::compress::{Codec, decompress};
@@ -10,9 +10,11 @@ use crate::protocol::record::{
     BatchHeader, Batches, HEADER_LEN, RecordCursor, TimestampType, legacy, verify_crc,
 };
 use crate::protocol::share::Acquired;
+use crate::reading::batch::{Batch, Segment};
+use crate::reading::buffer::Buffer;
 
-use super::ledger::{AcknowledgeType, GAP, Ledger};
-use super::shared::{Chunk, Shared};
+use crate::share::ledger::{AcknowledgeType, GAP, Ledger};
+use crate::share::shared::{Chunk, Shared};
 
 /// Walks ranges and offsets side by side, both rising.
 struct Within<'a> {

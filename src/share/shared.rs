@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Key;
-use super::ledger::{Ledger, Said, Source};
-use crate::cluster::connect::ConnectCalls;
-use crate::cluster::driver::Waker;
+use crate::client::calls::Reply;
+use crate::client::connect::ConnectCalls;
+use crate::client::event::Event;
+use crate::client::inbox::{Inbox, Item};
+use crate::client::waker::Waker;
 use crate::config::ShareConfig;
-use crate::consumer::{Event, FetchMemory, Inbox, Item, Reply};
 use crate::log::LogRing;
 use crate::protocol::share::Acquired;
+use crate::reading::buffer::FetchMemory;
+use crate::share::Key;
+use crate::share::ledger::{Ledger, Said, Source};
 
 /// What one fetch brought of one partition.
 #[derive(Debug)]

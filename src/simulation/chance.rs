@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::nodes::Rng;
+use crate::rng::Rng;
 
 /// A client's settings of waits that begin at these milliseconds and grow to up to ten times as much.
 pub(super) fn backoffs(rng: &mut Rng, retry: u64, reconnect: u64) -> [(&'static str, String); 4] {

@@ -3,7 +3,7 @@
 
 use super::chance::Chance;
 use super::oracle::Logged;
-use crate::cluster::nodes::Rng;
+use crate::rng::Rng;
 
 /// A record's contents.
 pub(super) struct Content {

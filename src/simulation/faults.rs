@@ -9,8 +9,8 @@ use crate::broker::api_key;
 use crate::broker::core::cluster::{NO_NODE, Node, Placement};
 use crate::broker::core::coordinators::CoordinatorKind;
 use crate::broker::core::fault::{Fault, FaultRule};
-use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
+use crate::rng::Rng;
 
 pub use super::kinds::FaultKind;
 

@@ -7,8 +7,8 @@ use super::chance::Chance;
 use super::world::World;
 use crate::broker::api_key;
 use crate::broker::core::fault::{Fault, FaultRule};
-use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
+use crate::rng::Rng;
 
 /// What a broker may refuse for long, and the request that a client would then send too often.
 const REFUSALS: &[(i16, ErrorCode, i16)] = &[

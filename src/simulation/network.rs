@@ -9,13 +9,13 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::chance::Chance;
 use crate::broker::core::ConnId as ServerConn;
-use crate::cluster::nodes::Rng;
 use crate::config::HostPort;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::frame::{Arrival, Expect, FrameReader};
 use crate::net::write::WriteQueue;
 use crate::protocol::produce::OutFrame;
+use crate::rng::Rng;
 
 /// Names a connection of the whole simulation; never used twice.
 pub(super) type LinkId = usize;

@@ -16,13 +16,13 @@ use super::scenario::{self, WALL_START};
 use super::trace::Trace;
 use super::world::{Around, Program, World};
 use crate::broker::core::cluster::Placement;
+use crate::client::waker::Waker;
 use crate::clock::{Clock, VirtualClock};
-use crate::cluster::driver::Waker;
-use crate::cluster::nodes::Rng;
 use crate::config::{ConsumerConfig, ProducerConfig};
 use crate::consumer::{Consumer, Polled, Start};
 use crate::error::{ErrorCode, Result};
 use crate::producer::{Completion, Outcome, Producer, Record, Wait};
+use crate::rng::Rng;
 
 const TOPIC: &str = "paced";
 /// Records are sent until so many are accepted and no broker will be slow any more.

@@ -9,10 +9,10 @@ use super::content::Content;
 use super::oracle::{Fate, Logs};
 use super::transactions::Transactions;
 use super::world::{Around, Program};
-use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
 use crate::producer::{Completion, Outcome, Producer, Record, Wait};
 use crate::protocol::record::{Blob, Bytes, HeaderBlob, Records, Timestamps};
+use crate::rng::Rng;
 
 /// What a seed has chosen for a program.
 pub(super) struct Plan {

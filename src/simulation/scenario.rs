@@ -18,12 +18,12 @@ use crate::broker::core::configs::ALL_BROKERS;
 use crate::broker::core::random::Random;
 use crate::broker::core::storage::Storage;
 use crate::broker::core::{BrokerCore, CoreOptions};
+use crate::client::waker::Waker;
 use crate::clock::{Clock, VirtualClock};
-use crate::cluster::driver::Waker;
-use crate::cluster::nodes::Rng;
 use crate::config::{ConsumerConfig, ProducerConfig};
 use crate::consumer::Consumer;
 use crate::producer::Producer;
+use crate::rng::Rng;
 
 /// Fewest records of a seed.
 const RECORDS: u64 = 1000;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::chance::Chance;
-use crate::cluster::nodes::Rng;
 use crate::error::{Error, ErrorCode};
 use crate::producer::Producer;
+use crate::rng::Rng;
 
 /// One transaction of the program.
 #[derive(Default)]

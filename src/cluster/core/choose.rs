@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Core, Node, Purpose};
+use crate::cluster::core::{Core, Node, Purpose};
 use crate::config::MetadataRecovery;
 use crate::net::conn::{ConnId, Stage};
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::{Message, Request, StrBytes};
 
-use super::{Backoff, Core, Event, Node, Purpose, Tag};
+use crate::cluster::core::{Backoff, Core, Event, Node, Purpose, Tag};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::Level;
 use crate::net::conn::ConnId;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Core, Node, NodeState, Purpose, Slot};
+use crate::cluster::core::{Core, Node, NodeState, Purpose, Slot};
 use crate::config::HostPort;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::Stage;

@@ -11,23 +11,25 @@ use bytes::Bytes;
 use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::{Message, Request};
 
-use self::coordinators::Coordinators;
-pub(crate) use self::coordinators::{Coordinator, CoordinatorKind};
-use self::refresh::Refresh;
-use self::stats::NodeStats;
-use self::telemetry::Telemetry;
-use super::metadata::Topics;
-use super::nodes::{Backoff, Node, NodeState, Rng};
 use crate::clock::Clock;
+use crate::cluster::core::coordinators::Coordinators;
+pub(crate) use crate::cluster::core::coordinators::{Coordinator, CoordinatorKind};
+use crate::cluster::core::refresh::Refresh;
+use crate::cluster::core::stats::NodeStats;
+use crate::cluster::core::telemetry::Telemetry;
+use crate::cluster::metadata::Topics;
+use crate::cluster::nodes::{Backoff, Node, NodeState};
 use crate::config::{CommonConfig, HostPort, MetadataRecovery};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogRing};
+use crate::net::conn::Peer;
 use crate::net::conn::{Conn, ConnId, Stage};
 use crate::net::frame::{Arrival, Expect};
 use crate::net::rpc::{self, Call};
-use crate::net::socket::{Peer, Reached};
+use crate::net::socket::Reached;
 use crate::protocol::fetch::FetchPart;
 use crate::protocol::produce::{NodeEndpoint, OutFrame};
+use crate::rng::Rng;
 
 #[cfg(test)]
 #[cfg(feature = "broker")]

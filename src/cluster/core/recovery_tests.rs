@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Core, Event};
-use crate::cluster::engine::Role;
-use crate::cluster::rig::Rig;
+use crate::client::engine::Role;
+use crate::client::rig::Rig;
+use crate::cluster::core::{Core, Event};
 use crate::config::ProducerConfig;
 use crate::error::ErrorCode;
 use crate::stats::Stats;

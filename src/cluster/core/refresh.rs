@@ -7,7 +7,7 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::protocol::{Message, Request, StrBytes};
 
-use super::{Backoff, Core, Event, Node, Purpose, Tag};
+use crate::cluster::core::{Backoff, Core, Event, Node, Purpose, Tag};
 use crate::config::MetadataRecovery;
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kafka_protocol::messages::OffsetCommitRequest;
 use kafka_protocol::protocol::Request;
 
-use super::{Core, Node};
+use crate::cluster::core::{Core, Node};
 use crate::net::conn::Stage;
 use crate::protocol::{fetch, produce};
 use crate::stats::{ErrorCounts, Histogram, Place, Scope, Stats, figure};

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{GetTelemetrySubscriptionsRequest, PushTelemetryRe
 use kafka_protocol::protocol::Request;
 use uuid::Uuid;
 
-use super::{Core, Tag};
+use crate::cluster::core::{Core, Tag};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::Level;
 use crate::memory::PoolBuf;

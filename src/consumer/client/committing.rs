@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::batch::Batch;
-use super::super::event::Start;
-use super::super::group::{Commit, CommitOwner};
-use super::super::offset::{GroupMetadata, OffsetAndMetadata};
-use super::super::partition::Key;
-use super::super::shared::{Command, Shared};
-use super::{Consumer, check};
+use crate::consumer::client::{Consumer, check};
+use crate::consumer::shared::{Command, Shared};
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::offset::{GroupMetadata, OffsetAndMetadata};
+use crate::group::{Commit, CommitOwner};
+use crate::reading::batch::Batch;
+use crate::reading::poll::Start;
+use crate::topic::TopicPartition;
 
 impl Consumer {
     pub(super) fn grouped(&self, doing: &str) -> Result<&Arc<Shared>> {
@@ -36,7 +36,7 @@ impl Consumer {
         timeout: Duration,
     ) -> Result<Vec<Option<OffsetAndMetadata>>> {
         self.grouped("looking committed offsets up")?;
-        let wanted: Result<Vec<Key>> = partitions
+        let wanted: Result<Vec<TopicPartition>> = partitions
             .iter()
             .map(|(topic, index)| {
                 check(topic, *index, Start::Reset)?;
@@ -81,7 +81,7 @@ impl Consumer {
     /// As [`Consumer::commit`].
     pub fn commit_polled(&self, timeout: Duration) -> Result<()> {
         let shared = self.grouped("committing positions")?;
-        let offsets: Vec<(Key, OffsetAndMetadata)> = {
+        let offsets: Vec<(TopicPartition, OffsetAndMetadata)> = {
             let assignment = shared.assignment();
             let each = assignment.iter().filter_map(|p| {
                 p.advance();
@@ -122,7 +122,7 @@ impl Consumer {
 
     fn commit_these(
         &self,
-        offsets: Vec<(Key, OffsetAndMetadata)>,
+        offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
         timeout: Duration,
     ) -> Result<()> {
         if offsets.is_empty() {
@@ -139,7 +139,7 @@ impl Consumer {
         })
     }
 
-    fn commit_these_async(&self, offsets: Vec<(Key, OffsetAndMetadata)>) -> Result<u64> {
+    fn commit_these_async(&self, offsets: Vec<(TopicPartition, OffsetAndMetadata)>) -> Result<u64> {
         let shared = self.grouped("committing offsets")?;
         let token = shared.next_token();
         shared.command(Command::Commit(Commit::new(
@@ -174,7 +174,7 @@ impl Consumer {
 }
 
 /// Where to go on after a batch.
-fn ends(shared: &Shared, batch: &Batch) -> Vec<(Key, OffsetAndMetadata)> {
+fn ends(shared: &Shared, batch: &Batch) -> Vec<(TopicPartition, OffsetAndMetadata)> {
     let mut ends = batch.end_offsets();
     let assignment = shared.assignment();
     for ((topic, index), end) in &mut ends {
@@ -185,7 +185,9 @@ fn ends(shared: &Shared, batch: &Batch) -> Vec<(Key, OffsetAndMetadata)> {
     ends
 }
 
-fn to_commit(offsets: &[(&str, i32, OffsetAndMetadata)]) -> Result<Vec<(Key, OffsetAndMetadata)>> {
+fn to_commit(
+    offsets: &[(&str, i32, OffsetAndMetadata)],
+) -> Result<Vec<(TopicPartition, OffsetAndMetadata)>> {
     let each = offsets.iter().map(|(topic, index, offset)| {
         check(topic, *index, Start::Reset)?;
         if offset.offset < 0 {

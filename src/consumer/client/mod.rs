@@ -10,24 +10,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::event::{Polled, Start};
-use super::fetcher::Fetcher;
-use super::group::Given;
-use super::partition::Partition;
-use super::reader::Reader;
-use super::shared::{
-    Command, EARLIEST, FoundOffset, GRACE, LAST_WORDS, LATEST, PartitionInfo, Reply, Shared,
-};
+use crate::client::calls::{GRACE, LAST_WORDS, Reply};
+use crate::client::driver;
+use crate::client::engine::Engine;
+use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::cluster::driver::{self, Waker};
-use crate::cluster::engine::Engine;
 use crate::config::ConsumerConfig;
+use crate::consumer::fetcher::Fetcher;
+use crate::consumer::partition::Partition;
+use crate::consumer::reader::Reader;
+use crate::consumer::shared::{Command, EARLIEST, FoundOffset, LATEST, PartitionInfo, Shared};
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::Given;
 use crate::log::LogLine;
 use crate::net::io_thread::{check_generation, generation};
 use crate::net::socket::SocketOptions;
+use crate::reading::poll::{Polled, Start};
 use crate::stats::Stats;
 
 /// Reads partitions of topics.

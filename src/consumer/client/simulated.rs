@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Consumer;
+use crate::consumer::client::Consumer;
 
 impl Consumer {
     /// Closing, cut at the point where it waits.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::event::{Event, EventKind};
-use super::super::group::{GroupToAssign, OwnAssignor, Pattern, Shares, Subscription};
-use super::super::shared::{Command, Shared};
-use super::{Consumer, remove};
+use crate::client::event::{Event, EventKind};
+use crate::client::to_assign::GroupToAssign;
 use crate::config::{Assignor, GroupProtocol};
+use crate::consumer::client::{Consumer, remove};
+use crate::consumer::shared::{Command, Shared};
 use crate::error::{Error, Result};
+use crate::group::{OwnAssignor, Pattern, Shares, Subscription};
 
 /// The I/O thread answers at once; this is for one that is busy.
 const ANSWERED: Duration = Duration::from_secs(10);

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::Want;
-use super::session::Session;
-use super::{Fetcher, InFlight, Tag, earliest};
+use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
+use crate::consumer::fetcher::plan::Want;
+use crate::consumer::fetcher::session::Session;
+use crate::consumer::fetcher::{Fetcher, InFlight, Tag};
 use crate::net::rpc::Call;
 use crate::protocol::fetch::{self, FetchRequest};
 use crate::protocol::wire::TopicId;

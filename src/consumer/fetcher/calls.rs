@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::shared::{FoundOffset, PartitionInfo, Reply};
-use super::queries::{Owner, Queries, Query};
-use super::topics::topic_problem;
-use super::{Tag, earliest};
+use crate::client::calls::Reply;
+use crate::clock::earliest;
 use crate::cluster::core::Core;
+use crate::cluster::problems::topic_problem;
+use crate::consumer::fetcher::Tag;
+use crate::consumer::fetcher::queries::{Owner, Queries, Query};
+use crate::consumer::shared::{FoundOffset, PartitionInfo};
 use crate::error::{Error, ErrorCode};
 
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::shared::LATEST;
-use super::queries::{Owner, Query};
-use super::{Fetcher, Step};
+use crate::consumer::fetcher::queries::{Owner, Query};
+use crate::consumer::fetcher::{Fetcher, Step};
+use crate::consumer::shared::LATEST;
 
 /// How old the end of a paused partition becomes.
 const RENEWAL: Duration = Duration::from_secs(5);

@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::event::{Event, EventKind, Start};
-use super::super::group::{
-    Act, Answer, Ask, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
-};
-use super::super::offset::OffsetAndMetadata;
-use super::super::partition::{Key, Partition};
-use super::super::shared::{Reply, Shared};
-use super::{Fetcher, Step, Tag};
+use crate::client::calls::Reply;
+use crate::client::event::{Event, EventKind};
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
+use crate::consumer::fetcher::{Fetcher, Step, Tag};
+use crate::consumer::partition::Partition;
+use crate::consumer::shared::Shared;
 use crate::error::{Error, ErrorCode};
+use crate::group::offset::OffsetAndMetadata;
+use crate::group::{
+    Act, Answer, Ask, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
+};
 use crate::log::Level;
+use crate::reading::poll::Start;
+use crate::topic::TopicPartition;
 
 /// The longest that letting partitions go for others waits for the commit of what was read of them.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -58,7 +61,7 @@ impl Fetcher {
     pub(super) fn committed(
         &mut self,
         now: Instant,
-        wanted: Vec<Key>,
+        wanted: Vec<TopicPartition>,
         deadline: Instant,
         reply: Reply<Vec<Found>>,
     ) {
@@ -282,13 +285,13 @@ impl Fetcher {
         }
     }
 
-    fn partitions(&self, keys: &BTreeSet<Key>) -> Vec<Arc<Partition>> {
+    fn partitions(&self, keys: &BTreeSet<TopicPartition>) -> Vec<Arc<Partition>> {
         let parts = keys.iter().filter_map(|key| self.parts.get(key));
         parts.map(|part| part.partition.clone()).collect()
     }
 
     /// Lets go of partitions.
-    fn release(&mut self, core: &mut Core<Tag>, keys: &BTreeSet<Key>) {
+    fn release(&mut self, core: &mut Core<Tag>, keys: &BTreeSet<TopicPartition>) {
         let gone = {
             let mut assignment = self.shared.assignment();
             assignment.retain(|p| !keys.contains(&p.key()))
@@ -308,7 +311,7 @@ impl Fetcher {
     }
 
     /// Takes partitions over.
-    fn take(&mut self, core: &mut Core<Tag>, now: Instant, keys: BTreeSet<Key>) {
+    fn take(&mut self, core: &mut Core<Tag>, now: Instant, keys: BTreeSet<TopicPartition>) {
         let mut starts = Vec::new();
         {
             let mut assignment = self.shared.assignment();
@@ -339,9 +342,9 @@ impl Fetcher {
         now: Instant,
         by: Instant,
         owner: CommitOwner,
-        keys: Option<&BTreeSet<Key>>,
+        keys: Option<&BTreeSet<TopicPartition>>,
     ) -> bool {
-        let offsets: Vec<(Key, OffsetAndMetadata)> = {
+        let offsets: Vec<(TopicPartition, OffsetAndMetadata)> = {
             let assignment = self.shared.assignment();
             let wanted = assignment
                 .iter()
@@ -409,11 +412,7 @@ impl Fetcher {
 
     fn take_located(&mut self, core: &Core<Tag>, located: Vec<Answer>) {
         for (lookup, result) in located {
-            let LookupOwner::Position {
-                partition,
-                generation,
-            } = lookup.owner
-            else {
+            let LookupOwner::Position { generation, .. } = lookup.owner else {
                 continue;
             };
             let key = lookup.key;
@@ -428,8 +427,8 @@ impl Fetcher {
                     part.step = Step::Fetch { next: found.offset };
                     // A log that was truncated since the commit is noticed by it.
                     part.last_epoch = found.leader_epoch;
-                    partition.located(generation, found.offset);
-                    partition.set_committed(found.offset);
+                    part.partition.located(generation, found.offset);
+                    part.partition.set_committed(found.offset);
                     self.replan = true;
                 }
                 Ok(None) => self.locate_by_policy(core, &key),

@@ -23,26 +23,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::aside::Aside;
-use self::calls::Calls;
-use self::queries::{Owner, Queries};
-use self::response::Hint;
-use self::session::Session;
-use self::topics::TopicWatch;
-pub(crate) use self::topics::topic_problem;
-use super::chunk::Chunk;
-use super::event::{Event, Start};
-use super::group::{Ask, CommitOwner, Group};
-use super::partition::{Key, Partition};
-use super::reach::Reach;
-use super::shared::{Command, Reply, Shared};
-use crate::cluster::at_exit::Unsaid;
+use crate::client::at_exit::Unsaid;
+use crate::client::calls::Reply;
+use crate::client::engine::Role;
+use crate::client::event::Event;
+use crate::clock::earliest;
 use crate::cluster::core::{self, Core};
-use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
+use crate::consumer::chunk::Chunk;
+use crate::consumer::fetcher::aside::Aside;
+use crate::consumer::fetcher::calls::Calls;
+use crate::consumer::fetcher::queries::{Owner, Queries};
+use crate::consumer::fetcher::response::Hint;
+use crate::consumer::fetcher::session::Session;
+use crate::consumer::fetcher::topics::TopicWatch;
+use crate::consumer::partition::Partition;
+use crate::consumer::shared::{Command, Shared};
 use crate::error::ErrorCode;
+use crate::group::{Ask, CommitOwner, Group};
 use crate::protocol::wire::TopicId;
+use crate::reading::poll::Start;
+use crate::reading::reach::Reach;
 use crate::stats::{Stats, StatsHub};
+use crate::topic::TopicPartition;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,12 @@ pub(crate) enum Tag {
     Aside,
     Offsets,
     Group(Ask),
+}
+
+impl From<Ask> for Tag {
+    fn from(ask: Ask) -> Self {
+        Tag::Group(ask)
+    }
 }
 
 /// How far a partition has come.
@@ -116,9 +125,9 @@ impl InFlight {
 struct FetchNode {
     session: Session,
     /// The partitions fetched from it.
-    members: Vec<Key>,
+    members: Vec<TopicPartition>,
     /// Those that answers spoke of since the last request.
-    answered: Vec<Key>,
+    answered: Vec<TopicPartition>,
     /// What [`Fetcher::changes`] was when all members were looked at last: while it is the same, only the answered ones can
     /// be fetched differently. None also while one waits for its time.
     planned: Option<u64>,
@@ -137,7 +146,7 @@ struct FetchNode {
 /// The role of a consumer's client.
 pub(crate) struct Fetcher {
     shared: Arc<Shared>,
-    parts: BTreeMap<Key, Part>,
+    parts: BTreeMap<TopicPartition, Part>,
     nodes: BTreeMap<i32, FetchNode>,
     topics: TopicWatch,
     queries: Queries,
@@ -172,11 +181,6 @@ pub(crate) struct Fetcher {
     chunks: Vec<Chunk>,
     stats: stats::FetcherStats,
     closed: bool,
-}
-
-/// The earlier of two times, where there are any.
-pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
 }
 
 impl Fetcher {

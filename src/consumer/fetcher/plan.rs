@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use super::super::memory::FLOOR;
-use super::session::Sent;
-use super::{Fetcher, InFlight, Part, Step, Tag, earliest};
+use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
+use crate::consumer::fetcher::session::Sent;
+use crate::consumer::fetcher::{Fetcher, InFlight, Part, Step, Tag};
 use crate::net::rpc::Call;
 use crate::protocol::fetch::{self, FetchRequest};
 use crate::protocol::wire::TopicId;
+use crate::reading::buffer::FLOOR;
 
 /// What is to be fetched of a partition.
 pub(super) enum Want {

@@ -11,12 +11,13 @@ use kafka_protocol::messages::list_offsets_request::{
 use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::super::partition::Partition;
-use super::super::shared::FoundOffset;
-use super::topics::{refusal, topic_problem};
-use super::{Tag, earliest};
+use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
+use crate::cluster::problems::{refusal, topic_problem};
+use crate::consumer::fetcher::Tag;
+use crate::consumer::partition::Partition;
+use crate::consumer::shared::FoundOffset;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::ConnId;
 use crate::net::rpc;

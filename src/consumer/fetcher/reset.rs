@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::chunk::Chunk;
-use super::super::event::{Event, EventKind, Start};
-use super::super::partition::{Key, Partition};
-use super::super::shared::{EARLIEST, LATEST};
-use super::queries::{Answer, Owner, Query};
-use super::{Fetcher, Part, Step, Tag};
+use crate::client::event::{Event, EventKind};
 use crate::cluster::core::Core;
 use crate::config::AutoOffsetReset;
+use crate::consumer::chunk::Chunk;
+use crate::consumer::fetcher::queries::{Answer, Owner, Query};
+use crate::consumer::fetcher::{Fetcher, Part, Step, Tag};
+use crate::consumer::partition::Partition;
+use crate::consumer::shared::{EARLIEST, LATEST};
 use crate::error::{Error, ErrorCode};
 use crate::protocol::wire::TopicId;
+use crate::reading::poll::Start;
+use crate::topic::TopicPartition;
 
 impl Fetcher {
     /// The timestamp to look up now by `auto.offset.reset`; `None` if that is `none`.
@@ -34,7 +36,7 @@ impl Fetcher {
         core: &mut Core<Tag>,
         partition: Arc<Partition>,
         generation: u32,
-    ) -> Key {
+    ) -> TopicPartition {
         core.want_topic(&partition.topic);
         self.topics.entry(partition.topic.clone()).or_default();
         let key = partition.key();
@@ -88,7 +90,7 @@ impl Fetcher {
             Start::Reset => match &mut self.group {
                 Some(group) => {
                     part.step = Step::Locate;
-                    group.locate(&part.partition, generation);
+                    group.locate(part.partition.key(), part.partition.clone(), generation);
                 }
                 None => self.locate_by_policy(core, &key),
             },
@@ -96,7 +98,7 @@ impl Fetcher {
     }
 
     /// Starts a partition without a position where `auto.offset.reset` says.
-    pub(super) fn locate_by_policy(&mut self, core: &Core<Tag>, key: &Key) {
+    pub(super) fn locate_by_policy(&mut self, core: &Core<Tag>, key: &TopicPartition) {
         match self.policy(core) {
             Some(time) => self.locate(key, time),
             None => {
@@ -110,14 +112,14 @@ impl Fetcher {
         }
     }
 
-    fn locate(&mut self, key: &Key, timestamp: i64) {
+    fn locate(&mut self, key: &TopicPartition, timestamp: i64) {
         self.locate_after(None, key, timestamp, None);
     }
 
     fn locate_after(
         &mut self,
         not_before: Option<Instant>,
-        key: &Key,
+        key: &TopicPartition,
         timestamp: i64,
         lost: Option<(i64, Error)>,
     ) {
@@ -135,7 +137,7 @@ impl Fetcher {
     }
 
     /// Starts a partition of a topic that was created anew: all records of it were written after the start was asked for.
-    pub(super) fn locate_anew(&mut self, core: &Core<Tag>, key: &Key) {
+    pub(super) fn locate_anew(&mut self, core: &Core<Tag>, key: &TopicPartition) {
         match self.parts.get(key).map(|part| part.start) {
             Some(Start::Earliest | Start::Latest) => self.locate(key, EARLIEST),
             Some(Start::Timestamp(time)) => self.locate(key, time),
@@ -149,7 +151,7 @@ impl Fetcher {
         &mut self,
         core: &Core<Tag>,
         not_before: Option<Instant>,
-        key: &Key,
+        key: &TopicPartition,
         from: i64,
         why: Error,
     ) {
@@ -169,7 +171,13 @@ impl Fetcher {
     }
 
     /// Fetches no more of a partition, and says why.
-    pub(super) fn stop(&mut self, key: &Key, places: (i64, i64), error: Error, advice: &str) {
+    pub(super) fn stop(
+        &mut self,
+        key: &TopicPartition,
+        places: (i64, i64),
+        error: Error,
+        advice: &str,
+    ) {
         let Some(part) = self.parts.get_mut(key) else {
             return;
         };
@@ -241,7 +249,7 @@ impl Fetcher {
     }
 
     /// A partition that could not go on from one offset goes on at another.
-    fn moved(&mut self, key: &Key, generation: u32, (from, to): (i64, i64), why: Error) {
+    fn moved(&mut self, key: &TopicPartition, generation: u32, (from, to): (i64, i64), why: Error) {
         let Some(part) = self.parts.get_mut(key) else {
             return;
         };

@@ -2,23 +2,23 @@
 
 use std::time::Instant;
 
-use super::super::chunk::{Chunk, Data, scan};
-use super::super::committed::Aborted;
-use super::super::event::{Event, EventKind};
-use super::super::partition::Key;
-use super::session::Sent;
-use super::topics::refusal;
-use super::{FetchNode, Fetcher, Step, Tag};
+use crate::client::event::{Event, EventKind};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
+use crate::cluster::problems::refusal;
 use crate::config::AutoOffsetReset;
+use crate::consumer::chunk::{Chunk, Data, scan};
+use crate::consumer::fetcher::session::Sent;
+use crate::consumer::fetcher::{FetchNode, Fetcher, Step, Tag};
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;
 use crate::protocol::fetch::{FetchHead, FetchPart, FetchedPartition};
 use crate::protocol::produce::NodeEndpoint;
+use crate::reading::committed::Aborted;
+use crate::topic::TopicPartition;
 
 /// A leader named in a refusal (KIP-951): broker id and leader epoch.
-pub(super) type Hint = (Key, (i32, i32));
+pub(super) type Hint = (TopicPartition, (i32, i32));
 
 fn backoff(core: &Core<Tag>) -> Backoff {
     Backoff {
@@ -252,7 +252,7 @@ impl Fetcher {
         &mut self,
         core: &mut Core<Tag>,
         now: Instant,
-        key: &Key,
+        key: &TopicPartition,
         sent: Sent,
         (epoch, end): (i32, i64),
     ) {
@@ -306,7 +306,7 @@ impl Fetcher {
         core: &mut Core<Tag>,
         now: Instant,
         id: i32,
-        key: &Key,
+        key: &TopicPartition,
         code: ErrorCode,
         sent: Sent,
     ) {

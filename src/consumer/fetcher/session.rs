@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::partition::Key;
 use crate::error::ErrorCode;
 use crate::protocol::fetch::{FetchPartition, FetchTopic, TOPIC_ID_VERSION, TopicRef};
 use crate::protocol::wire::TopicId;
+use crate::topic::TopicPartition;
 
 /// What a broker was last told of a partition.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(super) struct Plan {
 pub(super) struct Session {
     id: i32,
     epoch: i32,
-    known: BTreeMap<Key, Sent>,
+    known: BTreeMap<TopicPartition, Sent>,
     names: HashMap<TopicId, Arc<str>>,
     /// Of the last request.
     version: i16,
@@ -73,7 +73,9 @@ fn group<P>(items: impl Iterator<Item = (Arc<str>, TopicId, P)>) -> Vec<FetchTop
     topics
 }
 
-fn list<'a>(changed: impl Iterator<Item = &'a (Key, Sent)>) -> Vec<FetchTopic<FetchPartition>> {
+fn list<'a>(
+    changed: impl Iterator<Item = &'a (TopicPartition, Sent)>,
+) -> Vec<FetchTopic<FetchPartition>> {
     group(changed.map(|(key, sent)| {
         let partition = FetchPartition {
             partition: key.1,
@@ -98,12 +100,12 @@ impl Session {
     }
 
     /// The partitions that are fetched.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &TopicPartition> {
         self.known.keys()
     }
 
     /// True if the broker was told exactly that of a partition.
-    pub(super) fn covers(&self, key: &Key, sent: &Sent) -> bool {
+    pub(super) fn covers(&self, key: &TopicPartition, sent: &Sent) -> bool {
         let known = self.known.get(key);
         known.is_some_and(|known| {
             known.same_on_the_wire(sent) && known.generation == sent.generation
@@ -117,7 +119,7 @@ impl Session {
 
     /// Plans a request for the partitions the last one was for, of which only the `changed` may be fetched differently. Of
     /// thousands of partitions most are idle: what is done for an answer must not grow with them.
-    pub(super) fn amend(&mut self, mut changed: Vec<(Key, Sent)>) -> Plan {
+    pub(super) fn amend(&mut self, mut changed: Vec<(TopicPartition, Sent)>) -> Plan {
         changed.retain(|(key, sent)| {
             let before = self.known.insert(key.clone(), *sent);
             before.is_none_or(|before| !before.same_on_the_wire(sent))
@@ -131,7 +133,7 @@ impl Session {
     }
 
     /// Plans a request for exactly the `wanted` partitions.
-    pub(super) fn plan(&mut self, version: i16, wanted: Vec<(Key, Sent)>) -> Plan {
+    pub(super) fn plan(&mut self, version: i16, wanted: Vec<(TopicPartition, Sent)>) -> Plan {
         self.version = version;
         let by_id = version >= TOPIC_ID_VERSION;
         let full = self.epoch == 0;
@@ -146,7 +148,7 @@ impl Session {
             .map(|(key, sent)| (sent.topic_id, key.0.clone()))
             .collect();
         self.known = wanted.into_iter().collect();
-        let still = |key: &Key, sent: &Sent| {
+        let still = |key: &TopicPartition, sent: &Sent| {
             self.known
                 .get(key)
                 .is_some_and(|now| !by_id || now.topic_id == sent.topic_id)
@@ -164,7 +166,7 @@ impl Session {
     }
 
     /// What a part of the answer is about: the partition and what the broker was told of it.
-    pub(super) fn find(&self, topic: &TopicRef, partition: i32) -> Option<(Key, Sent)> {
+    pub(super) fn find(&self, topic: &TopicRef, partition: i32) -> Option<(TopicPartition, Sent)> {
         let name = match topic {
             TopicRef::Id(id) => self.names.get(id)?.clone(),
             TopicRef::Name(name) => Arc::from(name.as_str()),
@@ -216,7 +218,7 @@ mod tests {
         }
     }
 
-    fn key(topic: &str, partition: i32) -> Key {
+    fn key(topic: &str, partition: i32) -> TopicPartition {
         (Arc::from(topic), partition)
     }
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Fetcher, Part, Tag};
 use crate::cluster::core::Core;
+use crate::consumer::fetcher::{Fetcher, Part, Tag};
 use crate::stats::{ErrorCounts, Histogram, Place, Scope, Stats, figure};
 
 /// Counts of the consumer as a whole.

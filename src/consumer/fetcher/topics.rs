@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::event::{Event, EventKind, Start};
-use super::super::partition::Key;
-use super::super::shared::Command;
-use super::{Fetcher, Part, Tag, earliest};
+use crate::client::event::{Event, EventKind};
+use crate::clock::earliest;
 use crate::cluster::core::Core;
-use crate::cluster::metadata::TopicState;
 use crate::cluster::nodes::Backoff;
+use crate::cluster::problems::{PATIENCE, topic_problem};
+use crate::consumer::fetcher::{Fetcher, Part, Tag};
+use crate::consumer::shared::Command;
 use crate::error::{Error, ErrorCode};
 use crate::protocol::wire::TopicId;
-
-/// A topic that was just created is not known to every broker at once, so that it is unknown is told only after this.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::reading::poll::Start;
+use crate::topic::TopicPartition;
 
 /// What is remembered of a topic besides what the cluster tells.
 #[derive(Debug, Default)]
@@ -56,79 +55,6 @@ impl Absent {
     }
 }
 
-/// A broker's refusal in words, with advice where there is some.
-pub(super) fn refusal(code: ErrorCode, doing: &str, who: &str) -> Error {
-    let advice = match code {
-        ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
-            "; the user needs the ACL operations Describe and Read on this topic"
-        }
-        ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "; the user lacks an ACL on the cluster",
-        ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => {
-            "; the topic's records are of a format that has no timestamps"
-        }
-        ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => {
-            "; the broker cannot give this topic's compression to this client"
-        }
-        ErrorCode::KAFKA_STORAGE_ERROR => "; the broker has trouble with its disk",
-        ErrorCode::CORRUPT_MESSAGE => "; the records on the broker's disk are damaged",
-        _ => "",
-    };
-    Error::new(
-        code,
-        format!("{doing}: {who} answered {}{advice}", code.name()),
-    )
-}
-
-/// What is in the way of reading a partition, as far as metadata tells. Without trouble, or while it is too early to
-/// call it that, when to look again.
-pub(crate) fn topic_problem<T: Clone>(
-    core: &Core<T>,
-    now: Instant,
-    topic: &str,
-    partition: i32,
-) -> Result<Option<Instant>, Error> {
-    match core.topics.get(topic) {
-        Some(TopicState::Missing { code, since }) => {
-            if code.is_retriable() && now < *since + PATIENCE {
-                return Ok(Some(*since + PATIENCE));
-            }
-            let advice = match *code {
-                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
-                    "; check its name, or create it (brokers do that by themselves only where \
-                     auto.create.topics.enable is set)"
-                }
-                ErrorCode::TOPIC_AUTHORIZATION_FAILED => {
-                    "; the user needs the ACL operations Describe and Read on it"
-                }
-                ErrorCode::INVALID_TOPIC_EXCEPTION => {
-                    "; topic names have 1 to 249 of the characters a-z A-Z 0-9 . _ -"
-                }
-                _ => "",
-            };
-            let code = *code;
-            Err(Error::new(
-                code,
-                format!(
-                    "topic '{topic}' cannot be read: the brokers answered {}{advice}",
-                    code.name()
-                ),
-            ))
-        }
-        Some(TopicState::Known(meta))
-            if usize::try_from(partition).is_ok_and(|i| i >= meta.partitions.len()) =>
-        {
-            Err(Error::new(
-                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-                format!(
-                    "{topic}-{partition} does not exist: the topic has {} partitions, counted from 0",
-                    meta.partitions.len()
-                ),
-            ))
-        }
-        _ => Ok(None),
-    }
-}
-
 impl Watched {
     /// Tells of assigned partitions that the topic doesn't have, and looks for them with growing pauses; says when to look
     /// again.
@@ -138,7 +64,7 @@ impl Watched {
         now: Instant,
         name: &Arc<str>,
         count: i32,
-        parts: &mut BTreeMap<Key, Part>,
+        parts: &mut BTreeMap<TopicPartition, Part>,
         events: &mut Vec<Event>,
     ) -> Option<Instant> {
         const CODE: ErrorCode = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;

@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::consumer::batch::{Batch, Segment};
+use crate::client::event::{Event, EventKind};
+use crate::client::inbox::Item;
 use crate::consumer::chunk::{Chunk, Data, Open, Source};
-use crate::consumer::event::{Event, EventKind, Polled};
-use crate::consumer::inbox::Item;
-use crate::consumer::memory::Buffer;
 use crate::consumer::partition::Partition;
 use crate::consumer::shared::{Command, Shared};
 use crate::error::{Error, Result};
@@ -21,6 +19,9 @@ use crate::protocol::record::{
     BatchHeader, ColumnSet, ControlType, HEADER_LEN, RecordCursor, TimestampType, legacy,
     verify_crc,
 };
+use crate::reading::batch::{Batch, Segment};
+use crate::reading::buffer::Buffer;
+use crate::reading::poll::Polled;
 
 /// Encoded bytes of records that one poll delivers at most (one larger record passes): enough that calls cost
 /// nothing beside them, and few enough that a batch is still in the processor's cache when it is read.

@@ -5,12 +5,12 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::ConsumerConfig;
 use crate::consumer::chunk::scan;
-use crate::consumer::committed::Aborted;
-use crate::consumer::event::Start;
-use crate::consumer::testing::{Wire, marker, pooled};
 use crate::error::ErrorCode;
 use crate::log::LogRing;
 use crate::protocol::record::TimestampType;
+use crate::reading::committed::Aborted;
+use crate::reading::poll::Start;
+use crate::reading::testing::{Wire, marker, pooled};
 
 /// A consumer's shared side without an I/O thread, and one partition of it.
 struct Desk {

@@ -13,11 +13,11 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::Sender;
+use crate::client::event::EventKind;
+use crate::client::rig::{Asked, Rig};
+use crate::client::waker::Waker;
 use crate::clock::{Clock, VirtualClock};
-use crate::cluster::driver::Waker;
-use crate::cluster::rig::{Asked, Rig};
 use crate::config::ProducerConfig;
-use crate::consumer::EventKind;
 use crate::error::{ErrorCode, Result};
 use crate::producer::{Completion, Outcome, Producer, Record, Wait};
 

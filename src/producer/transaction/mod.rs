@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use super::Producer;
 use super::shared::{Shared, Silent, lock};
 use crate::config::FOREVER;
-use crate::consumer::{GroupMetadata, OffsetAndMetadata};
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::offset::{GroupMetadata, OffsetAndMetadata};
 use crate::net::io_thread;
 use state::{Machine, Phase, end_call};
 

@@ -10,12 +10,12 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::answers::{Verdict, verdict};
 use super::state::{Ask, Machine, Phase, Sending};
+use crate::client::rig::{Asked, Rig};
+use crate::client::waker::Waker;
 use crate::clock::{Clock, VirtualClock};
-use crate::cluster::driver::Waker;
-use crate::cluster::rig::{Asked, Rig};
 use crate::config::ProducerConfig;
-use crate::consumer::{GroupMetadata, OffsetAndMetadata};
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::offset::{GroupMetadata, OffsetAndMetadata};
 use crate::producer::sender::Sender;
 use crate::producer::sequence::ProducerId;
 use crate::producer::{Outcome, Producer, Record, Wait};

@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use super::super::ledger::Said;
-use super::super::node::Parcel;
-use super::super::shared::Waits;
-use super::{ShareRole, Tag};
+use crate::client::calls::Reply;
+use crate::client::event::{Event, EventKind};
 use crate::cluster::core::Core;
-use crate::consumer::{Event, EventKind, Reply, advice, quoted};
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::words::{advice, quoted};
+use crate::share::ledger::Said;
+use crate::share::node::Parcel;
+use crate::share::role::{ShareRole, Tag};
+use crate::share::shared::Waits;
 
 /// A call that waits for acknowledgements.
 #[derive(Debug)]

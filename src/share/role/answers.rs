@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::Key;
-use super::super::node::InFlight;
-use super::super::shared::Chunk;
-use super::acknowledging::trying;
-use super::{ShareRole, Tag};
+use crate::client::event::{Event, EventKind};
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
-use crate::consumer::{Event, EventKind, advice, quoted};
 use crate::error::{Error, ErrorCode};
+use crate::group::words::{advice, quoted};
 use crate::net::rpc;
 use crate::protocol::share::{self, ShareAnswer, ShareResponse};
 use crate::protocol::wire::TopicId;
+use crate::share::Key;
+use crate::share::node::InFlight;
+use crate::share::role::acknowledging::trying;
+use crate::share::role::{ShareRole, Tag};
+use crate::share::shared::Chunk;
 
 /// Names a session among the troubles that are told once.
 fn session_of(id: i32) -> String {

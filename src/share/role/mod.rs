@@ -15,28 +15,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::acknowledging::WaitingCall;
-use super::ledger::Said;
-use super::member::{Member, Signal};
-use super::node::{Parcel, ShareNode};
-use super::shared::{Chunk, Command, Shared, Waits};
-use crate::cluster::at_exit::Unsaid;
+use crate::client::at_exit::Unsaid;
+use crate::client::calls::Reply;
+use crate::client::engine::Role;
+use crate::client::event::{Event, EventKind};
+use crate::clock::earliest;
 use crate::cluster::core::{self, Coordinator, CoordinatorKind, Core, Purpose};
-use crate::cluster::engine::Role;
 use crate::cluster::nodes::Node;
-use crate::consumer::{Event, EventKind, Reply, earliest, topic_problem};
+use crate::cluster::problems::topic_problem;
 use crate::error::{Error, ErrorCode, Result};
+use crate::group::Ask;
+use crate::group::share::{Member, Signal};
 use crate::protocol::wire::TopicId;
+use crate::share::ledger::Said;
+use crate::share::node::{Parcel, ShareNode};
+use crate::share::role::acknowledging::WaitingCall;
+use crate::share::shared::{Chunk, Command, Shared, Waits};
 use crate::stats::Stats;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
-    /// With the number of the membership's life it was sent in.
-    Heartbeat(u32),
-    Leave,
+    Group(Ask),
     Fetch,
     Acknowledge,
+}
+
+impl From<Ask> for Tag {
+    fn from(ask: Ask) -> Self {
+        Tag::Group(ask)
+    }
 }
 
 /// What the role has yet to do before the membership, or the client, has ended.
@@ -403,7 +411,7 @@ impl Role for ShareRole {
         match event {
             core::Event::Response {
                 node,
-                tag: Tag::Heartbeat(serial),
+                tag: Tag::Group(Ask::Heartbeat(serial)),
                 version,
                 body,
             } => {
@@ -425,7 +433,7 @@ impl Role for ShareRole {
                 }
             }
             core::Event::Failed {
-                tag: Tag::Heartbeat(serial),
+                tag: Tag::Group(Ask::Heartbeat(serial)),
                 ..
             } => {
                 if let Some(member) = self.member.as_mut().filter(|m| m.is_life(serial)) {
@@ -433,10 +441,12 @@ impl Role for ShareRole {
                 }
             }
             core::Event::Response {
-                tag: Tag::Leave, ..
+                tag: Tag::Group(Ask::Leave(_)),
+                ..
             }
             | core::Event::Failed {
-                tag: Tag::Leave, ..
+                tag: Tag::Group(Ask::Leave(_)),
+                ..
             } => {
                 if let Some(leaving) = &mut self.leaving {
                     leaving.goodbye = Goodbye::Said;

@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use super::super::node::{FINAL_EPOCH, Parcel, ShareNode};
-use super::acknowledging::refusal;
-use super::{ShareRole, Tag};
+use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
 use crate::config::AcquireMode;
-use crate::consumer::earliest;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::Call;
 use crate::protocol::share::{self, ShareAcknowledgeRequest, ShareFetchRequest, ShareSession};
+use crate::share::node::{FINAL_EPOCH, Parcel, ShareNode};
+use crate::share::role::acknowledging::refusal;
+use crate::share::role::{ShareRole, Tag};
 
 impl ShareRole {
     /// Sends what is due to each broker.

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::*;
-use crate::cluster::rig::{Asked, Rig};
+use crate::client::rig::{Asked, Rig};
 use crate::config::ShareConfig;
 
 const FIND_COORDINATOR: i16 = 10;
@@ -76,7 +76,7 @@ impl World {
             self.shared.set_hungry();
             self.shared.inbox.items.with(|items| {
                 for item in items.drain(..) {
-                    if let crate::consumer::Item::Event(event) = item {
+                    if let crate::client::inbox::Item::Event(event) = item {
                         self.events.push(event.kind);
                     }
                 }

@@ -9,8 +9,8 @@ use super::feed;
 use crate::broker::api_key;
 use crate::broker::core::coordinators::CoordinatorKind;
 use crate::broker::core::fault::{Fault, FaultRule};
-use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
+use crate::rng::Rng;
 
 /// The kinds that are planned for seeds with readers.
 pub(in super::super) const KINDS: &[FaultKind] = &[

@@ -14,7 +14,7 @@ use super::super::oracle::fingerprint;
 use super::super::world::World;
 use crate::broker::core::cluster::{NO_NODE, Placement};
 use crate::broker::log::ProducedBatch;
-use crate::cluster::nodes::Rng;
+use crate::rng::Rng;
 
 /// How their names begin.
 pub(in super::super) const PREFIX: &str = "fed-";

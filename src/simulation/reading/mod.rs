@@ -21,9 +21,9 @@ use super::faults::FaultKind;
 use super::oracle::{Logs, fingerprint};
 use super::world::{Around, Program};
 use crate::broker::core::BrokerCore;
-use crate::cluster::nodes::Rng;
 use crate::consumer::{Batch, Consumer, Event, EventKind, Polled, Start};
 use crate::error::ErrorCode;
+use crate::rng::Rng;
 
 /// The longest everything may take to be read once all is written and no fault is left: transactions end, sessions of
 /// members that are gone too.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::chance::{Chance, backoffs};
 use super::group::Group;
 use super::seen::Place;
-use crate::cluster::nodes::Rng;
+use crate::rng::Rng;
 
 /// How a member commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,10 +27,10 @@ use crate::broker::core::cluster::Placement;
 use crate::broker::core::fault::{Fault, FaultRule};
 use crate::broker::core::share::Reset;
 use crate::clock::VirtualClock;
-use crate::cluster::nodes::Rng;
 use crate::error::ErrorCode;
 use crate::protocol::compress::Codec;
 use crate::protocol::schema;
+use crate::rng::Rng;
 
 /// The most requests of one kind within a second.
 const MOST_A_SECOND: u64 = 60;

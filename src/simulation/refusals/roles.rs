@@ -9,12 +9,12 @@ use super::{PARTITIONS, TOPIC, Watched};
 use crate::admin::Admin;
 use crate::admin::simulated::Begun;
 use crate::broker::api_key::*;
+use crate::client::waker::Waker;
 use crate::clock::{Clock, VirtualClock};
-use crate::cluster::driver::Waker;
-use crate::cluster::nodes::Rng;
 use crate::config::{AdminConfig, ConsumerConfig, ProducerConfig, ShareConfig};
 use crate::consumer::{Consumer, GroupMetadata, OffsetAndMetadata, Polled, Start};
 use crate::producer::{Producer, Record, Wait};
+use crate::rng::Rng;
 use crate::share::ShareConsumer;
 
 /// Batches that each partition holds from the start.

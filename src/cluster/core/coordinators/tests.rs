@@ -4,8 +4,8 @@ use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::find_coordinator_response::Coordinator as Named;
 
 use super::*;
-use crate::cluster::engine::Role;
-use crate::cluster::rig::{Asked, Rig};
+use crate::client::engine::Role;
+use crate::client::rig::{Asked, Rig};
 use crate::config::ConsumerConfig;
 use crate::stats::Stats;
 

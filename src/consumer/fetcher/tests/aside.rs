@@ -1,8 +1,8 @@
 //! What must not wait for the fetch that is under way.
 
 use super::*;
-use crate::consumer::memory::FLOOR;
-use crate::consumer::testing::Wire;
+use crate::reading::buffer::FLOOR;
+use crate::reading::testing::Wire;
 
 /// A consumer of two partitions of one broker, whose fetch waits at the end of their logs.
 fn parked(more: &[(&str, &str)]) -> (World, Asked) {

@@ -1,7 +1,7 @@
 //! Refusals, losses and resets.
 
 use super::*;
-use crate::consumer::testing::Wire;
+use crate::reading::testing::Wire;
 
 #[test]
 fn a_leader_hint_is_followed_at_once() {

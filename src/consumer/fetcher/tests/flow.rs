@@ -1,8 +1,8 @@
 //! Fetching when nothing goes wrong.
 
 use super::*;
-use crate::consumer::memory::FLOOR;
-use crate::consumer::testing::{Wire, marker, pooled};
+use crate::reading::buffer::FLOOR;
+use crate::reading::testing::{Wire, marker, pooled};
 
 fn with(mut part: FetchedPartition, batches: &[Vec<u8>]) -> FetchedPartition {
     part.records = Some(pooled(batches));

@@ -35,8 +35,8 @@ fn assert_calm(w: &World, what: &str, counts: [usize; 3]) {
     assert!(counts[0] > 3, "{what}: is it tried again? {counts:?}");
     assert!(counts.iter().all(|n| *n <= 150), "{what}: {counts:?}");
     let waiting = w.shared.inbox.items.with(|items| {
-        let event = |item: &&super::super::super::inbox::Item<Chunk>| {
-            matches!(item, super::super::super::inbox::Item::Event(_))
+        let event = |item: &&crate::client::inbox::Item<Chunk>| {
+            matches!(item, crate::client::inbox::Item::Event(_))
         };
         items.iter().filter(event).count()
     });
@@ -114,7 +114,7 @@ fn out_of_range_where_the_reset_leads_is_told_once() {
         7,
         vec![holding(
             0,
-            &[crate::consumer::testing::Wire::new(7, 1).bytes()],
+            &[crate::reading::testing::Wire::new(7, 1).bytes()],
         )],
         vec![],
     );

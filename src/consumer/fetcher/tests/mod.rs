@@ -3,6 +3,7 @@
 mod aside;
 mod faults;
 mod flow;
+mod group;
 mod lasting;
 mod missing;
 
@@ -26,11 +27,11 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::*;
+use crate::client::engine::Engine;
+use crate::client::event::EventKind;
 use crate::clock::{Clock, VirtualClock};
 use crate::cluster::core::Action;
-use crate::cluster::engine::Engine;
 use crate::config::ConsumerConfig;
-use crate::consumer::event::{EventKind, Polled, Start};
 use crate::consumer::reader::Reader;
 use crate::error::Error;
 use crate::log::LogRing;
@@ -38,6 +39,7 @@ use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
 use crate::protocol::fetch::{FetchHead, FetchPart, FetchedPartition, TopicRef};
 use crate::protocol::produce::NodeEndpoint;
+use crate::reading::poll::{Polled, Start};
 
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
@@ -384,7 +386,7 @@ impl World {
         }
     }
 
-    fn event(&mut self) -> super::super::event::Event {
+    fn event(&mut self) -> crate::client::event::Event {
         match self.poll() {
             Polled::Event(event) => event,
             other => panic!("{other:?}"),
@@ -439,7 +441,7 @@ fn refused(partition: i32, error_code: i16) -> FetchedPartition {
 /// A partition's part of an answer, with these batches.
 fn holding(partition: i32, batches: &[Vec<u8>]) -> FetchedPartition {
     FetchedPartition {
-        records: Some(crate::consumer::testing::pooled(batches)),
+        records: Some(crate::reading::testing::pooled(batches)),
         ..part(partition)
     }
 }

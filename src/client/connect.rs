@@ -1,0 +1,111 @@
+//! The explicit `connect` of every kind of client: waits until the cluster is there, or says what is in the way.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::client::waker::Waker;
+use crate::cluster::core::Core;
+use crate::config::FOREVER;
+use crate::error::{Error, ErrorCode, Result};
+
+/// How much later than its deadline a caller gives up on an I/O thread that doesn't answer.
+const SLACK: Duration = Duration::from_secs(5);
+
+struct Waiting {
+    since: Instant,
+    deadline: Instant,
+    answer: SyncSender<Result<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    closed: bool,
+}
+
+/// The callers of `connect`, shared by their threads and the client's role. The role calls
+/// [`ConnectCalls::poll`] in each of its polls and [`ConnectCalls::close`] when it ends.
+#[derive(Default)]
+pub(crate) struct ConnectCalls(Mutex<State>);
+
+impl ConnectCalls {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks until metadata has come and a connection to a broker by its id stands.
+    ///
+    /// # Errors
+    /// After `timeout`, or as soon as waiting is of no use: each broker tried, as given and as advertised, with the
+    /// stage that failed and the reason. CLOSED if the client is or gets closed.
+    pub(crate) fn connect(&self, waker: &Waker, timeout: Duration) -> Result<()> {
+        let since = Instant::now();
+        let timeout = timeout.min(FOREVER);
+        let (answer, reply) = sync_channel(1);
+        {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(closed());
+            }
+            state.waiting.push(Waiting {
+                since,
+                deadline: since + timeout,
+                answer,
+            });
+        }
+        waker.wake();
+        reply.recv_timeout(timeout + SLACK).unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("connect: the I/O thread has not answered within {timeout:?}"),
+            ))
+        })
+    }
+
+    /// Does what can be done for those who wait; answers when it next needs a call though nothing else happens.
+    pub(crate) fn poll<T: Clone>(&self, core: &mut Core<T>, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            return None;
+        }
+        if core.contacted() && core.broker_conn(now, None).is_some() {
+            state.waiting.drain(..).for_each(|w| w.end(Ok(())));
+            return None;
+        }
+        state.waiting.retain(|w| {
+            let waited = now.saturating_duration_since(w.since);
+            let error = match core.incurable(w.since) {
+                Some(error) => error,
+                None if w.deadline <= now => core.unreachable(now, waited, ""),
+                None => return true,
+            };
+            w.end(Err(error.context("connect")));
+            false
+        });
+        let deadlines = state.waiting.iter().map(|w| w.deadline);
+        deadlines
+            .min()
+            .into_iter()
+            .chain(core.broker_conn_deadline(now))
+            .min()
+    }
+
+    /// Ends every wait, present and future.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.drain(..).for_each(|w| w.end(Err(closed())));
+    }
+}
+
+impl Waiting {
+    fn end(&self, result: Result<()>) {
+        // Fails only if the caller has given up.
+        let _ = self.answer.send(result);
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorCode::CLOSED, "connect: the client is closed")
+}
