@@ -46,10 +46,11 @@ mod cluster;
 mod ffi;
 mod group;
 mod net;
-mod queue;
 mod reading;
 mod rng;
 mod thread;
 mod topic;
 
+pub use client::calls::Call;
+pub use client::mailbox::Answer;
 pub use error::{Error, ErrorCode, Result};

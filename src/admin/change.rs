@@ -4,7 +4,6 @@
 //! refused, and then looks at the metadata of the broker it asked until that shows the change.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::TopicName;
@@ -20,8 +19,9 @@ use kafka_protocol::protocol::{Request, StrBytes};
 
 use super::describe::{ask_metadata, read_metadata};
 use super::refusal::{Scene, is_transient, refusal};
-use super::role::{Next, Operation, Reply, Tag, Target};
+use super::role::{Next, Operation, Response, Tag, Target};
 use super::types::{NewPartitions, NewTopic, TopicResult};
+use crate::client::calls::Reply;
 use crate::cluster::core::Core;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
@@ -48,7 +48,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    fn call(&self) -> &'static str {
+    pub(super) fn call(&self) -> &'static str {
         match self {
             Change::Create { .. } => "create_topics",
             Change::Delete(_) => "delete_topics",
@@ -119,15 +119,12 @@ pub(super) struct ChangeTopics {
     /// A request that may have been carried out though its answer was lost.
     lost: Option<Error>,
     looks: u32,
-    answer: SyncSender<Result<Vec<TopicResult>>>,
+    answer: Reply<Vec<TopicResult>>,
 }
 
 impl ChangeTopics {
     /// An error if a topic is named twice: there is one result per name.
-    pub(super) fn new(
-        change: Change,
-        answer: SyncSender<Result<Vec<TopicResult>>>,
-    ) -> Result<Self> {
+    pub(super) fn new(change: Change, answer: Reply<Vec<TopicResult>>) -> Result<Self> {
         let mut index = BTreeMap::new();
         let names = change.names();
         for (i, name) in names.iter().enumerate() {
@@ -237,7 +234,7 @@ impl ChangeTopics {
         }
     }
 
-    fn decode(&self, reply: Reply<'_>) -> Result<(Vec<Answer>, i32)> {
+    fn decode(&self, reply: Response<'_>) -> Result<(Vec<Answer>, i32)> {
         let (version, body) = (reply.version, reply.body);
         match &self.change {
             Change::Create { .. } => {
@@ -440,7 +437,7 @@ impl Operation for ChangeTopics {
         }
     }
 
-    fn on_reply(&mut self, reply: Reply<'_>) -> Result<(Next, i32)> {
+    fn on_reply(&mut self, reply: Response<'_>) -> Result<(Next, i32)> {
         let scene = reply.scene;
         let throttle_ms = if self.any(Progress::Asking) {
             self.asked = false;
@@ -507,7 +504,6 @@ impl Operation for ChangeTopics {
                 }
             }
         };
-        // Fails only if the caller has given up.
-        let _ = self.answer.send(result);
+        self.answer.give(result);
     }
 }

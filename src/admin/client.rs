@@ -1,7 +1,6 @@
 //! What programs hold.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::change::{Change, ChangeTopics};
@@ -10,20 +9,19 @@ use super::role::{AdminRole, NewCall, Operation, Shared};
 use super::types::{
     ClusterDescription, NewPartitions, NewTopic, TopicDescription, TopicListing, TopicResult,
 };
+use crate::client::calls::{Call, GRACE, Reply, later, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
+use crate::client::mailbox::{Answer, Post};
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::config::{AdminConfig, FOREVER};
+use crate::config::AdminConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{LogLine, LogRing};
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
-
-/// How much later than its deadline a caller gives up on an I/O thread that doesn't answer.
-const SLACK: Duration = Duration::from_secs(5);
 
 /// An administration client: topics are created, deleted, listed, described.
 ///
@@ -52,6 +50,7 @@ pub struct Admin {
     pub(super) shared: Arc<Shared>,
     pub(super) waker: Waker,
     log: Arc<LogRing>,
+    clock: Clock,
     default_timeout: Duration,
     /// The fork generation this client belongs to.
     born: u32,
@@ -78,7 +77,7 @@ impl Admin {
         impl FnOnce(Instant) -> Engine<AdminRole> + Send + 'static,
     ) {
         let common = Arc::new(config.common);
-        let log = cluster::client_log(&common, &clock);
+        let (log, ours) = (cluster::client_log(&common, &clock), clock.clone());
         let (shared, waker) = (Arc::new(Shared::default()), Waker::default());
         let (role, core_log) = (AdminRole::new(shared.clone(), config.retries), log.clone());
         let make = move |now| Engine::new(Core::new(common, core_log, clock, now), role);
@@ -86,6 +85,7 @@ impl Admin {
             shared,
             waker,
             log,
+            clock: ours,
             default_timeout: config.default_api_timeout,
             born: io_thread::generation(),
         };
@@ -104,8 +104,47 @@ impl Admin {
     /// After `timeout`, or as soon as waiting is of no use: each broker tried, as given and as advertised, with the
     /// stage that failed (name look-up, TCP connect, ApiVersions, Metadata) and the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
+        self.connect_async(timeout)?.wait()
+    }
+
+    /// [`Admin::connect`] without waiting.
+    ///
+    /// # Errors
+    /// CLOSED, FORKED; the call's are those of [`Admin::connect`].
+    pub fn connect_async(&self, timeout: Duration) -> Result<Call<()>> {
         io_thread::check_generation(self.born)?;
-        self.shared.connects.connect(&self.waker, timeout)
+        self.shared
+            .connects
+            .ask(&self.waker, self.clock.now(), timeout)
+    }
+
+    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
+    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
+        io_thread::check_generation(self.born)?;
+        Ok(self.shared.clone())
+    }
+
+    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time.
+    ///
+    /// # Errors
+    /// CLOSED if the client is closed and no answer will come.
+    pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+        io_thread::check_generation(self.born)?;
+        self.shared.mailbox.next_answer(timeout)
+    }
+
+    /// A descriptor that is readable while answers wait. It is owned by the client, and only to be waited on.
+    ///
+    /// # Errors
+    /// IO if the operating system has none left.
+    pub fn descriptor(&self) -> Result<isize> {
+        io_thread::check_generation(self.born)?;
+        self.shared.mailbox.descriptor().map_err(|e| {
+            Error::new(
+                ErrorCode::IO,
+                format!("making a descriptor to wait on failed: {e}"),
+            )
+        })
     }
 
     /// Creates topics. There is a result for each, in order.
@@ -124,6 +163,20 @@ impl Admin {
         timeout: Duration,
         validate_only: bool,
     ) -> Result<Vec<TopicResult>> {
+        self.create_topics_async(topics, timeout, validate_only)?
+            .wait()
+    }
+
+    /// [`Admin::create_topics`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::create_topics`].
+    pub fn create_topics_async(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+        validate_only: bool,
+    ) -> Result<Call<Vec<TopicResult>>> {
         self.change(
             Change::Create {
                 topics: topics.to_vec(),
@@ -144,6 +197,18 @@ impl Admin {
         names: &[S],
         timeout: Duration,
     ) -> Result<Vec<TopicResult>> {
+        self.delete_topics_async(names, timeout)?.wait()
+    }
+
+    /// [`Admin::delete_topics`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::delete_topics`].
+    pub fn delete_topics_async<S: AsRef<str>>(
+        &self,
+        names: &[S],
+        timeout: Duration,
+    ) -> Result<Call<Vec<TopicResult>>> {
         self.change(Change::Delete(owned(names)), names.is_empty(), timeout)
     }
 
@@ -159,6 +224,20 @@ impl Admin {
         timeout: Duration,
         validate_only: bool,
     ) -> Result<Vec<TopicResult>> {
+        self.create_partitions_async(topics, timeout, validate_only)?
+            .wait()
+    }
+
+    /// [`Admin::create_partitions`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::create_partitions`].
+    pub fn create_partitions_async(
+        &self,
+        topics: &[NewPartitions],
+        timeout: Duration,
+        validate_only: bool,
+    ) -> Result<Call<Vec<TopicResult>>> {
         self.change(
             Change::Grow {
                 topics: topics.to_vec(),
@@ -178,6 +257,18 @@ impl Admin {
         timeout: Duration,
         include_internal: bool,
     ) -> Result<Vec<TopicListing>> {
+        self.list_topics_async(timeout, include_internal)?.wait()
+    }
+
+    /// [`Admin::list_topics`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::list_topics`].
+    pub fn list_topics_async(
+        &self,
+        timeout: Duration,
+        include_internal: bool,
+    ) -> Result<Call<Vec<TopicListing>>> {
         self.describe(
             List {
                 internal: include_internal,
@@ -195,9 +286,21 @@ impl Admin {
         names: &[S],
         timeout: Duration,
     ) -> Result<Vec<TopicDescription>> {
+        self.describe_topics_async(names, timeout)?.wait()
+    }
+
+    /// [`Admin::describe_topics`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::describe_topics`].
+    pub fn describe_topics_async<S: AsRef<str>>(
+        &self,
+        names: &[S],
+        timeout: Duration,
+    ) -> Result<Call<Vec<TopicDescription>>> {
         if names.is_empty() {
             io_thread::check_generation(self.born)?;
-            return Ok(Vec::new());
+            return Ok(Call::done("describe_topics", Ok(Vec::new())));
         }
         self.describe(
             Named {
@@ -212,6 +315,14 @@ impl Admin {
     /// # Errors
     /// No broker reached, out of time.
     pub fn describe_cluster(&self, timeout: Duration) -> Result<ClusterDescription> {
+        self.describe_cluster_async(timeout)?.wait()
+    }
+
+    /// [`Admin::describe_cluster`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, CLOSED, FORKED; the call's are those of [`Admin::describe_cluster`].
+    pub fn describe_cluster_async(&self, timeout: Duration) -> Result<Call<ClusterDescription>> {
         self.describe(Cluster, timeout)
     }
 
@@ -226,11 +337,9 @@ impl Admin {
     /// # Errors
     /// FORKED in a child process; the parent's connections are left alone. TIMED_OUT if the I/O thread hangs.
     pub fn close(&self, timeout: Duration) -> Result<()> {
-        io_thread::check_generation(self.born)?;
-        let by = Instant::now() + timeout.min(FOREVER);
-        self.shared.close(by);
-        self.waker.wake();
-        if self.shared.wait_ended(by + SLACK) {
+        let call = self.close_async(timeout)?;
+        let closed = call.wait_for(timeout.saturating_add(GRACE));
+        if closed.is_some() {
             self.waker.wait_ended();
             return Ok(());
         }
@@ -240,47 +349,49 @@ impl Admin {
         ))
     }
 
-    fn change(&self, change: Change, empty: bool, timeout: Duration) -> Result<Vec<TopicResult>> {
+    /// [`Admin::close`] without waiting; the connections may be closed a moment after its answer.
+    ///
+    /// # Errors
+    /// FORKED.
+    pub fn close_async(&self, timeout: Duration) -> Result<Call<()>> {
+        io_thread::check_generation(self.born)?;
+        let (reply, call) = question("close", timeout);
+        self.shared.close(later(self.clock.now(), timeout), reply);
+        self.waker.wake();
+        Ok(call)
+    }
+
+    fn change(
+        &self,
+        change: Change,
+        empty: bool,
+        timeout: Duration,
+    ) -> Result<Call<Vec<TopicResult>>> {
         if empty {
             io_thread::check_generation(self.born)?;
-            return Ok(Vec::new());
+            return Ok(Call::done(change.call(), Ok(Vec::new())));
         }
-        self.call(timeout, |answer| {
-            Ok(Box::new(ChangeTopics::new(change, answer)?))
-        })
+        let (reply, call) = question(change.call(), timeout);
+        self.push(Box::new(ChangeTopics::new(change, reply)?), timeout)?;
+        Ok(call)
     }
 
-    fn describe<V: View + 'static>(&self, view: V, timeout: Duration) -> Result<V::Output> {
-        self.call(timeout, |answer| Ok(Box::new(Describe::new(view, answer))))
+    fn describe<V: View + 'static>(&self, view: V, timeout: Duration) -> Result<Call<V::Output>> {
+        let (reply, call) = question(view.name(), timeout);
+        self.push(Box::new(Describe::new(view, reply)), timeout)?;
+        Ok(call)
     }
 
-    fn call<T>(
-        &self,
-        timeout: Duration,
-        make: impl FnOnce(SyncSender<Result<T>>) -> Result<Box<dyn Operation>>,
-    ) -> Result<T> {
+    fn push(&self, operation: Box<dyn Operation>, timeout: Duration) -> Result<()> {
         io_thread::check_generation(self.born)?;
-        let timeout = timeout.min(FOREVER);
-        let (answer, reply) = sync_channel(1);
-        let operation = make(answer)?;
-        let name = operation.name();
-        let since = Instant::now();
+        let since = self.clock.now();
         self.shared.push(NewCall {
             operation,
             since,
-            deadline: since + timeout,
+            deadline: later(since, timeout),
         })?;
         self.waker.wake();
-        reply.recv_timeout(timeout + SLACK).unwrap_or_else(|why| {
-            let what = match why {
-                RecvTimeoutError::Timeout => format!("has not answered within {timeout:?}"),
-                RecvTimeoutError::Disconnected => "has dropped the call".to_owned(),
-            };
-            Err(Error::new(
-                ErrorCode::TIMED_OUT,
-                format!("{name}: the I/O thread {what}"),
-            ))
-        })
+        Ok(())
     }
 }
 
@@ -292,7 +403,7 @@ impl Drop for Admin {
     fn drop(&mut self) {
         // In a forked child the I/O side is the parent's, and its locks may be held for ever.
         if io_thread::check_generation(self.born).is_ok() {
-            self.shared.close(Instant::now());
+            self.shared.close(self.clock.now(), Reply::unheard());
             self.waker.wake();
             self.waker.leave();
         }

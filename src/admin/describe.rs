@@ -1,7 +1,6 @@
 //! Calls that only read: list, describe topics, describe the cluster. All are Metadata requests.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::TopicName;
@@ -10,10 +9,11 @@ use kafka_protocol::messages::metadata_response::{MetadataResponse, MetadataResp
 use kafka_protocol::protocol::StrBytes;
 
 use super::refusal::{Scene, is_transient, refusal};
-use super::role::{Next, Operation, Reply, Tag, Target};
+use super::role::{Next, Operation, Response, Tag, Target};
 use super::types::{
     BrokerDescription, ClusterDescription, PartitionDescription, TopicDescription, TopicListing,
 };
+use crate::client::calls::Reply;
 use crate::cluster::core::Core;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
@@ -40,7 +40,7 @@ pub(super) fn ask_metadata(
 
 /// Reads a Metadata answer. The inner error says why the broker gave none now.
 pub(super) fn read_metadata(
-    reply: Reply<'_>,
+    reply: Response<'_>,
 ) -> Result<std::result::Result<MetadataResponse, Error>> {
     let response = rpc::decode::<MetadataRequest>(reply.version, reply.body)?;
     let code = ErrorCode(i32::from(response.error_code));
@@ -70,11 +70,11 @@ pub(super) trait View: Send {
 pub(super) struct Describe<V: View> {
     view: V,
     output: Option<V::Output>,
-    answer: SyncSender<Result<V::Output>>,
+    answer: Reply<V::Output>,
 }
 
 impl<V: View> Describe<V> {
-    pub(super) fn new(view: V, answer: SyncSender<Result<V::Output>>) -> Self {
+    pub(super) fn new(view: V, answer: Reply<V::Output>) -> Self {
         Describe {
             view,
             output: None,
@@ -103,7 +103,7 @@ impl<V: View> Operation for Describe<V> {
         ask_metadata(core, now, conn, self.view.topics(), tag)
     }
 
-    fn on_reply(&mut self, reply: Reply<'_>) -> Result<(Next, i32)> {
+    fn on_reply(&mut self, reply: Response<'_>) -> Result<(Next, i32)> {
         let scene = reply.scene;
         let response = match read_metadata(reply)? {
             Ok(response) => response,
@@ -129,8 +129,7 @@ impl<V: View> Operation for Describe<V> {
                 "the call ended without an answer",
             )),
         };
-        // Fails only if the caller has given up.
-        let _ = self.answer.send(result);
+        self.answer.give(result);
     }
 }
 

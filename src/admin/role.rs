@@ -1,14 +1,16 @@
 //! Runs administration calls: whom to ask, when to try again, when the time is over. A state machine without I/O.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::refusal::Scene;
+use crate::client::calls::Reply;
 use crate::client::connect::ConnectCalls;
 use crate::client::engine::Role;
+use crate::client::mailbox::{Answer, Mailbox, Post};
 use crate::cluster::core::{Core, Event, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
@@ -44,7 +46,7 @@ pub(super) enum Next {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply<'a> {
+pub(super) struct Response<'a> {
     pub(super) version: i16,
     pub(super) body: Bytes,
     pub(super) scene: Scene<'a>,
@@ -68,7 +70,7 @@ pub(super) trait Operation: Send {
     ) -> Result<()>;
 
     /// Takes an answer; the number is for how many milliseconds the broker wants to be left alone (KIP-219).
-    fn on_reply(&mut self, reply: Reply<'_>) -> Result<(Next, i32)>;
+    fn on_reply(&mut self, response: Response<'_>) -> Result<(Next, i32)>;
 
     /// A request got no answer; it may have been carried out.
     fn on_lost(&mut self, error: &Error);
@@ -85,57 +87,71 @@ pub(super) struct NewCall {
 }
 
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct Asked {
     calls: Vec<NewCall>,
     /// Set once, by close: when what is left is given up.
     closing: Option<Instant>,
+    closers: Vec<Reply<()>>,
     ended: bool,
 }
 
 /// What callers' threads and the I/O thread share.
 #[derive(Default)]
 pub(super) struct Shared {
-    inbox: Mutex<Inbox>,
-    ended: Condvar,
+    asked: Mutex<Asked>,
     pub(super) connects: ConnectCalls,
+    /// Nothing but answers comes.
+    pub(super) mailbox: Mailbox<()>,
+}
+
+impl Post for Shared {
+    fn expect(&self) {
+        self.mailbox.expect();
+    }
+
+    fn post(&self, answer: Answer) {
+        self.mailbox.post(answer);
+    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a call over; an error once the client is closing.
     pub(super) fn push(&self, call: NewCall) -> Result<()> {
-        let mut inbox = self.lock();
-        if inbox.closing.is_some() {
+        let mut asked = self.lock();
+        if asked.closing.is_some() {
             return Err(closed(call.operation.name()));
         }
-        inbox.calls.push(call);
+        asked.calls.push(call);
         Ok(())
     }
 
-    /// Refuses new calls and gives up, at `by`, those that still run. An earlier time wins.
-    pub(super) fn close(&self, by: Instant) {
-        let mut inbox = self.lock();
-        inbox.closing = Some(inbox.closing.map_or(by, |old| old.min(by)));
+    /// Refuses new calls and gives up, at `by`, those that still run. An earlier time wins. The reply comes when all is
+    /// over.
+    pub(super) fn close(&self, by: Instant, reply: Reply<()>) {
+        let mut asked = self.lock();
+        asked.closing = Some(asked.closing.map_or(by, |old| old.min(by)));
+        if asked.ended {
+            drop(asked);
+            reply.give(Ok(()));
+        } else {
+            asked.closers.push(reply);
+        }
     }
 
-    /// Waits until the I/O side has ended; false if it has not by `limit`.
-    pub(super) fn wait_ended(&self, limit: Instant) -> bool {
-        let mut inbox = self.lock();
-        while !inbox.ended {
-            let left = limit.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            inbox = self
-                .ended
-                .wait_timeout(inbox, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+    /// The I/O side has ended.
+    fn end(&self) {
+        self.connects.close();
+        let closers = {
+            let mut asked = self.lock();
+            asked.ended = true;
+            std::mem::take(&mut asked.closers)
+        };
+        closers.iter().for_each(|reply| reply.give(Ok(())));
+        self.mailbox.close();
     }
 }
 
@@ -219,7 +235,7 @@ impl AdminRole {
             broker: &broker,
             brokers: core.brokers().count(),
         };
-        match call.operation.on_reply(Reply {
+        match call.operation.on_reply(Response {
             version,
             body,
             scene,
@@ -442,8 +458,8 @@ impl Role for AdminRole {
 
     fn poll(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {
         let closing = {
-            let mut inbox = self.shared.lock();
-            for new in inbox.calls.drain(..) {
+            let mut asked = self.shared.lock();
+            for new in asked.calls.drain(..) {
                 let call = Call {
                     operation: new.operation,
                     since: new.since,
@@ -457,15 +473,13 @@ impl Role for AdminRole {
                 self.calls.insert(self.next_call, call);
                 self.next_call += 1;
             }
-            inbox.closing
+            asked.closing
         };
         self.expire(core, now, closing);
         self.send_due(core, now);
         if closing.is_some() && self.calls.is_empty() && !self.finished {
             self.finished = true;
-            self.shared.connects.close();
-            self.shared.lock().ended = true;
-            self.shared.ended.notify_all();
+            self.shared.end();
         }
         let connects = self.shared.connects.poll(core, now);
         self.deadline(core, now, closing)

@@ -1,21 +1,17 @@
 //! The explicit `connect` of every kind of client: waits until the cluster is there, or says what is in the way.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::client::calls::{Call, Reply, later, question};
 use crate::client::waker::Waker;
 use crate::cluster::core::Core;
-use crate::config::FOREVER;
 use crate::error::{Error, ErrorCode, Result};
-
-/// How much later than its deadline a caller gives up on an I/O thread that doesn't answer.
-const SLACK: Duration = Duration::from_secs(5);
 
 struct Waiting {
     since: Instant,
     deadline: Instant,
-    answer: SyncSender<Result<()>>,
+    reply: Reply<()>,
 }
 
 #[derive(Default)]
@@ -34,33 +30,26 @@ impl ConnectCalls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks until metadata has come and a connection to a broker by its id stands.
+    /// Asks for an answer once metadata has come and a connection to a broker by its id stands.
     ///
     /// # Errors
-    /// After `timeout`, or as soon as waiting is of no use: each broker tried, as given and as advertised, with the
-    /// stage that failed and the reason. CLOSED if the client is or gets closed.
-    pub(crate) fn connect(&self, waker: &Waker, timeout: Duration) -> Result<()> {
-        let since = Instant::now();
-        let timeout = timeout.min(FOREVER);
-        let (answer, reply) = sync_channel(1);
+    /// CLOSED if the client is closed. Of the call: after `timeout`, or as soon as waiting is useless, each broker tried,
+    /// as given and as advertised, with the stage that failed and the reason; CLOSED if the client gets closed.
+    pub(crate) fn ask(&self, waker: &Waker, now: Instant, timeout: Duration) -> Result<Call<()>> {
+        let (reply, call) = question("connect", timeout);
         {
             let mut state = self.lock();
             if state.closed {
                 return Err(closed());
             }
             state.waiting.push(Waiting {
-                since,
-                deadline: since + timeout,
-                answer,
+                since: now,
+                deadline: later(now, timeout),
+                reply,
             });
         }
         waker.wake();
-        reply.recv_timeout(timeout + SLACK).unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorCode::TIMED_OUT,
-                format!("connect: the I/O thread has not answered within {timeout:?}"),
-            ))
-        })
+        Ok(call)
     }
 
     /// Does what can be done for those who wait; answers when it next needs a call though nothing else happens.
@@ -70,7 +59,7 @@ impl ConnectCalls {
             return None;
         }
         if core.contacted() && core.broker_conn(now, None).is_some() {
-            state.waiting.drain(..).for_each(|w| w.end(Ok(())));
+            state.waiting.drain(..).for_each(|w| w.reply.give(Ok(())));
             return None;
         }
         state.waiting.retain(|w| {
@@ -80,7 +69,7 @@ impl ConnectCalls {
                 None if w.deadline <= now => core.unreachable(now, waited, ""),
                 None => return true,
             };
-            w.end(Err(error.context("connect")));
+            w.reply.give(Err(error.context("connect")));
             false
         });
         let deadlines = state.waiting.iter().map(|w| w.deadline);
@@ -95,14 +84,10 @@ impl ConnectCalls {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.waiting.drain(..).for_each(|w| w.end(Err(closed())));
-    }
-}
-
-impl Waiting {
-    fn end(&self, result: Result<()>) {
-        // Fails only if the caller has given up.
-        let _ = self.answer.send(result);
+        state
+            .waiting
+            .drain(..)
+            .for_each(|w| w.reply.give(Err(closed())));
     }
 }
 

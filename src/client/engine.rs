@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::client::at_exit::Unsaid;
+use crate::client::stats_hub::{StatsHub, StatsTimer};
 use crate::cluster::core::{Action, Core, Event};
 use crate::error::Error;
 use crate::net::conn::ConnId;
 use crate::net::frame::Arrival;
-use crate::stats::{Stats, StatsHub, StatsTimer};
+use crate::stats::Stats;
 
 /// How long a broker's answer to a client's last metrics is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::client::event::{Event, Subject};
+use crate::client::mailbox::{Drained, Mailbox};
 use crate::error::{Error, ErrorCode, Result};
-use crate::queue::{Drained, Queue};
 
 /// What a poll finds; all events lie before all chunks.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ fn drop_replaced<C>(items: &mut VecDeque<Item<C>>, new: &mut [Event]) {
 pub(crate) struct Inbox<C> {
     /// What its owner is called in messages.
     owner: &'static str,
-    pub(crate) items: Queue<Item<C>>,
+    pub(crate) items: Mailbox<Item<C>>,
     /// Why no broker could be reached, until the first contact.
     unreachable: Mutex<Option<Error>>,
     closed: AtomicBool,
@@ -55,7 +55,7 @@ impl<C> Inbox<C> {
     pub(crate) fn new(owner: &'static str) -> Self {
         Inbox {
             owner,
-            items: Queue::default(),
+            items: Mailbox::default(),
             unreachable: Mutex::default(),
             closed: AtomicBool::new(false),
             wake_asked: AtomicBool::new(false),

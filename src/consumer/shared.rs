@@ -9,6 +9,8 @@ use crate::client::calls::{Reply, later};
 use crate::client::connect::ConnectCalls;
 use crate::client::event::Event;
 use crate::client::inbox::{Inbox, Item, events};
+use crate::client::mailbox::{Answer, Post};
+use crate::client::stats_hub::StatsHub;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::config::{ConsumerConfig, IsolationLevel};
@@ -19,7 +21,6 @@ use crate::group::{Commit, Found, Given, Identity, OwnAssignor, Polls, Shares, S
 use crate::log::LogRing;
 use crate::reading::buffer::FetchMemory;
 use crate::reading::poll::Start;
-use crate::stats::StatsHub;
 use crate::topic::TopicPartition;
 
 /// Timestamps that ask ListOffsets for a log's beginning and end.
@@ -146,6 +147,16 @@ struct Watch {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Post for Shared {
+    fn expect(&self) {
+        self.inbox.items.expect();
+    }
+
+    fn post(&self, answer: Answer) {
+        self.inbox.items.post(answer);
+    }
 }
 
 impl Shared {

@@ -37,6 +37,7 @@ pub use settings::UserPartitioner;
 use crate::client::driver;
 use crate::client::engine::Engine;
 use crate::client::event::Event;
+use crate::client::mailbox::Drained;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -47,7 +48,6 @@ use crate::log::{Level, LogLine};
 use crate::memory::Budget;
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
-use crate::queue::Drained;
 use crate::stats::Stats;
 use sender::Sender;
 use settings::TopicSettings;
@@ -197,9 +197,12 @@ impl Producer {
     /// After `timeout`, or as soon as waiting is of no use: each broker tried, the stage that failed, the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
         io_thread::check_generation(self.shared.generation)?;
-        self.shared
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        shared
             .connect_calls
-            .connect(&self.shared.waker, timeout)
+            .ask(&shared.waker, now, timeout)?
+            .wait()
     }
 
     /// Moves up to `max` completions into `out`, waiting up to `timeout` for the first. Answers how many came; 0
@@ -343,7 +346,7 @@ impl Producer {
     pub fn stats(&self, timeout: Duration) -> Result<Stats> {
         let shared = &self.shared;
         io_thread::check_generation(shared.generation)?;
-        shared.stats.ask(|| shared.waker.wake(), timeout)
+        shared.stats.ask(|| shared.waker.wake(), timeout)?.wait()
     }
 
     /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last

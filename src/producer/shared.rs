@@ -16,13 +16,13 @@ use super::topic::Topic;
 use super::transaction::Transactions;
 use crate::client::connect::ConnectCalls;
 use crate::client::event::Event;
+use crate::client::mailbox::Mailbox;
+use crate::client::stats_hub::StatsHub;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::log::LogRing;
-use crate::queue::Queue;
-use crate::stats::StatsHub;
 
 /// No deadline is armed.
 const NEVER: u64 = u64::MAX;
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) news: Mutex<News>,
     pub(crate) waker: Waker,
     pub(crate) connect_calls: ConnectCalls,
-    pub(crate) completions: Queue<Ended>,
+    pub(crate) completions: Mailbox<Ended>,
     pub(crate) spare_tokens: SpareTokens,
     pub(crate) silent: Mutex<Silent>,
     pub(crate) log: Arc<LogRing>,
@@ -135,7 +135,7 @@ impl Shared {
             news: Mutex::new(News::default()),
             waker,
             connect_calls: ConnectCalls::default(),
-            completions: Queue::default(),
+            completions: Mailbox::default(),
             spare_tokens: SpareTokens::default(),
             silent: Mutex::new(Silent::default()),
             log,

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::client::calls::{GRACE, LAST_WORDS, Reply, later};
+use crate::client::calls::{Call, GRACE, LAST_WORDS, Reply, later, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
 use crate::client::event::Event;
 use crate::client::inbox::Item;
+use crate::client::mailbox::{Answer, Post};
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -122,8 +123,46 @@ impl ShareConsumer {
     /// # Errors
     /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
+        self.connect_async(timeout)?.wait()
+    }
+
+    /// [`ShareConsumer::connect`] without waiting.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`; the call's are those of [`ShareConsumer::connect`].
+    pub fn connect_async(&self, timeout: Duration) -> Result<Call<()>> {
         let shared = self.shared()?;
-        shared.connect_calls.connect(&shared.waker, timeout)
+        shared
+            .connect_calls
+            .ask(&shared.waker, Instant::now(), timeout)
+    }
+
+    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
+    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) => Ok(shared.clone()),
+            None => Err(Error::new(
+                ErrorCode::CLOSED,
+                "the share consumer is closed",
+            )),
+        }
+    }
+
+    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
+    /// waits the descriptor is readable.
+    ///
+    /// # Errors
+    /// `CLOSED` if the share consumer is closed and no answer will come.
+    pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) => shared.inbox.items.next_answer(timeout),
+            None => Err(Error::new(
+                ErrorCode::CLOSED,
+                "the share consumer is closed",
+            )),
+        }
     }
 
     /// Becomes a member of the share group `group.id` that reads these topics; topics that don't exist yet are read once
@@ -160,21 +199,30 @@ impl ShareConsumer {
     /// # Errors
     /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`).
     pub fn unsubscribe(&self, timeout: Duration) -> Result<()> {
+        self.unsubscribe_async(timeout)?.wait()
+    }
+
+    /// [`ShareConsumer::unsubscribe`] without waiting.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`; the call's are those of [`ShareConsumer::unsubscribe`].
+    pub fn unsubscribe_async(&self, timeout: Duration) -> Result<Call<()>> {
+        const DOING: &str = "leaving the share group";
         let shared = self.shared()?;
-        let reply = Reply::default();
+        let (reply, call) = question(DOING, timeout);
         {
             let mut subscription = shared.subscription();
             if subscription.is_empty() {
-                return Ok(());
+                return Ok(Call::done(DOING, Ok(())));
             }
             subscription.clear();
             let mut ledger = shared.ledger();
             let said = ledger.take();
             *ledger = Ledger::default();
-            let waits = (later(Instant::now(), timeout), reply.clone());
+            let waits = (later(Instant::now(), timeout), reply);
             shared.command(Command::Unsubscribe(said, waits));
         }
-        reply.answer(timeout, "leaving the share group")
+        Ok(call)
     }
 
     /// Waits until there is an event or a record, and gives it: events first, then the records that have arrived, at most
@@ -332,12 +380,22 @@ impl ShareConsumer {
     /// # Errors
     /// The first acknowledgement that was refused, such as `INVALID_RECORD_STATE` where a lock had run out; `TIMED_OUT`.
     pub fn commit(&self, timeout: Duration) -> Result<()> {
-        let reply = Reply::default();
-        let waits = (later(Instant::now(), timeout), reply.clone());
+        self.begin_commit(timeout)?.wait()
+    }
+
+    /// [`ShareConsumer::commit`] without waiting: the call tells how it ended, where
+    /// [`commit_async`](ShareConsumer::commit_async) leaves that to events.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`; the call's are those of [`ShareConsumer::commit`].
+    pub fn begin_commit(&self, timeout: Duration) -> Result<Call<()>> {
+        const DOING: &str = "committing acknowledgements";
+        let (reply, call) = question(DOING, timeout);
+        let waits = (later(Instant::now(), timeout), reply);
         if !self.send_said(Some(waits))? {
-            return Ok(());
+            return Ok(Call::done(DOING, Ok(())));
         }
-        reply.answer(timeout, "committing acknowledgements")
+        Ok(call)
     }
 
     /// Sends what was acknowledged in the background; an event
@@ -411,16 +469,10 @@ impl ShareConsumer {
     /// # Errors
     /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`); the client has ended all the same.
     pub fn close(&self, timeout: Duration) -> Result<()> {
-        check_generation(self.born)?;
-        let Some(shared) = &self.shared else {
+        let Some((shared, call)) = self.closing(timeout)? else {
             return Ok(());
         };
-        if !shared.inbox.close() {
-            return Ok(());
-        }
-        let reply = Reply::default();
-        begin_close(shared, timeout, &reply);
-        let closed = reply.wait(timeout.saturating_add(GRACE));
+        let closed = call.wait_for(timeout.saturating_add(GRACE));
         if closed.is_some() && !shared.ends_later() {
             shared.waker.wait_ended();
         }
@@ -431,7 +483,29 @@ impl ShareConsumer {
             ))
         })
     }
+
+    /// [`ShareConsumer::close`] without waiting; the connections may be closed a moment after its answer.
+    ///
+    /// # Errors
+    /// `FORKED`; the call's are those of [`ShareConsumer::close`].
+    pub fn close_async(&self, timeout: Duration) -> Result<Call<()>> {
+        let closing = self.closing(timeout)?;
+        Ok(closing.map_or_else(|| Call::done(CLOSING, Ok(())), |(_, call)| call))
+    }
+
+    /// Begins to close; `None` if that was done already.
+    fn closing(&self, timeout: Duration) -> Result<Option<(&Arc<Shared>, Call<()>)>> {
+        check_generation(self.born)?;
+        let Some(shared) = self.shared.as_ref().filter(|s| s.inbox.close()) else {
+            return Ok(None);
+        };
+        let (reply, call) = question(CLOSING, timeout);
+        begin_close(shared, timeout, reply);
+        Ok(Some((shared, call)))
+    }
 }
+
+const CLOSING: &str = "closing the share consumer";
 
 impl Drop for ShareConsumer {
     fn drop(&mut self) {
@@ -443,18 +517,18 @@ impl Drop for ShareConsumer {
             std::mem::forget(shared);
         } else {
             if shared.inbox.close() {
-                begin_close(&shared, LAST_WORDS, &Reply::default());
+                begin_close(&shared, LAST_WORDS, Reply::unheard());
             }
             shared.waker.leave();
         }
     }
 }
 
-fn begin_close(shared: &Shared, timeout: Duration, reply: &Reply<()>) {
+fn begin_close(shared: &Shared, timeout: Duration, reply: Reply<()>) {
     let said = shared.ledger().take();
     shared.command(Command::Close(
         said,
-        (later(Instant::now(), timeout), reply.clone()),
+        (later(Instant::now(), timeout), reply),
     ));
 }
 

@@ -5,7 +5,6 @@
 //! more of them without anything public growing.
 
 mod histogram;
-mod hub;
 mod json;
 mod metrics;
 pub(crate) mod otlp;
@@ -15,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use histogram::{Histogram, Summary};
-pub(crate) use hub::{StatsHub, StatsTimer};
 pub(crate) use metrics::metrics;
 
 use crate::error::ErrorCode;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::calls::Call;
 use crate::consumer::client::{Consumer, check};
 use crate::consumer::shared::{Command, Shared};
 use crate::error::{Error, ErrorCode, Result};
@@ -35,7 +36,20 @@ impl Consumer {
         partitions: &[(&str, i32)],
         timeout: Duration,
     ) -> Result<Vec<Option<OffsetAndMetadata>>> {
-        self.grouped("looking committed offsets up")?;
+        self.committed_async(partitions, timeout)?.wait()
+    }
+
+    /// [`Consumer::committed`] without waiting.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`, `CLOSED`, `FORKED`; the call's are those of [`Consumer::committed`].
+    pub fn committed_async(
+        &self,
+        partitions: &[(&str, i32)],
+        timeout: Duration,
+    ) -> Result<Call<Vec<Option<OffsetAndMetadata>>>> {
+        const DOING: &str = "looking committed offsets up";
+        self.grouped(DOING)?;
         let wanted: Result<Vec<TopicPartition>> = partitions
             .iter()
             .map(|(topic, index)| {
@@ -45,17 +59,13 @@ impl Consumer {
             .collect();
         let wanted = wanted?;
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Call::done(DOING, Ok(Vec::new())));
         }
-        self.ask(
-            timeout,
-            "looking committed offsets up",
-            |deadline, reply| Command::Committed {
-                wanted,
-                deadline,
-                reply,
-            },
-        )
+        self.ask(timeout, DOING, |deadline, reply| Command::Committed {
+            wanted,
+            deadline,
+            reply,
+        })
     }
 
     /// Commits these offsets for the group, and waits until that is done (OffsetCommit). An offset is that of the next
@@ -136,7 +146,8 @@ impl Consumer {
                 begun,
                 deadline,
             ))
-        })
+        })?
+        .wait()
     }
 
     fn commit_these_async(&self, offsets: Vec<(TopicPartition, OffsetAndMetadata)>) -> Result<u64> {

@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::client::calls::{GRACE, LAST_WORDS, Reply};
+use crate::client::calls::{Call, GRACE, LAST_WORDS, Reply, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
+use crate::client::mailbox::{Answer, Post};
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -92,20 +93,51 @@ impl Consumer {
     /// # Errors
     /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
+        self.connect_async(timeout)?.wait()
+    }
+
+    /// [`Consumer::connect`] without waiting.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`; the call's are those of [`Consumer::connect`].
+    pub fn connect_async(&self, timeout: Duration) -> Result<Call<()>> {
         let shared = self.shared()?;
-        shared.connect_calls.connect(&shared.waker, timeout)
+        let now = shared.clock.now();
+        shared.connect_calls.ask(&shared.waker, now, timeout)
     }
 
     fn ask<T>(
         &self,
         timeout: Duration,
-        doing: &str,
+        doing: &'static str,
         command: impl FnOnce(Instant, Reply<T>) -> Command,
-    ) -> Result<T> {
+    ) -> Result<Call<T>> {
         let shared = self.shared()?;
-        let reply = Reply::default();
-        shared.command(command(shared.later(timeout), reply.clone()));
-        reply.answer(timeout, doing)
+        let (reply, call) = question(doing, timeout);
+        shared.command(command(shared.later(timeout), reply));
+        Ok(call)
+    }
+
+    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
+    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) => Ok(shared.clone()),
+            None => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
+        }
+    }
+
+    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
+    /// waits the descriptor is readable.
+    ///
+    /// # Errors
+    /// `CLOSED` if the consumer is closed and no answer will come.
+    pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+        check_generation(self.born)?;
+        match &self.shared {
+            Some(shared) => shared.inbox.items.next_answer(timeout),
+            None => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
+        }
     }
 
     /// Replaces the assignment by these partitions. What was assigned before and still is goes on where it is,
@@ -313,6 +345,14 @@ impl Consumer {
     /// # Errors
     /// `CLOSED`; `TIMED_OUT` if the I/O thread does not answer in time.
     pub fn stats(&self, timeout: Duration) -> Result<Stats> {
+        self.stats_async(timeout)?.wait()
+    }
+
+    /// [`Consumer::stats`] without waiting.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`.
+    pub fn stats_async(&self, timeout: Duration) -> Result<Call<Stats>> {
         let shared = self.shared()?;
         shared.stats.ask(|| shared.waker.wake(), timeout)
     }
@@ -354,13 +394,19 @@ impl Consumer {
         partitions: &[(&str, i32)],
         timeout: Duration,
     ) -> Result<Vec<i64>> {
-        let found = self.offsets(
-            partitions
-                .iter()
-                .map(|(topic, index)| (*topic, *index, EARLIEST)),
-            timeout,
-        )?;
-        Ok(found.into_iter().map(|f| f.offset).collect())
+        self.beginning_offsets_async(partitions, timeout)?.wait()
+    }
+
+    /// [`Consumer::beginning_offsets`] without waiting.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`, `CLOSED`, `FORKED`; the call's are those of [`Consumer::beginning_offsets`].
+    pub fn beginning_offsets_async(
+        &self,
+        partitions: &[(&str, i32)],
+        timeout: Duration,
+    ) -> Result<Call<Vec<i64>>> {
+        self.offsets_at(partitions, EARLIEST, timeout)
     }
 
     /// The offset after the last record that can be read of each partition (with `read_committed`: the first open
@@ -369,13 +415,32 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::beginning_offsets`].
     pub fn end_offsets(&self, partitions: &[(&str, i32)], timeout: Duration) -> Result<Vec<i64>> {
-        let found = self.offsets(
-            partitions
-                .iter()
-                .map(|(topic, index)| (*topic, *index, LATEST)),
-            timeout,
-        )?;
-        Ok(found.into_iter().map(|f| f.offset).collect())
+        self.end_offsets_async(partitions, timeout)?.wait()
+    }
+
+    /// [`Consumer::end_offsets`] without waiting.
+    ///
+    /// # Errors
+    /// As [`Consumer::beginning_offsets_async`].
+    pub fn end_offsets_async(
+        &self,
+        partitions: &[(&str, i32)],
+        timeout: Duration,
+    ) -> Result<Call<Vec<i64>>> {
+        self.offsets_at(partitions, LATEST, timeout)
+    }
+
+    fn offsets_at(
+        &self,
+        partitions: &[(&str, i32)],
+        at: i64,
+        timeout: Duration,
+    ) -> Result<Call<Vec<i64>>> {
+        let wanted = partitions.iter().map(|(topic, index)| (*topic, *index, at));
+        let offsets = |found: Vec<FoundOffset>| found.into_iter().map(|f| f.offset).collect();
+        Ok(self
+            .offsets(wanted, timeout)?
+            .map(move |found| found.map(offsets)))
     }
 
     /// Offset and timestamp of the first record at or after a timestamp (milliseconds since 1970) in each partition,
@@ -388,23 +453,33 @@ impl Consumer {
         partitions: &[(&str, i32, i64)],
         timeout: Duration,
     ) -> Result<Vec<Option<(i64, i64)>>> {
+        self.offsets_for_times_async(partitions, timeout)?.wait()
+    }
+
+    /// [`Consumer::offsets_for_times`] without waiting.
+    ///
+    /// # Errors
+    /// As [`Consumer::beginning_offsets_async`].
+    pub fn offsets_for_times_async(
+        &self,
+        partitions: &[(&str, i32, i64)],
+        timeout: Duration,
+    ) -> Result<Call<Vec<Option<(i64, i64)>>>> {
         if let Some((topic, index, time)) = partitions.iter().find(|(_, _, time)| *time < 0) {
             return Err(Error::argument(format!(
                 "looking up {topic}-{index} by time: timestamp {time} is negative"
             )));
         }
+        let each = |f: FoundOffset| (f.offset >= 0).then_some((f.offset, f.timestamp));
         let found = self.offsets(partitions.iter().copied(), timeout)?;
-        Ok(found
-            .into_iter()
-            .map(|f| (f.offset >= 0).then_some((f.offset, f.timestamp)))
-            .collect())
+        Ok(found.map(move |found| Ok(found?.into_iter().map(each).collect())))
     }
 
     fn offsets<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a str, i32, i64)>,
         timeout: Duration,
-    ) -> Result<Vec<FoundOffset>> {
+    ) -> Result<Call<Vec<FoundOffset>>> {
         let wanted: Result<Vec<(Arc<str>, i32, i64)>> = wanted
             .map(|(topic, index, time)| {
                 check(topic, index, Start::Reset)?;
@@ -413,7 +488,8 @@ impl Consumer {
             .collect();
         let wanted = wanted?;
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            self.shared()?;
+            return Ok(Call::done("looking up offsets", Ok(Vec::new())));
         }
         self.ask(timeout, "looking up offsets", |deadline, reply| {
             Command::Offsets {
@@ -429,6 +505,18 @@ impl Consumer {
     /// # Errors
     /// What the cluster answers for the topic; `TIMED_OUT`.
     pub fn partitions_for(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionInfo>> {
+        self.partitions_for_async(topic, timeout)?.wait()
+    }
+
+    /// [`Consumer::partitions_for`] without waiting.
+    ///
+    /// # Errors
+    /// As [`Consumer::beginning_offsets_async`].
+    pub fn partitions_for_async(
+        &self,
+        topic: &str,
+        timeout: Duration,
+    ) -> Result<Call<Vec<PartitionInfo>>> {
         check(topic, 0, Start::Reset)?;
         let topic = Arc::from(topic);
         self.ask(timeout, "describing a topic", |deadline, reply| {
@@ -469,12 +557,11 @@ impl Consumer {
     /// # Errors
     /// `TIMED_OUT` if the I/O thread does not answer within `timeout`; what was to be done for the group is given up then.
     pub fn close(&self, timeout: Duration) -> Result<()> {
-        check_generation(self.born)?;
-        let Some((shared, reply)) = self.begin_close(timeout) else {
+        let Some(call) = self.closing(timeout)? else {
             return Ok(());
         };
-        let closed = reply.wait(timeout.saturating_add(GRACE));
-        if closed.is_some() {
+        let closed = call.wait_for(timeout.saturating_add(GRACE));
+        if let (Some(_), Some(shared)) = (&closed, &self.shared) {
             shared.waker.wait_ended();
         }
         closed.unwrap_or_else(|| {
@@ -485,20 +572,31 @@ impl Consumer {
         })
     }
 
-    /// The first half of closing; `None` if that was done already.
-    fn begin_close(&self, timeout: Duration) -> Option<(&Arc<Shared>, Reply<()>)> {
-        let shared = self.shared.as_ref()?;
-        if !shared.inbox.close() {
-            return None;
-        }
-        let reply = Reply::default();
+    /// [`Consumer::close`] without waiting; the connections may be closed a moment after its answer.
+    ///
+    /// # Errors
+    /// `FORKED`; the call's are those of [`Consumer::close`].
+    pub fn close_async(&self, timeout: Duration) -> Result<Call<()>> {
+        let call = self.closing(timeout)?;
+        Ok(call.unwrap_or_else(|| Call::done(CLOSING, Ok(()))))
+    }
+
+    /// Begins to close; `None` if that was done already.
+    fn closing(&self, timeout: Duration) -> Result<Option<Call<()>>> {
+        check_generation(self.born)?;
+        let Some(shared) = self.shared.as_ref().filter(|s| s.inbox.close()) else {
+            return Ok(None);
+        };
+        let (reply, call) = question(CLOSING, timeout);
         shared.command(Command::Close {
             deadline: shared.later(timeout),
-            reply: reply.clone(),
+            reply,
         });
-        Some((shared, reply))
+        Ok(Some(call))
     }
 }
+
+const CLOSING: &str = "closing the consumer";
 
 impl Drop for Consumer {
     fn drop(&mut self) {
@@ -513,7 +611,8 @@ impl Drop for Consumer {
             ));
             return;
         }
-        self.begin_close(LAST_WORDS);
+        // Nobody waits for the answer.
+        drop(self.closing(LAST_WORDS));
         if let Some(shared) = &self.shared {
             shared.waker.leave();
         }

@@ -7,6 +7,6 @@ use crate::consumer::client::Consumer;
 impl Consumer {
     /// Closing, cut at the point where it waits.
     pub(crate) fn begin_closing(&self, timeout: Duration) {
-        self.begin_close(timeout);
+        drop(self.closing(timeout));
     }
 }

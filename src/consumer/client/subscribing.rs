@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::calls::Call;
 use crate::client::event::{Event, EventKind};
 use crate::client::to_assign::GroupToAssign;
 use crate::config::{Assignor, GroupProtocol};
@@ -129,7 +130,8 @@ impl Consumer {
                 shares,
                 reply,
             }
-        })
+        })?
+        .wait()
     }
 
     /// Leaves the group at once: what counts as read is committed (with `enable.auto.commit`), nothing more is delivered,
@@ -138,20 +140,36 @@ impl Consumer {
     /// # Errors
     /// `TIMED_OUT`; leaving goes on in the background.
     pub fn unsubscribe(&self, timeout: Duration) -> Result<()> {
+        self.unsubscribe_async(timeout)?.wait()
+    }
+
+    /// [`Consumer::unsubscribe`] without waiting. What was assigned is so until the answer is there.
+    ///
+    /// # Errors
+    /// `CLOSED`, `FORKED`; the call's are those of [`Consumer::unsubscribe`].
+    pub fn unsubscribe_async(&self, timeout: Duration) -> Result<Call<()>> {
+        const DOING: &str = "leaving the group";
         let shared = self.shared()?;
         if !shared.assignment().subscribed {
-            return Ok(());
+            return Ok(Call::done(DOING, Ok(())));
         }
-        self.ask(timeout, "leaving the group", |deadline, reply| {
-            Command::Unsubscribe { deadline, reply }
+        let call = self.ask(timeout, DOING, |deadline, reply| Command::Unsubscribe {
+            deadline,
+            reply,
         })?;
-        let mut assignment = shared.assignment();
-        assignment.subscribed = false;
-        let left = assignment.retain(|_| false);
-        remove(shared, left);
-        drop(assignment);
-        shared.purge();
-        Ok(())
+        let shared = Arc::downgrade(shared);
+        Ok(call.map(move |left| {
+            left?;
+            if let Some(shared) = shared.upgrade() {
+                let mut assignment = shared.assignment();
+                assignment.subscribed = false;
+                let left = assignment.retain(|_| false);
+                remove(&shared, left);
+                drop(assignment);
+                shared.purge();
+            }
+            Ok(())
+        }))
     }
 
     /// Acknowledges a revocation: the partitions are let go, once what counts as read of them is committed (with

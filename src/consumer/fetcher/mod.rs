@@ -27,6 +27,7 @@ use crate::client::at_exit::Unsaid;
 use crate::client::calls::Reply;
 use crate::client::engine::Role;
 use crate::client::event::Event;
+use crate::client::stats_hub::StatsHub;
 use crate::clock::earliest;
 use crate::cluster::core::{self, Core};
 use crate::cluster::nodes::Node;
@@ -44,7 +45,7 @@ use crate::group::{Ask, CommitOwner, Group};
 use crate::protocol::wire::TopicId;
 use crate::reading::poll::Start;
 use crate::reading::reach::Reach;
-use crate::stats::{Stats, StatsHub};
+use crate::stats::Stats;
 use crate::topic::TopicPartition;
 
 /// What a request was for.
@@ -316,7 +317,7 @@ impl Fetcher {
         }
         let member = self.group.as_ref().is_some_and(Group::is_member);
         if member {
-            self.leave(core, now, "the consumer closed", deadline, Reply::default());
+            self.leave(core, now, "the consumer closed", deadline, Reply::unheard());
         } else if self.shared.config.enable_auto_commit {
             self.commit_positions(now, deadline, CommitOwner::Auto, None);
         }
@@ -388,7 +389,7 @@ impl Role for Fetcher {
     fn leave(&mut self, core: &mut Core<Tag>, now: Instant, by: Instant) {
         // The program's calls find out by themselves, if other threads of it still make any.
         if self.group.is_some() && self.closing.is_none() && !self.closed {
-            let reply = Reply::default();
+            let reply = Reply::unheard();
             self.obey(
                 core,
                 now,

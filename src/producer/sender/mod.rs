@@ -37,10 +37,11 @@ use super::topic::Topic;
 use super::transaction::state::Ask;
 use crate::client::at_exit::Unsaid;
 use crate::client::engine::Role;
+use crate::client::stats_hub::StatsHub;
 use crate::cluster::core::{Core, Event};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::protocol::wire::TopicId;
-use crate::stats::{Stats, StatsHub};
+use crate::stats::Stats;
 use topics::Resolved;
 use transaction::View;
 

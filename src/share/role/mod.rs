@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client::at_exit::Unsaid;
-use crate::client::calls::Reply;
+use crate::client::calls::{Call, Reply, question};
 use crate::client::engine::Role;
 use crate::client::event::{Event, EventKind};
 use crate::clock::earliest;
@@ -53,7 +53,7 @@ struct Leaving {
     by: Instant,
     replies: Vec<Reply<()>>,
     /// What comes of the last acknowledgements.
-    said: Vec<Reply<()>>,
+    said: Vec<Call<()>>,
     goodbye: Goodbye,
 }
 
@@ -67,7 +67,7 @@ impl Leaving {
             Err(Error::new(ErrorCode::TIMED_OUT, text))
         };
         let each = self.said.drain(..);
-        each.map(|said| said.wait(Duration::ZERO).unwrap_or_else(unanswered))
+        each.map(|said| said.wait_for(Duration::ZERO).unwrap_or_else(unanswered))
             .find(Result::is_err)
             .unwrap_or(Ok(()))
     }
@@ -165,8 +165,8 @@ impl ShareRole {
 
     /// Sends what was said, says goodbye, ends the sessions, which gives back the records that are left.
     fn leave(&mut self, core: &Core<Tag>, said: Vec<Said>, (by, reply): Waits) {
-        let last = Reply::default();
-        self.acknowledge(core, said, Some((by, last.clone())));
+        let (reply_last, last) = question("leaving the share group", Duration::ZERO);
+        self.acknowledge(core, said, Some((by, reply_last)));
         self.assigned.clear();
         self.unplaced = true;
         self.next = None;
@@ -396,7 +396,7 @@ impl Role for ShareRole {
     fn leave(&mut self, core: &mut Core<Tag>, now: Instant, by: Instant) {
         if self.member.is_some() && !self.closing && !self.closed {
             let said = self.shared.ledger().take();
-            self.obey(core, now, Command::Close(said, (by, Reply::default())));
+            self.obey(core, now, Command::Close(said, (by, Reply::unheard())));
         }
     }
 

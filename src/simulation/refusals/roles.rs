@@ -138,7 +138,6 @@ pub(super) enum Client {
     },
     Admin {
         admin: Admin,
-        clock: Clock,
         call: Option<Begun>,
         number: u64,
     },
@@ -190,11 +189,10 @@ pub(super) fn enter(
         }
         RefusedRole::Administrator => {
             let config = AdminConfig::from_pairs(pairs()).map_err(wrong)?;
-            let (admin, make) = Admin::parts(config, virtual_clock.clone());
+            let (admin, make) = Admin::parts(config, virtual_clock);
             let waker = admin.waker().clone();
             let client = Client::Admin {
                 admin,
-                clock: virtual_clock,
                 call: None,
                 number: 0,
             };
@@ -264,14 +262,11 @@ impl Client {
             }
             Client::Admin {
                 admin,
-                clock,
                 call,
                 number,
             } => {
-                if call.as_ref().is_none_or(Begun::has_ended) {
-                    *call = admin
-                        .begin(*number, clock.now(), Duration::from_secs(4))
-                        .ok();
+                if call.as_ref().is_none_or(|has_ended| has_ended()) {
+                    *call = admin.begin(*number, Duration::from_secs(4)).ok();
                     *number += 1;
                 }
                 0

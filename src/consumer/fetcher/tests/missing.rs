@@ -1,6 +1,7 @@
 //! Partitions that don't exist, and topics that are created anew.
 
 use super::*;
+use crate::client::calls::question;
 use crate::consumer::shared::FoundOffset;
 
 #[test]
@@ -71,27 +72,27 @@ fn offsets_of_a_new_partition_are_found_though_it_is_not_known_yet() {
     let mut w = World::new(1, &[]);
     w.assign(0, Start::Offset(0));
     let ask = |w: &mut World, partition: i32| {
-        let reply = Reply::default();
+        let (reply, call) = question("looking up offsets", Duration::ZERO);
         w.shared.command(Command::Offsets {
             wanted: vec![(Arc::from("t"), partition, -1)],
             deadline: w.now + Duration::from_secs(10),
-            reply: reply.clone(),
+            reply,
         });
         w.turn();
-        reply
+        call
     };
     w.leaders.push((2, 5));
-    let reply = ask(&mut w, 1);
+    let call = ask(&mut w, 1);
     w.wait(200);
     w.looked_up(|_, _| (0, 30));
     let found = FoundOffset {
         offset: 30,
         timestamp: -1,
     };
-    assert_eq!(reply.wait(Duration::ZERO).unwrap().unwrap(), [found]);
-    let reply = ask(&mut w, 9);
+    assert_eq!(call.wait_for(Duration::ZERO).unwrap().unwrap(), [found]);
+    let call = ask(&mut w, 9);
     w.wait(200);
-    let error = reply.wait(Duration::ZERO).unwrap().unwrap_err();
+    let error = call.wait_for(Duration::ZERO).unwrap().unwrap_err();
     assert!(error.message().contains("t-9 does not exist"), "{error}");
 }
 

@@ -1,20 +1,22 @@
 //! What a member has to find: its coordinator, the topics of a pattern, the offsets of a topic.
 
 use super::*;
-use crate::client::calls::Reply;
+use crate::client::calls::question;
 use crate::error::Error;
 
 const NEW: &[(&str, &str)] = &[("group.protocol", "consumer")];
 
 fn commit(world: &mut World) -> Error {
-    let reply = Reply::default();
+    let (reply, call) = question("committing", Duration::ZERO);
     let by = world.rig.now + Duration::from_secs(1);
     let offsets = vec![((Arc::from("t"), 0), 5.into())];
-    let owner = CommitOwner::Call(reply.clone());
+    let owner = CommitOwner::Call(reply);
     let command = Command::Commit(Commit::new(owner, offsets, world.rig.now, by));
     world.shared.command(command);
     world.run(Duration::from_secs(2));
-    reply.wait(Duration::ZERO).expect("an answer").unwrap_err()
+    call.wait_for(Duration::ZERO)
+        .expect("an answer")
+        .unwrap_err()
 }
 
 #[test]

@@ -1,20 +1,19 @@
 //! Between those who want statistics and the I/O thread that makes them.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Stats;
-use crate::config::FOREVER;
+use super::calls::{Call, Reply, question};
 use crate::error::{Error, ErrorCode, Result};
+use crate::stats::Stats;
 
 /// Statistics that nobody takes are dropped, the oldest first.
 const KEPT: usize = 8;
 
 #[derive(Default)]
 struct State {
-    asked: Vec<SyncSender<Stats>>,
+    asked: Vec<Reply<Stats>>,
     /// Made by the timer and not taken yet.
     made: VecDeque<Stats>,
     closed: bool,
@@ -32,28 +31,18 @@ impl StatsHub {
     /// Asks the I/O thread for statistics.
     ///
     /// # Errors
-    /// CLOSED if the client is or gets closed, TIMED_OUT.
-    pub(crate) fn ask(&self, wake: impl FnOnce(), timeout: Duration) -> Result<Stats> {
-        let timeout = timeout.min(FOREVER);
-        let (answer, reply) = sync_channel(1);
-        let closed = || Error::new(ErrorCode::CLOSED, "statistics: the client is closed");
+    /// CLOSED if the client is or gets closed.
+    pub(crate) fn ask(&self, wake: impl FnOnce(), timeout: Duration) -> Result<Call<Stats>> {
+        let (reply, call) = question("statistics", timeout);
         {
             let mut state = self.lock();
             if state.closed {
                 return Err(closed());
             }
-            state.asked.push(answer);
+            state.asked.push(reply);
         }
         wake();
-        reply.recv_timeout(timeout).map_err(|_| {
-            if self.lock().closed {
-                return closed();
-            }
-            Error::new(
-                ErrorCode::TIMED_OUT,
-                format!("statistics: the I/O thread has not answered within {timeout:?}"),
-            )
-        })
+        Ok(call)
     }
 
     /// The oldest statistics that the timer made and nobody has taken.
@@ -64,8 +53,14 @@ impl StatsHub {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.asked.clear();
+        let asked = std::mem::take(&mut state.asked);
+        drop(state);
+        asked.iter().for_each(|reply| reply.give(Err(closed())));
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorCode::CLOSED, "statistics: the client is closed")
 }
 
 /// The role's side.
@@ -90,8 +85,7 @@ impl StatsTimer {
         if !asked.is_empty() {
             let stats = make();
             for answer in asked {
-                // Fails only if the caller has given up.
-                let _ = answer.send(stats.clone());
+                answer.give(Ok(stats.clone()));
             }
         }
         if interval.is_zero() {

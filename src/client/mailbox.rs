@@ -1,9 +1,13 @@
-//! A queue that the user drains in batches: by waiting, or when a descriptor says so. Wakeable from any thread.
+//! A client's one mailbox: what arrives for the program (completions, records, events) and the answers to its calls, drained
+//! in batches by waiting, or when the mailbox's one descriptor says so. Wakeable from any thread.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorCode, Result};
 
 /// A connected pair of sockets: a byte in it means readable. It works wherever there are sockets.
 #[cfg(unix)]
@@ -81,9 +85,9 @@ pub(crate) enum Drained {
     Items(usize),
     /// The time is over.
     TimedOut,
-    /// [`Queue::wake`] was called.
+    /// [`Mailbox::wake`] was called.
     Woken,
-    /// [`Queue::close`] was called and nothing is left.
+    /// [`Mailbox::close`] was called and nothing is left.
     Closed,
 }
 
@@ -91,27 +95,104 @@ struct Inner<T> {
     items: VecDeque<T>,
     closed: bool,
     woken: bool,
-    /// [`Queue::poke`] was called.
+    /// [`Mailbox::poke`] was called.
     poked: bool,
+    answers: VecDeque<Answer>,
+    /// Answers that will come.
+    expected: usize,
+    /// An answer has come and no wait for items was ended by it yet.
+    answered: bool,
     /// The descriptor is readable. Kept under the lock, so that raise and clear can't cross.
     raised: bool,
     waiting: usize,
 }
 
-pub(crate) struct Queue<T> {
+impl<T> Inner<T> {
+    fn is_readable(&self) -> bool {
+        !self.items.is_empty()
+            || !self.answers.is_empty()
+            || self.closed
+            || self.woken
+            || self.poked
+    }
+}
+
+/// The answer to a call that was begun with a token.
+pub struct Answer {
+    token: u64,
+    doing: &'static str,
+    result: Result<Box<dyn Any + Send>>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("token", &self.token)
+            .field("doing", &self.doing)
+            .field("error", &self.error())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    pub(crate) fn new(
+        token: u64,
+        doing: &'static str,
+        result: Result<Box<dyn Any + Send>>,
+    ) -> Self {
+        Answer {
+            token,
+            doing,
+            result,
+        }
+    }
+
+    /// The token that was given to the call.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// What was asked for, in a few words.
+    pub fn doing(&self) -> &'static str {
+        self.doing
+    }
+
+    /// Why the call failed; `None` if it succeeded.
+    pub fn error(&self) -> Option<&Error> {
+        self.result.as_ref().err()
+    }
+
+    /// What the call has given, if it is of this type: that which the call returns that waits for it.
+    pub fn value<T: 'static>(&self) -> Option<&T> {
+        self.result.as_ref().ok()?.downcast_ref()
+    }
+}
+
+/// What answers are put into: a client, as those see it who only know its mailbox.
+pub(crate) trait Post: Send + Sync {
+    /// One more answer will come.
+    fn expect(&self);
+    /// It has come.
+    fn post(&self, answer: Answer);
+}
+
+pub(crate) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
     arrived: Condvar,
     pipe: OnceLock<Pipe>,
 }
 
-impl<T> Default for Queue<T> {
+impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        Queue {
+        Mailbox {
             inner: Mutex::new(Inner {
                 items: VecDeque::new(),
                 closed: false,
                 woken: false,
                 poked: false,
+                answers: VecDeque::new(),
+                expected: 0,
+                answered: false,
                 raised: false,
                 waiting: 0,
             }),
@@ -121,7 +202,7 @@ impl<T> Default for Queue<T> {
     }
 }
 
-impl<T> Queue<T> {
+impl<T> Mailbox<T> {
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,7 +219,7 @@ impl<T> Queue<T> {
     }
 
     fn raise(&self, inner: &mut Inner<T>) {
-        let readable = !inner.items.is_empty() || inner.closed || inner.woken || inner.poked;
+        let readable = inner.is_readable();
         if readable
             && !inner.raised
             && let Some(pipe) = self.pipe.get()
@@ -150,10 +231,7 @@ impl<T> Queue<T> {
 
     fn settle(&self, inner: &mut Inner<T>) {
         if inner.raised
-            && inner.items.is_empty()
-            && !inner.closed
-            && !inner.woken
-            && !inner.poked
+            && !inner.is_readable()
             && let Some(pipe) = self.pipe.get()
         {
             pipe.clear();
@@ -189,6 +267,53 @@ impl<T> Queue<T> {
         self.change(|inner| inner.poked = true);
     }
 
+    /// One more answer will be put in.
+    pub(crate) fn expect(&self) {
+        self.lock().expected += 1;
+    }
+
+    /// Puts an answer in. The descriptor is readable until it is taken, and a wait for items ends as if its time were over.
+    pub(crate) fn post(&self, answer: Answer) {
+        self.change(|inner| {
+            inner.expected = inner.expected.saturating_sub(1);
+            inner.answers.push_back(answer);
+            inner.answered = true;
+        });
+    }
+
+    /// The oldest answer, waited for up to `timeout`; `None` if none comes in time.
+    ///
+    /// # Errors
+    /// `CLOSED` if the client is closed and no answer will come.
+    pub(crate) fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+        let start = Instant::now();
+        let mut inner = self.lock();
+        loop {
+            if let Some(answer) = inner.answers.pop_front() {
+                if inner.answers.is_empty() {
+                    inner.answered = false;
+                }
+                self.settle(&mut inner);
+                return Ok(Some(answer));
+            }
+            if inner.closed && inner.expected == 0 {
+                let text = "waiting for an answer: the client is closed and no answer will come";
+                return Err(Error::new(ErrorCode::CLOSED, text));
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            inner.waiting += 1;
+            inner = self
+                .arrived
+                .wait_timeout(inner, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            inner.waiting -= 1;
+        }
+    }
+
     /// Ends every wait for good; items already there can still be drained.
     pub(crate) fn close(&self) {
         self.change(|inner| inner.closed = true);
@@ -219,8 +344,9 @@ impl<T> Queue<T> {
             if inner.closed {
                 return Drained::Closed;
             }
-            if inner.poked {
+            if inner.poked || inner.answered {
                 inner.poked = false;
+                inner.answered = false;
                 self.settle(&mut inner);
                 return Drained::TimedOut;
             }
@@ -264,7 +390,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    impl<T> Queue<T> {
+    impl<T> Mailbox<T> {
         /// Moves up to `max` items into `out`, waiting up to `timeout` for the first.
         fn drain(&self, max: usize, timeout: Duration, out: &mut Vec<T>) -> Drained {
             self.take_with(timeout, |items| {
@@ -277,7 +403,7 @@ mod tests {
 
     #[test]
     fn drains_in_order_and_wakes() {
-        let q = Arc::new(Queue::default());
+        let q = Arc::new(Mailbox::default());
         q.extend([1, 2, 3]);
         let mut out = Vec::new();
         assert_eq!(q.drain(2, Duration::ZERO, &mut out), Drained::Items(2));
@@ -304,7 +430,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn descriptor_is_readable_until_drained() {
-        let q = Queue::default();
+        let q = Mailbox::default();
         let fd = q.descriptor().unwrap() as i32;
         let readable = || {
             let mut p = libc::pollfd {
