@@ -11,6 +11,7 @@
 //   ottla_consumer   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
 //   ottla_share_consumer  reads as a member of a share group: each record is one member's at a time
 //   ottla_admin      creates, deletes, lists and describes topics
+//   ottla_answer     the result of a call that was begun without waiting
 //   ottla_broker     a Kafka server inside this process, for first steps and for tests
 //
 // All clients of a process share one thread for input and output. No function of yours is ever called on it: completions,
@@ -155,6 +156,9 @@ typedef struct ottla_topic_list ottla_topic_list;
 
 // What became of each topic of a call that changed topics, in the order of the call.
 typedef struct ottla_topic_results ottla_topic_results;
+
+// The answer to a call that was begun with a token. Immutable: its functions may be called from many threads at once.
+typedef struct ottla_answer ottla_answer;
 
 // A running broker, or several that form a cluster. All its functions but _free may be called from many threads at
 // once.
@@ -2595,6 +2599,349 @@ ottla_status ottla_cluster_get_broker(const ottla_cluster *cluster,
 
 // Frees a description of the cluster.
 void ottla_cluster_free(ottla_cluster *cluster);
+
+// ==================================================================================================================
+// Answers
+//
+// Every call that can wait has a form that doesn't: the same name with _async. It takes a token, a number of the caller's
+// choice, checks its arguments, and returns at once. The result comes as an answer with that token from the mailbox of the
+// client: ottla_producer_next_answer, ottla_consumer_next_answer, ottla_share_consumer_next_answer,
+// ottla_admin_next_answer. The client's descriptor is readable while an answer waits, so an event loop never has to
+// block. Answers come in the order in which the calls end, within the timeout each was given.
+//
+//     status = ottla_consumer_end_offsets_async(consumer, partitions, 2, 10000, 7, &error);
+//     // The descriptor is readable:
+//     ottla_answer *answer = NULL;
+//     status = ottla_consumer_next_answer(consumer, 0, &answer, &error);
+//     if (answer != NULL && ottla_answer_token(answer) == 7) {
+//         const ottla_error *failed = ottla_answer_error(answer);
+//         if (failed == NULL) {
+//             const int64_t *ends = ottla_answer_offsets(answer);
+//         }
+//     }
+//     ottla_answer_free(answer);
+//
+// Freeing a client drops the answers that nobody has taken. After _close_async the answer is that the client is closed.
+// ==================================================================================================================
+
+// Waits up to the timeout for an answer to one of the consumer's _async calls and writes it for the caller to free, or NULL if
+// none has come. Any number of threads may wait; each answer is given once.
+//
+// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answer will come.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_next_answer(const ottla_consumer *consumer,
+                                        int64_t timeout_ms,
+                                        ottla_answer **answer,
+                                        ottla_error **error);
+
+// Waits up to the timeout for an answer to one of the share consumer's _async calls and writes it for the caller to free, or NULL if
+// none has come. Any number of threads may wait; each answer is given once.
+//
+// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answer will come.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_next_answer(const ottla_share_consumer *consumer,
+                                              int64_t timeout_ms,
+                                              ottla_answer **answer,
+                                              ottla_error **error);
+
+// Waits up to the timeout for an answer to one of the admin client's _async calls and writes it for the caller to free, or NULL if
+// none has come. Any number of threads may wait; each answer is given once.
+//
+// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answer will come.
+OTTLA_MUST_USE
+ottla_status ottla_admin_next_answer(const ottla_admin *admin,
+                                     int64_t timeout_ms,
+                                     ottla_answer **answer,
+                                     ottla_error **error);
+
+// Writes a descriptor that is readable while answers wait, or the admin client is closed. It is made at the first call and
+// owned by the admin client; wait on it, don't read or close it.
+//
+// Errors: OTTLA_ERR_IO if the operating system has none left.
+OTTLA_MUST_USE
+ottla_status ottla_admin_descriptor(const ottla_admin *admin,
+                                    intptr_t *descriptor,
+                                    ottla_error **error);
+
+// Returns the token that was given to the call; 0 for NULL.
+uint64_t ottla_answer_token(const ottla_answer *answer);
+
+// Returns what was asked for, in a few words of English, for messages; "" for NULL. It lives as long as the answer.
+const char *ottla_answer_doing(const ottla_answer *answer);
+
+// Returns why the call failed, or NULL if it succeeded. The error belongs to the answer.
+const ottla_error *ottla_answer_error(const ottla_answer *answer);
+
+// Returns how many offsets the answer has, or partitions for ottla_consumer_partition_count_async; 0 where it has none.
+size_t ottla_answer_count(const ottla_answer *answer);
+
+// Returns the offsets of an answer to ottla_consumer_beginning_offsets_async, ottla_consumer_end_offsets_async or
+// ottla_consumer_offsets_for_times_async, in the order of the call: ottla_answer_count of them, -1 where there is none;
+// NULL for other answers. They live as long as the answer.
+const int64_t *ottla_answer_offsets(const ottla_answer *answer);
+
+// Returns the timestamps that belong to the offsets of an answer to ottla_consumer_offsets_for_times_async, in
+// milliseconds since 1970; NULL for other answers.
+const int64_t *ottla_answer_timestamps(const ottla_answer *answer);
+
+// Writes the committed offsets of an answer to ottla_consumer_committed_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_committed(const ottla_answer *answer,
+                                    ottla_offsets **offsets,
+                                    ottla_error **error);
+
+// Writes the figures of an answer to ottla_producer_stats_async or ottla_consumer_stats_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_stats(const ottla_answer *answer,
+                                ottla_stats **figures,
+                                ottla_error **error);
+
+// Writes what became of each topic, of an answer to ottla_admin_create_topics_async or
+// ottla_admin_delete_topics_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_topic_results(const ottla_answer *answer,
+                                        ottla_topic_results **results,
+                                        ottla_error **error);
+
+// Writes the topics of an answer to ottla_admin_list_topics_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_topic_list(const ottla_answer *answer,
+                                     ottla_topic_list **list,
+                                     ottla_error **error);
+
+// Writes the descriptions of an answer to ottla_admin_describe_topics_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_topic_descriptions(const ottla_answer *answer,
+                                             ottla_topic_descriptions **descriptions,
+                                             ottla_error **error);
+
+// Writes the description of an answer to ottla_admin_describe_cluster_async, which the caller frees.
+//
+// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+OTTLA_MUST_USE
+ottla_status ottla_answer_cluster(const ottla_answer *answer,
+                                  ottla_cluster **cluster,
+                                  ottla_error **error);
+
+// Frees an answer; NULL does nothing.
+void ottla_answer_free(ottla_answer *answer);
+
+// ==================================================================================================================
+// Calls that don't wait
+//
+// Each begins what the function without _async does, and answers with the token (section "Answers").
+// ==================================================================================================================
+
+// Begins ottla_consumer_connect without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_connect_async(const ottla_consumer *consumer,
+                                          int64_t timeout_ms,
+                                          uint64_t token,
+                                          ottla_error **error);
+
+// Begins ottla_consumer_beginning_offsets without waiting. The answer gives ottla_answer_offsets.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_beginning_offsets_async(const ottla_consumer *consumer,
+                                                    const ottla_topic_partition *partitions,
+                                                    size_t count,
+                                                    int64_t timeout_ms,
+                                                    uint64_t token,
+                                                    ottla_error **error);
+
+// Begins ottla_consumer_end_offsets without waiting. The answer gives ottla_answer_offsets.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_end_offsets_async(const ottla_consumer *consumer,
+                                              const ottla_topic_partition *partitions,
+                                              size_t count,
+                                              int64_t timeout_ms,
+                                              uint64_t token,
+                                              ottla_error **error);
+
+// Begins ottla_consumer_offsets_for_times without waiting. The answer gives ottla_answer_offsets and ottla_answer_timestamps.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_offsets_for_times_async(const ottla_consumer *consumer,
+                                                    const ottla_topic_partition *partitions,
+                                                    const int64_t *times,
+                                                    size_t count,
+                                                    int64_t timeout_ms,
+                                                    uint64_t token,
+                                                    ottla_error **error);
+
+// Begins ottla_consumer_partition_count without waiting. The answer gives ottla_answer_count.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_partition_count_async(const ottla_consumer *consumer,
+                                                  const char *topic,
+                                                  int64_t timeout_ms,
+                                                  uint64_t token,
+                                                  ottla_error **error);
+
+// Begins ottla_consumer_committed without waiting. The answer gives ottla_answer_committed.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_committed_async(const ottla_consumer *consumer,
+                                            const ottla_topic_partition *partitions,
+                                            size_t count,
+                                            int64_t timeout_ms,
+                                            uint64_t token,
+                                            ottla_error **error);
+
+// Begins ottla_consumer_unsubscribe without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_unsubscribe_async(const ottla_consumer *consumer,
+                                              int64_t timeout_ms,
+                                              uint64_t token,
+                                              ottla_error **error);
+
+// Begins ottla_consumer_stats without waiting. The answer gives ottla_answer_stats.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_stats_async(const ottla_consumer *consumer,
+                                        int64_t timeout_ms,
+                                        uint64_t token,
+                                        ottla_error **error);
+
+// Begins ottla_consumer_close without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_close_async(const ottla_consumer *consumer,
+                                        int64_t timeout_ms,
+                                        uint64_t token,
+                                        ottla_error **error);
+
+// Begins ottla_share_consumer_connect without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_connect_async(const ottla_share_consumer *consumer,
+                                                int64_t timeout_ms,
+                                                uint64_t token,
+                                                ottla_error **error);
+
+// Begins ottla_share_consumer_unsubscribe without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_unsubscribe_async(const ottla_share_consumer *consumer,
+                                                    int64_t timeout_ms,
+                                                    uint64_t token,
+                                                    ottla_error **error);
+
+// Begins ottla_share_consumer_close without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_close_async(const ottla_share_consumer *consumer,
+                                              int64_t timeout_ms,
+                                              uint64_t token,
+                                              ottla_error **error);
+
+// Begins ottla_admin_connect without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_connect_async(const ottla_admin *admin,
+                                       int64_t timeout_ms,
+                                       uint64_t token,
+                                       ottla_error **error);
+
+// Begins ottla_admin_create_topics without waiting. The answer gives ottla_answer_topic_results.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_create_topics_async(const ottla_admin *admin,
+                                             const ottla_new_topic *topics,
+                                             size_t count,
+                                             bool validate_only,
+                                             int64_t timeout_ms,
+                                             uint64_t token,
+                                             ottla_error **error);
+
+// Begins ottla_admin_delete_topics without waiting. The answer gives ottla_answer_topic_results.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_delete_topics_async(const ottla_admin *admin,
+                                             const char *const *names,
+                                             size_t count,
+                                             int64_t timeout_ms,
+                                             uint64_t token,
+                                             ottla_error **error);
+
+// Begins ottla_admin_create_partitions without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_create_partitions_async(const ottla_admin *admin,
+                                                 const char *topic,
+                                                 int32_t total,
+                                                 bool validate_only,
+                                                 int64_t timeout_ms,
+                                                 uint64_t token,
+                                                 ottla_error **error);
+
+// Begins ottla_admin_list_topics without waiting. The answer gives ottla_answer_topic_list.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_list_topics_async(const ottla_admin *admin,
+                                           bool include_internal,
+                                           int64_t timeout_ms,
+                                           uint64_t token,
+                                           ottla_error **error);
+
+// Begins ottla_admin_describe_topics without waiting. The answer gives ottla_answer_topic_descriptions.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_describe_topics_async(const ottla_admin *admin,
+                                               const char *const *names,
+                                               size_t count,
+                                               int64_t timeout_ms,
+                                               uint64_t token,
+                                               ottla_error **error);
+
+// Begins ottla_admin_describe_cluster without waiting. The answer gives ottla_answer_cluster.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_describe_cluster_async(const ottla_admin *admin,
+                                                int64_t timeout_ms,
+                                                uint64_t token,
+                                                ottla_error **error);
+
+// Begins ottla_admin_close without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_admin_close_async(const ottla_admin *admin,
+                                     int64_t timeout_ms,
+                                     uint64_t token,
+                                     ottla_error **error);
 
 // ==================================================================================================================
 // Embedded broker

@@ -17,7 +17,7 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 20] = [
     "basics",
     "error",
     "config",
@@ -35,6 +35,8 @@ const SECTIONS: [&str; 18] = [
     "stats",
     "admin",
     "admin_results",
+    "answer",
+    "submit",
     "broker",
 ];
 

@@ -220,14 +220,14 @@ impl<T> Call<T> {
     /// Has the answer put into a client's mailbox, under `token`. A mailbox that is gone by then drops it.
     pub(crate) fn answer_to(self, mailbox: &Arc<impl Post + ?Sized + 'static>, token: u64)
     where
-        T: Any + Send,
+        T: Any + Send + Sync,
     {
         mailbox.expect();
         let weak: Weak<_> = Arc::downgrade(mailbox);
         let doing = self.doing;
         self.then(move |result| {
             if let Some(mailbox) = weak.upgrade() {
-                let result = result.map(|value| Box::new(value) as Box<dyn Any + Send>);
+                let result = result.map(|value| Box::new(value) as Box<dyn Any + Send + Sync>);
                 mailbox.post(Answer::new(token, doing, result));
             }
         });

@@ -121,7 +121,7 @@ impl<T> Inner<T> {
 pub struct Answer {
     token: u64,
     doing: &'static str,
-    result: Result<Box<dyn Any + Send>>,
+    result: Result<Box<dyn Any + Send + Sync>>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -138,7 +138,7 @@ impl Answer {
     pub(crate) fn new(
         token: u64,
         doing: &'static str,
-        result: Result<Box<dyn Any + Send>>,
+        result: Result<Box<dyn Any + Send + Sync>>,
     ) -> Self {
         Answer {
             token,

@@ -26,7 +26,7 @@ use super::config::{ottla_config, typed};
 use super::error::ottla_error;
 use super::guard::{self, Call, Guarded, Live, opaque};
 use super::log::{lines as lines_handle, ottla_log_lines};
-use crate::admin::{Admin, NewPartitions, NewTopic};
+use crate::admin::{Admin, NewPartitions, NewTopic, TopicResult};
 use crate::config::AdminConfig;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -112,6 +112,31 @@ unsafe fn new_topic(call: Call, topic: &ottla_new_topic) -> Result<NewTopic> {
     Ok(new)
 }
 
+/// # Safety
+/// `topics` is NULL or points to `count` of them, as the header says.
+pub(super) unsafe fn new_topics(
+    call: Call,
+    topics: *const ottla_new_topic,
+    count: usize,
+) -> Result<Vec<NewTopic>> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { call.slice("topics", topics, count) }?;
+    // SAFETY: the same.
+    let each = given.iter().map(|topic| unsafe { new_topic(call, topic) });
+    each.collect()
+}
+
+/// What became of the one topic of a call.
+pub(super) fn only_result(results: Vec<TopicResult>) -> Result<()> {
+    match results.into_iter().next() {
+        Some(result) => result.error.map_or(Ok(()), Err),
+        None => Err(Error::new(
+            ErrorCode::PROTOCOL,
+            "adding partitions: the answer tells of no topic",
+        )),
+    }
+}
+
 /// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
 /// broker that was asked shows the new topics with their leaders. With `validate_only` nothing is created, only checked.
 ///
@@ -133,10 +158,8 @@ pub unsafe extern "C" fn ottla_admin_create_topics(
         guard::on("ottla_admin_create_topics", admin, error, |call, live| {
             call.out("results", results)?;
             let admin = live.get()?;
-            let given = call.slice("topics", topics, count)?;
-            let topics: Result<Vec<NewTopic>> =
-                given.iter().map(|topic| new_topic(call, topic)).collect();
-            let done = admin.create_topics(&topics?, call.timeout(timeout_ms)?, validate_only)?;
+            let topics = new_topics(call, topics, count)?;
+            let done = admin.create_topics(&topics, call.timeout(timeout_ms)?, validate_only)?;
             guard::write(
                 results,
                 guard::handle(done.into_iter().map(TopicRow::from).collect()),
@@ -205,13 +228,7 @@ pub unsafe extern "C" fn ottla_admin_create_partitions(
                     call.timeout(timeout_ms)?,
                     validate_only,
                 )?;
-                match done.into_iter().next() {
-                    Some(result) => result.error.map_or(Ok(()), Err),
-                    None => Err(Error::new(
-                        ErrorCode::PROTOCOL,
-                        "adding partitions: the answer tells of no topic",
-                    )),
-                }
+                only_result(done)
             },
         )
     }

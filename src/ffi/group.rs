@@ -55,6 +55,19 @@ pub(super) struct OffsetRow {
     leader_epoch: i32,
 }
 
+impl OffsetRow {
+    pub(super) fn new(topic: &str, partition: i32, found: Option<OffsetAndMetadata>) -> Self {
+        let found = found.unwrap_or(OffsetAndMetadata::new(-1));
+        OffsetRow {
+            topic: c_string(topic),
+            metadata: c_string(&found.metadata),
+            offset: found.offset,
+            partition,
+            leader_epoch: found.leader_epoch,
+        }
+    }
+}
+
 /// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
 /// once.
 pub struct ottla_membership(Guarded<MembershipParts>);
@@ -366,17 +379,11 @@ pub unsafe extern "C" fn ottla_consumer_committed(
             call.out("offsets", offsets)?;
             let wanted = partitions_of(call, partitions, count)?;
             let found = live.get()?.committed(&wanted, call.timeout(timeout_ms)?)?;
-            let row = |(&(topic, partition), found): (&(&str, i32), Option<OffsetAndMetadata>)| {
-                let found = found.unwrap_or(OffsetAndMetadata::new(-1));
-                OffsetRow {
-                    topic: c_string(topic),
-                    metadata: c_string(&found.metadata),
-                    offset: found.offset,
-                    partition,
-                    leader_epoch: found.leader_epoch,
-                }
-            };
-            let rows: Vec<OffsetRow> = wanted.iter().zip(found).map(row).collect();
+            let rows: Vec<OffsetRow> = wanted
+                .iter()
+                .zip(found)
+                .map(|((topic, partition), found)| OffsetRow::new(topic, *partition, found))
+                .collect();
             guard::write(offsets, guard::handle(rows));
             Ok(())
         })

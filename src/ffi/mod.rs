@@ -11,6 +11,7 @@
 //!   `ottla_consumer`   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
 //!   `ottla_share_consumer`  reads as a member of a share group: each record is one member's at a time
 //!   `ottla_admin`      creates, deletes, lists and describes topics
+//!   `ottla_answer`     the result of a call that was begun without waiting
 //!   `ottla_broker`     a Kafka server inside this process, for first steps and for tests
 //!
 //! All clients of a process share one thread for input and output. No function of yours is ever called on it: completions,
@@ -79,6 +80,7 @@
 
 mod admin;
 mod admin_results;
+mod answer;
 mod assignor;
 mod basics;
 mod batch;
@@ -97,4 +99,5 @@ mod producer;
 mod producer_setup;
 mod share;
 mod stats;
+mod submit;
 mod transaction;

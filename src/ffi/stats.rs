@@ -106,7 +106,7 @@ pub(super) struct Views {
     views: Vec<View>,
 }
 
-fn handle(stats: Stats) -> *mut ottla_stats {
+pub(super) fn handle(stats: Stats) -> *mut ottla_stats {
     let views = stats.scopes.iter().map(|scope| {
         let (topic, address, state) = match &scope.place {
             Place::Client => (None, None, None),

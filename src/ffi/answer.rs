@@ -1,0 +1,465 @@
+//! Answers
+//!
+//! Every call that can wait has a form that doesn't: the same name with `_async`. It takes a token, a number of the caller's
+//! choice, checks its arguments, and returns at once. The result comes as an answer with that token from the mailbox of the
+//! client: `ottla_producer_next_answer`, `ottla_consumer_next_answer`, `ottla_share_consumer_next_answer`,
+//! `ottla_admin_next_answer`. The client's descriptor is readable while an answer waits, so an event loop never has to
+//! block. Answers come in the order in which the calls end, within the timeout each was given.
+//!
+//! ```c
+//! status = ottla_consumer_end_offsets_async(consumer, partitions, 2, 10000, 7, &error);
+//! // The descriptor is readable:
+//! ottla_answer *answer = NULL;
+//! status = ottla_consumer_next_answer(consumer, 0, &answer, &error);
+//! if (answer != NULL && ottla_answer_token(answer) == 7) {
+//!     const ottla_error *failed = ottla_answer_error(answer);
+//!     if (failed == NULL) {
+//!         const int64_t *ends = ottla_answer_offsets(answer);
+//!     }
+//! }
+//! ottla_answer_free(answer);
+//! ```
+//!
+//! Freeing a client drops the answers that nobody has taken. After `_close_async` the answer is that the client is closed.
+
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libc::size_t;
+
+use super::admin::ottla_admin;
+use super::admin_results::{
+    TopicDescriptions, TopicRow, ottla_cluster, ottla_topic_descriptions, ottla_topic_list,
+    ottla_topic_results,
+};
+use super::basics::ottla_status;
+use super::consumer::ottla_consumer;
+use super::error::{ottla_error, part_ptr};
+use super::group::{OffsetRow, ottla_offsets};
+use super::guard::{self, Call, Guarded, Live, Opaque, c_string, opaque};
+use super::share::ottla_share_consumer;
+use super::stats::{self, ottla_stats};
+use crate::Answer;
+use crate::admin::{Admin, ClusterDescription, TopicDescription, TopicListing, TopicResult};
+use crate::client::mailbox::Post;
+use crate::consumer::{Consumer, OffsetAndMetadata, PartitionInfo};
+use crate::error::Result;
+use crate::share::ShareConsumer;
+use crate::stats::Stats;
+
+/// The answer to a call that was begun with a token. Immutable: its functions may be called from many threads at once.
+pub struct ottla_answer(Guarded<AnswerParts>);
+opaque!(ottla_answer, AnswerParts, "answer");
+
+pub(super) struct AnswerParts {
+    answer: Answer,
+    doing: CString,
+    error: Option<Box<ottla_error>>,
+}
+
+impl From<Answer> for AnswerParts {
+    fn from(answer: Answer) -> Self {
+        AnswerParts {
+            doing: c_string(answer.doing()),
+            error: answer.error().map(ottla_error::part),
+            answer,
+        }
+    }
+}
+
+/// Offsets by time, as two columns: -1 in both where there is none.
+pub(super) struct Times {
+    pub(super) offsets: Vec<i64>,
+    pub(super) timestamps: Vec<i64>,
+}
+
+/// What a group has committed, partition by partition.
+pub(super) type Committed = Vec<((Arc<str>, i32), Option<OffsetAndMetadata>)>;
+
+/// A client with a mailbox.
+pub(super) trait Asked {
+    fn mailbox(&self) -> Result<Arc<dyn Post>>;
+    fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>>;
+}
+
+macro_rules! asked {
+    ($($client:ty),*) => {$(
+        impl Asked for $client {
+            fn mailbox(&self) -> Result<Arc<dyn Post>> {
+                <$client>::mailbox(self)
+            }
+
+            fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+                <$client>::next_answer(self, timeout)
+            }
+        }
+    )*};
+}
+
+asked!(Consumer, ShareConsumer, Admin);
+
+/// Begins a call whose answer goes to the client's mailbox.
+///
+/// # Safety
+/// As [`guard::on`].
+pub(super) unsafe fn submit<H, C, T>(
+    function: &'static str,
+    handle: *const H,
+    token: u64,
+    error: *mut *mut ottla_error,
+    begin: impl FnOnce(Call, &C) -> Result<crate::Call<T>>,
+) -> ottla_status
+where
+    H: Opaque<Value = Live<C>>,
+    C: Asked,
+    T: Send + Sync + 'static,
+{
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard::on(function, handle, error, |call, live| {
+            let client = live.get()?;
+            let mailbox = client.mailbox()?;
+            begin(call, client)?.answer_to(&mailbox, token);
+            Ok(())
+        })
+    }
+}
+
+/// # Safety
+/// As [`guard::on`].
+unsafe fn next<H, C>(
+    function: &'static str,
+    handle: *const H,
+    timeout_ms: i64,
+    answer: *mut *mut ottla_answer,
+    error: *mut *mut ottla_error,
+) -> ottla_status
+where
+    H: Opaque<Value = Live<C>>,
+    C: Asked,
+{
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard::on(function, handle, error, |call, live| {
+            call.out("answer", answer)?;
+            let found = live.get()?.next_answer(call.timeout(timeout_ms)?)?;
+            let made = found.map_or(std::ptr::null_mut(), |found| guard::handle(found.into()));
+            guard::write(answer, made);
+            Ok(())
+        })
+    }
+}
+
+/// What an answer gives, if it is of this kind.
+fn value<'a, T: 'static>(call: Call, parts: &'a AnswerParts, what: &str) -> Result<&'a T> {
+    if let Some(error) = parts.answer.error() {
+        return Err(error.clone());
+    }
+    parts.answer.value().ok_or_else(|| {
+        call.wrong(
+            "answer",
+            format_args!("is to \"{}\", which gives no {what}", parts.answer.doing()),
+        )
+    })
+}
+
+/// Waits up to the timeout for an answer to one of the consumer's `_async` calls and writes it for the caller to free, or NULL if
+/// none has come. Any number of threads may wait; each answer is given once.
+///
+/// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answer will come.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_next_answer(
+    consumer: *const ottla_consumer,
+    timeout_ms: i64,
+    answer: *mut *mut ottla_answer,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        next(
+            "ottla_consumer_next_answer",
+            consumer,
+            timeout_ms,
+            answer,
+            error,
+        )
+    }
+}
+
+/// Waits up to the timeout for an answer to one of the share consumer's `_async` calls and writes it for the caller to free, or NULL if
+/// none has come. Any number of threads may wait; each answer is given once.
+///
+/// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answer will come.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_share_consumer_next_answer(
+    consumer: *const ottla_share_consumer,
+    timeout_ms: i64,
+    answer: *mut *mut ottla_answer,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        next(
+            "ottla_share_consumer_next_answer",
+            consumer,
+            timeout_ms,
+            answer,
+            error,
+        )
+    }
+}
+
+/// Waits up to the timeout for an answer to one of the admin client's `_async` calls and writes it for the caller to free, or NULL if
+/// none has come. Any number of threads may wait; each answer is given once.
+///
+/// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answer will come.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_next_answer(
+    admin: *const ottla_admin,
+    timeout_ms: i64,
+    answer: *mut *mut ottla_answer,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe { next("ottla_admin_next_answer", admin, timeout_ms, answer, error) }
+}
+
+/// Writes a descriptor that is readable while answers wait, or the admin client is closed. It is made at the first call and
+/// owned by the admin client; wait on it, don't read or close it.
+///
+/// Errors: OTTLA_ERR_IO if the operating system has none left.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_admin_descriptor(
+    admin: *const ottla_admin,
+    descriptor: *mut isize,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_admin_descriptor", admin, error, |call, live| {
+            call.out("descriptor", descriptor)?;
+            guard::write(descriptor, live.get()?.descriptor()?);
+            Ok(())
+        })
+    }
+}
+
+/// Returns the token that was given to the call; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_token(answer: *const ottla_answer) -> u64 {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(answer, 0, |a| a.answer.token()) }
+}
+
+/// Returns what was asked for, in a few words of English, for messages; "" for NULL. It lives as long as the answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_doing(answer: *const ottla_answer) -> *const c_char {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(answer, c"".as_ptr(), |a| a.doing.as_ptr()) }
+}
+
+/// Returns why the call failed, or NULL if it succeeded. The error belongs to the answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_error(answer: *const ottla_answer) -> *const ottla_error {
+    // SAFETY: the header's conventions.
+    unsafe { guard::read(answer, std::ptr::null(), |a| part_ptr(&a.error)) }
+}
+
+/// Returns how many offsets the answer has, or partitions for `ottla_consumer_partition_count_async`; 0 where it has none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_count(answer: *const ottla_answer) -> size_t {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(answer, 0, |a| {
+            let times = a.answer.value().map(|times: &Times| times.offsets.len());
+            let offsets = a.answer.value().map(Vec::<i64>::len);
+            let partitions = a.answer.value().map(Vec::<PartitionInfo>::len);
+            times.or(offsets).or(partitions).unwrap_or(0)
+        })
+    }
+}
+
+/// Returns the offsets of an answer to `ottla_consumer_beginning_offsets_async`, `ottla_consumer_end_offsets_async` or
+/// `ottla_consumer_offsets_for_times_async`, in the order of the call: `ottla_answer_count` of them, -1 where there is none;
+/// NULL for other answers. They live as long as the answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_offsets(answer: *const ottla_answer) -> *const i64 {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(answer, std::ptr::null(), |a| {
+            let times = a.answer.value().map(|times: &Times| times.offsets.as_ptr());
+            let offsets = a.answer.value().map(|offsets: &Vec<i64>| offsets.as_ptr());
+            times.or(offsets).unwrap_or(std::ptr::null())
+        })
+    }
+}
+
+/// Returns the timestamps that belong to the offsets of an answer to `ottla_consumer_offsets_for_times_async`, in
+/// milliseconds since 1970; NULL for other answers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_timestamps(answer: *const ottla_answer) -> *const i64 {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::read(answer, std::ptr::null(), |a| {
+            let times = a.answer.value::<Times>();
+            times.map_or(std::ptr::null(), |times| times.timestamps.as_ptr())
+        })
+    }
+}
+
+/// Writes the committed offsets of an answer to `ottla_consumer_committed_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_committed(
+    answer: *const ottla_answer,
+    offsets: *mut *mut ottla_offsets,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_answer_committed", answer, error, |call, parts| {
+            call.out("offsets", offsets)?;
+            let found: &Committed = value(call, parts, "committed offsets")?;
+            let row =
+                |((topic, partition), found): &((Arc<str>, i32), Option<OffsetAndMetadata>)| {
+                    OffsetRow::new(topic, *partition, found.clone())
+                };
+            let rows: Vec<OffsetRow> = found.iter().map(row).collect();
+            guard::write(offsets, guard::handle(rows));
+            Ok(())
+        })
+    }
+}
+
+/// Writes the figures of an answer to `ottla_producer_stats_async` or `ottla_consumer_stats_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_stats(
+    answer: *const ottla_answer,
+    figures: *mut *mut ottla_stats,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_answer_stats", answer, error, |call, parts| {
+            call.out("figures", figures)?;
+            let found: &Stats = value(call, parts, "statistics")?;
+            guard::write(figures, stats::handle(found.clone()));
+            Ok(())
+        })
+    }
+}
+
+/// Writes what became of each topic, of an answer to `ottla_admin_create_topics_async` or
+/// `ottla_admin_delete_topics_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_topic_results(
+    answer: *const ottla_answer,
+    results: *mut *mut ottla_topic_results,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_answer_topic_results",
+            answer,
+            error,
+            |call, parts| {
+                call.out("results", results)?;
+                let found: &Vec<TopicResult> = value(call, parts, "results of topics")?;
+                let rows: Vec<TopicRow> = found.iter().cloned().map(TopicRow::from).collect();
+                guard::write(results, guard::handle(rows));
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Writes the topics of an answer to `ottla_admin_list_topics_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_topic_list(
+    answer: *const ottla_answer,
+    list: *mut *mut ottla_topic_list,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_answer_topic_list", answer, error, |call, parts| {
+            call.out("list", list)?;
+            let found: &Vec<TopicListing> = value(call, parts, "list of topics")?;
+            let rows = found.iter().cloned().map(Into::into).collect();
+            guard::write(list, guard::handle(rows));
+            Ok(())
+        })
+    }
+}
+
+/// Writes the descriptions of an answer to `ottla_admin_describe_topics_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_topic_descriptions(
+    answer: *const ottla_answer,
+    descriptions: *mut *mut ottla_topic_descriptions,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_answer_topic_descriptions",
+            answer,
+            error,
+            |call, parts| {
+                call.out("descriptions", descriptions)?;
+                let found: &Vec<TopicDescription> = value(call, parts, "descriptions of topics")?;
+                let rows = TopicDescriptions::new(found.clone());
+                guard::write(descriptions, guard::handle(rows));
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Writes the description of an answer to `ottla_admin_describe_cluster_async`, which the caller frees.
+///
+/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_answer_cluster(
+    answer: *const ottla_answer,
+    cluster: *mut *mut ottla_cluster,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on("ottla_answer_cluster", answer, error, |call, parts| {
+            call.out("cluster", cluster)?;
+            let found: &ClusterDescription = value(call, parts, "description of a cluster")?;
+            guard::write(cluster, guard::handle(found.clone().into()));
+            Ok(())
+        })
+    }
+}
+
+/// Frees an answer; NULL does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ottla_answer_free(answer: *mut ottla_answer) {
+    // SAFETY: the header's conventions.
+    unsafe { guard::free(answer) }
+}
