@@ -2624,6 +2624,16 @@ void ottla_cluster_free(ottla_cluster *cluster);
 // Freeing a client drops the answers that nobody has taken. After _close_async the answer is that the client is closed.
 // ==================================================================================================================
 
+// Waits up to the timeout for an answer to one of the producer's _async calls and writes it for the caller to free, or NULL if
+// none has come. Any number of threads may wait; each answer is given once.
+//
+// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answer will come.
+OTTLA_MUST_USE
+ottla_status ottla_producer_next_answer(const ottla_producer *producer,
+                                        int64_t timeout_ms,
+                                        ottla_answer **answer,
+                                        ottla_error **error);
+
 // Waits up to the timeout for an answer to one of the consumer's _async calls and writes it for the caller to free, or NULL if
 // none has come. Any number of threads may wait; each answer is given once.
 //
@@ -2735,6 +2745,96 @@ ottla_status ottla_answer_cluster(const ottla_answer *answer,
 
 // Frees an answer; NULL does nothing.
 void ottla_answer_free(ottla_answer *answer);
+
+// ==================================================================================================================
+// Calls of a producer that don't wait
+//
+// Each begins what the function without _async does, and answers with the token (section "Answers").
+// ==================================================================================================================
+
+// Begins ottla_producer_connect without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_connect_async(const ottla_producer *producer,
+                                          int64_t timeout_ms,
+                                          uint64_t token,
+                                          ottla_error **error);
+
+// Begins ottla_producer_flush without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_flush_async(const ottla_producer *producer,
+                                        int64_t timeout_ms,
+                                        uint64_t token,
+                                        ottla_error **error);
+
+// Begins ottla_producer_stats without waiting. The answer gives ottla_answer_stats.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_stats_async(const ottla_producer *producer,
+                                        int64_t timeout_ms,
+                                        uint64_t token,
+                                        ottla_error **error);
+
+// Begins ottla_producer_init_transactions without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_init_transactions_async(const ottla_producer *producer,
+                                                    int64_t timeout_ms,
+                                                    uint64_t token,
+                                                    ottla_error **error);
+
+// Begins ottla_producer_commit_transaction without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_commit_transaction_async(const ottla_producer *producer,
+                                                     int64_t timeout_ms,
+                                                     uint64_t token,
+                                                     ottla_error **error);
+
+// Begins ottla_producer_abort_transaction without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_abort_transaction_async(const ottla_producer *producer,
+                                                    int64_t timeout_ms,
+                                                    uint64_t token,
+                                                    ottla_error **error);
+
+// Begins ottla_producer_close without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_close_async(const ottla_producer *producer,
+                                        int64_t timeout_ms,
+                                        uint64_t token,
+                                        ottla_error **error);
+
+// Begins ottla_producer_send_offsets without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_send_offsets_async(const ottla_producer *producer,
+                                               const ottla_offset_to_commit *offsets,
+                                               size_t count,
+                                               const ottla_group_metadata *group,
+                                               int64_t timeout_ms,
+                                               uint64_t token,
+                                               ottla_error **error);
+
+// Begins ottla_producer_purge without waiting.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+OTTLA_MUST_USE
+ottla_status ottla_producer_purge_async(const ottla_producer *producer,
+                                        int32_t what,
+                                        uint64_t token,
+                                        ottla_error **error);
 
 // ==================================================================================================================
 // Calls that don't wait

@@ -17,7 +17,7 @@ use cbindgen::{Builder, Config, DocumentationStyle, Language, Style};
 use ottla::ErrorCode;
 
 /// The files that have something for C, in reading order.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 21] = [
     "basics",
     "error",
     "config",
@@ -36,6 +36,7 @@ const SECTIONS: [&str; 20] = [
     "admin",
     "admin_results",
     "answer",
+    "submit_producer",
     "submit",
     "broker",
 ];

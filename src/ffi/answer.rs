@@ -38,6 +38,7 @@ use super::consumer::ottla_consumer;
 use super::error::{ottla_error, part_ptr};
 use super::group::{OffsetRow, ottla_offsets};
 use super::guard::{self, Call, Guarded, Live, Opaque, c_string, opaque};
+use super::producer::ottla_producer;
 use super::share::ottla_share_consumer;
 use super::stats::{self, ottla_stats};
 use crate::Answer;
@@ -45,6 +46,7 @@ use crate::admin::{Admin, ClusterDescription, TopicDescription, TopicListing, To
 use crate::client::mailbox::Post;
 use crate::consumer::{Consumer, OffsetAndMetadata, PartitionInfo};
 use crate::error::Result;
+use crate::producer::Producer;
 use crate::share::ShareConsumer;
 use crate::stats::Stats;
 
@@ -97,7 +99,7 @@ macro_rules! asked {
     )*};
 }
 
-asked!(Consumer, ShareConsumer, Admin);
+asked!(Producer, Consumer, ShareConsumer, Admin);
 
 /// Begins a call whose answer goes to the client's mailbox.
 ///
@@ -162,6 +164,30 @@ fn value<'a, T: 'static>(call: Call, parts: &'a AnswerParts, what: &str) -> Resu
             format_args!("is to \"{}\", which gives no {what}", parts.answer.doing()),
         )
     })
+}
+
+/// Waits up to the timeout for an answer to one of the producer's `_async` calls and writes it for the caller to free, or NULL if
+/// none has come. Any number of threads may wait; each answer is given once.
+///
+/// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answer will come.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_producer_next_answer(
+    producer: *const ottla_producer,
+    timeout_ms: i64,
+    answer: *mut *mut ottla_answer,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        next(
+            "ottla_producer_next_answer",
+            producer,
+            timeout_ms,
+            answer,
+            error,
+        )
+    }
 }
 
 /// Waits up to the timeout for an answer to one of the consumer's `_async` calls and writes it for the caller to free, or NULL if

@@ -100,4 +100,5 @@ mod producer_setup;
 mod share;
 mod stats;
 mod submit;
+mod submit_producer;
 mod transaction;

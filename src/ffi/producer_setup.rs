@@ -171,6 +171,18 @@ pub unsafe extern "C" fn ottla_producer_set_partitioner(
     }
 }
 
+pub(super) fn purge_of(call: guard::Call, what: i32) -> crate::error::Result<Purge> {
+    match what {
+        OTTLA_PURGE_QUEUED => Ok(Purge::Queued),
+        OTTLA_PURGE_IN_FLIGHT => Ok(Purge::InFlight),
+        OTTLA_PURGE_ALL => Ok(Purge::All),
+        _ => Err(call.wrong(
+            "what",
+            format_args!("is {what}; give one of OTTLA_PURGE_QUEUED, _IN_FLIGHT, _ALL"),
+        )),
+    }
+}
+
 /// Gives up records that have not ended: those queued, those in flight, or both (`OTTLA_PURGE_*`). When this returns
 /// their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome `OTTLA_NOT_WRITTEN`, or
 /// `OTTLA_POSSIBLY_WRITTEN` for records that were sent and not answered. Records that other threads send meanwhile may
@@ -187,18 +199,7 @@ pub unsafe extern "C" fn ottla_producer_purge(
     // SAFETY: the header's conventions.
     unsafe {
         guard::on("ottla_producer_purge", producer, error, |call, live| {
-            let what = match what {
-                OTTLA_PURGE_QUEUED => Purge::Queued,
-                OTTLA_PURGE_IN_FLIGHT => Purge::InFlight,
-                OTTLA_PURGE_ALL => Purge::All,
-                _ => {
-                    return Err(call.wrong(
-                        "what",
-                        format_args!("is {what}; give one of OTTLA_PURGE_QUEUED, _IN_FLIGHT, _ALL"),
-                    ));
-                }
-            };
-            live.get()?.purge(what)
+            live.get()?.purge(purge_of(call, what)?)
         })
     }
 }

@@ -30,9 +30,10 @@ use libc::size_t;
 
 use super::basics::ottla_status;
 use super::error::ottla_error;
+use super::group::offsets_of;
 use super::guard::{self, Call};
 use super::producer::ottla_producer;
-use crate::consumer::{GroupMetadata, OffsetAndMetadata};
+use crate::consumer::GroupMetadata;
 use crate::error::Result;
 
 /// An offset for a group to commit.
@@ -121,6 +122,32 @@ pub unsafe extern "C" fn ottla_producer_begin_transaction(
     }
 }
 
+/// # Safety
+/// `group` is NULL or readable, as the header says.
+pub(super) unsafe fn group_of(
+    call: Call,
+    group: *const ottla_group_metadata,
+) -> Result<GroupMetadata> {
+    // SAFETY: the caller's promise.
+    let Some(group) = (unsafe { group.as_ref() }) else {
+        return Err(call.wrong("group", "is NULL, where the group is needed"));
+    };
+    // SAFETY: the same.
+    let (group_id, member_id, instance_id) = unsafe {
+        (
+            call.text("group_id", group.group_id)?,
+            optional(call, "member_id", group.member_id)?,
+            optional(call, "instance_id", group.instance_id)?,
+        )
+    };
+    Ok(GroupMetadata {
+        group_id: group_id.to_owned(),
+        generation: group.generation,
+        member_id: member_id.unwrap_or_default(),
+        instance_id,
+    })
+}
+
 /// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
 ///
 /// Errors: OTTLA_ERR_TIMED_OUT: it goes on, and the commit waits for it. One that needs an abort, for example
@@ -143,29 +170,10 @@ pub unsafe extern "C" fn ottla_producer_send_offsets(
             producer,
             error,
             |call, live| {
-                let given = call.slice("offsets", offsets, count)?;
-                let offsets: Result<Vec<(&str, i32, OffsetAndMetadata)>> = given
-                    .iter()
-                    .map(|o| {
-                        let offset = OffsetAndMetadata {
-                            offset: o.offset,
-                            leader_epoch: o.leader_epoch,
-                            metadata: optional(call, "metadata", o.metadata)?.unwrap_or_default(),
-                        };
-                        Ok((call.text("topic", o.topic)?, o.partition, offset))
-                    })
-                    .collect();
-                let Some(group) = group.as_ref() else {
-                    return Err(call.wrong("group", "is NULL, where the group is needed"));
-                };
-                let group = GroupMetadata {
-                    group_id: call.text("group_id", group.group_id)?.to_owned(),
-                    generation: group.generation,
-                    member_id: optional(call, "member_id", group.member_id)?.unwrap_or_default(),
-                    instance_id: optional(call, "instance_id", group.instance_id)?,
-                };
+                let offsets = offsets_of(call, offsets, count)?;
+                let group = group_of(call, group)?;
                 let timeout = call.timeout(timeout_ms)?;
-                live.get()?.send_offsets(&offsets?, &group, timeout)
+                live.get()?.send_offsets(&offsets, &group, timeout)
             },
         )
     }

@@ -23,6 +23,7 @@ mod simulated;
 mod source;
 mod topic;
 mod transaction;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,15 +35,16 @@ pub use purge::Purge;
 pub use send::{Record, Wait};
 pub use settings::UserPartitioner;
 
+use crate::client::calls::{Call, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
 use crate::client::event::Event;
-use crate::client::mailbox::Drained;
+use crate::client::mailbox::{Answer, Drained, Post};
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
 use crate::cluster::core::Core;
-use crate::config::ProducerConfig;
+use crate::config::{FOREVER, ProducerConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::log::{Level, LogLine};
 use crate::memory::Budget;
@@ -53,6 +55,7 @@ use sender::Sender;
 use settings::TopicSettings;
 use shared::{Shared, lock};
 use topic::check_topic_name;
+use waiting::{Look, Over};
 
 /// A producer. All methods may be called from many threads at once.
 ///
@@ -196,13 +199,18 @@ impl Producer {
     /// # Errors
     /// After `timeout`, or as soon as waiting is of no use: each broker tried, the stage that failed, the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
+        self.connect_async(timeout)?.wait()
+    }
+
+    /// [`Producer::connect`] without waiting.
+    ///
+    /// # Errors
+    /// CLOSED, FORKED; the call's are those of [`Producer::connect`].
+    pub fn connect_async(&self, timeout: Duration) -> Result<Call<()>> {
         io_thread::check_generation(self.shared.generation)?;
         let shared = &self.shared;
         let now = shared.clock.now();
-        shared
-            .connect_calls
-            .ask(&shared.waker, now, timeout)?
-            .wait()
+        shared.connect_calls.ask(&shared.waker, now, timeout)
     }
 
     /// Moves up to `max` completions into `out`, waiting up to `timeout` for the first. Answers how many came; 0
@@ -274,29 +282,35 @@ impl Producer {
     /// # Errors
     /// TIMED_OUT with what is left; or the first error of records sent with token 0 since the last flush.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
-        let shared = &self.shared;
-        io_thread::check_generation(shared.generation)?;
-        if !shared.flush(timeout) {
-            return Err(Error::new(
-                ErrorCode::TIMED_OUT,
-                format!(
-                    "flush: {} batches have not ended within {timeout:?}{}",
-                    shared.live_batches(),
-                    shared.trouble_text()
-                ),
-            ));
-        }
-        self.take_silent()
+        io_thread::check_generation(self.shared.generation)?;
+        let look = self.shared.flushing(timeout);
+        self.shared.wait("flush", timeout, look)
     }
 
-    /// The first error of records sent with token 0 since the last flush.
-    pub(crate) fn take_silent(&self) -> Result<()> {
-        let mut silent = lock(&self.shared.silent);
-        let failed = std::mem::take(&mut silent.failed);
-        match silent.first.take() {
-            Some(first) => Err(first.context(format!("{failed} records failed; the first"))),
-            None => Ok(()),
-        }
+    /// [`Producer::flush`] without waiting: of what is accepted by now.
+    ///
+    /// # Errors
+    /// FORKED; the call's are those of [`Producer::flush`].
+    pub fn flush_async(&self, timeout: Duration) -> Result<Call<()>> {
+        io_thread::check_generation(self.shared.generation)?;
+        let look = self.shared.flushing(timeout);
+        Ok(self.shared.ask("flush", timeout, look))
+    }
+
+    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
+    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
+        io_thread::check_generation(self.shared.generation)?;
+        Ok(self.shared.clone())
+    }
+
+    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
+    /// waits the descriptor is readable.
+    ///
+    /// # Errors
+    /// CLOSED if the producer is closed and no answer will come.
+    pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
+        io_thread::check_generation(self.shared.generation)?;
+        self.shared.completions.next_answer(timeout)
     }
 
     /// Gives up records that have not ended. Their completions, which can be drained when this returns, have the error
@@ -307,20 +321,26 @@ impl Producer {
     /// TIMED_OUT if the I/O thread did not answer within 5 s; CLOSED after a close, which has given up everything.
     pub fn purge(&self, what: Purge) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(5);
+        let call = self.purge_async(what)?;
+        call.wait_for(LIMIT).unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("purge: the I/O thread has not carried it out within {LIMIT:?}; it will"),
+            ))
+        })
+    }
+
+    /// [`Producer::purge`] without waiting.
+    ///
+    /// # Errors
+    /// CLOSED, FORKED.
+    pub fn purge_async(&self, what: Purge) -> Result<Call<()>> {
         let shared = &self.shared;
         io_thread::check_generation(shared.generation)?;
-        if shared.ended.load(Ordering::Acquire) {
-            return Err(send::closed());
-        }
-        let number = shared.purges.ask(what);
+        let (reply, call) = question("purge", FOREVER);
+        shared.purges.ask(what, reply)?;
         shared.waker.wake();
-        if shared.purges.wait(number, LIMIT) {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorCode::TIMED_OUT,
-            format!("purge: the I/O thread has not carried it out within {LIMIT:?}; it will"),
-        ))
+        Ok(call)
     }
 
     /// Totals and what is held now.
@@ -344,9 +364,17 @@ impl Producer {
     /// # Errors
     /// CLOSED after a close; TIMED_OUT if the I/O thread does not answer in time.
     pub fn stats(&self, timeout: Duration) -> Result<Stats> {
+        self.stats_async(timeout)?.wait()
+    }
+
+    /// [`Producer::stats`] without waiting.
+    ///
+    /// # Errors
+    /// CLOSED, FORKED.
+    pub fn stats_async(&self, timeout: Duration) -> Result<Call<Stats>> {
         let shared = &self.shared;
         io_thread::check_generation(shared.generation)?;
-        shared.stats.ask(|| shared.waker.wake(), timeout)?.wait()
+        shared.stats.ask(|| shared.waker.wake(), timeout)
     }
 
     /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last
@@ -381,20 +409,93 @@ impl Producer {
     /// # Errors
     /// As [`Producer::flush`].
     pub fn close(&self, timeout: Duration) -> Result<()> {
-        let shared = &self.shared;
+        let call = self.close_async(timeout)?;
+        let closed = call.wait_for(timeout.min(FOREVER).saturating_add(2 * GIVING_UP));
+        self.shared.waker.wait_ended();
+        closed.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::TIMED_OUT,
+                format!("close: the I/O thread has not ended the producer within {timeout:?}"),
+            ))
+        })
+    }
+
+    /// [`Producer::close`] without waiting; the connections may be closed a moment after its answer.
+    ///
+    /// # Errors
+    /// FORKED; the call's are those of [`Producer::close`].
+    pub fn close_async(&self, timeout: Duration) -> Result<Call<()>> {
+        const DOING: &str = "close";
+        let shared = self.shared.clone();
         io_thread::check_generation(shared.generation)?;
         if shared.ended.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(Call::done(DOING, Ok(())));
         }
         shared.stop_taking();
-        let begun = Instant::now();
-        let ended = self.close_transaction(timeout);
-        let flushed = self.flush(timeout.saturating_sub(begun.elapsed()));
-        shared.give_up();
-        // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
-        shared.wait_ended(Duration::from_secs(5));
-        shared.waker.wait_ended();
-        ended.and(flushed)
+        let (reply, call) = question(DOING, timeout);
+        let begun = shared.clock.now();
+        let transaction = self.closing_transaction(timeout);
+        transaction.then(move |transaction| {
+            let spent = shared.clock.now().saturating_duration_since(begun);
+            let left = timeout.saturating_sub(spent);
+            let flush = shared.ask("flush", left, shared.flushing(left));
+            flush.then(move |flushed| {
+                shared.give_up();
+                // Giving up is the I/O thread's work and takes no network; the limit is only against the unforeseen.
+                let ended: Look = Box::new(|shared, over| {
+                    let ended = shared.ended.load(Ordering::Acquire);
+                    (ended || over != Over::No).then_some(Ok(()))
+                });
+                let ended = shared.ask(DOING, GIVING_UP, ended);
+                ended.then(move |_| reply.give(transaction.and(flushed)));
+            });
+        });
+        Ok(call)
+    }
+}
+
+/// How long the I/O thread may take to give up what is left.
+const GIVING_UP: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// Has everything accepted so far sent without lingering, and looks whether all of it has ended.
+    fn flushing(&self, timeout: Duration) -> Look {
+        let upto = self.begin_flush();
+        Box::new(move |shared, over| {
+            if shared.flushed(upto) {
+                return Some(shared.take_silent());
+            }
+            (over != Over::No).then(|| {
+                Err(Error::new(
+                    ErrorCode::TIMED_OUT,
+                    format!(
+                        "flush: {} batches have not ended within {timeout:?}{}",
+                        shared.live_batches(),
+                        shared.trouble_text()
+                    ),
+                ))
+            })
+        })
+    }
+
+    /// The first error of records sent with token 0 since the last flush.
+    pub(crate) fn take_silent(&self) -> Result<()> {
+        let mut silent = lock(&self.silent);
+        let failed = std::mem::take(&mut silent.failed);
+        match silent.first.take() {
+            Some(first) => Err(first.context(format!("{failed} records failed; the first"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Post for Shared {
+    fn expect(&self) {
+        self.completions.expect();
+    }
+
+    fn post(&self, answer: Answer) {
+        self.completions.post(answer);
     }
 }
 

@@ -1,9 +1,10 @@
 //! `purge`: the program gives records up that have not ended; the I/O thread carries it out.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
 
 use super::shared::lock;
+use crate::client::calls::Reply;
+use crate::error::Result;
 
 /// Which records a purge gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,59 +28,41 @@ impl Purge {
 }
 
 #[derive(Default)]
-struct Calls {
-    asked: Vec<Purge>,
-    /// Calls so far, and how many of them are carried out.
-    begun: u64,
-    done: u64,
+struct Asked {
+    purges: Vec<(Purge, Reply<()>)>,
     closed: bool,
 }
 
 /// Callers of `purge`, shared by their threads and the I/O thread.
 #[derive(Default)]
-pub(crate) struct PurgeCalls {
-    calls: Mutex<Calls>,
-    carried_out: Condvar,
-}
+pub(crate) struct PurgeCalls(Mutex<Asked>);
 
 impl PurgeCalls {
-    /// Asks for a purge; the number to wait for.
-    pub(crate) fn ask(&self, what: Purge) -> u64 {
-        let mut calls = lock(&self.calls);
-        calls.asked.push(what);
-        calls.begun += 1;
-        calls.begun
-    }
-
-    /// Waits until call `number` is carried out, or nothing is left to purge; false if `timeout` is over first.
-    pub(crate) fn wait(&self, number: u64, timeout: Duration) -> bool {
-        let until = Instant::now() + timeout;
-        let mut calls = lock(&self.calls);
-        while calls.done < number && !calls.closed {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.carried_out.wait_timeout(calls, left);
-            calls = waited.unwrap_or_else(PoisonError::into_inner).0;
+    /// Asks for a purge.
+    ///
+    /// # Errors
+    /// CLOSED where the producer has ended, and with it every record.
+    pub(crate) fn ask(&self, what: Purge, reply: Reply<()>) -> Result<()> {
+        let mut asked = lock(&self.0);
+        if asked.closed {
+            return Err(super::send::closed());
         }
-        true
+        asked.purges.push((what, reply));
+        Ok(())
     }
 
-    /// What is asked for now.
-    pub(crate) fn take(&self) -> Vec<Purge> {
-        std::mem::take(&mut lock(&self.calls).asked)
+    /// What is asked for now; the reply is given once it is carried out.
+    pub(crate) fn take(&self) -> Vec<(Purge, Reply<()>)> {
+        std::mem::take(&mut lock(&self.0).purges)
     }
 
-    /// So many calls were carried out.
-    pub(crate) fn done(&self, n: usize) {
-        lock(&self.calls).done += n as u64;
-        self.carried_out.notify_all();
-    }
-
-    /// The producer has ended, and with it every record.
+    /// The producer has ended, and with it every record: nothing is left to purge.
     pub(crate) fn close(&self) {
-        lock(&self.calls).closed = true;
-        self.carried_out.notify_all();
+        let left = {
+            let mut asked = lock(&self.0);
+            asked.closed = true;
+            std::mem::take(&mut asked.purges)
+        };
+        left.iter().for_each(|(_, reply)| reply.give(Ok(())));
     }
 }

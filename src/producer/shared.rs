@@ -1,9 +1,9 @@
 //! What a producer's callers and the I/O thread share.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use super::buffer::BufferMemory;
 use super::completion::{Outcome, SpareTokens, Tokens};
@@ -14,6 +14,7 @@ use super::settings::{TopicSettings, TopicSetup};
 use super::shortcut::Shortcut;
 use super::topic::Topic;
 use super::transaction::Transactions;
+use super::waiting::Waits;
 use crate::client::connect::ConnectCalls;
 use crate::client::event::Event;
 use crate::client::mailbox::Mailbox;
@@ -94,9 +95,8 @@ pub(crate) struct Shared {
     pub(super) transactions: Option<Transactions>,
     next_batch: AtomicU64,
     live: Mutex<Live>,
-    ended_one: Condvar,
-    /// Callers inside flush.
-    flushers: AtomicUsize,
+    /// Calls that wait for batches, transactions or the end.
+    pub(super) waits: Waits,
     epoch: Instant,
     /// When the I/O thread looks at open batches next, in nanoseconds since `epoch`.
     armed: AtomicU64,
@@ -157,8 +157,7 @@ impl Shared {
                 batches: BTreeMap::new(),
                 shut: transactional,
             }),
-            ended_one: Condvar::new(),
-            flushers: AtomicUsize::new(0),
+            waits: Waits::default(),
             epoch: clock.now(),
             armed: AtomicU64::new(NEVER),
             shortcut: Shortcut::default(),
@@ -255,9 +254,7 @@ impl Shared {
             }
         }
         drop(live);
-        if self.flushers.load(Ordering::Acquire) > 0 {
-            self.ended_one.notify_all();
-        }
+        self.waits.stir(self);
     }
 
     /// The first half of closing: no more records are taken, and nobody waits for room. A batch begins before this or
@@ -295,29 +292,12 @@ impl Shared {
         let live = lock(&self.live);
         self.ended.store(true, Ordering::Release);
         drop(live);
-        self.end_transactions();
-        self.ended_one.notify_all();
-    }
-
-    /// Waits until the I/O side has ended.
-    pub(crate) fn wait_ended(&self, timeout: Duration) {
-        let live = lock(&self.live);
-        let ended = |_: &mut Live| !self.ended.load(Ordering::Acquire);
-        drop(self.ended_one.wait_timeout_while(live, timeout, ended));
+        self.close_waits();
     }
 
     /// Batches that have not ended.
     pub(crate) fn live_batches(&self) -> usize {
         lock(&self.live).batches.len()
-    }
-
-    /// Sends off everything accepted so far without lingering, and waits until all of it has ended; false if the
-    /// time was over first.
-    pub(crate) fn flush(&self, timeout: Duration) -> bool {
-        self.flushers.fetch_add(1, Ordering::AcqRel);
-        let done = self.wait_flushed(timeout);
-        self.flushers.fetch_sub(1, Ordering::AcqRel);
-        done
     }
 
     /// Has everything accepted so far sent without lingering; the mark up to which batches are to be waited for.
@@ -336,30 +316,8 @@ impl Shared {
     }
 
     /// True once all batches up to the mark of [`Shared::begin_flush`] have ended.
-    #[cfg(feature = "simulation")]
     pub(crate) fn flushed(&self, upto: u64) -> bool {
         !any_upto(&lock(&self.live), upto)
-    }
-
-    fn wait_flushed(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
-        let upto = self.begin_flush();
-        let mut live = lock(&self.live);
-        while any_upto(&live, upto) {
-            let left = match deadline {
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-                None => Duration::from_secs(3600),
-            };
-            if left.is_zero() {
-                return false;
-            }
-            live = self
-                .ended_one
-                .wait_timeout(live, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
     }
 
     /// Tells the I/O thread of a partition with something new; wakes it only if it must look before it would anyway.

@@ -18,6 +18,11 @@ impl Producer {
         self.shared.flushed(mark)
     }
 
+    /// What a flush has to tell.
+    pub(crate) fn take_silent(&self) -> crate::error::Result<()> {
+        self.shared.take_silent()
+    }
+
     /// The first half of closing.
     pub(crate) fn begin_close(&self) {
         self.shared.stop_taking();

@@ -109,8 +109,8 @@ impl Sender {
         }
         // A topic that was new when the purge was asked for is in the news by now.
         self.take_news(core, now);
-        let queued = asked.iter().any(|what| what.queued());
-        let in_flight = asked.iter().any(|what| what.in_flight());
+        let queued = asked.iter().any(|(what, _)| what.queued());
+        let in_flight = asked.iter().any(|(what, _)| what.in_flight());
         for topic in queued.then_some(&self.unresolved).into_iter().flatten() {
             self.shared.fail_pending(
                 &mut topic.pending(),
@@ -146,7 +146,7 @@ impl Sender {
                 self.look_at(core, now, slot);
             }
         }
-        self.shared.purges.done(asked.len());
+        asked.iter().for_each(|(_, reply)| reply.give(Ok(())));
     }
 
     /// Gives everything up, as `close` asks.

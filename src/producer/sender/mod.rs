@@ -448,7 +448,8 @@ impl Role for Sender {
             let connect = self.shared.connect_calls.poll(core, now);
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
             let settled = self.settling.until(now);
-            let mut deadline = [timer, connect, stall, coordinated, settled]
+            let waits = self.shared.poll_waits(now);
+            let mut deadline = [timer, connect, stall, coordinated, settled, waits]
                 .into_iter()
                 .flatten()
                 .min();

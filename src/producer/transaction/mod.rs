@@ -10,12 +10,13 @@ pub(super) mod state;
 mod tests;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::Producer;
 use super::shared::{Shared, Silent, lock};
-use crate::config::FOREVER;
+use super::waiting::{Look, Over};
+use crate::client::calls::Call;
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::offset::{GroupMetadata, OffsetAndMetadata};
 use crate::net::io_thread;
@@ -32,22 +33,14 @@ pub(crate) struct CommitOffset {
 /// A transactional producer's state, shared by callers and the I/O thread.
 pub(crate) struct Transactions {
     machine: Mutex<Machine>,
-    changed: Condvar,
 }
 
 impl Transactions {
     pub(super) fn new(id: &str) -> Self {
         Transactions {
             machine: Mutex::new(Machine::new(id)),
-            changed: Condvar::new(),
         }
     }
-}
-
-/// How a wait ended.
-enum Waited<T> {
-    Done(T),
-    TimedOut(Option<Error>),
 }
 
 impl Shared {
@@ -62,7 +55,6 @@ impl Shared {
             self.open_gate(!before);
         }
         drop(machine);
-        transactions.changed.notify_all();
         Some(result)
     }
 
@@ -94,65 +86,33 @@ impl Shared {
                 _ => error.clone(),
             }
         });
+        self.waits.stir(self);
         failed.unwrap_or_else(|| error.clone())
     }
 
-    fn wait_transaction<T>(
+    /// Looks how something of the transactions that `call` waits for has ended; `next` is what to do where it has not in time.
+    fn transacting(
         &self,
+        (call, next): (&'static str, &'static str),
         timeout: Duration,
-        mut look: impl FnMut(&mut Machine) -> Option<T>,
-    ) -> Waited<T> {
-        let Some(transactions) = &self.transactions else {
-            return Waited::TimedOut(None);
-        };
-        let deadline = Instant::now() + timeout.min(FOREVER);
-        let mut machine = lock(&transactions.machine);
-        loop {
-            if let Some(found) = look(&mut machine) {
-                return Waited::Done(found);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.ended.load(Ordering::Acquire) {
-                return Waited::TimedOut(machine.last_error().cloned());
-            }
-            machine = transactions
-                .changed
-                .wait_timeout(machine, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
-    /// Ends the waits of callers; the I/O side has ended.
-    pub(super) fn end_transactions(&self) {
-        if let Some(transactions) = &self.transactions {
-            // Under the lock, so that nobody who has looked before is about to wait.
-            drop(lock(&transactions.machine));
-            transactions.changed.notify_all();
-        }
-    }
-}
-
-impl Producer {
-    fn transact<R>(&self, call: &str, work: impl FnOnce(&mut Machine) -> Result<R>) -> Result<R> {
-        io_thread::check_generation(self.shared.generation)?;
-        if self.shared.closing.load(Ordering::Acquire) {
-            return Err(super::send::closed().context(call));
-        }
-        self.shared.transact(work).unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorCode::INVALID_TXN_STATE,
-                format!("{call}: this producer has no transactions; configure transactional.id"),
-            ))
+        mut look: impl FnMut(&mut Machine) -> Option<Result<()>> + Send + 'static,
+    ) -> Look {
+        Box::new(move |shared, over| {
+            let (found, why) = {
+                let mut machine = lock(&shared.transactions.as_ref()?.machine);
+                (look(&mut machine), machine.last_error().cloned())
+            };
+            let late = || Err(shared.timed_out(call, timeout, why, next));
+            found.or_else(|| (over != Over::No).then(late))
         })
     }
 
     fn timed_out(&self, call: &str, timeout: Duration, why: Option<Error>, next: &str) -> Error {
-        if self.shared.ended.load(Ordering::Acquire) {
+        if self.ended.load(Ordering::Acquire) {
             return super::send::closed().context(call);
         }
-        let left = self.shared.live_batches();
-        let waits = match why.or_else(|| self.shared.trouble()) {
+        let left = self.live_batches();
+        let waits = match why.or_else(|| self.trouble()) {
             Some(why) => why.message().to_owned(),
             None if left > 0 => format!("{left} batches have not ended"),
             None => "the coordinator has not answered".to_owned(),
@@ -163,6 +123,23 @@ impl Producer {
         )
         .retriable()
     }
+}
+
+impl Producer {
+    fn transact<R>(&self, call: &str, work: impl FnOnce(&mut Machine) -> Result<R>) -> Result<R> {
+        io_thread::check_generation(self.shared.generation)?;
+        if self.shared.closing.load(Ordering::Acquire) {
+            return Err(super::send::closed().context(call));
+        }
+        let result = self.shared.transact(work);
+        self.shared.waits.stir(&self.shared);
+        result.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorCode::INVALID_TXN_STATE,
+                format!("{call}: this producer has no transactions; configure transactional.id"),
+            ))
+        })
+    }
 
     /// Readies a producer with `transactional.id` for transactions: what another producer (an earlier run of this
     /// program) left open under the same id is aborted, and that producer is fenced: it can write nothing any more
@@ -172,15 +149,26 @@ impl Producer {
     /// TIMED_OUT: call it again. INVALID_TXN_STATE without `transactional.id`, and when it was called before. Fatal:
     /// what the coordinator refused, for example INVALID_TRANSACTION_TIMEOUT.
     pub fn init_transactions(&self, timeout: Duration) -> Result<()> {
-        const CALL: &str = "init_transactions";
-        self.transact(CALL, Machine::init)?;
+        let look = self.initializing(timeout)?;
+        self.shared.wait(INIT, timeout, look)
+    }
+
+    /// [`Producer::init_transactions`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_TXN_STATE, CLOSED, FORKED; the call's are those of [`Producer::init_transactions`].
+    pub fn init_transactions_async(&self, timeout: Duration) -> Result<Call<()>> {
+        let look = self.initializing(timeout)?;
+        Ok(self.shared.ask(INIT, timeout, look))
+    }
+
+    fn initializing(&self, timeout: Duration) -> Result<Look> {
+        self.transact(INIT, Machine::init)?;
         self.shared.waker.wake();
-        match self.shared.wait_transaction(timeout, |m| m.init_result()) {
-            Waited::Done(result) => result,
-            Waited::TimedOut(why) => {
-                Err(self.timed_out(CALL, timeout, why, "it goes on: call it again"))
-            }
-        }
+        let words = (INIT, "it goes on: call it again");
+        Ok(self
+            .shared
+            .transacting(words, timeout, |machine| machine.init_result()))
     }
 
     /// Begins a transaction: all that is sent from now on belongs to it, until it is committed or aborted. Nothing goes
@@ -208,6 +196,30 @@ impl Producer {
         group: &GroupMetadata,
         timeout: Duration,
     ) -> Result<()> {
+        let look = self.sending_offsets(offsets, group, timeout)?;
+        self.shared.wait("send_offsets", timeout, look)
+    }
+
+    /// [`Producer::send_offsets`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, INVALID_TXN_STATE, CLOSED, FORKED; the call's are those of [`Producer::send_offsets`].
+    pub fn send_offsets_async(
+        &self,
+        offsets: &[(&str, i32, OffsetAndMetadata)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<Call<()>> {
+        let look = self.sending_offsets(offsets, group, timeout)?;
+        Ok(self.shared.ask("send_offsets", timeout, look))
+    }
+
+    fn sending_offsets(
+        &self,
+        offsets: &[(&str, i32, OffsetAndMetadata)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<Look> {
         const CALL: &str = "send_offsets";
         if group.group_id.is_empty() {
             return Err(Error::argument(format!("{CALL}: the group id is empty")));
@@ -239,16 +251,10 @@ impl Producer {
             Ok((machine.number(), number))
         })?;
         self.shared.waker.wake();
-        let look = |m: &mut Machine| m.offsets_end(transaction, number);
-        match self.shared.wait_transaction(timeout, look) {
-            Waited::Done(result) => result,
-            Waited::TimedOut(why) => Err(self.timed_out(
-                CALL,
-                timeout,
-                why,
-                "it goes on, and the commit waits for it",
-            )),
-        }
+        let words = (CALL, "it goes on, and the commit waits for it");
+        Ok(self.shared.transacting(words, timeout, move |machine| {
+            machine.offsets_end(transaction, number)
+        }))
     }
 
     /// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed
@@ -260,7 +266,17 @@ impl Producer {
     /// `transaction.timeout.ms`): nothing of it is committed. A fatal one when this producer was fenced. INVALID_TXN_STATE
     /// when no transaction is open.
     pub fn commit_transaction(&self, timeout: Duration) -> Result<()> {
-        self.end_transaction(true, timeout)
+        let look = self.ending(true, timeout)?;
+        self.shared.wait(end_call(true), timeout, look)
+    }
+
+    /// [`Producer::commit_transaction`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_TXN_STATE, CLOSED, FORKED; the call's are those of [`Producer::commit_transaction`].
+    pub fn commit_transaction_async(&self, timeout: Duration) -> Result<Call<()>> {
+        let look = self.ending(true, timeout)?;
+        Ok(self.shared.ask(end_call(true), timeout, look))
     }
 
     /// Aborts the open transaction: drops what was not sent, waits for what was, then has it aborted (EndTxn). Records
@@ -270,50 +286,65 @@ impl Producer {
     /// TIMED_OUT: the abort goes on; call it again. INVALID_TXN_STATE when no transaction is open, or when its commit
     /// was asked for and may have been carried out. A fatal one when this producer was fenced.
     pub fn abort_transaction(&self, timeout: Duration) -> Result<()> {
-        self.end_transaction(false, timeout)
+        let look = self.ending(false, timeout)?;
+        self.shared.wait(end_call(false), timeout, look)
     }
 
-    fn end_transaction(&self, commit: bool, timeout: Duration) -> Result<()> {
-        let call = end_call(commit);
-        let number = self.transact(call, |machine| machine.end(commit))?;
-        self.finish_transaction(number, commit, timeout)?;
-        if !commit {
-            // What failed is undone with all the rest: no later flush tells of it.
-            *lock(&self.shared.silent) = Silent::default();
-        }
-        Ok(())
+    /// [`Producer::abort_transaction`] without waiting.
+    ///
+    /// # Errors
+    /// INVALID_TXN_STATE, CLOSED, FORKED; the call's are those of [`Producer::abort_transaction`].
+    pub fn abort_transaction_async(&self, timeout: Duration) -> Result<Call<()>> {
+        let look = self.ending(false, timeout)?;
+        Ok(self.shared.ask(end_call(false), timeout, look))
     }
 
-    fn finish_transaction(&self, number: u64, commit: bool, timeout: Duration) -> Result<()> {
-        let call = end_call(commit);
-        // No batch is begun any more, so this is all there is; open ones leave without lingering.
-        self.shared.begin_flush();
-        self.shared.waker.wake();
-        let look = |m: &mut Machine| m.end_result(number, commit);
-        match self.shared.wait_transaction(timeout, look) {
-            Waited::Done(result) => result,
-            Waited::TimedOut(why) => {
-                let next = if commit {
-                    "the commit goes on: call commit_transaction again to learn its end"
-                } else {
-                    "the abort goes on: call abort_transaction again"
-                };
-                Err(self.timed_out(call, timeout, why, next))
-            }
-        }
+    fn ending(&self, commit: bool, timeout: Duration) -> Result<Look> {
+        let number = self.transact(end_call(commit), |machine| machine.end(commit))?;
+        Ok(self.shared.finishing(number, commit, timeout))
     }
 
     /// What `close` does about a transaction that is open: it is aborted, so that readers need not wait for its
     /// time-out; a commit that is under way is waited for.
-    pub(super) fn close_transaction(&self, timeout: Duration) -> Result<()> {
+    pub(super) fn closing_transaction(&self, timeout: Duration) -> Call<()> {
         let wanted = self.shared.transact(|machine| match machine.phase() {
             Phase::Open | Phase::Failed(_) => machine.end(false).ok().map(|number| (number, false)),
             Phase::Ending { commit, .. } => Some((machine.number(), *commit)),
             _ => None,
         });
         match wanted.flatten() {
-            Some((number, commit)) => self.finish_transaction(number, commit, timeout),
-            None => Ok(()),
+            Some((number, commit)) => {
+                let look = self.shared.finishing(number, commit, timeout);
+                self.shared.ask(end_call(commit), timeout, look)
+            }
+            None => Call::done("close", Ok(())),
         }
+    }
+}
+
+const INIT: &str = "init_transactions";
+
+impl Shared {
+    fn finishing(&self, number: u64, commit: bool, timeout: Duration) -> Look {
+        // No batch is begun any more, so this is all there is; open ones leave without lingering.
+        self.begin_flush();
+        self.waker.wake();
+        let next = if commit {
+            "the commit goes on: call commit_transaction again to learn its end"
+        } else {
+            "the abort goes on: call abort_transaction again"
+        };
+        let words = (end_call(commit), next);
+        let mut look = self.transacting(words, timeout, move |machine| {
+            machine.end_result(number, commit)
+        });
+        Box::new(move |shared, over| {
+            let ended = look(shared, over)?;
+            if ended.is_ok() && !commit {
+                // What failed is undone with all the rest: no later flush tells of it.
+                *lock(&shared.silent) = Silent::default();
+            }
+            Some(ended)
+        })
     }
 }

@@ -1131,6 +1131,300 @@ class Functions:
         self.cluster_broker_count = d(quick.ottla_cluster_broker_count, c_size_t, c_void_p)
         self.cluster_get_broker = d(quick.ottla_cluster_get_broker, c_int32, c_void_p, c_size_t, c_void_p, c_void_p)
         self.cluster_free = d(quick.ottla_cluster_free, None, c_void_p)
+        self.producer_next_answer = d(
+            releasing.ottla_producer_next_answer,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_void_p,
+        )
+        self.consumer_next_answer = d(
+            releasing.ottla_consumer_next_answer,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_void_p,
+        )
+        self.share_consumer_next_answer = d(
+            releasing.ottla_share_consumer_next_answer,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_void_p,
+        )
+        self.admin_next_answer = d(releasing.ottla_admin_next_answer, c_int32, c_void_p, c_int64, c_void_p, c_void_p)
+        self.admin_descriptor = d(releasing.ottla_admin_descriptor, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_token = d(releasing.ottla_answer_token, c_uint64, c_void_p)
+        self.answer_doing = d(releasing.ottla_answer_doing, c_char_p, c_void_p)
+        self.answer_error = d(releasing.ottla_answer_error, c_void_p, c_void_p)
+        self.answer_count = d(releasing.ottla_answer_count, c_size_t, c_void_p)
+        self.answer_offsets = d(releasing.ottla_answer_offsets, c_void_p, c_void_p)
+        self.answer_timestamps = d(releasing.ottla_answer_timestamps, c_void_p, c_void_p)
+        self.answer_committed = d(releasing.ottla_answer_committed, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_stats = d(releasing.ottla_answer_stats, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_topic_results = d(releasing.ottla_answer_topic_results, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_topic_list = d(releasing.ottla_answer_topic_list, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_topic_descriptions = d(
+            releasing.ottla_answer_topic_descriptions,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
+        self.answer_cluster = d(releasing.ottla_answer_cluster, c_int32, c_void_p, c_void_p, c_void_p)
+        self.answer_free = d(releasing.ottla_answer_free, None, c_void_p)
+        self.producer_connect_async = d(
+            releasing.ottla_producer_connect_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_flush_async = d(
+            releasing.ottla_producer_flush_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_stats_async = d(
+            releasing.ottla_producer_stats_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_init_transactions_async = d(
+            releasing.ottla_producer_init_transactions_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_commit_transaction_async = d(
+            releasing.ottla_producer_commit_transaction_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_abort_transaction_async = d(
+            releasing.ottla_producer_abort_transaction_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_close_async = d(
+            releasing.ottla_producer_close_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_send_offsets_async = d(
+            releasing.ottla_producer_send_offsets_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.producer_purge_async = d(
+            releasing.ottla_producer_purge_async,
+            c_int32,
+            c_void_p,
+            c_int32,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_connect_async = d(
+            releasing.ottla_consumer_connect_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_beginning_offsets_async = d(
+            releasing.ottla_consumer_beginning_offsets_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_end_offsets_async = d(
+            releasing.ottla_consumer_end_offsets_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_offsets_for_times_async = d(
+            releasing.ottla_consumer_offsets_for_times_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_partition_count_async = d(
+            releasing.ottla_consumer_partition_count_async,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_committed_async = d(
+            releasing.ottla_consumer_committed_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_unsubscribe_async = d(
+            releasing.ottla_consumer_unsubscribe_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_stats_async = d(
+            releasing.ottla_consumer_stats_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.consumer_close_async = d(
+            releasing.ottla_consumer_close_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.share_consumer_connect_async = d(
+            releasing.ottla_share_consumer_connect_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.share_consumer_unsubscribe_async = d(
+            releasing.ottla_share_consumer_unsubscribe_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.share_consumer_close_async = d(
+            releasing.ottla_share_consumer_close_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_connect_async = d(
+            releasing.ottla_admin_connect_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_create_topics_async = d(
+            releasing.ottla_admin_create_topics_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_bool,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_delete_topics_async = d(
+            releasing.ottla_admin_delete_topics_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_create_partitions_async = d(
+            releasing.ottla_admin_create_partitions_async,
+            c_int32,
+            c_void_p,
+            c_char_p,
+            c_int32,
+            c_bool,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_list_topics_async = d(
+            releasing.ottla_admin_list_topics_async,
+            c_int32,
+            c_void_p,
+            c_bool,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_describe_topics_async = d(
+            releasing.ottla_admin_describe_topics_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_size_t,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_describe_cluster_async = d(
+            releasing.ottla_admin_describe_cluster_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.admin_close_async = d(releasing.ottla_admin_close_async, c_int32, c_void_p, c_int64, c_uint64, c_void_p)
         self.broker_new = d(releasing.ottla_broker_new, c_int32, c_void_p, c_void_p, c_void_p)
         self.broker_bootstrap_servers = d(quick.ottla_broker_bootstrap_servers, c_char_p, c_void_p)
         self.broker_create_topic = d(
