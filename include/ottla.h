@@ -2,72 +2,74 @@
 //
 // OVERVIEW
 //
-// Ottla moves record batches, not messages: records are written straight from the caller's memory into the batch
-// that goes out, and read as views into the buffer that came in. The functions on one record are conveniences; the fast
-// ones take and give columns of thousands.
+// Ottla works in record batches rather than single messages: records are encoded from the caller's memory directly
+// into the batch that is sent, and are read as views into the buffer that was received. There are functions for
+// single records, for convenience; the fast functions take and return columns of thousands of records.
 //
-//   ottla_config     settings, by Kafka's own names
-//   ottla_producer   writes records, in transactions too; its completions tell what became of them
-//   ottla_consumer   reads assigned partitions, or as a member of a group; a poll gives a batch, or an event
-//   ottla_share_consumer  reads as a member of a share group: each record is one member's at a time
-//   ottla_admin      creates, deletes, lists and describes topics
-//   ottla_answer     the result of a call that was begun without waiting
-//   ottla_broker     a Kafka server inside this process, for first steps and for tests
+//   ottla_config          settings, under Kafka's own names
+//   ottla_producer        writes records, also in transactions; completions report the outcome of each
+//   ottla_consumer        reads assigned partitions, or partitions of a group; a poll returns a batch or an event
+//   ottla_share_consumer  reads as a member of a share group: each record is locked for one member at a time
+//   ottla_admin           creates, deletes, lists and describes topics
+//   ottla_answer          the result of a call that was begun without waiting
+//   ottla_broker          a Kafka server inside this process, for first steps and for tests
 //
-// All clients of a process share one thread for input and output. No function of yours is ever called on it: completions,
-// events and log lines wait in queues until they are polled, or a descriptor says that they are there. The one function
-// that Ottla takes of you, a partitioner, runs inside your own sending calls.
+// All clients of a process share one I/O thread. Ottla never calls the program's functions on that thread:
+// completions, events and log lines wait in queues until the program polls, and a descriptor signals that they are
+// there. The only callback is a partitioner, and it runs inside the program's own send calls.
 //
 // CONVENTIONS
 //
-// Names. ottla_<noun>_<verb>; constants are OTTLA_*. A handle is made by _new (or comes out of a call that says
-// so) and freed by _free; _free of NULL does nothing.
+// Names. Functions are ottla_<noun>_<verb>, constants OTTLA_*. A handle is created by _new (or returned by a
+// call that says so) and freed by _free; _free(NULL) does nothing.
 //
-// Arguments. The handle first, then inputs, then outputs, and last ottla_error **error, which may be NULL.
+// Arguments. The handle comes first, then inputs, then outputs, and last ottla_error **error, which may be NULL.
 //
-// Status and errors. Every function that can fail answers an ottla_status: 0 (OTTLA_OK), one of Kafka's error codes
-// as on the wire, or one of Ottla's own, at or below -100. Only then, and only if error is not NULL, *error is
-// set to an error object that the caller frees; on success it is left alone. Outputs are written on success only,
-// except counts named accepted, which are written always. NULL where a handle, string or output is needed is
-// OTTLA_ERR_INVALID_ARGUMENT, not a crash; accessors that can't fail answer 0, NULL or "" to NULL. Beside the errors a
-// function names, each can answer OTTLA_ERR_INVALID_ARGUMENT; OTTLA_ERR_FORKED in a child process; OTTLA_ERR_CLOSED
-// after _close; and OTTLA_ERR_PANIC after a bug in Ottla, whereupon the object refuses further use and can only be
-// freed.
+// Status and errors. Every function that can fail returns an ottla_status: 0 (OTTLA_OK), one of Kafka's error
+// codes as on the wire, or one of Ottla's own, at or below -100. On failure, and if error is not NULL, *error is
+// set to an error object that the caller frees; on success *error is left unchanged. Outputs are written on
+// success only, except counts named accepted, which are always written. Passing NULL for a required handle, string
+// or output is OTTLA_ERR_INVALID_ARGUMENT, not a crash; accessors that can't fail return 0, NULL or "" for NULL. In
+// addition to the errors listed for a function, any function can return OTTLA_ERR_INVALID_ARGUMENT; OTTLA_ERR_FORKED
+// in a child process; OTTLA_ERR_CLOSED after _close; and OTTLA_ERR_PANIC after a bug in Ottla, after which the
+// object refuses further calls and can only be freed.
 //
-// Structs. None of them grows or changes within one OTTLA_ABI_VERSION: arrays of them have a fixed stride, and a program
-// may hold them in its own. What is to be told or asked beyond their fields gets functions of its own, beside the old
-// ones, and figures get names in the statistics. Set them to 0 before filling them in (= {0}), so that a later version
-// which has other fields finds nothing by chance.
+// Structs. No struct grows or changes within one OTTLA_ABI_VERSION, because arrays of them have a fixed stride and a
+// program may embed them in its own. New properties get new functions, and new figures get names in the statistics.
+// Set input structs to 0 before filling them in (= {0}), so that fields of a later version have a defined value.
 //
-// Memory. Where the system has none left for a large buffer (a batch to send, a response, what a batch is decompressed
-// to), the call or the connection fails with OTTLA_ERR_OUT_OF_MEMORY. Where it has none for something small, the process
-// is aborted, as programs in Rust are.
+// Memory. If the system has no memory left for a large buffer (a batch to send, a response, a decompressed batch),
+// the call or the connection fails with OTTLA_ERR_OUT_OF_MEMORY. If a small allocation fails, the process is
+// aborted, as is usual in Rust.
 //
-// Bytes. A pointer and a length; a NULL pointer is Kafka's null, a pointer with length 0 is empty. Keys, values and
-// headers are any bytes. Strings in are NUL-terminated UTF-8; strings out are so too, never NULL unless it is said, and
-// belong to the object they came from.
+// Bytes. A pointer and a length; a NULL pointer is Kafka's null, a non-NULL pointer with length 0 is empty. Keys,
+// values and headers may hold any bytes. Input strings are NUL-terminated UTF-8. So are output strings, which are
+// never NULL unless documented, and belong to the object they came from.
 //
-// Ownership. Inputs are copied before a call returns. What a call gives belongs to the object it came from and lives
-// until that is freed. Batches, events, completions and errors outlive the client they came from.
+// Ownership. Inputs are copied before a call returns. What a function returns or writes belongs to the handle it
+// came from and is valid until that handle is freed. Batches, events, completions and errors stay valid after the
+// client they came from is freed.
 //
-// Threads. A function that takes const T * may be called from many threads at once on the same object. One that takes
-// T * may be called by one thread at a time, while const calls go on beside it; a second one at the same time is told
-// OTTLA_ERR_IN_USE. _close may be called from any thread and wakes all who wait. _free only after every call
-// with that object has returned.
+// Threads. A function that takes const T * may be called from many threads at once on the same object. One that
+// takes T * may be called by one thread at a time, concurrently with const calls; a second such call at the same
+// time returns OTTLA_ERR_IN_USE. _close may be called from any thread and wakes all waiting calls. _free must
+// only be called once every call with that object has returned.
 //
-// The end. Close clients before the process ends: closing waits until records are acknowledged and a member has left its
-// group. A client that is only freed leaves in the background; when the process ends by exit() or by returning from
-// main, clients have up to a second for that, and producers that were not freed for what they still hold. If records are
-// lost by it nevertheless, one line on stderr says how many, unless the producer's log.level or the environment
-// variable OTTLA_LOG is off. Nothing is sent after _exit() or a signal that kills the process.
+// Shutdown. Close clients before the process ends: closing waits until records are acknowledged and a member has
+// left its group. A client that is only freed leaves in the background. When the process ends by exit() or by
+// returning from main, clients have up to a second to do so, and producers that were not freed have up to a second
+// to send what they hold. If records are lost nevertheless, one line on stderr says how many, unless the producer's
+// log.level or the environment variable OTTLA_LOG is off. Nothing is sent after _exit() or a signal that kills
+// the process.
 //
-// Signals. Ottla's threads take none: handlers run on the program's threads, and what these block stays pending.
+// Signals. Ottla's threads block all signals: handlers run on the program's threads, and a signal that those block stays
+// pending.
 //
-// Time. timeout_ms is in milliseconds: 0 does not wait, -1 has no limit (for sending: max.block.ms). Timestamps are
-// milliseconds since 1970.
+// Time. timeout_ms is in milliseconds: 0 does not wait, -1 waits without a limit (for sending: up to
+// max.block.ms). Timestamps are milliseconds since 1970.
 //
-// Forks. A child process can't use its parent's clients: every call answers OTTLA_ERR_FORKED, and freeing them touches
-// nothing of the parent's. New clients work.
+// Forks. A child process can't use its parent's clients: every call returns OTTLA_ERR_FORKED, and freeing them does
+// not affect the parent. New clients work.
 
 #ifndef OTTLA_H
 #define OTTLA_H
@@ -93,15 +95,15 @@ extern "C" {
 // Handles: what is behind them is Ottla's own.
 // ==================================================================================================================
 
-// Why a call failed, or why something that came from a queue did. Immutable: all its functions may be called from
-// many threads at once.
+// Why a call, or an operation reported by a queue, failed. Immutable: all its functions may be called from many
+// threads at once.
 typedef struct ottla_error ottla_error;
 
-// Pairs of key and value. Any number of clients can be made of it, in turn or at once; it may be freed or changed as
-// soon as they are made.
+// Pairs of key and value. Any number of clients can be created from it; it may be freed or changed as soon as they
+// are created.
 typedef struct ottla_config ottla_config;
 
-// The table of all keys, for tools and wrappers. Immutable: its functions may be called from many threads at once.
+// The table of all keys, for tools and bindings. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_keys ottla_keys;
 
 // Log lines, oldest first. Immutable: its functions may be called from many threads at once.
@@ -110,42 +112,43 @@ typedef struct ottla_log_lines ottla_log_lines;
 // A producer. All its functions but _free may be called from many threads at once.
 typedef struct ottla_producer ottla_producer;
 
-// Completions of one poll. Immutable: its functions may be called from many threads at once.
+// The completions returned by one poll. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_completions ottla_completions;
 
-// A consumer. All its functions but ottla_consumer_poll and ottla_consumer_free may be called from many threads at
-// once, also beside a poll.
+// A consumer. All its functions except ottla_consumer_poll and ottla_consumer_free may be called from many
+// threads at once, also during a poll.
 typedef struct ottla_consumer ottla_consumer;
 
 // A list of partitions. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_partitions ottla_partitions;
 
-// Records. Immutable: all its functions but _free may be called from many threads at once; what they write lives as
-// long as the batch.
+// A batch of records. Immutable: all its functions except _free may be called from many threads at once; what they
+// write is valid as long as the batch.
 typedef struct ottla_batch ottla_batch;
 
-// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
-// as long as the event.
+// An event. Immutable: all its functions may be called from many threads at once; what they return is valid as long
+// as the event.
 typedef struct ottla_event ottla_event;
 
 // A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
+// A consumer's membership at the moment of the call. Immutable: its functions may be called from many threads at
 // once.
 typedef struct ottla_membership ottla_membership;
 
 // Committed offsets. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_offsets ottla_offsets;
 
-// A member of a share group. All its functions but ottla_share_consumer_poll and ottla_share_consumer_free may be
-// called from many threads at once, also beside a poll.
+// A member of a share group. All its functions except ottla_share_consumer_poll and ottla_share_consumer_free
+// may be called from many threads at once, also during a poll.
 typedef struct ottla_share_consumer ottla_share_consumer;
 
 // The figures of a client at one moment. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_stats ottla_stats;
 
-// A client for administration. All its functions but _free may be called from many threads at once.
+// An admin client. All its functions except _free may be called from many threads at once.
 typedef struct ottla_admin ottla_admin;
 
-// The cluster as a broker sees it.
+// A description of the cluster, as reported by a broker.
 typedef struct ottla_cluster ottla_cluster;
 
 // Descriptions of topics, in the order of the call.
@@ -154,13 +157,13 @@ typedef struct ottla_topic_descriptions ottla_topic_descriptions;
 // A list of topics, sorted by name.
 typedef struct ottla_topic_list ottla_topic_list;
 
-// What became of each topic of a call that changed topics, in the order of the call.
+// The outcome for each topic of a call that changes topics, in the order of the call.
 typedef struct ottla_topic_results ottla_topic_results;
 
 // The answer to a call that was begun with a token. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_answer ottla_answer;
 
-// A running broker, or several that form a cluster. All its functions but _free may be called from many threads at
+// A running broker, or a cluster of several. All its functions except _free may be called from many threads at
 // once.
 typedef struct ottla_broker ottla_broker;
 
@@ -168,47 +171,47 @@ typedef struct ottla_broker ottla_broker;
 // Version, status, bytes
 // ==================================================================================================================
 
-// Number of this ABI, which is the number in the library's SONAME. It changes when a program has to be compiled
-// again.
+// The number of this ABI, as in the library's SONAME. It changes when programs have to be recompiled.
 #define OTTLA_ABI_VERSION 0
 
-// The status of a success.
+// The status of a successful call.
 #define OTTLA_OK 0
 
-// 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own are at or below
-// -100: the constants OTTLA_ERR_*.
+// A status code: 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own
+// are at or below -100: the constants OTTLA_ERR_*.
 typedef int32_t ottla_status;
 
-// Bytes of somebody else's: a view, never freed by itself.
+// A borrowed view of bytes. Never freed separately.
 //
-// data NULL is Kafka's null, with len 0. A pointer with len 0 is an empty string, which is something else.
+// data NULL, with len 0, is Kafka's null. A non-NULL pointer with len 0 is an empty string, which is not the
+// same.
 typedef struct ottla_bytes {
     // The first byte, or NULL.
     const uint8_t *data;
-    // How many.
+    // The number of bytes.
     size_t len;
 } ottla_bytes;
 
 // A header of a record. Names may repeat; the order is kept.
 typedef struct ottla_header {
-    // The name; never null, and nothing promises that it is text.
+    // The name. Never null, but not necessarily text.
     ottla_bytes name;
     // The value, or null.
     ottla_bytes value;
 } ottla_header;
 
-// The ABI number of the library that is running, to be compared with OTTLA_ABI_VERSION by whoever loads it at
-// run time. Never fails; from any thread.
+// Returns the ABI number of the loaded library, for programs that load it at run time to compare with
+// OTTLA_ABI_VERSION. Never fails. From any thread.
 uint32_t ottla_abi_version(void);
 
-// The library's version, for example "0.1.0". The string is static. From any thread.
+// Returns the library's version, for example "0.1.0". The string is static. From any thread.
 const char *ottla_version(void);
 
 // ==================================================================================================================
 // Errors
 //
-// A function that fails answers its status, and, if the caller gave a place for it, an error object: what was
-// tried, on which broker or key, what came back, and what to do about it. The caller frees it.
+// A function that fails returns a status and, if the caller passed a pointer for it, an error object that says what
+// was tried, on which broker or key, what came back, and what to do about it. The caller frees it.
 //
 //     ottla_error *error = NULL;
 //     if (ottla_producer_flush(producer, 10000, &error) != OTTLA_OK) {
@@ -216,13 +219,14 @@ const char *ottla_version(void);
 //         ottla_error_free(error);
 //     }
 //
-// A function of yours that checks a status takes the error's address, or is called in a statement of its own. C may
-// evaluate arguments in any order, so error beside the call that sets it may be read before the call is made:
+// In a helper that checks a status, pass the address of the error, or make the call in a separate statement. C may
+// evaluate arguments in any order, so error passed next to the call that sets it may be read before the call is
+// made:
 //
 //     check(ottla_producer_flush(producer, 10000, &error), &error);   // right
 //     check(ottla_producer_flush(producer, 10000, &error), error);    // wrong: may see the NULL of before
 //
-// Its functions never fail. Given NULL they answer as of a success: 0, "NONE", "", false.
+// The functions on an error never fail. For NULL they return the success values: 0, "NONE", "", false.
 // ==================================================================================================================
 
 // A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into receive.message.max.bytes.
@@ -478,46 +482,46 @@ const char *ottla_version(void);
 // Kafka: the cluster asks its clients to bootstrap again.
 #define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
 
-// The status number: never 0, except of NULL.
+// Returns the status code; 0 only if error is NULL.
 int32_t ottla_error_code(const ottla_error *error);
 
-// The code's name, for example "CONFIG" or "UNKNOWN_TOPIC_OR_PARTITION". Static.
+// Returns the name of the code, for example "CONFIG" or "UNKNOWN_TOPIC_OR_PARTITION". The string is static.
 const char *ottla_error_name(const ottla_error *error);
 
-// The message, one or a few sentences of English in UTF-8. It lives as long as the error.
+// Returns the message: one or a few sentences of English, in UTF-8. The string lives as long as the error.
 const char *ottla_error_message(const ottla_error *error);
 
-// True where trying the same again later can succeed.
+// Returns true if the same call may succeed when retried later.
 bool ottla_error_is_retriable(const ottla_error *error);
 
-// True where the client cannot go on at all: close it, free it, make another.
+// Returns true if the client cannot continue: close it, free it and create another.
 bool ottla_error_is_fatal(const ottla_error *error);
 
-// True where the ongoing transaction has to be aborted.
+// Returns true if the open transaction has to be aborted.
 bool ottla_error_needs_abort(const ottla_error *error);
 
-// A copy of its own, to be freed by the caller; for keeping an error longer than the completion, event or result it
-// came with. NULL of NULL.
+// Returns a copy, which the caller frees, for keeping an error longer than the completion, event or result it
+// belongs to. Returns NULL for NULL.
 ottla_error *ottla_error_clone(const ottla_error *error);
 
-// Frees an error that a call wrote to its last argument, or a clone. Not one that belongs to a completion, event or
-// result. NULL does nothing.
+// Frees an error that a call wrote to its last argument, or a copy made by ottla_error_clone. Must not be called
+// with an error that belongs to a completion, event or result. Does nothing for NULL.
 void ottla_error_free(ottla_error *error);
 
-// The name of a status, for example "NONE" of 0 or "CONFIG" of OTTLA_ERR_CONFIG; "UNKNOWN" of a number that is
-// none. Static. From any thread.
+// Returns the name of a status, for example "NONE" for 0 or "CONFIG" for OTTLA_ERR_CONFIG; "UNKNOWN" for a number
+// that is not a status. The string is static. From any thread.
 const char *ottla_status_name(ottla_status status);
 
 // ==================================================================================================================
 // Configuration
 //
-// Pairs of key and value, both text, by Kafka's own names: bootstrap.servers, linger.ms, compression.type.
-// docs/configuration.md lists them all. librdkafka's names are accepted where they mean the same. Plain numbers are in
-// Kafka's own unit; values with a unit (5ms, 64MB, 64MiB) are accepted too.
+// Pairs of key and value, both text, under Kafka's own names: bootstrap.servers, linger.ms, compression.type.
+// docs/configuration.md lists all keys. librdkafka's names are accepted where they mean the same. Plain numbers are
+// in Kafka's own unit; values with a unit (5ms, 64MB, 64MiB) are accepted too.
 //
-// Everything is checked when a client is made of it: an unknown key, a wrong type, a number out of range, a
-// key of another kind of client, two names of one key are OTTLA_ERR_CONFIG, whose message names the key, the value and
-// what was probably meant.
+// Everything is checked when a client is created from the configuration: an unknown key, a wrong type, a number out
+// of range, a key of another kind of client, or two names of the same key are OTTLA_ERR_CONFIG. The message names
+// the key, the value and what was probably meant.
 //
 //     ottla_config *config = ottla_config_new();
 //     if (ottla_config_set(config, "bootstrap.servers", "localhost:9092", &error) == OTTLA_OK &&
@@ -527,38 +531,38 @@ const char *ottla_status_name(ottla_status status);
 //     ottla_config_free(config);
 // ==================================================================================================================
 
-// The key is one of producers.
+// The key applies to producers.
 #define OTTLA_KEY_PRODUCER 1
 
-// The key is one of consumers.
+// The key applies to consumers.
 #define OTTLA_KEY_CONSUMER 2
 
-// The key is one of admin clients.
+// The key applies to admin clients.
 #define OTTLA_KEY_ADMIN 4
 
-// clients: share consumers have the key.
+// The key applies to share consumers.
 #define OTTLA_KEY_SHARE_CONSUMER 8
 
 // A row of the table of keys. Its strings live as long as the table.
 typedef struct ottla_key {
-    // Kafka's name of it.
+    // Kafka's name of the key.
     const char *name;
-    // "boolean", "integer", "duration", "size", "text", "choice", "hosts", or "not yet" of a key that is known and
-    // refused.
+    // "boolean", "integer", "duration", "size", "text", "choice", "hosts", or "not yet" for a key that is known but
+    // not supported yet, and refused.
     const char *type_name;
-    // The value when not set, as one would write it; NULL if there is none.
+    // The default value, as one would write it; NULL if there is none.
     const char *default_value;
-    // What it means.
+    // What the key means.
     const char *meaning;
-    // The kinds of client that have it: a sum of OTTLA_KEY_*.
+    // The kinds of client that the key applies to: a sum of OTTLA_KEY_*.
     uint32_t clients;
 } ottla_key;
 
-// An empty configuration, owned by the caller. Never NULL.
+// Returns a new, empty configuration, which the caller frees with ottla_config_free. Never NULL.
 ottla_config *ottla_config_new(void);
 
-// Sets a key; a key set before gets the new value. Key and value are copied. Nothing is checked yet but that both are
-// UTF-8: only a client knows its keys.
+// Sets a key, replacing its earlier value. Key and value are copied, and are only checked to be UTF-8: whether the
+// key exists and the value is valid is checked when a client is created.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -567,18 +571,18 @@ ottla_status ottla_config_set(ottla_config *config,
                               const char *value,
                               ottla_error **error);
 
-// Frees a configuration. Clients made of it are not concerned.
+// Frees a configuration. Clients created from it are unaffected.
 void ottla_config_free(ottla_config *config);
 
-// Writes the table of all keys, which the caller frees.
+// Writes the table of all keys, which the caller frees with ottla_keys_free.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE ottla_status ottla_config_keys(ottla_keys **keys, ottla_error **error);
 
-// How many keys there are; 0 of NULL.
+// Returns the number of keys, or 0 for NULL.
 size_t ottla_keys_count(const ottla_keys *keys);
 
-// Writes row i, counted from 0.
+// Writes row i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -587,36 +591,38 @@ ottla_status ottla_keys_get(const ottla_keys *keys,
                             ottla_key *key,
                             ottla_error **error);
 
-// Frees the table of keys, and with it every string in it.
+// Frees the table of keys, including every string in it.
 void ottla_keys_free(ottla_keys *keys);
 
 // ==================================================================================================================
 // Log lines
 //
-// Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
-// info, debug, trace), but for one line at the process's end if records are lost by it; OTTLA_LOG=off silences that. Each client keeps its lines in a ring of 1,024, up to the level of its key log.level, until the
-// program takes them with ottla_producer_logs, ottla_consumer_logs or ottla_admin_logs. Lines of one cause come at
+// Ottla does not write to stderr, unless the environment variable OTTLA_LOG names a level (error, warn, info, debug,
+// trace). The one exception is a line at the end of the process if records are lost; OTTLA_LOG=off silences it. Each
+// client keeps its last 1,024 lines, up to the level of its key log.level, until the program takes them with
+// ottla_producer_logs, ottla_consumer_logs, ottla_share_consumer_logs or ottla_admin_logs. Lines with the
+// same cause are logged at growing intervals, with the number of lines left out in between.
 // growing intervals, with the number left out between.
 // ==================================================================================================================
 
-// Level of a log line: something asked for did not happen.
+// Log level: a requested operation failed.
 #define OTTLA_LOG_ERROR 1
 
-// Level of a log line: something is wrong and may go away by itself.
+// Log level: something is wrong, but may recover without intervention.
 #define OTTLA_LOG_WARN 2
 
-// Level of a log line: a change worth knowing.
+// Log level: a noteworthy change.
 #define OTTLA_LOG_INFO 3
 
-// Level of a log line: what the client decides, and why.
+// Log level: the client's decisions and their reasons.
 #define OTTLA_LOG_DEBUG 4
 
-// Level of a log line: every request and response.
+// Log level: every request and response.
 #define OTTLA_LOG_TRACE 5
 
-// One log line. Its strings live as long as the ottla_log_lines it is of.
+// A log line. Its strings live as long as the ottla_log_lines that it belongs to.
 typedef struct ottla_log_line {
-    // The part of the client it is from, for example "connect".
+    // The part of the client that logged it, for example "connect".
     const char *facility;
     // The client's client.id.
     const char *client_id;
@@ -624,16 +630,16 @@ typedef struct ottla_log_line {
     const char *message;
     // Milliseconds since 1970.
     int64_t time;
-    // How many lines of the same cause were left out since the last one.
+    // The number of lines with the same cause that were left out since the previous one.
     uint64_t repeated;
     // OTTLA_LOG_*
     int32_t level;
 } ottla_log_line;
 
-// How many lines there are; 0 of NULL.
+// Returns the number of lines, or 0 for NULL.
 size_t ottla_log_lines_count(const ottla_log_lines *lines);
 
-// Writes line i, counted from 0.
+// Writes line i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -642,15 +648,15 @@ ottla_status ottla_log_lines_get(const ottla_log_lines *lines,
                                  ottla_log_line *line,
                                  ottla_error **error);
 
-// Frees log lines, and with them every string in them.
+// Frees log lines, including every string in them.
 void ottla_log_lines_free(ottla_log_lines *lines);
 
 // ==================================================================================================================
 // Producer
 //
-// Writes records. One producer serves a whole program: all its functions may be called from many threads at
-// once, and records are copied before a call returns. They gather in batches, one for each partition, which leave
-// when they are full or linger.ms after their first record, whether or not the program calls again.
+// Writes records. One producer is enough for a whole program: all its functions may be called from many threads at
+// once, and records are copied before a call returns. Records are collected in one batch per partition. A batch is
+// sent when it is full, or linger.ms after its first record, without any further call.
 //
 //     ottla_producer *producer = NULL;
 //     status = ottla_producer_new(config, &producer, &error);
@@ -660,7 +666,7 @@ void ottla_log_lines_free(ottla_log_lines *lines);
 //     status = ottla_producer_close(producer, 10000, &error);
 //     ottla_producer_free(producer);
 //
-// Many records of one topic go in one call, as columns:
+// Send many records of one topic in one call, as columns:
 //
 //     ottla_column values = {0};
 //     values.blob = (const uint8_t *)"onetwothree";
@@ -670,49 +676,52 @@ void ottla_log_lines_free(ottla_log_lines *lines);
 //     status = ottla_producer_send_batch(producer, "numbers", -1, 3, NULL, &values, NULL, NULL, 1, -1,
 //                                        &accepted, &error);
 //
-// A full buffer (buffer.memory) makes a call wait as long as its timeout says, or answer OTTLA_ERR_AGAIN at once
-// where that is 0. What became of records is told by ottla_producer_poll. Undrained completions count as part of the
-// buffer, so a program that gives tokens has to poll.
+// When the buffer (buffer.memory) is full, a send call waits for up to its timeout, or returns OTTLA_ERR_AGAIN at
+// once if that is 0. ottla_producer_poll reports the outcome of records. Completions that are not polled count as
+// part of the buffer, so a program that passes tokens has to poll.
 // ==================================================================================================================
 
-// Byte strings, one for each record of a call, in one of three layouts; what a layout doesn't need is NULL or 0.
+// A column of byte strings, one for each record of a call, in one of three layouts. Fields that a layout doesn't use
+// are NULL or 0.
 //
-// - blob and lengths: one after another in the blob, of which they take all; -1 is null.
-// - blob and offsets: record i is blob[offsets[i]] to blob[offsets[i + 1]], exclusive, as in Arrow. Rows + 1
-//   offsets, never falling; the first need not be 0, the last need not be the blob's end. No nulls.
-// - pointers and lengths: each somewhere else; the length -1 is null, and so is the pointer NULL with length 0.
+// - blob and lengths: the strings follow one another in the blob and fill it completely; -1 is null.
+// - blob and offsets: string i is blob[offsets[i]] up to, but not including, blob[offsets[i + 1]], as in
+//   Arrow. There are rows + 1 offsets, which never decrease; the first need not be 0, the last need not be the end
+//   of the blob. No nulls.
+// - pointers and lengths: each string has its own address; the length -1 is null, and so is a NULL pointer with
+//   length 0.
 typedef struct ottla_column {
-    // All the bytes.
+    // All strings, one after another.
     const uint8_t *blob;
-    // How many.
+    // The size of the blob in bytes.
     size_t blob_len;
-    // Where each string is.
+    // The address of each string.
     const uint8_t *const *pointers;
-    // How long each string is.
+    // The length of each string; -1 is null.
     const int32_t *lengths;
-    // Where each string starts in the blob, and one more.
+    // Where each string starts in the blob, and where the last one ends.
     const int32_t *offsets;
 } ottla_column;
 
 // The headers of all records of a call.
 typedef struct ottla_header_column {
-    // How many headers each record has.
+    // The number of headers of each record.
     const int32_t *counts;
-    // For each header, in order, the length of its name and that of its value (-1 for null).
+    // For each header, in order, the length of its name and the length of its value (-1 for null).
     const int32_t *lengths;
-    // How many lengths there are: twice the sum of the counts.
+    // The number of lengths: twice the sum of the counts.
     size_t lengths_count;
     // Names and values in the order of the lengths.
     const uint8_t *blob;
-    // Its size in bytes, the sum of the lengths.
+    // The size of the blob in bytes: the sum of the lengths.
     size_t blob_len;
 } ottla_header_column;
 
-// Totals since a producer was made, and what it holds now. Further figures are in ottla_producer_stats.
+// Totals since a producer was created, and what it holds now. ottla_producer_stats has further figures.
 typedef struct ottla_producer_counts {
     // Records acknowledged.
     uint64_t written;
-    // Records not written, or possibly written.
+    // Records that were not written, or may not have been written.
     uint64_t failed;
     // Batches closed and handed over to be sent.
     uint64_t batches;
@@ -724,12 +733,12 @@ typedef struct ottla_producer_counts {
     uint64_t bytes;
     // Bytes of buffer.memory in use now.
     uint64_t buffered_bytes;
-    // Batches not ended now.
+    // Batches that are neither acknowledged nor failed yet.
     uint64_t live_batches;
 } ottla_producer_counts;
 
-// Makes a producer and writes its handle, which the caller frees with ottla_producer_free. Nothing is connected yet;
-// the first calls find out, or ottla_producer_connect.
+// Creates a producer and writes its handle, which the caller frees with ottla_producer_free. It connects in the
+// background: the first calls, or ottla_producer_connect, report whether brokers can be reached.
 //
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
@@ -737,32 +746,34 @@ ottla_status ottla_producer_new(const ottla_config *config,
                                 ottla_producer **producer,
                                 ottla_error **error);
 
-// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before sending; it
-// is for finding out early.
+// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+// sending; it lets a program find out early.
 //
-// Errors: after the timeout, or as soon as waiting is of no use, what failed first: OTTLA_ERR_CONNECT, OTTLA_ERR_DNS,
-// OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as given and as
-// advertised, with the stage that failed and why.
+// Errors: after the timeout, or as soon as further waiting cannot help, the first failure: OTTLA_ERR_CONNECT,
+// OTTLA_ERR_DNS, OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as
+// configured and as advertised, with the stage that failed and the reason.
 OTTLA_MUST_USE
 ottla_status ottla_producer_connect(const ottla_producer *producer,
                                     int64_t timeout_ms,
                                     ottla_error **error);
 
-// Sends one record; its bytes are copied. For many records ottla_producer_send_batch costs less.
+// Sends one record (Kafka's Produce request), copying its bytes. For many records ottla_producer_send_batch is
+// cheaper.
 //
-// - partition: -1 to have the partitioner choose, by the key if there is one.
-// - key, value: null where data is NULL.
-// - headers: header_count of them; NULL with 0.
+// - partition: -1 lets the partitioner choose, by the key if there is one.
+// - key, value: null if data is NULL.
+// - headers: an array of header_count; NULL if that is 0.
 // - timestamp: milliseconds since 1970, or -1 for now.
-// - token: comes back in the record's completion; 0 asks for none.
-// - timeout_ms: how long to wait for room in the buffer; 0 not at all, -1 as long as max.block.ms says.
+// - token: returned in the record's completion; 0 requests no completion.
+// - timeout_ms: how long to wait for room in the buffer; 0 does not wait, -1 waits up to max.block.ms.
 //
-// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL where there was no room in time,
-// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION where the topic is known not to exist or has no such
-// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not taken. While no broker can be
-// reached records are taken and wait, as long as max.block.ms and delivery.timeout.ms allow: ottla_producer_connect is
-// for failing early, and ottla_producer_next_event tells what is in the way. A partition number beyond those known is
-// looked up first, which takes a moment (OTTLA_ERR_AGAIN with timeout 0).
+// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL if the buffer stayed full,
+// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION if the topic is known not to exist or has no such
+// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not accepted. While no
+// broker can be reached, records are accepted and wait, within the limits of max.block.ms and
+// delivery.timeout.ms: call ottla_producer_connect to fail early, and ottla_producer_next_event to learn the
+// reason. A partition number beyond those known is looked up first, which takes a moment (OTTLA_ERR_AGAIN with
+// timeout 0).
 OTTLA_MUST_USE
 ottla_status ottla_producer_send(const ottla_producer *producer,
                                  const char *topic,
@@ -776,20 +787,21 @@ ottla_status ottla_producer_send(const ottla_producer *producer,
                                  int64_t timeout_ms,
                                  ottla_error **error);
 
-// Sends rows records of one topic, given as columns; everything is copied.
+// Sends rows records of one topic, given as columns, copying everything.
 //
-// All is checked first, then records are taken in order. accepted says how many were: always a prefix, all of them
-// on success, and it is written on failure too. What was not taken can be given again.
+// All records are checked first, then accepted in order. accepted is the number accepted: always a prefix of the
+// call, all of them on success; it is written on failure too. Records that were not accepted can be sent again.
 //
-// - partition: for all of them; -1 to have the partitioner choose for each.
+// - partition: for all records; -1 lets the partitioner choose for each.
 // - keys, values: NULL for a column of nulls.
 // - headers: NULL for none.
-// - timestamps: one for each record, in milliseconds since 1970, -1 for now; NULL for now in all.
-// - token: the call's; completions tell which of its records they are about. 0 asks for none.
+// - timestamps: one for each record, in milliseconds since 1970, -1 for now; NULL for now in all records.
+// - token: identifies the call in completions, which also say which of its records they are about. 0 requests no
+//   completions.
 // - timeout_ms: as in ottla_producer_send, for the call as a whole.
 //
-// Errors: as ottla_producer_send. OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that don't fit
-// together) take no record.
+// Errors: as ottla_producer_send. With OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that
+// don't fit together) no record is accepted.
 OTTLA_MUST_USE
 ottla_status ottla_producer_send_batch(const ottla_producer *producer,
                                        const char *topic,
@@ -804,10 +816,12 @@ ottla_status ottla_producer_send_batch(const ottla_producer *producer,
                                        size_t *accepted,
                                        ottla_error **error);
 
-// Takes up to max completions (0: all there are), waiting up to the timeout for the first, and writes them, or NULL
-// when the time is over. The caller frees them. Several threads may poll; each completion comes to one of them.
+// Takes up to max completions (0: all that are available), waiting up to the timeout for the first one. Writes
+// them for the caller to free with ottla_completions_free, or NULL if there are none when the timeout ends.
+// Several threads may poll; each completion is returned to one of them.
 //
-// Errors: OTTLA_ERR_WOKEN after ottla_producer_wake; OTTLA_ERR_CLOSED when the producer is closed and nothing is left.
+// Errors: OTTLA_ERR_WOKEN after ottla_producer_wake; OTTLA_ERR_CLOSED once the producer is closed and no
+// completions are left.
 OTTLA_MUST_USE
 ottla_status ottla_producer_poll(const ottla_producer *producer,
                                  size_t max,
@@ -815,30 +829,31 @@ ottla_status ottla_producer_poll(const ottla_producer *producer,
                                  ottla_completions **completions,
                                  ottla_error **error);
 
-// Sends everything taken so far without lingering, and waits until all of it has ended. Completions are not drained
-// by it.
+// Sends everything accepted so far without waiting for linger.ms, and waits until all of it is acknowledged or has
+// failed. Does not take completions, which can still be polled.
 //
-// Errors: OTTLA_ERR_TIMED_OUT with how much is left, which goes on being sent; otherwise the first failure of records
-// sent with the token 0 since the last flush.
+// Errors: OTTLA_ERR_TIMED_OUT, with the number of records left, which are still being sent; otherwise the first
+// failure among records sent with the token 0 since the last flush.
 OTTLA_MUST_USE
 ottla_status ottla_producer_flush(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Ends one wait of ottla_producer_poll, the present one or the next, with OTTLA_ERR_WOKEN.
+// Ends one wait of ottla_producer_poll, the current one or the next, with OTTLA_ERR_WOKEN.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE ottla_status ottla_producer_wake(const ottla_producer *producer, ottla_error **error);
 
-// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while completions
-// wait, after a wake, after close, and when room has come after an OTTLA_ERR_AGAIN; then call ottla_producer_poll with
-// timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
-// on it, never read it.
+// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while
+// completions, events or statistics are available, after a wake, after close, and when there is room again after
+// OTTLA_ERR_AGAIN; then call ottla_producer_poll with timeout 0, which may return nothing. The descriptor is
+// created by the first call, owned by the producer and closed with it: only wait on it, never read from it.
 //
-// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
-// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+// It is level-triggered: it stays readable until nothing is left, even if a poll took only a part, so a loop may
+// poll once each time it is readable. With edge-triggered epoll (EPOLLET), poll until nothing is returned. Spurious
+// wake-ups happen.
 //
-// Errors: OTTLA_ERR_IO if the operating system has none left.
+// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 OTTLA_MUST_USE
 ottla_status ottla_producer_descriptor(const ottla_producer *producer,
                                        intptr_t *descriptor,
@@ -852,8 +867,8 @@ ottla_status ottla_producer_get_counts(const ottla_producer *producer,
                                        ottla_producer_counts *counts,
                                        ottla_error **error);
 
-// Takes up to max log lines (0: all there are), the oldest first, and writes them, or NULL if there are none. The
-// caller frees them.
+// Takes up to max log lines (0: all there are), oldest first. Writes them for the caller to free with
+// ottla_log_lines_free, or NULL if there are none.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -862,25 +877,25 @@ ottla_status ottla_producer_logs(const ottla_producer *producer,
                                  ottla_log_lines **lines,
                                  ottla_error **error);
 
-// Takes no more records, flushes for up to the timeout, then gives up what is left (not written where it was never
-// sent, possibly written where it was) and ends the connections. Whatever another thread's send has taken is among
-// what is flushed; sends from then on answer OTTLA_ERR_CLOSED. Wakes all who wait. Completions can still be polled.
-// Closing twice does nothing.
+// Stops accepting records, flushes for up to the timeout, then gives up the rest (reported as not written if never
+// sent, as possibly written otherwise) and closes the connections. Records accepted from other threads before the
+// call are flushed too; later send calls return OTTLA_ERR_CLOSED. Wakes all waiting calls. Completions can still
+// be polled. Closing twice does nothing.
 //
-// Errors: as ottla_producer_flush; the producer is closed all the same.
+// Errors: as ottla_producer_flush; the producer is closed in any case.
 OTTLA_MUST_USE
 ottla_status ottla_producer_close(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
-// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
+// Frees a producer, once all calls with it have returned. If it was not closed first, unacknowledged records are
+// given up, and a line on stderr at the end of the process says how many. Completions that were polled stay valid.
 void ottla_producer_free(ottla_producer *producer);
 
 // ==================================================================================================================
-// Producer: topics of their own kind, partitioners, purge
+// Producer: settings per topic, partitioners, purge
 //
-// Topics share the producer's settings unless they are given their own, before they are first used:
+// Topics use the producer's settings unless they are given their own before their first use:
 //
 //     ottla_config *orders = ottla_config_new();
 //     status = ottla_config_set(orders, "acks", "1", &error);
@@ -888,7 +903,7 @@ void ottla_producer_free(ottla_producer *producer);
 //     status = ottla_producer_set_topic_config(producer, "orders", orders, &error);
 //     ottla_config_free(orders);
 //
-// A partitioner of the program's own is a function, called for each record that names no partition:
+// A custom partitioner is a function that is called for each record sent without a partition:
 //
 //     static int32_t by_first_byte(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque) {
 //         (void)topic, (void)opaque;
@@ -897,54 +912,55 @@ void ottla_producer_free(ottla_producer *producer);
 //     status = ottla_producer_set_partitioner(producer, NULL, by_first_byte, NULL, &error);
 // ==================================================================================================================
 
-// Records that wait to be sent, or to be sent again, are given up.
+// Give up records that wait to be sent, or to be sent again.
 #define OTTLA_PURGE_QUEUED 1
 
-// Records that were sent and are not answered are given up: they may have been written all the same.
+// Give up records that were sent and are not acknowledged yet: they may have been written nevertheless.
 #define OTTLA_PURGE_IN_FLIGHT 2
 
-// Both.
+// Give up both.
 #define OTTLA_PURGE_ALL 3
 
-// Chooses a record's partition: its number, from 0 to below partition_count, or -1 to leave the choice to the
-// configured partitioner. Any other number makes the sending call fail with OTTLA_ERR_INVALID_ARGUMENT.
+// Chooses a record's partition. Returns its number, from 0 to partition_count - 1, or -1 to leave the choice to
+// the configured partitioner. Any other number makes the send call fail with OTTLA_ERR_INVALID_ARGUMENT.
 //
-// It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. topic
-// and key are lent for the call.
+// It runs inside the send calls, on their threads, so possibly on several at once; it may call Ottla itself. topic
+// and key are valid during the call only.
 //
-// It has to return. An exception or a longjmp that leaves it ends the process, at once or by what it skips: the frames
-// between it and the sending call are Ottla's, with locks held. Catch what it may throw, remember it, answer a number
-// below -1, and throw it again when the sending call has failed; that is what the C++ wrapper does.
+// It has to return. An exception or a longjmp that leaves it ends the process, directly or because of the frames it
+// skips: those between it and the send call are Ottla's, and hold locks. Catch any exception, store it, return a
+// number below -1, and rethrow it after the send call has failed; the C++ wrapper does this.
 typedef int32_t (*ottla_partitioner)(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque);
 
-// Gives a topic settings of its own, before the producer first uses it: acks, compression.type and its levels,
+// Sets the configuration of one topic, before the producer first uses it: acks, compression.type and its levels,
 // delivery.timeout.ms, linger.ms, partitioner, partitioner.ignore.keys,
-// partitioner.adaptive.partitioning.enable, request.timeout.ms. What is not given is as the producer has it. The
-// configuration is read and can be freed or used again.
+// partitioner.adaptive.partitioning.enable, request.timeout.ms. Keys that are not set are inherited from the
+// producer. The configuration is copied and can be freed or reused.
 //
-// Where a topic asks for less than acks=all its records are sent without idempotence; if the producer was explicitly
-// asked for that, it is an error.
+// If a topic asks for less than acks=all, its records are sent without idempotence; that is an error if
+// idempotence was requested explicitly for the producer.
 //
-// Errors: OTTLA_ERR_CONFIG for a mistake in the settings, or one that contradicts the producer's;
-// OTTLA_ERR_INVALID_ARGUMENT if the topic is in use already; OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot
-// be a topic's.
+// Errors: OTTLA_ERR_CONFIG for a mistake in the settings, or a conflict with the producer's;
+// OTTLA_ERR_INVALID_ARGUMENT if the topic is already in use; OTTLA_ERR_INVALID_TOPIC_EXCEPTION for an invalid topic
+// name.
 OTTLA_MUST_USE
 ottla_status ottla_producer_set_topic_config(const ottla_producer *producer,
                                              const char *topic,
                                              const ottla_config *config,
                                              ottla_error **error);
 
-// Sets the program's own partitioner, before the topics it is for are first used.
+// Sets a custom partitioner, before the topics it is for are first used.
 //
-// - topic: the topic it is for; NULL for all that are not given one of their own, neither by this function nor by the
-//   key partitioner in ottla_producer_set_topic_config.
-// - function, opaque: called with opaque until the producer is freed. Not NULL.
+// - topic: the topic; NULL for all topics that have no partitioner set by this function or by the key partitioner
+//   in ottla_producer_set_topic_config.
+// - function, opaque: the function is called with opaque until the producer is freed. Must not be NULL.
 //
-// Sending to a topic with such a partitioner waits until the topic's partitions are known (with timeout 0 it answers
-// OTTLA_ERR_AGAIN until then, and the descriptor tells when), since the function needs their number.
+// Sending to a topic with such a partitioner waits until the topic's number of partitions is known, since the
+// function needs it. With timeout 0 the call returns OTTLA_ERR_AGAIN until then, and the descriptor signals when to
+// retry.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if the topic (with NULL: any topic) is in use already;
-// OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot be a topic's.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the topic (for NULL: any topic) is already in use;
+// OTTLA_ERR_INVALID_TOPIC_EXCEPTION for an invalid topic name.
 OTTLA_MUST_USE
 ottla_status ottla_producer_set_partitioner(const ottla_producer *producer,
                                             const char *topic,
@@ -953,11 +969,12 @@ ottla_status ottla_producer_set_partitioner(const ottla_producer *producer,
                                             ottla_error **error);
 
 // Gives up records that have not ended: those queued, those in flight, or both (OTTLA_PURGE_*). When this returns
+// Gives up unacknowledged records: those queued, those in flight, or both (OTTLA_PURGE_*). When this returns,
 // their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome OTTLA_NOT_WRITTEN, or
-// OTTLA_POSSIBLY_WRITTEN for records that were sent and not answered. Records that other threads send meanwhile may
-// be spared. The producer goes on.
+// OTTLA_POSSIBLY_WRITTEN for records that were sent and not acknowledged. Records sent from other threads during
+// the call may not be purged. The producer stays usable.
 //
-// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread did not come to it within 5 s.
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread did not respond within 5 s.
 OTTLA_MUST_USE
 ottla_status ottla_producer_purge(const ottla_producer *producer,
                                   int32_t what,
@@ -966,8 +983,9 @@ ottla_status ottla_producer_purge(const ottla_producer *producer,
 // ==================================================================================================================
 // Transactions
 //
-// With transactional.id a producer writes records of many partitions, and a group's offsets, that become visible together
-// or not at all (KIP-98, 447, 890). Consumers with isolation.level=read_committed see what was committed, and nothing else.
+// With transactional.id a producer writes records to many partitions, and commits a group's offsets, so that all
+// of them become visible together or not at all (KIP-98, 447, 890). Consumers with isolation.level=read_committed
+// only see committed records.
 //
 //     status = ottla_producer_init_transactions(producer, 30000, &error);     // once
 //     status = ottla_producer_begin_transaction(producer, &error);
@@ -977,16 +995,16 @@ ottla_status ottla_producer_purge(const ottla_producer *producer,
 //     status = ottla_producer_send_offsets(producer, &next, 1, &group, 30000, &error);
 //     status = ottla_producer_commit_transaction(producer, 30000, &error);
 //
-// An error tells what to do about it, and is exactly one of these, or none, which is a mistake in how the functions were
-// called (OTTLA_ERR_INVALID_TXN_STATE, told at once):
+// An error has at most one of these properties, which says what to do. If it has none, the functions were called in
+// the wrong order or state (OTTLA_ERR_INVALID_TXN_STATE, returned at once).
 //
-//   ottla_error_is_retriable  call the same function again; where the time was over, what it began goes on, and may succeed
-//   ottla_error_needs_abort   call ottla_producer_abort_transaction; the producer is as good as new then
-//   ottla_error_is_fatal      another producer has taken the transactional id over (it is fenced: nothing that it still
-//                               sends gets written), or it may not be used: close the producer
+//   ottla_error_is_retriable  call the same function again; after a timeout the operation continues, and may succeed
+//   ottla_error_needs_abort   call ottla_producer_abort_transaction; the producer is fully usable after that
+//   ottla_error_is_fatal      another producer has taken over the transactional id (this one is fenced: nothing that it
+//                               still sends is written), or the id may not be used: close the producer
 //
-// After a record, or offsets, of a transaction failed, its commit is refused with that error, whether or not the program
-// looked at the failed call or its completion. Records of an aborted transaction that were not sent end as not written.
+// After a record or an offset of a transaction has failed, its commit fails with that error, whether or not the
+// program looked at the failed call or its completion. Unsent records of an aborted transaction end as not written.
 // ==================================================================================================================
 
 // An offset for a group to commit.
@@ -995,50 +1013,54 @@ typedef struct ottla_offset_to_commit {
     const char *topic;
     // The partition.
     int32_t partition;
-    // The offset of the next record to read: one more than that of the last one that was worked on.
+    // The offset of the next record to read: one more than that of the last processed record.
     int64_t offset;
-    // Leader epoch of the last record that was read (KIP-320); -1 if it isn't known.
+    // Leader epoch of the last record that was read (KIP-320); -1 if it is unknown.
     int32_t leader_epoch;
-    // Anything to keep with it, or NULL.
+    // Any text to store with it, or NULL.
     const char *metadata;
 } ottla_offset_to_commit;
 
-// A consumer's place in its group, by which the group's coordinator refuses one that has lost its partitions (KIP-447).
+// A consumer's identity in its group, which lets the group's coordinator refuse a consumer that has lost its
+// partitions (KIP-447).
 typedef struct ottla_group_metadata {
     // group.id
     const char *group_id;
-    // The generation, or the member's epoch; -1 outside of a membership.
+    // The generation, or the member epoch; -1 for a consumer that is not a member.
     int32_t generation;
-    // The member's id; NULL outside of a membership.
+    // The member id; NULL for a consumer that is not a member.
     const char *member_id;
-    // group.instance.id of a static member; NULL of others.
+    // group.instance.id of a static member; otherwise NULL.
     const char *instance_id;
 } ottla_group_metadata;
 
-// Readies a producer with transactional.id for transactions: what an earlier run of the program left open under the same
-// id is aborted, and a producer that still uses it is fenced. Called once, first of all.
+// Prepares a producer with transactional.id for transactions (Kafka's InitProducerId request): a transaction that
+// an earlier run left open under the same id is aborted, and a producer that still uses the id is fenced. Call it
+// once, before any other transactional function.
 //
-// Errors: OTTLA_ERR_TIMED_OUT: call it again. Fatal ones: what the coordinator refused, for example
+// Errors: OTTLA_ERR_TIMED_OUT: call it again. Fatal errors from the coordinator, for example
 // OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT. OTTLA_ERR_INVALID_TXN_STATE without transactional.id.
 OTTLA_MUST_USE
 ottla_status ottla_producer_init_transactions(const ottla_producer *producer,
                                               int64_t timeout_ms,
                                               ottla_error **error);
 
-// Begins a transaction: all that is sent from now on belongs to it until it is committed or aborted. Nothing goes over the
-// network.
+// Begins a transaction: everything sent from now on belongs to it until it is committed or aborted. Sends no
+// request.
 //
-// Errors: OTTLA_ERR_INVALID_TXN_STATE before ottla_producer_init_transactions and while a transaction is open; one that
-// needs an abort where the transaction before failed; a fatal one of a fenced producer.
+// Errors: OTTLA_ERR_INVALID_TXN_STATE before ottla_producer_init_transactions and while a transaction is open; an
+// error that needs an abort if the previous transaction failed; a fatal error if the producer is fenced.
 OTTLA_MUST_USE
 ottla_status ottla_producer_begin_transaction(const ottla_producer *producer,
                                               ottla_error **error);
 
 // Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
+// Adds a group's offsets to the open transaction (Kafka's TxnOffsetCommit request): they are committed together with
+// it, or not at all if it is aborted.
 //
-// Errors: OTTLA_ERR_TIMED_OUT: it goes on, and the commit waits for it. One that needs an abort, for example
-// OTTLA_ERR_ILLEGAL_GENERATION where the consumer is not in the group any more. OTTLA_ERR_INVALID_TXN_STATE outside of a
-// transaction.
+// Errors: OTTLA_ERR_TIMED_OUT: the request continues, and the commit waits for it. An error that needs an abort, for
+// example OTTLA_ERR_ILLEGAL_GENERATION if the consumer is no longer in the group. OTTLA_ERR_INVALID_TXN_STATE
+// outside of a transaction.
 OTTLA_MUST_USE
 ottla_status ottla_producer_send_offsets(const ottla_producer *producer,
                                          const ottla_offset_to_commit *offsets,
@@ -1047,22 +1069,22 @@ ottla_status ottla_producer_send_offsets(const ottla_producer *producer,
                                          int64_t timeout_ms,
                                          ottla_error **error);
 
-// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed. Readers
-// get all of it in a moment.
+// Commits the open transaction (Kafka's EndTxn request): sends its remaining records, waits until all of them are
+// written, then commits. Its records become visible to readers together.
 //
-// Errors: OTTLA_ERR_TIMED_OUT: the commit goes on and may succeed; call it again to learn its end. One that needs an abort
-// where anything of the transaction failed: nothing of it is committed, and the message says what failed and why. A fatal
-// one of a fenced producer. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open.
+// Errors: OTTLA_ERR_TIMED_OUT: the commit continues and may succeed; call again to learn the outcome. An error that
+// needs an abort if any part of the transaction failed: nothing is committed, and the message says what failed and
+// why. A fatal error if the producer is fenced. OTTLA_ERR_INVALID_TXN_STATE if no transaction is open.
 OTTLA_MUST_USE
 ottla_status ottla_producer_commit_transaction(const ottla_producer *producer,
                                                int64_t timeout_ms,
                                                ottla_error **error);
 
-// Aborts the open transaction: gives up what was not sent (it ends as not written), waits for what was, then has it
-// aborted. The way on after an error that needs an abort.
+// Aborts the open transaction (Kafka's EndTxn request): gives up unsent records (they end as not written), waits for
+// those that were sent, then aborts. To be called after an error that needs an abort.
 //
-// Errors: OTTLA_ERR_TIMED_OUT: the abort goes on; call it again. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open,
-// or when its commit was asked for and may have been carried out. A fatal one of a fenced producer.
+// Errors: OTTLA_ERR_TIMED_OUT: the abort continues; call it again. OTTLA_ERR_INVALID_TXN_STATE if no transaction is
+// open, or if its commit was requested and may have been carried out. A fatal error if the producer is fenced.
 OTTLA_MUST_USE
 ottla_status ottla_producer_abort_transaction(const ottla_producer *producer,
                                               int64_t timeout_ms,
@@ -1071,9 +1093,9 @@ ottla_status ottla_producer_abort_transaction(const ottla_producer *producer,
 // ==================================================================================================================
 // Completions
 //
-// What became of records, told in runs: records of one call that ended together in one partition. A call that
-// gave the token 0 gets none; its records are only counted, and ottla_producer_flush reports the first of them that
-// failed.
+// The outcome of records, reported in runs: records of one call that ended together in one partition. Calls with the
+// token 0 get no completions; their records are only counted, and ottla_producer_flush reports the first failure
+// among them.
 //
 //     ottla_completions *completions = NULL;
 //     status = ottla_producer_poll(producer, 0, 1000, &completions, &error);
@@ -1089,33 +1111,33 @@ ottla_status ottla_producer_abort_transaction(const ottla_producer *producer,
 //     ottla_completions_free(completions);
 // ==================================================================================================================
 
-// The broker acknowledged the records (with acks=0: they were handed to the connection).
+// The broker acknowledged the records (with acks=0: they were written to the connection).
 #define OTTLA_WRITTEN 0
 
-// It is certain that the records were not written.
+// The records were definitely not written.
 #define OTTLA_NOT_WRITTEN 1
 
-// The records were sent, and no answer tells whether they were written.
+// The records were sent, but no response says whether they were written.
 #define OTTLA_POSSIBLY_WRITTEN 2
 
-// A run of records of one call that ended together in one partition. What it points to lives as long as the
-// ottla_completions it is of.
+// A run of records of one call that ended together in one partition. Its pointers are valid as long as the
+// ottla_completions that it belongs to.
 typedef struct ottla_completion {
-    // The token given with the call.
+    // The token passed to the call.
     uint64_t token;
     // The topic.
     const char *topic;
-    // Offset of the run's first record, the others following by one; -1 where it is not known.
+    // Offset of the run's first record; the others follow it one by one. -1 if it is unknown.
     int64_t base_offset;
-    // Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of the
+    // Milliseconds since 1970: the broker's time if the topic uses log append time, otherwise the timestamp of the
     // batch's first record.
     int64_t timestamp;
-    // NULL where the run's records lie side by side in their call: first, first + 1 and so on. Otherwise count
+    // NULL if the run's records are contiguous in their call: first, first + 1 and so on. Otherwise count
     // indices within the call.
     const uint32_t *indices;
-    // Why they were not written; NULL if they were.
+    // Why the records were not written; NULL if they were.
     const ottla_error *error;
-    // The partition; -1 where none was chosen yet.
+    // The partition; -1 if none was chosen yet.
     int32_t partition;
     // Index within the call of the run's first record.
     uint32_t first;
@@ -1125,20 +1147,20 @@ typedef struct ottla_completion {
     int32_t outcome;
 } ottla_completion;
 
-// How many there are; 0 of NULL.
+// Returns the number of completions, or 0 for NULL.
 size_t ottla_completions_count(const ottla_completions *completions);
 
-// The completions, one after another in memory; NULL of NULL.
+// Returns the array of completions, or NULL for NULL.
 const ottla_completion *ottla_completions_data(const ottla_completions *completions);
 
-// Frees completions, and with them all they point to.
+// Frees completions, including everything they point to.
 void ottla_completions_free(ottla_completions *completions);
 
 // ==================================================================================================================
 // Consumer
 //
-// Reads partitions of topics. Records are fetched in the background from all their leaders at once, up to
-// fetch.memory.bytes; a poll gives what is there, events first.
+// Reads partitions of topics. Records are fetched in the background from all leaders at once, up to
+// fetch.memory.bytes; a poll returns what has arrived, events first.
 //
 //     ottla_consumer *consumer = NULL;
 //     status = ottla_consumer_new(config, &consumer, &error);
@@ -1159,7 +1181,7 @@ void ottla_completions_free(ottla_completions *completions);
 // Start where auto.offset.reset says.
 #define OTTLA_START_RESET 0
 
-// Start at the oldest record the log holds.
+// Start at the oldest record in the log.
 #define OTTLA_START_EARLIEST 1
 
 // Start after the newest record.
@@ -1168,14 +1190,15 @@ void ottla_completions_free(ottla_completions *completions);
 // Start at the offset value.
 #define OTTLA_START_OFFSET 3
 
-// Start at the first record with the timestamp value (milliseconds since 1970) or later; at the end if there is none.
+// Start at the first record whose timestamp is value (milliseconds since 1970) or later; at the end if there is
+// none.
 #define OTTLA_START_TIMESTAMP 4
 
 // A partition to read, and where to start.
 typedef struct ottla_assignment {
     // The topic.
     const char *topic;
-    // Of OTTLA_START_OFFSET and OTTLA_START_TIMESTAMP.
+    // The value for OTTLA_START_OFFSET and OTTLA_START_TIMESTAMP.
     int64_t value;
     // The partition.
     int32_t partition;
@@ -1191,8 +1214,8 @@ typedef struct ottla_topic_partition {
     int32_t partition;
 } ottla_topic_partition;
 
-// Makes a consumer without an assignment and writes its handle, which the caller frees with ottla_consumer_free. It
-// connects in the background.
+// Creates a consumer without an assignment and writes its handle, which the caller frees with ottla_consumer_free.
+// It connects in the background.
 //
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
@@ -1200,7 +1223,8 @@ ottla_status ottla_consumer_new(const ottla_config *config,
                                 ottla_consumer **consumer,
                                 ottla_error **error);
 
-// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+// polling.
 //
 // Errors: as ottla_producer_connect.
 OTTLA_MUST_USE
@@ -1208,8 +1232,8 @@ ottla_status ottla_consumer_connect(const ottla_consumer *consumer,
                                     int64_t timeout_ms,
                                     ottla_error **error);
 
-// Replaces the assignment by these partitions. One that was assigned before goes on where it is; its start is not
-// looked at.
+// Replaces the assignment with these partitions. A partition that was already assigned continues where it is; its
+// start is ignored.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT for a negative partition or offset, an empty name, a partition given twice.
 OTTLA_MUST_USE
@@ -1218,8 +1242,9 @@ ottla_status ottla_consumer_assign(const ottla_consumer *consumer,
                                    size_t count,
                                    ottla_error **error);
 
-// Adds all partitions of a topic to the assignment. Partitions that it gets later are read too, from their beginnings,
-// and an event tells of them. start is not OTTLA_START_OFFSET; value is that of OTTLA_START_TIMESTAMP, otherwise 0.
+// Adds all partitions of a topic to the assignment. Partitions added to the topic later are read too, from their
+// beginnings, and reported by an event. start must not be OTTLA_START_OFFSET; value is a timestamp for
+// OTTLA_START_TIMESTAMP, otherwise 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1229,14 +1254,15 @@ ottla_status ottla_consumer_assign_topic(const ottla_consumer *consumer,
                                          int64_t value,
                                          ottla_error **error);
 
-// Empties the assignment.
+// Clears the assignment.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_unassign(const ottla_consumer *consumer,
                                      ottla_error **error);
 
-// Writes the assigned partitions, ordered by topic and partition; the caller frees the list.
+// Writes the assigned partitions, ordered by topic and partition, as a list that the caller frees with
+// ottla_partitions_free.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
@@ -1244,7 +1270,7 @@ ottla_status ottla_consumer_assignment(const ottla_consumer *consumer,
                                        ottla_partitions **partitions,
                                        ottla_error **error);
 
-// Goes on reading an assigned partition somewhere else. What was fetched of it is dropped.
+// Moves the position of an assigned partition. Records that were fetched but not polled are discarded.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if it is not assigned, or for a negative offset.
 OTTLA_MUST_USE
@@ -1255,26 +1281,26 @@ ottla_status ottla_consumer_seek(const ottla_consumer *consumer,
                                  int64_t value,
                                  ottla_error **error);
 
-// Stops fetching and handing out records of partitions; what was fetched of them is kept.
+// Stops fetching and returning records of partitions; records that were already fetched are kept.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is paused.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; none is paused in that case.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_pause(const ottla_consumer *consumer,
                                   const ottla_topic_partition *partitions,
                                   size_t count,
                                   ottla_error **error);
 
-// Goes on with paused partitions.
+// Resumes paused partitions.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is resumed.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; none is resumed in that case.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_resume(const ottla_consumer *consumer,
                                    const ottla_topic_partition *partitions,
                                    size_t count,
                                    ottla_error **error);
 
-// Writes the offset after the last record that counts as read, or -1 while the start is being looked up. Records of
-// the batch that was polled last count as read once the next is asked for.
+// Writes the position of a partition: the offset after the last record that counts as read, or -1 while the start is
+// being looked up. Records of the latest batch count as read when the next poll is made.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
@@ -1284,8 +1310,8 @@ ottla_status ottla_consumer_position(const ottla_consumer *consumer,
                                      int64_t *position,
                                      ottla_error **error);
 
-// Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
-// before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
+// Writes the number of offsets between the position and the end of the readable log, as last reported by the
+// brokers; -1 if unknown. Every fetch updates it; for a paused partition the end is requested every 5 seconds.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 OTTLA_MUST_USE
@@ -1295,10 +1321,10 @@ ottla_status ottla_consumer_lag(const ottla_consumer *consumer,
                                 int64_t *lag,
                                 ottla_error **error);
 
-// Asks the brokers for the oldest offset of each partition and writes it to offsets, an array of count. The partitions
-// need not be assigned.
+// Requests the oldest offset of each partition (Kafka's ListOffsets) and writes it to offsets, an array of
+// count. The partitions need not be assigned.
 //
-// Errors: the first partition's that failed; OTTLA_ERR_TIMED_OUT.
+// Errors: that of the first partition that failed; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_beginning_offsets(const ottla_consumer *consumer,
                                               const ottla_topic_partition *partitions,
@@ -1307,8 +1333,9 @@ ottla_status ottla_consumer_beginning_offsets(const ottla_consumer *consumer,
                                               int64_t *offsets,
                                               ottla_error **error);
 
-// Asks the brokers for the offset after the last record that can be read of each partition (with
-// isolation.level=read_committed: the first open transaction's) and writes it to offsets, an array of count.
+// Requests the end offset of each partition (Kafka's ListOffsets) and writes it to offsets, an array of count:
+// the offset after the last readable record, or with isolation.level=read_committed the start of the first open
+// transaction.
 //
 // Errors: as ottla_consumer_beginning_offsets.
 OTTLA_MUST_USE
@@ -1319,8 +1346,8 @@ ottla_status ottla_consumer_end_offsets(const ottla_consumer *consumer,
                                         int64_t *offsets,
                                         ottla_error **error);
 
-// Asks the brokers for the first record of partition i with the timestamp times[i] (milliseconds since 1970) or later
-// and writes its offset to offsets[i]; -1 where there is none.
+// Requests for each partition i the first record whose timestamp is times[i] (milliseconds since 1970) or later
+// (Kafka's ListOffsets), and writes its offset to offsets[i]; -1 if there is none.
 //
 // Errors: as ottla_consumer_beginning_offsets.
 OTTLA_MUST_USE
@@ -1332,9 +1359,9 @@ ottla_status ottla_consumer_offsets_for_times(const ottla_consumer *consumer,
                                               int64_t *offsets,
                                               ottla_error **error);
 
-// Writes how many partitions a topic has.
+// Writes the number of partitions of a topic.
 //
-// Errors: what the cluster answers for the topic; OTTLA_ERR_TIMED_OUT.
+// Errors: the cluster's error for the topic; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_partition_count(const ottla_consumer *consumer,
                                             const char *topic,
@@ -1342,13 +1369,14 @@ ottla_status ottla_consumer_partition_count(const ottla_consumer *consumer,
                                             int32_t *count,
                                             ottla_error **error);
 
-// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
-// up to max_records records (0: max.poll.records) of what has arrived. The other one, and when the time is over both,
-// are NULL. One thread at a time. Batches hold their memory until they are freed, without a limit:
-// ottla_consumer_held_bytes tells how much that is.
+// Waits up to the timeout for an event or for records, and writes either an event, or a batch of up to max_records
+// records (0: max.poll.records) that have arrived; the caller frees it. The other output is NULL, and both are
+// NULL when the timeout ends. To be called by one thread at a time. Batches hold their memory until they are freed,
+// without a limit: ottla_consumer_held_bytes reports how much.
 //
-// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after ottla_consumer_wake; OTTLA_ERR_CLOSED;
-// until the first contact with the cluster, once socket.connection.setup.timeout.ms is over, why no broker can be
+// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after ottla_consumer_wake;
+// OTTLA_ERR_CLOSED; before the first contact with the cluster, once socket.connection.setup.timeout.ms is over,
+// the reason why no broker can be reached.
 // reached.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_poll(ottla_consumer *consumer,
@@ -1358,25 +1386,26 @@ ottla_status ottla_consumer_poll(ottla_consumer *consumer,
                                  ottla_event **event,
                                  ottla_error **error);
 
-// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+// Ends the wait of the current poll, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE ottla_status ottla_consumer_wake(const ottla_consumer *consumer, ottla_error **error);
 
-// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop, readable while a poll would give
-// something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
-// consumer and closed with it: only wait on it, never read it.
+// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while a poll
+// would return something at once; then poll with timeout 0, which may return nothing. The descriptor is created by
+// the first call, owned by the consumer and closed with it: only wait on it, never read from it.
 //
-// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
-// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+// It is level-triggered: it stays readable until nothing is left, even if a poll took only a part, so a loop may
+// poll once each time it is readable. With edge-triggered epoll (EPOLLET), poll until nothing is returned. Spurious
+// wake-ups happen.
 //
-// Errors: OTTLA_ERR_IO if the operating system has none left.
+// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_descriptor(const ottla_consumer *consumer,
                                        intptr_t *descriptor,
                                        ottla_error **error);
 
-// Writes how many bytes of buffers polled batches keep from being used again.
+// Writes the number of bytes of buffers that are held by polled batches.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
@@ -1384,7 +1413,7 @@ ottla_status ottla_consumer_held_bytes(const ottla_consumer *consumer,
                                        size_t *bytes,
                                        ottla_error **error);
 
-// Writes how many bytes were fetched and not polled yet, limited by fetch.memory.bytes.
+// Writes the number of bytes fetched and not polled yet, which fetch.memory.bytes limits.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
@@ -1392,7 +1421,7 @@ ottla_status ottla_consumer_buffered_bytes(const ottla_consumer *consumer,
                                            size_t *bytes,
                                            ottla_error **error);
 
-// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+// Takes up to max log lines (0: all there are); see ottla_producer_logs.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -1401,26 +1430,26 @@ ottla_status ottla_consumer_logs(const ottla_consumer *consumer,
                                  ottla_log_lines **lines,
                                  ottla_error **error);
 
-// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, commits what counts as read (with enable.auto.commit),
-// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it), and waits
-// up to the timeout until the connections are closed.
-// The batch polled last does not count as read by this. Batches stay valid. Closing twice does nothing.
+// Closes the consumer: makes every other call return OTTLA_ERR_CLOSED, discards what was fetched, commits what
+// counts as read (with enable.auto.commit), waits for background commits, leaves the group at once (except a
+// static member, which stays in it), and waits up to the timeout until the connections are closed. The latest batch
+// does not count as read yet. Batches stay valid. Closing twice does nothing.
 //
-// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+// Errors: OTTLA_ERR_TIMED_OUT; closing then continues in the background.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_close(const ottla_consumer *consumer,
                                   int64_t timeout_ms,
                                   ottla_error **error);
 
-// Frees a consumer when all calls with it have returned. Its batches and events stay valid. Without a close before, it
-// leaves its group in the background within five seconds; close it to be sure that it has left. Where more than 16
-// clients are leaving at once it waits up to 0.1 s, and then leaves unheard.
+// Frees a consumer, once all calls with it have returned. Its batches and events stay valid. If it was not closed
+// first, it leaves its group in the background, within five seconds; close it to be sure that it has left. While
+// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then does not leave the group.
 void ottla_consumer_free(ottla_consumer *consumer);
 
-// How many partitions are in the list; 0 of NULL.
+// Returns the number of partitions in the list, or 0 for NULL.
 size_t ottla_partitions_count(const ottla_partitions *partitions);
 
-// Writes partition i of the list, counted from 0. Its topic lives as long as the list.
+// Writes partition i of the list, counting from 0. Its topic lives as long as the list.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1435,8 +1464,8 @@ void ottla_partitions_free(ottla_partitions *partitions);
 // ==================================================================================================================
 // Batches
 //
-// The records of one poll. They are not copied: a batch is a list of segments, each with the records of one partition
-// that lie in one buffer, and columns that tell where in it they lie.
+// The records of one poll. They are not copied: a batch is a list of segments, each with records of one partition
+// that share a buffer, and columns with their positions in the buffer.
 //
 //     for (size_t s = 0; s < ottla_batch_segment_count(batch); s++) {
 //         ottla_segment seg;
@@ -1450,10 +1479,11 @@ void ottla_partitions_free(ottla_partitions *partitions);
 //     }
 //     ottla_batch_free(batch);
 //
-// A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. What batches hold is
-// not limited by fetch.memory.bytes: a program that doesn't free them takes memory without bound. How much that is, all
-// batches together, is what ottla_consumer_held_bytes and held_bytes of the statistics tell; of one batch,
-// ottla_batch_held_bytes. To keep a few records for long, ottla_batch_compact copies them out of their large buffers.
+// A batch keeps its buffers until it is freed, from any thread, even after its consumer was freed.
+// fetch.memory.bytes does not limit what batches hold: a program that doesn't free them uses memory without bound.
+// ottla_consumer_held_bytes, and held_bytes in the statistics, report the total for all batches;
+// ottla_batch_held_bytes reports it for one batch. To keep a few records for long, copy them out of their large
+// buffers with ottla_batch_compact.
 // ==================================================================================================================
 
 // timestamp_type: the producer set the timestamps.
@@ -1462,36 +1492,36 @@ void ottla_partitions_free(ottla_partitions *partitions);
 // timestamp_type: the broker set the timestamps when it appended the records.
 #define OTTLA_TIMESTAMP_APPEND 1
 
-// The records of one partition that lie in one buffer, as columns of rows elements each. The key of record i is the
-// key_len[i] bytes from base + key_start[i] on; a length of -1 is null. Values likewise.
+// Records of one partition that share a buffer, as columns of rows elements each. The key of record i is the
+// key_len[i] bytes at base + key_start[i]; a length of -1 is null. The same holds for values.
 typedef struct ottla_segment {
     // The topic.
     const char *topic;
-    // The buffer.
+    // The start of the buffer.
     const uint8_t *base;
-    // Offsets in the partition; rising, not always by one.
+    // Offsets in the partition: increasing, with possible gaps.
     const int64_t *offsets;
     // Milliseconds since 1970.
     const int64_t *timestamps;
-    // Where keys start.
+    // The start of each key.
     const uint32_t *key_start;
-    // How long keys are; -1 is null.
+    // The length of each key; -1 is null.
     const int32_t *key_len;
-    // Where values start.
+    // The start of each value.
     const uint32_t *value_start;
-    // How long values are; -1 is null.
+    // The length of each value; -1 is null.
     const int32_t *value_len;
-    // How many headers each record has; ottla_batch_headers reads them.
+    // The number of headers of each record; read them with ottla_batch_headers.
     const int32_t *header_count;
-    // Number of records.
+    // The number of records.
     size_t rows;
-    // Its first record's row in the batch.
+    // The row in the batch of the segment's first record.
     size_t first_row;
     // The partition.
     int32_t partition;
-    // Leader epoch of the segment's last record; -1 where it is not known.
+    // The leader epoch of the segment's last record; -1 if it is unknown.
     int32_t leader_epoch;
-    // Who set the timestamps: OTTLA_TIMESTAMP_*
+    // Who set the timestamps: OTTLA_TIMESTAMP_*.
     int32_t timestamp_type;
 } ottla_segment;
 
@@ -1509,19 +1539,19 @@ typedef struct ottla_record {
     int64_t timestamp;
     // The partition.
     int32_t partition;
-    // How many headers it has.
+    // The number of headers.
     int32_t header_count;
-    // Who set the timestamp: OTTLA_TIMESTAMP_*
+    // Who set the timestamp: OTTLA_TIMESTAMP_*.
     int32_t timestamp_type;
 } ottla_record;
 
-// Number of records; 0 of NULL.
+// Returns the number of records, or 0 for NULL.
 size_t ottla_batch_rows(const ottla_batch *batch);
 
-// Number of segments; 0 of NULL. Their rows follow each other without a gap.
+// Returns the number of segments, or 0 for NULL. Their rows are numbered consecutively.
 size_t ottla_batch_segment_count(const ottla_batch *batch);
 
-// Writes segment i, counted from 0.
+// Writes segment i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1530,7 +1560,7 @@ ottla_status ottla_batch_segment(const ottla_batch *batch,
                                  ottla_segment *segment,
                                  ottla_error **error);
 
-// Writes the record in row row of the batch, counted from 0. For all of many records, segments cost less.
+// Writes the record in row row of the batch, counting from 0. To read all of many records, segments are cheaper.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1539,8 +1569,8 @@ ottla_status ottla_batch_record(const ottla_batch *batch,
                                 ottla_record *record,
                                 ottla_error **error);
 
-// Writes the headers of the record in row row of the batch, in their order, but not more than capacity, and to
-// count how many it has. headers may be NULL if capacity is 0.
+// Writes the headers of the record in row row of the batch, in order, up to capacity of them, and the number it
+// has to count. headers may be NULL if capacity is 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1551,11 +1581,11 @@ ottla_status ottla_batch_headers(const ottla_batch *batch,
                                  size_t *count,
                                  ottla_error **error);
 
-// How often each record of the batch has been delivered, this time included: an array of as many as it has rows, which
-// lives as long as the batch. NULL of a batch that is not a share group's, and of NULL.
+// Returns an array with the number of deliveries of each record in the batch, including this one. The array lives as
+// long as the batch. Returns NULL for NULL, and for a batch that does not come from a share group.
 const int16_t *ottla_batch_delivery_counts(const ottla_batch *batch);
 
-// Copies the records into a batch of their own with one small buffer, and writes it; the caller frees both.
+// Copies the records into a new batch with one small buffer, and writes it. The caller frees both batches.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1563,79 +1593,83 @@ ottla_status ottla_batch_compact(const ottla_batch *batch,
                                  ottla_batch **compacted,
                                  ottla_error **error);
 
-// Bytes of the buffers that this batch keeps from being used again; batches may share a buffer. 0 of NULL.
+// Returns the number of bytes of buffers that this batch keeps in use, or 0 for NULL. Batches may share a buffer.
 size_t ottla_batch_held_bytes(const ottla_batch *batch);
 
-// Frees a batch and gives its buffers back; from any thread, before or after its consumer is freed.
+// Frees a batch and returns its buffers to their pool. From any thread, before or after its consumer is freed.
 void ottla_batch_free(ottla_batch *batch);
 
 // ==================================================================================================================
 // Events
 //
-// What happened to what is read, beside records: told once, in the order it happened, and before the records that
-// follow. A producer's events come by ottla_producer_next_event. Most can be ignored; the attempts go on by themselves.
+// What happened to a consumer other than records arriving: reported once, in order, before the records that follow.
+// Polls of a consumer return events; a producer's are returned by ottla_producer_next_event. Most can be ignored,
+// as the client keeps trying by itself.
 // ==================================================================================================================
 
-// A partition's position was moved from from to to, because the log no longer holds what was there: records were
-// lost to this reader.
+// The position of a partition was moved from from to to, because the log no longer holds the records there: this
+// consumer has missed them.
 #define OTTLA_EVENT_POSITION_RESET 1
 
-// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+// A partition cannot be read any more: no records of it are returned until the program seeks or assigns it again.
 #define OTTLA_EVENT_PARTITION_STOPPED 2
 
-// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
-// it is, the event's partitions are those that it may be.
+// A partition cannot be read at present; the client keeps trying. If a broker's failure can't be attributed to one
+// partition, the event lists all partitions that may be affected.
 #define OTTLA_EVENT_PARTITION_FAILING 3
 
-// A topic cannot be found or may not be read; the attempts go on.
+// A topic cannot be found or may not be read; the client keeps trying.
 #define OTTLA_EVENT_TOPIC_FAILING 4
 
-// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
-// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
-// time on. What started at an offset, by auto.offset.reset or in a group goes where auto.offset.reset says; if that is
-// latest, records that were written before the new topic was noticed are not read.
+// A topic was deleted and created again: its offsets start over. A start that was given as earliest, latest or a
+// timestamp also applies to the new topic, whose records are all later than that start: it is read from its
+// beginning, or from that timestamp. Partitions that started at an offset, by auto.offset.reset or in a group
+// continue where auto.offset.reset says; if that is latest, records written before the new topic was noticed are
+// not read.
 #define OTTLA_EVENT_TOPIC_RECREATED 5
 
-// A topic that is read whole has grown: its partitions from to to, exclusive, are read too, from their beginnings.
+// A topic assigned as a whole has grown: its partitions from to to, exclusive, are read too, from their
+// beginnings.
 #define OTTLA_EVENT_PARTITIONS_ADDED 6
 
-// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
-// request.timeout.ms. The attempts go on, and this is told once until it answers a fetch again.
+// A broker can't be reached: connections to it have failed for some seconds, or it has not answered a fetch for
+// request.timeout.ms. The client keeps trying, and reports this once until the broker answers a fetch again.
 #define OTTLA_EVENT_BROKER_UNREACHABLE 7
 
-// A commit in the background has ended: well, or with an error. Its token is that of the call.
+// A background commit has ended, with or without an error. The event's token is the one that the call wrote.
 #define OTTLA_EVENT_OFFSETS_COMMITTED 8
 
-// Partitions are this member's of its group from now on. What follows of them starts at what the group has committed, or
-// where auto.offset.reset says; a seek now comes before any record.
+// Partitions were assigned to this member of the group. Their records start at the committed offset, or where
+// auto.offset.reset says; a seek made now takes effect before any record is returned.
 #define OTTLA_EVENT_PARTITIONS_ASSIGNED 9
 
-// Partitions are to be given up, and no more records of them come. They are this member's until that is acknowledged, by
-// ottla_consumer_acknowledge or the next poll: until then what was read of them can be committed.
+// Partitions are being revoked, and no more of their records are returned. They belong to this member until that is
+// acknowledged, by ottla_consumer_acknowledge or the next poll: until then records that were read can be
+// committed.
 #define OTTLA_EVENT_PARTITIONS_REVOKED 10
 
-// Partitions are no longer this member's, since some time ago: others may have them, and nothing can be committed.
+// Partitions no longer belong to this member, and may already belong to others: nothing can be committed.
 #define OTTLA_EVENT_PARTITIONS_LOST 11
 
-// The group can't be joined at present, or not be kept in touch with, or positions not be committed in the background;
-// the attempts go on.
+// The group can't be joined at present, or its coordinator cannot be reached, or positions cannot be committed in
+// the background; the client keeps trying.
 #define OTTLA_EVENT_GROUP_FAILING 12
 
-// The membership has ended for good; it takes a new subscription to join again.
+// The membership has ended for good; subscribe again to rejoin.
 #define OTTLA_EVENT_GROUP_LEFT 13
 
-// What was acknowledged of records of a share group was not carried out, or may not have been: those of a partition from
-// from to to, exclusive. They are delivered again.
+// Acknowledgements of records in a share group were not carried out, or may not have been: those of a partition from
+// from to to, exclusive. The records are delivered again.
 #define OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED 14
 
-// The program's own assignor is the group's, and this member its leader: the members (ottla_event_group_member) are to be
-// given the partitions of topics (ottla_event_group_topic), by ottla_consumer_assign_group.
+// This member leads a group that uses the program's own assignor: assign the partitions of the topics
+// (ottla_event_group_topic) to the members (ottla_event_group_member) with ottla_consumer_assign_group.
 #define OTTLA_EVENT_ASSIGNMENT_WANTED 15
 
-// Writes the oldest event of a producer that was not taken yet, which the caller frees; NULL if there is none. The last 64 are
-// kept. When one is there the producer's descriptor is readable, and a wait in ottla_producer_poll ends. They tell what
-// records wait for, and nothing has to be done about them: OTTLA_EVENT_BROKER_UNREACHABLE and
-// OTTLA_EVENT_TOPIC_FAILING.
+// Writes the oldest event of a producer that has not been taken, for the caller to free with ottla_event_free;
+// NULL if there is none. The last 64 are kept. While one is available, the producer's descriptor is readable and
+// ottla_producer_poll does not wait. Events report what records are waiting for, and need no action: they are
+// OTTLA_EVENT_BROKER_UNREACHABLE and OTTLA_EVENT_TOPIC_FAILING.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -1643,28 +1677,30 @@ ottla_status ottla_producer_next_event(const ottla_producer *producer,
                                        ottla_event **event,
                                        ottla_error **error);
 
-// Its kind, OTTLA_EVENT_*; 0 of NULL. Later versions may have kinds of which this header doesn't know.
+// Returns the kind of event, OTTLA_EVENT_*, or 0 for NULL. Later versions may have kinds that this header doesn't
+// list.
 int32_t ottla_event_kind(const ottla_event *event);
 
-// The topic it is about; "" if it is about none, and of NULL.
+// Returns the topic that the event is about, or "" if there is none, and for NULL.
 const char *ottla_event_topic(const ottla_event *event);
 
-// The partition it is about; -1 if it is about none, and of NULL.
+// Returns the partition that the event is about, or -1 if there is none, and for NULL.
 int32_t ottla_event_partition(const ottla_event *event);
 
-// The position before, or where the trouble is; -1 where there is none, and of NULL.
+// Returns the position before the event, or the offset where the problem is; -1 if there is none, and for NULL.
 int64_t ottla_event_from(const ottla_event *event);
 
-// The position after; -1 where there is none, and of NULL.
+// Returns the position after the event; -1 if there is none, and for NULL.
 int64_t ottla_event_to(const ottla_event *event);
 
-// The number of the call it is about; 0 if it is about none, and of NULL.
+// Returns the token of the call that the event is about; 0 if there is none, and for NULL.
 uint64_t ottla_event_token(const ottla_event *event);
 
-// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
+// Returns the number of partitions that were assigned, revoked or lost, or may be failing; 0 for other events and
+// for NULL.
 size_t ottla_event_partition_count(const ottla_event *event);
 
-// Writes partition i of those, counted from 0. Its topic lives as long as the event.
+// Writes partition i of those, counting from 0. Its topic lives as long as the event.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1673,10 +1709,11 @@ ottla_status ottla_event_partition_get(const ottla_event *event,
                                        ottla_topic_partition *partition,
                                        ottla_error **error);
 
-// Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.
+// Returns the error that caused the event, which belongs to the event and must not be freed; NULL if there is none,
+// and for NULL.
 const ottla_error *ottla_event_error(const ottla_event *event);
 
-// What happened and what to do about it, in English; "" of NULL.
+// Returns a message in English that says what happened and what to do about it; "" for NULL.
 const char *ottla_event_message(const ottla_event *event);
 
 // Frees an event.
@@ -1685,15 +1722,15 @@ void ottla_event_free(ottla_event *event);
 // ==================================================================================================================
 // Consumer groups
 //
-// A consumer with a group.id can subscribe instead of being assigned partitions: the group shares the partitions of
-// its topics out among its members, and anew when members come and go. Polls tell of it, in the order it happens:
-// OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED before they go to
-// another member; OTTLA_EVENT_PARTITIONS_LOST when they are gone already.
+// A consumer with a group.id can subscribe to topics instead of being assigned partitions: the group divides the
+// partitions of its topics among its members, and does so again when members join and leave. Polls report this in
+// order: OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED
+// before they move to another member; OTTLA_EVENT_PARTITIONS_LOST if they have already moved.
 //
-// Offsets. A record counts as read once the poll after the one that gave it is made, or when it is marked or committed.
-// With enable.auto.commit what counts as read is committed every auto.commit.interval.ms, before partitions are
-// given up, and on close; what was only fetched never is. To commit by hand, switch that off and commit a batch when it
-// is done with:
+// Offsets. Records count as read when the next poll is made, or when they are marked or committed. With
+// enable.auto.commit, the offsets of records that count as read are committed every auto.commit.interval.ms,
+// before partitions are given up, and on close; records that were only fetched never are. To commit manually, switch
+// it off and commit each batch after processing it:
 //
 //     const char *topics[] = {"orders"};
 //     status = ottla_consumer_subscribe(consumer, topics, 1, &error);
@@ -1708,44 +1745,44 @@ void ottla_event_free(ottla_event *event);
 //         ottla_event_free(event);                                // the next poll acknowledges a revocation
 //     }
 //
-// Between a revocation and its acknowledgement, which the next poll is, the partitions are still this member's: whatever
-// was read of them can be committed then. Afterwards a commit answers OTTLA_ERR_PARTITION_REVOKED; batches stay readable.
-// A member that does not poll for max.poll.interval.ms leaves its group.
+// Between a revocation and its acknowledgement, by the next poll, the partitions still belong to this member:
+// whatever was read of them can be committed. After that a commit returns OTTLA_ERR_PARTITION_REVOKED; batches stay
+// readable. A member that does not poll for max.poll.interval.ms leaves its group.
 // ==================================================================================================================
 
-// Becomes a member of the group and reads what it assigns of these topics; topics that don't exist yet are read once they
-// do. Replaces an earlier subscription.
+// Joins the group and reads the partitions that it assigns of these topics; topics that don't exist yet are read
+// once they do. Replaces an earlier subscription.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, without a topic, for an empty name, or while partitions are
-// assigned by hand.
+// assigned manually.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_subscribe(const ottla_consumer *consumer,
                                       const char *const *topics,
                                       size_t count,
                                       ottla_error **error);
 
-// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later. Internal
-// topics are left out by exclude.internal.topics.
+// Subscribes, as ottla_consumer_subscribe, to every topic whose whole name matches a regular expression (RE2
+// syntax), including topics created later. exclude.internal.topics excludes internal topics.
 //
-// Errors: as ottla_consumer_subscribe; OTTLA_ERR_INVALID_ARGUMENT for what is no regular expression.
+// Errors: as ottla_consumer_subscribe; OTTLA_ERR_INVALID_ARGUMENT for an invalid regular expression.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_subscribe_pattern(const ottla_consumer *consumer,
                                               const char *pattern,
                                               ottla_error **error);
 
-// Leaves the group at once: what counts as read is committed (with enable.auto.commit), nothing more is delivered, and no
-// event tells of it. Waits up to the timeout until the others can have the partitions. Without a subscription it does
-// nothing.
+// Leaves the group at once: commits what counts as read (with enable.auto.commit); no more records are returned,
+// and no event reports it. Waits up to the timeout until other members can have the partitions. Does nothing without
+// a subscription.
 //
-// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+// Errors: OTTLA_ERR_TIMED_OUT; leaving then continues in the background.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_unsubscribe(const ottla_consumer *consumer,
                                         int64_t timeout_ms,
                                         ottla_error **error);
 
-// Acknowledges a revocation: its partitions are let go once what counts as read of them is committed (with
-// enable.auto.commit). The next poll does so by itself; this is for those who don't poll soon. Other events need no
-// acknowledgement.
+// Acknowledges a revocation: its partitions are released once what counts as read of them is committed (with
+// enable.auto.commit). The next poll does this implicitly; call it if the next poll is not soon. Other events need
+// no acknowledgement.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
@@ -1753,10 +1790,11 @@ ottla_status ottla_consumer_acknowledge(const ottla_consumer *consumer,
                                         const ottla_event *event,
                                         ottla_error **error);
 
-// What of a partition lies before offset counts as read, though the next batch is not asked for. Also shows that the
-// program is at work on what it was given (max.poll.interval.ms).
+// Marks everything in a partition before offset as read, without waiting for the next poll. Also shows that the
+// program is making progress, for max.poll.interval.ms.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or no poll has given it that far.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or polls have not returned its records up to
+// there.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_mark(const ottla_consumer *consumer,
                                  const char *topic,
@@ -1764,11 +1802,12 @@ ottla_status ottla_consumer_mark(const ottla_consumer *consumer,
                                  int64_t offset,
                                  ottla_error **error);
 
-// Commits these offsets for the group, and waits up to the timeout until that is done. Needs no membership.
+// Commits these offsets for the group (Kafka's OffsetCommit request), and waits up to the timeout until that is
+// done. The consumer need not be a member.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if this
-// consumer is a member and the partition not its own; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT: it may
-// then have been committed or not.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if
+// this consumer is a member and the partition is not assigned to it; the coordinator's error; OTTLA_ERR_TIMED_OUT,
+// after which the offsets may or may not have been committed.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_commit(const ottla_consumer *consumer,
                                    const ottla_offset_to_commit *offsets,
@@ -1777,9 +1816,9 @@ ottla_status ottla_consumer_commit(const ottla_consumer *consumer,
                                    ottla_error **error);
 
 // Commits these offsets in the background, after those of earlier calls, and writes a number to token: an event
-// OTTLA_EVENT_OFFSETS_COMMITTED with that token tells how it ended, at the latest after default.api.timeout.ms.
+// OTTLA_EVENT_OFFSETS_COMMITTED with that token reports the outcome, within default.api.timeout.ms.
 //
-// Errors: as ottla_consumer_commit, as far as that can be said at once.
+// Errors: those of ottla_consumer_commit that can be detected at once.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_commit_async(const ottla_consumer *consumer,
                                          const ottla_offset_to_commit *offsets,
@@ -1787,7 +1826,7 @@ ottla_status ottla_consumer_commit_async(const ottla_consumer *consumer,
                                          uint64_t *token,
                                          ottla_error **error);
 
-// Commits everything that was polled, the batch polled last too, and waits up to the timeout until that is done.
+// Commits everything that was polled, including the latest batch, and waits up to the timeout until that is done.
 //
 // Errors: as ottla_consumer_commit.
 OTTLA_MUST_USE
@@ -1795,8 +1834,8 @@ ottla_status ottla_consumer_commit_polled(const ottla_consumer *consumer,
                                           int64_t timeout_ms,
                                           ottla_error **error);
 
-// Commits the end of a batch, for each of its partitions the offset after its last record, and waits up to the timeout
-// until that is done.
+// Commits the end of a batch (for each of its partitions, the offset after its last record), and waits up to the
+// timeout until that is done.
 //
 // Errors: as ottla_consumer_commit.
 OTTLA_MUST_USE
@@ -1805,7 +1844,7 @@ ottla_status ottla_consumer_commit_batch(const ottla_consumer *consumer,
                                          int64_t timeout_ms,
                                          ottla_error **error);
 
-// Commits the end of a batch in the background, as ottla_consumer_commit_async.
+// Commits the end of a batch in the background; see ottla_consumer_commit_async.
 //
 // Errors: as ottla_consumer_commit_async.
 OTTLA_MUST_USE
@@ -1814,10 +1853,11 @@ ottla_status ottla_consumer_commit_batch_async(const ottla_consumer *consumer,
                                                uint64_t *token,
                                                ottla_error **error);
 
-// Asks what the group has committed of each partition and writes a list in the same order, which the caller frees. With
-// isolation.level=read_committed, offsets of transactions that are still open are waited for.
+// Requests the committed offsets of the group for these partitions (Kafka's OffsetFetch), and writes a list in the
+// same order, which the caller frees with ottla_offsets_free. With isolation.level=read_committed it waits for
+// the end of open transactions that commit offsets.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id; the coordinator's error; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_committed(const ottla_consumer *consumer,
                                       const ottla_topic_partition *partitions,
@@ -1826,10 +1866,10 @@ ottla_status ottla_consumer_committed(const ottla_consumer *consumer,
                                       ottla_offsets **offsets,
                                       ottla_error **error);
 
-// How many offsets are in the list; 0 of NULL.
+// Returns the number of offsets in the list, or 0 for NULL.
 size_t ottla_offsets_count(const ottla_offsets *offsets);
 
-// Writes offset i of the list, counted from 0. Its strings live as long as the list.
+// Writes offset i of the list, counting from 0. Its strings live as long as the list.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1841,7 +1881,8 @@ ottla_status ottla_offsets_get(const ottla_offsets *offsets,
 // Frees a list of offsets.
 void ottla_offsets_free(ottla_offsets *offsets);
 
-// Writes the consumer's place in its group, which the caller frees: for ottla_producer_send_offsets.
+// Writes the consumer's membership of its group, for ottla_producer_send_offsets. The caller frees it with
+// ottla_membership_free.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id.
 OTTLA_MUST_USE
@@ -1849,7 +1890,7 @@ ottla_status ottla_consumer_membership(const ottla_consumer *consumer,
                                        ottla_membership **membership,
                                        ottla_error **error);
 
-// Writes the membership as a producer takes it. Its strings live as long as the membership.
+// Writes the membership as the struct that a producer takes. Its strings live as long as the membership.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1861,11 +1902,11 @@ ottla_status ottla_membership_get(const ottla_membership *membership,
 void ottla_membership_free(ottla_membership *membership);
 
 // ==================================================================================================================
-// Assignors of one's own
+// Custom assignors
 //
-// In a classic group one member, the leader, shares the partitions out for all. A program can do that by a strategy of its
-// own: set it before subscribing, in every member; where the group agrees on it, the leader's poll gives an event
-// OTTLA_EVENT_ASSIGNMENT_WANTED, and the group waits for the answer while heartbeats go on.
+// In a classic group one member, the leader, assigns the partitions to all members. A program can do so with its own
+// strategy: set it before subscribing, in every member. If the group agrees on it, the leader's poll returns an
+// event OTTLA_EVENT_ASSIGNMENT_WANTED, and the group waits for the assignment while heartbeats continue.
 //
 //     status = ottla_consumer_set_assignor(consumer, "by-size", (ottla_bytes){NULL, 0}, false, &error);
 //     ...
@@ -1876,27 +1917,27 @@ void ottla_membership_free(ottla_membership *membership);
 //     }
 // ==================================================================================================================
 
-// A member of a group that is to be shared out. What it points to lives as long as the event.
+// A member of a group that is to be assigned partitions. Its pointers are valid as long as the event.
 typedef struct ottla_group_member {
-    // Its id, by which it is given partitions.
+    // The member id, for use in the assignment.
     const char *member_id;
-    // group.instance.id of a static member; NULL of another.
+    // group.instance.id of a static member; otherwise NULL.
     const char *instance_id;
-    // Where it runs (client.rack); NULL if it does not say.
+    // The member's rack (client.rack); NULL if it has none.
     const char *rack;
-    // What its own assignor tells besides, or null.
+    // Data passed by the member's assignor, or null.
     ottla_bytes user_data;
     // The topics it subscribes to.
     const char *const *topics;
-    // How many.
+    // The number of topics.
     size_t topic_count;
-    // The partitions it has.
+    // The partitions it owns at present.
     const ottla_topic_partition *owned;
-    // How many.
+    // The number of partitions it owns.
     size_t owned_count;
 } ottla_group_member;
 
-// A partition that a member is given.
+// A partition assigned to a member.
 typedef struct ottla_group_share {
     // The member.
     const char *member_id;
@@ -1906,13 +1947,14 @@ typedef struct ottla_group_share {
     int32_t partition;
 } ottla_group_share;
 
-// Gives a consumer an assignor of its own, the favourite among those of partition.assignment.strategy: a group uses it if all
-// members have it. To be called before subscribing; groups are joined by the classic protocol then. user_data, which may
-// be null, is what this member tells the leader besides. With cooperative, members keep reading what they keep through a
-// rebalance (KIP-429), and the answer must leave out what has to change hands until who has it does not name it any more.
+// Sets a custom assignor, which is preferred to those of partition.assignment.strategy: a group uses it if all its
+// members have it. Call it before subscribing; the consumer then joins its group with the classic protocol.
+// user_data, which may be null, is data for the leader. With cooperative, members keep reading the partitions
+// that they keep during a rebalance (KIP-429), and the assignment must leave out a partition that is moving until
+// its current owner no longer lists it in owned.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, after subscribing, for a name that is empty or a known strategy's, or
-// with group.protocol=consumer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without group.id, after subscribing, for an empty name or that of a built-in
+// strategy, or with group.protocol=consumer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_set_assignor(const ottla_consumer *consumer,
                                          const char *name,
@@ -1920,10 +1962,10 @@ ottla_status ottla_consumer_set_assignor(const ottla_consumer *consumer,
                                          bool cooperative,
                                          ottla_error **error);
 
-// How many members a group has that is to be shared out; 0 of other events, and of NULL.
+// Returns the number of members to assign partitions to; 0 for other events and for NULL.
 size_t ottla_event_group_member_count(const ottla_event *event);
 
-// Writes member i of those, counted from 0. What it points to lives as long as the event.
+// Writes member i of those, counting from 0. Its pointers are valid as long as the event.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1932,10 +1974,10 @@ ottla_status ottla_event_group_member(const ottla_event *event,
                                       ottla_group_member *member,
                                       ottla_error **error);
 
-// How many topics are to be shared out; 0 of other events, and of NULL.
+// Returns the number of topics to assign; 0 for other events and for NULL.
 size_t ottla_event_group_topic_count(const ottla_event *event);
 
-// Writes topic i of those, counted from 0, and how many partitions it has. Its name lives as long as the event.
+// Writes topic i of those, counting from 0, and its number of partitions. Its name lives as long as the event.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -1945,12 +1987,12 @@ ottla_status ottla_event_group_topic(const ottla_event *event,
                                      int32_t *partitions,
                                      ottla_error **error);
 
-// Answers an event OTTLA_EVENT_ASSIGNMENT_WANTED: which partitions each member gets, one row each. Members that are not named
-// get nothing. The group waits for it for up to the members' max.poll.interval.ms.
+// Completes an event OTTLA_EVENT_ASSIGNMENT_WANTED with the partitions of each member, one row each. Members that
+// are not listed get none. The group waits for this for up to its members' max.poll.interval.ms.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT for another event, a member or partition that there is not, one that its member does not
-// subscribe to, or one given twice: it can be answered again. OTTLA_ERR_REBALANCE_IN_PROGRESS if the group has gone on
-// meanwhile.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT for another event, for a member or partition that doesn't exist, and for a
+// partition that its member does not subscribe to or that is listed twice: the call can then be repeated.
+// OTTLA_ERR_REBALANCE_IN_PROGRESS if the group has started another rebalance.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_assign_group(const ottla_consumer *consumer,
                                          const ottla_event *event,
@@ -1958,7 +2000,7 @@ ottla_status ottla_consumer_assign_group(const ottla_consumer *consumer,
                                          size_t count,
                                          ottla_error **error);
 
-// Says that there is no answer at present: the group is rebalanced and asked for again, after a moment.
+// Reports that there is no assignment at present: after a moment the group rebalances, and asks again.
 //
 // Errors: as ottla_consumer_assign_group.
 OTTLA_MUST_USE
@@ -1969,10 +2011,11 @@ ottla_status ottla_consumer_refuse_assignment(const ottla_consumer *consumer,
 // ==================================================================================================================
 // Share groups
 //
-// In a share group (KIP-932; Kafka 4.1 and newer) members read the same partitions together, record by record: each record
-// is given to one member at a time, which has it to itself for a time and says how it ended. What is not said in time is
-// delivered again, perhaps to another member, up to the group's share.delivery.count.limit. There are more members than
-// partitions if you like, and no positions; records are not in order.
+// In a share group (KIP-932; Kafka 4.1 and newer) members read the same partitions together, record by record: each
+// record is delivered to one member at a time, locked for a limited time, and acknowledged by that member. Records
+// that are not acknowledged in time are delivered again, perhaps to another member, up to the group's
+// share.delivery.count.limit. A group may have more members than partitions. There are no positions, and records
+// are not ordered.
 //
 //     ottla_config_set(config, "group.id", "workers", &error);
 //     ottla_config_set(config, "share.acknowledgement.mode", "explicit", &error);
@@ -1990,23 +2033,24 @@ ottla_status ottla_consumer_refuse_assignment(const ottla_consumer *consumer,
 //         ottla_event_free(event);                                // the next poll sends what was acknowledged
 //     }
 //
-// With share.acknowledgement.mode=implicit, the default, the records of a poll count as accepted once the next poll or
-// commit is made, but for those of which something else was said.
+// With share.acknowledgement.mode=implicit, the default, the records of a poll are accepted by the next poll or
+// commit, except those that were acknowledged otherwise.
 // ==================================================================================================================
 
-// Done: nobody is given the record any more.
+// Processed: the record is not delivered again.
 #define OTTLA_ACKNOWLEDGE_ACCEPT 1
 
-// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+// Released: the record is delivered again, perhaps to another member, until its delivery limit is reached.
 #define OTTLA_ACKNOWLEDGE_RELEASE 2
 
-// It can't be processed: nobody is given it any more.
+// Rejected, as it can't be processed: the record is not delivered again.
 #define OTTLA_ACKNOWLEDGE_REJECT 3
 
-// Not done yet: its lock begins anew, and another acknowledgement follows (KIP-1222; Kafka 4.2 and newer).
+// Still being processed: its lock is renewed, and another acknowledgement must follow (KIP-1222; Kafka 4.2 and
+// newer).
 #define OTTLA_ACKNOWLEDGE_RENEW 4
 
-// Makes a share consumer without a subscription and writes its handle, which the caller frees with
+// Creates a share consumer without a subscription and writes its handle, which the caller frees with
 // ottla_share_consumer_free. It connects in the background. group.id names the share group.
 //
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
@@ -2015,7 +2059,8 @@ ottla_status ottla_share_consumer_new(const ottla_config *config,
                                       ottla_share_consumer **consumer,
                                       ottla_error **error);
 
-// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+// polling.
 //
 // Errors: as ottla_producer_connect.
 OTTLA_MUST_USE
@@ -2023,9 +2068,9 @@ ottla_status ottla_share_consumer_connect(const ottla_share_consumer *consumer,
                                           int64_t timeout_ms,
                                           ottla_error **error);
 
-// Becomes a member of the share group that reads these topics; topics that don't exist yet are read once they do. Replaces
-// an earlier subscription. Where the group has not read before, its share.auto.offset.reset (latest by default) says where
-// it begins.
+// Joins the share group and reads these topics; topics that don't exist yet are read once they do. Replaces an
+// earlier subscription. If the group has not read a topic before, its share.auto.offset.reset (latest by default)
+// says where it starts.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT without a topic, or for an empty name.
 OTTLA_MUST_USE
@@ -2034,28 +2079,29 @@ ottla_status ottla_share_consumer_subscribe(const ottla_share_consumer *consumer
                                             size_t count,
                                             ottla_error **error);
 
-// Leaves the share group: sends what was acknowledged, gives the rest back at once, and waits up to the timeout until others
-// can have it. With implicit acknowledgement the records polled last are among the rest: commit before. Without a
-// subscription it does nothing.
+// Leaves the share group: sends pending acknowledgements, releases all other records at once, and waits up to the
+// timeout until other members can have them. With implicit acknowledgement the records of the latest poll are
+// released too: commit first to accept them. Does nothing without a subscription.
 //
-// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time.
+// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT if one was not answered in time.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_unsubscribe(const ottla_share_consumer *consumer,
                                               int64_t timeout_ms,
                                               ottla_error **error);
 
-// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of records
-// of one partition: at most max.poll.records, or whole record batches where share.acquire.mode is batch_optimized. The
-// other one, and when the time is over both, are NULL. One thread at a time. ottla_batch_delivery_counts tells how often
-// each was delivered.
+// Waits up to the timeout for an event or for records, and writes either an event, or a batch of records of one
+// partition: at most max.poll.records, or whole record batches if share.acquire.mode is batch_optimized; the
+// caller frees it. The other output is NULL, and both are NULL when the timeout ends. To be called by one thread at
+// a time. ottla_batch_delivery_counts returns how often each record was delivered.
 //
-// With implicit acknowledgement it accepts what the poll before gave. It sends what was acknowledged, and does not wait for
-// the answer: an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of a refusal.
+// With implicit acknowledgement it accepts the records of the previous poll. It sends pending acknowledgements (in
+// Kafka's ShareFetch request) without waiting for the response: an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED reports
+// a refusal.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT without a subscription, and with explicit acknowledgement while a record of the polls
-// before is not acknowledged (renewed ones may stay); OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after
-// ottla_share_consumer_wake; OTTLA_ERR_CLOSED; until the first contact with the cluster, once
-// socket.connection.setup.timeout.ms is over, why no broker can be reached.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT without a subscription, and with explicit acknowledgement while a record of
+// earlier polls is not acknowledged (renewed ones may remain); OTTLA_ERR_IN_USE while another thread polls;
+// OTTLA_ERR_WOKEN after ottla_share_consumer_wake; OTTLA_ERR_CLOSED; before the first contact with the cluster,
+// once socket.connection.setup.timeout.ms is over, the reason why no broker can be reached.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_poll(ottla_share_consumer *consumer,
                                        int64_t timeout_ms,
@@ -2063,11 +2109,11 @@ ottla_status ottla_share_consumer_poll(ottla_share_consumer *consumer,
                                        ottla_event **event,
                                        ottla_error **error);
 
-// Says how count records of a polled batch, from row row on, ended (acknowledge: OTTLA_ACKNOWLEDGE_*). It is sent
-// with the next poll or commit, and may be changed until then.
+// Acknowledges count records of a polled batch, from row row on (acknowledge: OTTLA_ACKNOWLEDGE_*). The
+// acknowledgement is sent with the next poll or commit, and may be changed until then.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or one of the records is not, or no longer, this
-// consumer's: acknowledged before, or given back.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or if one of the records is not, or no longer,
+// locked for this consumer: already acknowledged and sent, or released.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_acknowledge(const ottla_share_consumer *consumer,
                                               const ottla_batch *batch,
@@ -2076,7 +2122,7 @@ ottla_status ottla_share_consumer_acknowledge(const ottla_share_consumer *consum
                                               int32_t acknowledge,
                                               ottla_error **error);
 
-// The same of the record at offset of a partition.
+// Acknowledges the record at offset of a partition; see ottla_share_consumer_acknowledge.
 //
 // Errors: as ottla_share_consumer_acknowledge.
 OTTLA_MUST_USE
@@ -2087,25 +2133,26 @@ ottla_status ottla_share_consumer_acknowledge_offset(const ottla_share_consumer 
                                                      int32_t acknowledge,
                                                      ottla_error **error);
 
-// Sends what was acknowledged and waits until the brokers have carried it out. With implicit acknowledgement, that is
-// everything that was polled.
+// Sends pending acknowledgements (Kafka's ShareAcknowledge request) and waits until the brokers have carried them
+// out. With implicit acknowledgement, it accepts everything that was polled.
 //
-// Errors: the first acknowledgement that was refused, such as OTTLA_ERR_INVALID_RECORD_STATE where a lock had run out;
-// OTTLA_ERR_TIMED_OUT.
+// Errors: the first acknowledgement that was refused, for example OTTLA_ERR_INVALID_RECORD_STATE if a lock had
+// expired; OTTLA_ERR_TIMED_OUT.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_commit(const ottla_share_consumer *consumer,
                                          int64_t timeout_ms,
                                          ottla_error **error);
 
-// The same in the background; an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of each refusal.
+// Does the same as ottla_share_consumer_commit in the background; an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED
+// reports each refusal.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_commit_async(const ottla_share_consumer *consumer,
                                                ottla_error **error);
 
-// Writes for how many milliseconds a record is locked for the member that got it, as a broker has told; -1 before the first
-// fetch.
+// Writes the number of milliseconds for which a record is locked for the member that received it, as reported by a
+// broker; -1 before the first fetch.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
@@ -2113,23 +2160,23 @@ ottla_status ottla_share_consumer_lock_duration(const ottla_share_consumer *cons
                                                 int64_t *duration_ms,
                                                 ottla_error **error);
 
-// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+// Ends the wait of the current poll, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
 //
 // Errors: OTTLA_ERR_CLOSED.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_wake(const ottla_share_consumer *consumer,
                                        ottla_error **error);
 
-// Writes a descriptor for poll, epoll, select or an event loop, as ottla_consumer_descriptor. Records are only fetched once
-// a poll has found nothing: poll with timeout 0 before waiting on it.
+// Writes a descriptor for poll, epoll, select or an event loop; see ottla_consumer_descriptor. Records are only
+// fetched after a poll has returned nothing: poll with timeout 0 before waiting on the descriptor.
 //
-// Errors: OTTLA_ERR_IO if the operating system has none left.
+// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_descriptor(const ottla_share_consumer *consumer,
                                              intptr_t *descriptor,
                                              ottla_error **error);
 
-// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+// Takes up to max log lines (0: all there are); see ottla_producer_logs.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -2138,27 +2185,27 @@ ottla_status ottla_share_consumer_logs(const ottla_share_consumer *consumer,
                                        ottla_log_lines **lines,
                                        ottla_error **error);
 
-// Sends what was acknowledged, gives the rest back, leaves the group, and waits up to the timeout until the connections are
-// closed. With implicit acknowledgement the records polled last are among the rest: commit before. Batches stay valid.
-// Closing twice does nothing.
+// Closes the share consumer: sends pending acknowledgements, releases all other records, leaves the group, and waits
+// up to the timeout until the connections are closed. With implicit acknowledgement the records of the latest poll
+// are released too: commit first to accept them. Batches stay valid. Closing twice does nothing.
 //
-// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time; the share
-// consumer is closed all the same.
+// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT if one was not answered in time; the
+// share consumer is closed in any case.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_close(const ottla_share_consumer *consumer,
                                         int64_t timeout_ms,
                                         ottla_error **error);
 
-// Frees a share consumer when all calls with it have returned. Its batches and events stay valid. Without a close before,
-// it leaves its group as one freed by ottla_consumer_free does.
+// Frees a share consumer, once all calls with it have returned. Its batches and events stay valid. If it was not
+// closed first, it leaves its group in the background, as described for ottla_consumer_free.
 void ottla_share_consumer_free(ottla_share_consumer *consumer);
 
 // ==================================================================================================================
 // Statistics
 //
-// What a producer or consumer can tell of itself: figures of the client as a whole, of each broker, and of each partition
-// that it writes or reads. They are there on request, and every statistics.interval.ms if that is set: then the
-// descriptor becomes readable and a poll that waits ends, and ottla_producer_next_stats gives them.
+// Figures of a producer or consumer: for the client as a whole, for each broker, and for each partition that it
+// writes or reads. They are available on request, and also every statistics.interval.ms if that is set: the
+// descriptor then becomes readable, a waiting poll ends, and ottla_producer_next_stats returns them.
 //
 //     ottla_stats *stats = NULL;
 //     status = ottla_producer_stats(producer, 1000, &stats, &error);
@@ -2174,76 +2221,78 @@ void ottla_share_consumer_free(ottla_share_consumer *consumer);
 //     puts(ottla_stats_json(stats));
 //     ottla_stats_free(stats);
 //
-// Figures have names, which end with their unit: _bytes, _ms, _us (microseconds); others count things. docs/statistics.md
-// lists them. Later versions may have more.
+// Figures have names that end with their unit: _bytes, _ms, _us (microseconds); the others are counts.
+// docs/statistics.md lists them. Later versions may have more.
 // ==================================================================================================================
 
-// The figures are the client's own.
+// The figures of the client as a whole.
 #define OTTLA_STATS_CLIENT 0
 
-// The figures are a broker's.
+// The figures of a broker.
 #define OTTLA_STATS_BROKER 1
 
-// The figures are a partition's.
+// The figures of a partition.
 #define OTTLA_STATS_PARTITION 2
 
-// What figures are about. Its strings live as long as the statistics.
+// What a set of figures is about. Its strings live as long as the statistics.
 typedef struct ottla_stats_scope {
-    // The topic; NULL unless it is a partition.
+    // The topic of a partition; otherwise NULL.
     const char *topic;
-    // A broker's host and port; NULL unless it is one.
+    // The host and port of a broker; otherwise NULL.
     const char *address;
-    // A broker's connections: "up", "connecting", "failing" (waiting to try again) or "idle" (none, and no reason for
-    // one); NULL unless it is a broker.
+    // The state of a broker's connections: "up", "connecting", "failing" (waiting to retry) or "idle" (none, because
+    // none is needed); NULL unless it is a broker.
     const char *state;
     // OTTLA_STATS_CLIENT, OTTLA_STATS_BROKER or OTTLA_STATS_PARTITION.
     int32_t kind;
-    // The broker's id, or that of the partition's leader; -1 for an entry of bootstrap.servers, or if there is none.
+    // The id of the broker, or of the partition's leader; -1 for an entry of bootstrap.servers, or if there is
+    // none.
     int32_t broker;
-    // The partition; -1 if it is none.
+    // The partition; -1 if it is not a partition.
     int32_t partition;
 } ottla_stats_scope;
 
-// What there is to say of many values. Percentiles are at most a sixteenth too high.
+// A summary of many values. Percentiles are at most a sixteenth too high.
 typedef struct ottla_histogram {
-    // Number of values.
+    // The number of values.
     uint64_t count;
-    // Their sum.
+    // The sum of the values.
     uint64_t sum;
-    // The smallest; 0 of none.
+    // The smallest value; 0 if there are none.
     uint64_t min;
-    // The largest; 0 of none.
+    // The largest value; 0 if there are none.
     uint64_t max;
-    // Half of them are at most this.
+    // The median: 50 % of the values are at most this.
     uint64_t p50;
-    // 90 % of them.
+    // 90 % of the values are at most this.
     uint64_t p90;
-    // 99 % of them.
+    // 99 % of the values are at most this.
     uint64_t p99;
-    // 99.9 % of them.
+    // 99.9 % of the values are at most this.
     uint64_t p999;
 } ottla_histogram;
 
-// How often an error was met.
+// The number of occurrences of an error.
 typedef struct ottla_error_count {
-    // How often.
+    // The number of occurrences.
     uint64_t count;
-    // Its code; ottla_status_name tells its name.
+    // The error code; ottla_status_name returns its name.
     ottla_status code;
 } ottla_error_count;
 
-// Writes a producer's figures as they are now, which the caller frees. Histograms cover all the time since the
-// producer was made.
+// Writes the current figures of a producer, for the caller to free with ottla_stats_free. Histograms cover the
+// time since the producer was created.
 //
-// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not respond in time.
 OTTLA_MUST_USE
 ottla_status ottla_producer_stats(const ottla_producer *producer,
                                   int64_t timeout_ms,
                                   ottla_stats **stats,
                                   ottla_error **error);
 
-// Writes the oldest figures that the timer (statistics.interval.ms) has made and that were not taken yet, which the
-// caller frees, or NULL if there are none: take them until it is NULL. The last eight are kept. Their histograms cover the time since those before.
+// Writes the oldest figures recorded by the timer (statistics.interval.ms) that have not been taken, for the
+// caller to free with ottla_stats_free, or NULL if there are none: call it until it writes NULL. The last eight
+// are kept. Their histograms cover the time since the previous ones.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -2251,16 +2300,16 @@ ottla_status ottla_producer_next_stats(const ottla_producer *producer,
                                        ottla_stats **stats,
                                        ottla_error **error);
 
-// Writes a consumer's figures, as ottla_producer_stats does a producer's.
+// Writes the current figures of a consumer; see ottla_producer_stats.
 //
-// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not respond in time.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_stats(const ottla_consumer *consumer,
                                   int64_t timeout_ms,
                                   ottla_stats **stats,
                                   ottla_error **error);
 
-// Writes the next of a consumer's figures that the timer has made, as ottla_producer_next_stats does a producer's.
+// Writes the oldest figures of a consumer recorded by the timer; see ottla_producer_next_stats.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -2268,10 +2317,11 @@ ottla_status ottla_consumer_next_stats(const ottla_consumer *consumer,
                                        ottla_stats **stats,
                                        ottla_error **error);
 
-// How many scopes there are: the client, then brokers by id, then partitions by topic and number; 0 of NULL.
+// Returns the number of scopes, or 0 for NULL. The first is the client, then come brokers by id, then partitions by
+// topic and number.
 size_t ottla_stats_count(const ottla_stats *stats);
 
-// Writes what the figures of scope i, counted from 0, are about.
+// Writes what scope i, counting from 0, is about.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -2280,9 +2330,9 @@ ottla_status ottla_stats_get(const ottla_stats *stats,
                              ottla_stats_scope *scope,
                              ottla_error **error);
 
-// Writes the number of this name in scope i.
+// Writes the figure with this name in scope i.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none; the message lists the names that exist.
 OTTLA_MUST_USE
 ottla_status ottla_stats_value(const ottla_stats *stats,
                                size_t i,
@@ -2290,9 +2340,9 @@ ottla_status ottla_stats_value(const ottla_stats *stats,
                                int64_t *value,
                                ottla_error **error);
 
-// Writes the histogram of this name in scope i. Those of a broker are there once they have a value.
+// Writes the histogram with this name in scope i. A broker's histogram exists once it has a value.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none; the message lists the names that exist.
 OTTLA_MUST_USE
 ottla_status ottla_stats_histogram(const ottla_stats *stats,
                                    size_t i,
@@ -2300,26 +2350,25 @@ ottla_status ottla_stats_histogram(const ottla_stats *stats,
                                    ottla_histogram *histogram,
                                    ottla_error **error);
 
-// How many kinds of errors were met in scope i; 0 if there is no such scope, and of NULL.
+// Returns the number of different errors in scope i; 0 if there is no such scope, and for NULL.
 size_t ottla_stats_error_count(const ottla_stats *stats, size_t i);
 
-// The errors met in scope i, one after another in memory, by code; NULL if there is no such scope, and of NULL.
-const ottla_error_count *ottla_stats_errors(const ottla_stats *stats,
-                                                   size_t i);
+// Returns the array of errors in scope i, ordered by code; NULL if there is no such scope, and for NULL.
+const ottla_error_count *ottla_stats_errors(const ottla_stats *stats, size_t i);
 
-// All of it as one JSON object: the client's figures, then brokers, an array, then topics, an object with their
-// partitions by number. "" of NULL.
+// Returns all figures as one JSON object: the client's, then brokers, an array, then topics, an object with
+// their partitions by number. Returns "" for NULL. The string lives as long as the statistics.
 const char *ottla_stats_json(const ottla_stats *stats);
 
-// Frees statistics, and with them all they point to.
+// Frees statistics, including everything they point to.
 void ottla_stats_free(ottla_stats *stats);
 
 // ==================================================================================================================
 // Topics
 //
-// Creates, deletes, lists and describes topics. Calls block until they are done or their time is over; failures of
-// connections are tried again within it. A call on several topics answers for each: the call itself succeeds, and each
-// result carries the topic's own error, if there is one.
+// Creates, deletes, lists and describes topics. Calls wait until they are done or their timeout is over; connection
+// failures are retried within it. A call on several topics succeeds as a whole, and writes one result for each
+// topic, with the topic's own error if there is one.
 //
 //     ottla_new_topic topic = {0};
 //     topic.name = "orders";
@@ -2333,17 +2382,18 @@ void ottla_stats_free(ottla_stats *stats);
 typedef struct ottla_new_topic {
     // 1 to 249 letters, digits, '.', '_' and '-'.
     const char *name;
-    // The topic's own settings, for example "retention.ms", "60000": key and value in turn; NULL for none.
+    // The topic's configuration, for example "retention.ms", "60000": keys and values in turn; NULL for none.
     const char *const *configs;
-    // How many settings: pairs of key and value.
+    // The number of settings, each a pair of key and value.
     size_t config_count;
-    // How many partitions; -1 leaves it to the broker.
+    // The number of partitions; -1 for the broker's default.
     int32_t partitions;
-    // How many brokers hold each partition; -1 leaves it to the broker.
+    // The number of replicas of each partition; -1 for the broker's default.
     int16_t replication_factor;
 } ottla_new_topic;
 
-// Makes an admin client and writes its handle, which the caller frees with ottla_admin_free. Nothing is connected yet.
+// Creates an admin client and writes its handle, which the caller frees with ottla_admin_free. It connects when
+// needed.
 //
 // Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 OTTLA_MUST_USE
@@ -2351,7 +2401,8 @@ ottla_status ottla_admin_new(const ottla_config *config,
                              ottla_admin **admin,
                              ottla_error **error);
 
-// Waits until the cluster has answered and a connection to one of its brokers stands. Other calls do so by themselves.
+// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+// other calls.
 //
 // Errors: as ottla_producer_connect.
 OTTLA_MUST_USE
@@ -2361,9 +2412,12 @@ ottla_status ottla_admin_connect(const ottla_admin *admin,
 
 // Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
 // broker that was asked shows the new topics with their leaders. With validate_only nothing is created, only checked.
+// Creates topics (Kafka's CreateTopics request) and writes a result for each, in order, for the caller to free with
+// ottla_topic_results_free. When it returns, the metadata of the broker that was asked shows the new topics with
+// their leaders. With validate_only the request is checked and nothing is created.
 //
-// Errors: of the call as a whole, where no broker could be reached or the time is over; of one topic, in its result,
-// OTTLA_ERR_TOPIC_ALREADY_EXISTS and others of Kafka's.
+// Errors: of the call as a whole, if no broker could be reached or the timeout is over; in the result of a topic,
+// OTTLA_ERR_TOPIC_ALREADY_EXISTS and other codes of Kafka's.
 OTTLA_MUST_USE
 ottla_status ottla_admin_create_topics(const ottla_admin *admin,
                                        const ottla_new_topic *topics,
@@ -2373,10 +2427,11 @@ ottla_status ottla_admin_create_topics(const ottla_admin *admin,
                                        ottla_topic_results **results,
                                        ottla_error **error);
 
-// Deletes topics with all they hold and writes a result for each, in order, which the caller frees.
+// Deletes topics with all their records (Kafka's DeleteTopics request) and writes a result for each, in order, for
+// the caller to free with ottla_topic_results_free.
 //
-// Errors: as ottla_admin_create_topics; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that is not
-// there.
+// Errors: as ottla_admin_create_topics; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that does
+// not exist.
 OTTLA_MUST_USE
 ottla_status ottla_admin_delete_topics(const ottla_admin *admin,
                                        const char *const *names,
@@ -2385,10 +2440,11 @@ ottla_status ottla_admin_delete_topics(const ottla_admin *admin,
                                        ottla_topic_results **results,
                                        ottla_error **error);
 
-// Gives a topic more partitions, total in all. Records with keys go to other partitions than before.
+// Increases the number of partitions of a topic to total (Kafka's CreatePartitions request). Records with keys may
+// then go to different partitions than before.
 //
-// Errors: the topic's own, for example OTTLA_ERR_INVALID_PARTITIONS if it has as many or more already; otherwise as
-// ottla_admin_create_topics.
+// Errors: the topic's error, for example OTTLA_ERR_INVALID_PARTITIONS if it already has that many partitions or
+// more; otherwise as ottla_admin_create_topics.
 OTTLA_MUST_USE
 ottla_status ottla_admin_create_partitions(const ottla_admin *admin,
                                            const char *topic,
@@ -2397,9 +2453,10 @@ ottla_status ottla_admin_create_partitions(const ottla_admin *admin,
                                            int64_t timeout_ms,
                                            ottla_error **error);
 
-// Lists topics, sorted by name, Kafka's own only if include_internal, and writes the list, which the caller frees.
+// Lists topics, sorted by name (Kafka's Metadata request), internal ones only if include_internal is true. Writes
+// the list for the caller to free with ottla_topic_list_free.
 //
-// Errors: where no broker could be reached or the time is over.
+// Errors: if no broker could be reached or the timeout is over.
 OTTLA_MUST_USE
 ottla_status ottla_admin_list_topics(const ottla_admin *admin,
                                      bool include_internal,
@@ -2407,10 +2464,10 @@ ottla_status ottla_admin_list_topics(const ottla_admin *admin,
                                      ottla_topic_list **list,
                                      ottla_error **error);
 
-// Describes topics, in order, and writes the descriptions, which the caller frees. One that doesn't exist has an error
-// in its description, and is not created.
+// Describes topics, in order (Kafka's Metadata request), and writes the descriptions for the caller to free with
+// ottla_topic_descriptions_free. A topic that doesn't exist has an error in its description, and is not created.
 //
-// Errors: of the call as a whole, where no broker could be reached or the time is over.
+// Errors: of the call as a whole, if no broker could be reached or the timeout is over.
 OTTLA_MUST_USE
 ottla_status ottla_admin_describe_topics(const ottla_admin *admin,
                                          const char *const *names,
@@ -2419,16 +2476,16 @@ ottla_status ottla_admin_describe_topics(const ottla_admin *admin,
                                          ottla_topic_descriptions **descriptions,
                                          ottla_error **error);
 
-// Describes the cluster and writes the description, which the caller frees.
+// Describes the cluster and writes the description for the caller to free with ottla_cluster_free.
 //
-// Errors: where no broker could be reached or the time is over.
+// Errors: if no broker could be reached or the timeout is over.
 OTTLA_MUST_USE
 ottla_status ottla_admin_describe_cluster(const ottla_admin *admin,
                                           int64_t timeout_ms,
                                           ottla_cluster **cluster,
                                           ottla_error **error);
 
-// Takes up to max log lines (0: all there are), as ottla_producer_logs.
+// Takes up to max log lines (0: all there are); see ottla_producer_logs.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 OTTLA_MUST_USE
@@ -2437,7 +2494,7 @@ ottla_status ottla_admin_logs(const ottla_admin *admin,
                               ottla_log_lines **lines,
                               ottla_error **error);
 
-// Takes no more calls, gives those of other threads up to the timeout to end, after which they answer
+// Stops accepting calls, waits up to the timeout for those of other threads to end, after which they return
 // OTTLA_ERR_CLOSED, and closes the connections. Closing twice does nothing.
 //
 // Errors: OTTLA_ERR_TIMED_OUT.
@@ -2446,69 +2503,69 @@ ottla_status ottla_admin_close(const ottla_admin *admin,
                                int64_t timeout_ms,
                                ottla_error **error);
 
-// Frees an admin client when all calls with it have returned. Results stay valid.
+// Frees an admin client, once all calls with it have returned. Results stay valid.
 void ottla_admin_free(ottla_admin *admin);
 
 // ==================================================================================================================
 // Results about topics and the cluster
 //
-// What an admin call gives is immutable: its functions may be called from many threads at once, and strings and arrays in
-// what they write live until it is freed.
+// The results of admin calls are immutable: their functions may be called from many threads at once. Strings and
+// arrays in what they write are valid until the result is freed.
 // ==================================================================================================================
 
-// What became of one topic.
+// The outcome for one topic.
 typedef struct ottla_topic_result {
     // The topic.
     const char *name;
-    // Why it was not done; NULL if it was.
+    // Why the operation failed; NULL if it succeeded.
     const ottla_error *error;
-    // How many partitions it has now; -1 where it is not known.
+    // The number of partitions it has now; -1 if it is unknown.
     int32_t partitions;
-    // How many brokers hold each; -1 where it is not known.
+    // The number of replicas of each partition; -1 if it is unknown.
     int32_t replication_factor;
 } ottla_topic_result;
 
 // A topic in a list.
 typedef struct ottla_topic_listing {
-    // Its name.
+    // The name of the topic.
     const char *name;
-    // Its id; all zero from brokers before 2.8.
+    // The topic id; all zero from brokers before 2.8.
     uint8_t id[16];
-    // How many partitions it has.
+    // The number of partitions.
     int32_t partitions;
-    // True for Kafka's own, for example "__consumer_offsets".
+    // True for an internal topic, for example "__consumer_offsets".
     bool internal;
 } ottla_topic_listing;
 
-// All about one topic but its partitions.
+// A topic, except its partitions.
 typedef struct ottla_topic_description {
-    // Its name.
+    // The name of the topic.
     const char *name;
-    // Why nothing is known of it, for example OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION; NULL if it is known.
+    // Why the topic could not be described, for example OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION; NULL on success.
     const ottla_error *error;
-    // How many partitions it has.
+    // The number of partitions.
     size_t partitions;
-    // Its id; all zero from brokers before 2.8.
+    // The topic id; all zero from brokers before 2.8.
     uint8_t id[16];
-    // True for Kafka's own.
+    // True for an internal topic.
     bool internal;
 } ottla_topic_description;
 
-// One partition of a topic. Brokers are given by their ids.
+// A partition of a topic. Brokers are given by their ids.
 typedef struct ottla_partition_description {
-    // Those that hold it, the preferred leader first.
+    // The brokers that hold a replica, the preferred leader first.
     const int32_t *replicas;
-    // How many.
+    // The number of replicas.
     size_t replica_count;
-    // Those of them that have all of it.
+    // The replicas that are in sync.
     const int32_t *isr;
-    // How many.
+    // The number of replicas in sync.
     size_t isr_count;
-    // Its number.
+    // The number of the partition.
     int32_t partition;
-    // The broker that reads and writes it now; -1 while there is none.
+    // The current leader; -1 if there is none.
     int32_t leader;
-    // How often the leader has changed; -1 where it is not known.
+    // The leader epoch, which grows with each change of leader; -1 if it is unknown.
     int32_t leader_epoch;
 } ottla_partition_description;
 
@@ -2516,18 +2573,18 @@ typedef struct ottla_partition_description {
 typedef struct ottla_cluster_broker {
     // The host it advertises.
     const char *host;
-    // Its broker.rack; NULL for none.
+    // The broker's broker.rack; NULL if it has none.
     const char *rack;
-    // Its id.
+    // The id of the broker.
     int32_t id;
     // The port it advertises.
     int32_t port;
 } ottla_cluster_broker;
 
-// How many results there are; 0 of NULL.
+// Returns the number of results, or 0 for NULL.
 size_t ottla_topic_results_count(const ottla_topic_results *results);
 
-// Writes result i, counted from 0.
+// Writes result i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -2539,10 +2596,10 @@ ottla_status ottla_topic_results_get(const ottla_topic_results *results,
 // Frees results.
 void ottla_topic_results_free(ottla_topic_results *results);
 
-// How many topics there are; 0 of NULL.
+// Returns the number of topics, or 0 for NULL.
 size_t ottla_topic_list_count(const ottla_topic_list *list);
 
-// Writes topic i, counted from 0.
+// Writes topic i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -2554,10 +2611,10 @@ ottla_status ottla_topic_list_get(const ottla_topic_list *list,
 // Frees a list.
 void ottla_topic_list_free(ottla_topic_list *list);
 
-// How many descriptions there are; 0 of NULL.
+// Returns the number of descriptions, or 0 for NULL.
 size_t ottla_topic_descriptions_count(const ottla_topic_descriptions *descriptions);
 
-// Writes description i, counted from 0.
+// Writes description i, counting from 0.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -2579,16 +2636,16 @@ ottla_status ottla_topic_descriptions_partition(const ottla_topic_descriptions *
 // Frees descriptions.
 void ottla_topic_descriptions_free(ottla_topic_descriptions *descriptions);
 
-// The cluster's id; "" if it has none, and of NULL.
+// Returns the cluster id, or "" if there is none, and for NULL.
 const char *ottla_cluster_id(const ottla_cluster *cluster);
 
-// Id of the broker to send changes to; -1 while there is none, and of NULL.
+// Returns the id of the controller, the broker that changes are sent to; -1 if there is none, and for NULL.
 int32_t ottla_cluster_controller(const ottla_cluster *cluster);
 
-// How many brokers there are; 0 of NULL.
+// Returns the number of brokers, or 0 for NULL.
 size_t ottla_cluster_broker_count(const ottla_cluster *cluster);
 
-// Writes broker i, counted from 0, in the order of their ids.
+// Writes broker i, counting from 0, in the order of their ids.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -3046,93 +3103,94 @@ ottla_status ottla_admin_close_async(const ottla_admin *admin,
 // ==================================================================================================================
 // Embedded broker
 //
-// A Kafka server in a thread of its own, for first steps and for tests: it speaks Kafka's protocol to any
-// client, keeps its topics in memory (bounded) or under a directory, can be a cluster of several nodes, and can be told
-// to fail. Not for production. (A library built without the feature broker has none of these functions.)
+// A Kafka server in this process, on its own thread, for first steps and for tests. It speaks Kafka's protocol to
+// any client, keeps its topics in memory (up to a limit) or in a directory, can be a cluster of several nodes, and
+// can simulate failures. Not for production. (A library built without the feature broker has none of these
+// functions.)
 //
 //     ottla_broker *broker = NULL;
 //     status = ottla_broker_new(NULL, &broker, &error);
 //     status = ottla_broker_create_topic(broker, "greetings", 4, &error);
 //     status = ottla_config_set(config, "bootstrap.servers", ottla_broker_bootstrap_servers(broker), &error);
 //
-// Its options, all of which may be left out, are set in an ottla_config of their own:
+// Its options, all with defaults, are set in a separate ottla_config:
 //
-//   nodes                how many brokers the cluster has, with the ids 1, 2, 3 and so on: 1
-//   host                 the address to listen on: 127.0.0.1. Any other opens it to the network, without a password
-//   port                 the first node's port, the others' follow: 0, free ports
-//   advertised.host      the host given out to clients: the one listened on
-//   advertised.port      the port given out to clients: the one listened on
-//   directory            where to keep topics, records, settings and committed offsets, but not who is in a group; for
-//                          one broker at a time: in memory
-//   memory.bytes         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
-//   auto.create.topics   whether topics are created when asked for: false
-//   default.partitions   partitions of a topic created without a number, up to 10000: 1
-//   transaction.version  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
-//   share.record.lock.duration.ms  how long a member of a share group has a record to itself: 30000
-//   share.delivery.count.limit     how often a share group is delivered a record at most: 5
-//   share.auto.offset.reset        where a share group begins, earliest or latest: latest
-//   group.version        Kafka's feature of that name, 1, or 0 without the new group protocol (KIP-848): 1
-//   group.initial.rebalance.delay.ms     how long an empty group of the classic protocol waits for more members: 0
-//   group.consumer.session.timeout.ms    how long a member of the new protocol may stay silent: 45000
-//   group.consumer.heartbeat.interval.ms how often such members are told to send heartbeats: 1000
+//   nodes                the number of brokers in the cluster, with the ids 1, 2, 3 and so on. Default 1
+//   host                 the address to listen on. Default 127.0.0.1; any other exposes it to the network without a password
+//   port                 the port of the first node, followed by those of the others. Default 0: free ports
+//   advertised.host      the host that clients are given. Default: the host listened on
+//   advertised.port      the port that clients are given. Default: the port listened on
+//   directory            where to keep topics, records, settings and committed offsets, but not group members; for one
+//                          broker at a time. Default: in memory
+//   memory.bytes         the most bytes of records to keep in memory; beyond that the oldest are dropped. Default 1GiB
+//   auto.create.topics   whether topics are created when a client asks for them. Default false
+//   default.partitions   partitions of a topic created without a number, up to 10000. Default 1
+//   transaction.version  Kafka's feature of that name, as reported to clients, 1 or 2 (KIP-890). Default 2
+//   share.record.lock.duration.ms  how long a record of a share group is locked for a member. Default 30000
+//   share.delivery.count.limit     the most deliveries of a record to a share group. Default 5
+//   share.auto.offset.reset        where a share group starts, earliest or latest. Default latest
+//   group.version        Kafka's feature of that name: 1, or 0 to disable the new group protocol (KIP-848). Default 1
+//   group.initial.rebalance.delay.ms     how long an empty classic group waits for more members. Default 0
+//   group.consumer.session.timeout.ms    session timeout of members that use the new protocol. Default 45000
+//   group.consumer.heartbeat.interval.ms heartbeat interval of such members. Default 1000
 // ==================================================================================================================
 
-// A fault: the request is not carried out and answered with the Kafka error code value.
+// A fault: the request is not carried out, and is answered with the Kafka error code value.
 #define OTTLA_FAULT_ERROR 0
 
-// A fault: the answer comes value milliseconds later; requests behind it on its connection wait.
+// A fault: the response is delayed by value milliseconds; later requests on the same connection wait.
 #define OTTLA_FAULT_DELAY 1
 
-// A fault: the connection is closed, the request not carried out.
+// A fault: the connection is closed, and the request is not carried out.
 #define OTTLA_FAULT_DROP 2
 
-// A fault: the request is carried out and never answered. With value 1 the connection is closed.
+// A fault: the request is carried out, but not answered. With value 1 the connection is closed.
 #define OTTLA_FAULT_SWALLOW_REPLY 3
 
 // A fault: a byte of fetched records is flipped, so that a checksum is wrong.
 #define OTTLA_FAULT_CORRUPT_BATCH 4
 
-// A fault: the request is carried out, value bytes of the answer are sent, the connection is closed.
+// A fault: the request is carried out, value bytes of the response are sent, then the connection is closed.
 #define OTTLA_FAULT_CUT_REPLY 5
 
-// A fault: the answer carries the throttle time of value milliseconds, and the connection is not read for so long.
+// A fault: the response has a throttle time of value milliseconds, and the connection is not read for that long.
 #define OTTLA_FAULT_THROTTLE 6
 
-// What is coordinated: a group, by its id.
+// A kind of coordinator: that of a group, by group id.
 #define OTTLA_COORDINATOR_GROUP 0
 
-// What is coordinated: the transactions of a transactional id.
+// A kind of coordinator: that of transactions, by transactional id.
 #define OTTLA_COORDINATOR_TRANSACTION 1
 
-// Starts a broker and writes its handle, which the caller frees with ottla_broker_free; that stops it. When this
-// returns, its nodes accept connections. options may be NULL.
+// Starts a broker and writes its handle, which the caller frees with ottla_broker_free, which also stops the
+// broker. When this returns, its nodes accept connections. options may be NULL.
 //
-// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for options that can't be; OTTLA_ERR_IO if a port can't be
-// listened on, the directory can't be read, or no thread can be started.
+// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for invalid options; OTTLA_ERR_IO if a port is not
+// available, the directory can't be read, or no thread can be started.
 OTTLA_MUST_USE
 ottla_status ottla_broker_new(const ottla_config *options,
                               ottla_broker **broker,
                               ottla_error **error);
 
-// The addresses of all nodes, as a client's bootstrap.servers takes them. The string lives as long as the broker; ""
-// of NULL.
+// Returns the addresses of all nodes, in the format of a client's bootstrap.servers. The string lives as long as
+// the broker. Returns "" for NULL.
 const char *ottla_broker_bootstrap_servers(const ottla_broker *broker);
 
-// Creates a topic with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on round.
+// Creates a topic with a replica on every node. Node 1 leads partition 0, node 2 partition 1, and so on in turn.
 //
-// Errors: Kafka's own for a bad name or number, or a topic that exists.
+// Errors: Kafka's code for an invalid name or number, or for a topic that exists.
 OTTLA_MUST_USE
 ottla_status ottla_broker_create_topic(const ottla_broker *broker,
                                        const char *topic,
                                        int32_t partitions,
                                        ottla_error **error);
 
-// Has requests go wrong. Faults are met in the order they were added; one request can meet several.
+// Makes requests fail. Faults are applied in the order in which they were added; several can apply to one request.
 //
 // - fault: OTTLA_FAULT_*, with its value.
-// - node, api_key, topic, partition: only requests to this node, of this kind (Kafka's number: 0 Produce, 1 Fetch,
-//   2 ListOffsets, 3 Metadata, ...), that name this topic and partition; -1 and NULL for any.
-// - count: for so many requests; -1 for all.
+// - node, api_key, topic, partition: applies only to requests to this node, of this kind (Kafka's API key: 0
+//   Produce, 1 Fetch, 2 ListOffsets, 3 Metadata, ...), for this topic and partition; -1 and NULL match any.
+// - count: the number of requests to apply it to; -1 for all.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT.
 OTTLA_MUST_USE
@@ -3148,12 +3206,12 @@ ottla_status ottla_broker_add_fault(const ottla_broker *broker,
 
 // Removes all faults.
 //
-// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not respond.
 OTTLA_MUST_USE ottla_status ottla_broker_clear_faults(const ottla_broker *broker, ottla_error **error);
 
-// Makes node the leader of a partition, in a new leader epoch.
+// Makes node the leader of a partition, with a new leader epoch.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node does not run.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node is not running.
 OTTLA_MUST_USE
 ottla_status ottla_broker_move_leader(const ottla_broker *broker,
                                       const char *topic,
@@ -3161,12 +3219,13 @@ ottla_status ottla_broker_move_leader(const ottla_broker *broker,
                                       int32_t node,
                                       ottla_error **error);
 
-// Makes node the coordinator of a group or transactional id; the others answer NOT_COORDINATOR. For loading_ms
-// milliseconds it answers COORDINATOR_LOAD_IN_PROGRESS, as one that reads what the old one knew.
+// Makes node the coordinator of a group or transactional id; the others then return NOT_COORDINATOR. For
+// loading_ms milliseconds the new one returns COORDINATOR_LOAD_IN_PROGRESS, like a broker that is loading the
+// state.
 //
-// - kind: OTTLA_COORDINATOR_*; key is the group's id or the transactional id.
+// - kind: OTTLA_COORDINATOR_*; key is the group id or the transactional id.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node does not run.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node is not running.
 OTTLA_MUST_USE
 ottla_status ottla_broker_move_coordinator(const ottla_broker *broker,
                                            int32_t kind,
@@ -3175,18 +3234,18 @@ ottla_status ottla_broker_move_coordinator(const ottla_broker *broker,
                                            int64_t loading_ms,
                                            ottla_error **error);
 
-// Has a group rebalance now, as if a member had come or gone.
+// Makes a group rebalance now, as if a member had joined or left.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if nobody is in the group.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if the group has no members.
 OTTLA_MUST_USE
 ottla_status ottla_broker_force_rebalance(const ottla_broker *broker,
                                           const char *group,
                                           ottla_error **error);
 
-// Ends the session of a group's member now, as if it had sent no heartbeat for too long; with member NULL those of
-// all its members.
+// Expires the session of a group member now, as if it had sent no heartbeat for too long; of all members if member
+// is NULL.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or none at all.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or the group has none.
 OTTLA_MUST_USE
 ottla_status ottla_broker_expire_member(const ottla_broker *broker,
                                         const char *group,
@@ -3204,9 +3263,9 @@ ottla_status ottla_broker_offsets(const ottla_broker *broker,
                                   int64_t *end,
                                   ottla_error **error);
 
-// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others. So do its
-// groups, or they wait for it if it is the last: members that come back within their session's time, which begins
-// anew then, keep their id, their generation or epoch and what they are assigned.
+// Stops a node: its connections are closed, its port no longer accepts any, and its partitions move to other nodes.
+// So do its groups; if it is the last node, they wait for its return: members that come back within their session
+// timeout, which then starts over, keep their id, their generation or epoch, and their assignment.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
 OTTLA_MUST_USE
@@ -3214,23 +3273,24 @@ ottla_status ottla_broker_stop_node(const ottla_broker *broker,
                                     int32_t node,
                                     ottla_error **error);
 
-// Starts a stopped node again on its port.
+// Starts a stopped node again, on the same port.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is taken.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is in use.
 OTTLA_MUST_USE
 ottla_status ottla_broker_start_node(const ottla_broker *broker,
                                      int32_t node,
                                      ottla_error **error);
 
-// Has a node take requests without answering any, as a stopped process does, until ottla_broker_resume_node.
+// Pauses a node: it accepts requests without answering any, like a stopped process, until
+// ottla_broker_resume_node.
 //
-// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not respond.
 OTTLA_MUST_USE
 ottla_status ottla_broker_pause_node(const ottla_broker *broker,
                                      int32_t node,
                                      ottla_error **error);
 
-// Has a paused node go on.
+// Resumes a paused node.
 //
 // Errors: as ottla_broker_pause_node.
 OTTLA_MUST_USE
@@ -3238,7 +3298,7 @@ ottla_status ottla_broker_resume_node(const ottla_broker *broker,
                                       int32_t node,
                                       ottla_error **error);
 
-// Writes how many requests of a kind came to a node, or to all with node -1.
+// Writes the number of requests of a kind that a node has received, or all nodes if node is -1.
 //
 // Errors: as ottla_broker_pause_node.
 OTTLA_MUST_USE
@@ -3248,7 +3308,8 @@ ottla_status ottla_broker_requests_seen(const ottla_broker *broker,
                                         uint64_t *count,
                                         ottla_error **error);
 
-// Stops a broker and frees it; clients see closed connections. Records in memory are gone, those in a directory stay.
+// Stops a broker and frees it; its clients' connections are closed. Records in memory are lost, those in a directory
+// are kept.
 void ottla_broker_free(ottla_broker *broker);
 
 #ifdef __cplusplus

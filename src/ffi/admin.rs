@@ -1,8 +1,8 @@
 //! Topics
 //!
-//! Creates, deletes, lists and describes topics. Calls block until they are done or their time is over; failures of
-//! connections are tried again within it. A call on several topics answers for each: the call itself succeeds, and each
-//! result carries the topic's own error, if there is one.
+//! Creates, deletes, lists and describes topics. Calls wait until they are done or their timeout is over; connection
+//! failures are retried within it. A call on several topics succeeds as a whole, and writes one result for each
+//! topic, with the topic's own error if there is one.
 //!
 //! ```c
 //! ottla_new_topic topic = {0};
@@ -30,7 +30,7 @@ use crate::admin::{Admin, NewPartitions, NewTopic, TopicResult};
 use crate::config::AdminConfig;
 use crate::error::{Error, ErrorCode, Result};
 
-/// A client for administration. All its functions but `_free` may be called from many threads at once.
+/// An admin client. All its functions except `_free` may be called from many threads at once.
 pub struct ottla_admin(Guarded<Live<Admin>>);
 opaque!(ottla_admin, Live<Admin>, "admin");
 
@@ -39,17 +39,18 @@ opaque!(ottla_admin, Live<Admin>, "admin");
 pub struct ottla_new_topic {
     /// 1 to 249 letters, digits, '.', '_' and '-'.
     pub name: *const c_char,
-    /// The topic's own settings, for example "retention.ms", "60000": key and value in turn; NULL for none.
+    /// The topic's configuration, for example "retention.ms", "60000": keys and values in turn; NULL for none.
     pub configs: *const *const c_char,
-    /// How many settings: pairs of key and value.
+    /// The number of settings, each a pair of key and value.
     pub config_count: size_t,
-    /// How many partitions; -1 leaves it to the broker.
+    /// The number of partitions; -1 for the broker's default.
     pub partitions: i32,
-    /// How many brokers hold each partition; -1 leaves it to the broker.
+    /// The number of replicas of each partition; -1 for the broker's default.
     pub replication_factor: i16,
 }
 
-/// Makes an admin client and writes its handle, which the caller frees with `ottla_admin_free`. Nothing is connected yet.
+/// Creates an admin client and writes its handle, which the caller frees with `ottla_admin_free`. It connects when
+/// needed.
 ///
 /// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 #[unsafe(no_mangle)]
@@ -71,7 +72,8 @@ pub unsafe extern "C" fn ottla_admin_new(
     }
 }
 
-/// Waits until the cluster has answered and a connection to one of its brokers stands. Other calls do so by themselves.
+/// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+/// other calls.
 ///
 /// Errors: as `ottla_producer_connect`.
 #[unsafe(no_mangle)]
@@ -139,9 +141,13 @@ pub(super) fn only_result(results: Vec<TopicResult>) -> Result<()> {
 
 /// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
 /// broker that was asked shows the new topics with their leaders. With `validate_only` nothing is created, only checked.
+
+/// Creates topics (Kafka's CreateTopics request) and writes a result for each, in order, for the caller to free with
+/// `ottla_topic_results_free`. When it returns, the metadata of the broker that was asked shows the new topics with
+/// their leaders. With `validate_only` the request is checked and nothing is created.
 ///
-/// Errors: of the call as a whole, where no broker could be reached or the time is over; of one topic, in its result,
-/// OTTLA_ERR_TOPIC_ALREADY_EXISTS and others of Kafka's.
+/// Errors: of the call as a whole, if no broker could be reached or the timeout is over; in the result of a topic,
+/// OTTLA_ERR_TOPIC_ALREADY_EXISTS and other codes of Kafka's.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_create_topics(
@@ -169,10 +175,11 @@ pub unsafe extern "C" fn ottla_admin_create_topics(
     }
 }
 
-/// Deletes topics with all they hold and writes a result for each, in order, which the caller frees.
+/// Deletes topics with all their records (Kafka's DeleteTopics request) and writes a result for each, in order, for
+/// the caller to free with `ottla_topic_results_free`.
 ///
-/// Errors: as `ottla_admin_create_topics`; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that is not
-/// there.
+/// Errors: as `ottla_admin_create_topics`; OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION in the result of a topic that does
+/// not exist.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_delete_topics(
@@ -200,10 +207,11 @@ pub unsafe extern "C" fn ottla_admin_delete_topics(
     }
 }
 
-/// Gives a topic more partitions, `total` in all. Records with keys go to other partitions than before.
+/// Increases the number of partitions of a topic to `total` (Kafka's CreatePartitions request). Records with keys may
+/// then go to different partitions than before.
 ///
-/// Errors: the topic's own, for example OTTLA_ERR_INVALID_PARTITIONS if it has as many or more already; otherwise as
-/// `ottla_admin_create_topics`.
+/// Errors: the topic's error, for example OTTLA_ERR_INVALID_PARTITIONS if it already has that many partitions or
+/// more; otherwise as `ottla_admin_create_topics`.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_create_partitions(
@@ -234,9 +242,10 @@ pub unsafe extern "C" fn ottla_admin_create_partitions(
     }
 }
 
-/// Lists topics, sorted by name, Kafka's own only if `include_internal`, and writes the list, which the caller frees.
+/// Lists topics, sorted by name (Kafka's Metadata request), internal ones only if `include_internal` is true. Writes
+/// the list for the caller to free with `ottla_topic_list_free`.
 ///
-/// Errors: where no broker could be reached or the time is over.
+/// Errors: if no broker could be reached or the timeout is over.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_list_topics(
@@ -262,10 +271,10 @@ pub unsafe extern "C" fn ottla_admin_list_topics(
     }
 }
 
-/// Describes topics, in order, and writes the descriptions, which the caller frees. One that doesn't exist has an error
-/// in its description, and is not created.
+/// Describes topics, in order (Kafka's Metadata request), and writes the descriptions for the caller to free with
+/// `ottla_topic_descriptions_free`. A topic that doesn't exist has an error in its description, and is not created.
 ///
-/// Errors: of the call as a whole, where no broker could be reached or the time is over.
+/// Errors: of the call as a whole, if no broker could be reached or the timeout is over.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_describe_topics(
@@ -290,9 +299,9 @@ pub unsafe extern "C" fn ottla_admin_describe_topics(
     }
 }
 
-/// Describes the cluster and writes the description, which the caller frees.
+/// Describes the cluster and writes the description for the caller to free with `ottla_cluster_free`.
 ///
-/// Errors: where no broker could be reached or the time is over.
+/// Errors: if no broker could be reached or the timeout is over.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_describe_cluster(
@@ -317,7 +326,7 @@ pub unsafe extern "C" fn ottla_admin_describe_cluster(
     }
 }
 
-/// Takes up to `max` log lines (0: all there are), as `ottla_producer_logs`.
+/// Takes up to `max` log lines (0: all there are); see `ottla_producer_logs`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -341,7 +350,7 @@ pub unsafe extern "C" fn ottla_admin_logs(
     }
 }
 
-/// Takes no more calls, gives those of other threads up to the timeout to end, after which they answer
+/// Stops accepting calls, waits up to the timeout for those of other threads to end, after which they return
 /// OTTLA_ERR_CLOSED, and closes the connections. Closing twice does nothing.
 ///
 /// Errors: OTTLA_ERR_TIMED_OUT.
@@ -360,7 +369,7 @@ pub unsafe extern "C" fn ottla_admin_close(
     }
 }
 
-/// Frees an admin client when all calls with it have returned. Results stay valid.
+/// Frees an admin client, once all calls with it have returned. Results stay valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_admin_free(admin: *mut ottla_admin) {
     // SAFETY: the header's conventions.

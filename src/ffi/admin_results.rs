@@ -1,7 +1,7 @@
 //! Results about topics and the cluster
 //!
-//! What an admin call gives is immutable: its functions may be called from many threads at once, and strings and arrays in
-//! what they write live until it is freed.
+//! The results of admin calls are immutable: their functions may be called from many threads at once. Strings and
+//! arrays in what they write are valid until the result is freed.
 
 use std::ffi::{CString, c_char};
 
@@ -12,7 +12,7 @@ use super::error::{ottla_error, part_ptr};
 use super::guard::{self, Guarded, c_string, opaque};
 use crate::admin::{ClusterDescription, TopicDescription, TopicListing, TopicResult};
 
-/// What became of each topic of a call that changed topics, in the order of the call.
+/// The outcome for each topic of a call that changes topics, in the order of the call.
 pub struct ottla_topic_results(Guarded<Vec<TopicRow>>);
 opaque!(ottla_topic_results, Vec<TopicRow>, "results");
 
@@ -34,27 +34,27 @@ impl From<TopicResult> for TopicRow {
     }
 }
 
-/// What became of one topic.
+/// The outcome for one topic.
 #[repr(C)]
 pub struct ottla_topic_result {
     /// The topic.
     pub name: *const c_char,
-    /// Why it was not done; NULL if it was.
+    /// Why the operation failed; NULL if it succeeded.
     pub error: *const ottla_error,
-    /// How many partitions it has now; -1 where it is not known.
+    /// The number of partitions it has now; -1 if it is unknown.
     pub partitions: i32,
-    /// How many brokers hold each; -1 where it is not known.
+    /// The number of replicas of each partition; -1 if it is unknown.
     pub replication_factor: i32,
 }
 
-/// How many results there are; 0 of NULL.
+/// Returns the number of results, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_topic_results_count(results: *const ottla_topic_results) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(results, 0, |rows: &Vec<TopicRow>| rows.len()) }
 }
 
-/// Writes result `i`, counted from 0.
+/// Writes result `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -112,24 +112,24 @@ impl From<TopicListing> for ListRow {
 /// A topic in a list.
 #[repr(C)]
 pub struct ottla_topic_listing {
-    /// Its name.
+    /// The name of the topic.
     pub name: *const c_char,
-    /// Its id; all zero from brokers before 2.8.
+    /// The topic id; all zero from brokers before 2.8.
     pub id: [u8; 16],
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: i32,
-    /// True for Kafka's own, for example "__consumer_offsets".
+    /// True for an internal topic, for example "__consumer_offsets".
     pub internal: bool,
 }
 
-/// How many topics there are; 0 of NULL.
+/// Returns the number of topics, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_topic_list_count(list: *const ottla_topic_list) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(list, 0, |rows: &Vec<ListRow>| rows.len()) }
 }
 
-/// Writes topic `i`, counted from 0.
+/// Writes topic `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -189,41 +189,41 @@ impl TopicDescriptions {
     }
 }
 
-/// All about one topic but its partitions.
+/// A topic, except its partitions.
 #[repr(C)]
 pub struct ottla_topic_description {
-    /// Its name.
+    /// The name of the topic.
     pub name: *const c_char,
-    /// Why nothing is known of it, for example OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION; NULL if it is known.
+    /// Why the topic could not be described, for example OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION; NULL on success.
     pub error: *const ottla_error,
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: size_t,
-    /// Its id; all zero from brokers before 2.8.
+    /// The topic id; all zero from brokers before 2.8.
     pub id: [u8; 16],
-    /// True for Kafka's own.
+    /// True for an internal topic.
     pub internal: bool,
 }
 
-/// One partition of a topic. Brokers are given by their ids.
+/// A partition of a topic. Brokers are given by their ids.
 #[repr(C)]
 pub struct ottla_partition_description {
-    /// Those that hold it, the preferred leader first.
+    /// The brokers that hold a replica, the preferred leader first.
     pub replicas: *const i32,
-    /// How many.
+    /// The number of replicas.
     pub replica_count: size_t,
-    /// Those of them that have all of it.
+    /// The replicas that are in sync.
     pub isr: *const i32,
-    /// How many.
+    /// The number of replicas in sync.
     pub isr_count: size_t,
-    /// Its number.
+    /// The number of the partition.
     pub partition: i32,
-    /// The broker that reads and writes it now; -1 while there is none.
+    /// The current leader; -1 if there is none.
     pub leader: i32,
-    /// How often the leader has changed; -1 where it is not known.
+    /// The leader epoch, which grows with each change of leader; -1 if it is unknown.
     pub leader_epoch: i32,
 }
 
-/// How many descriptions there are; 0 of NULL.
+/// Returns the number of descriptions, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_topic_descriptions_count(
     descriptions: *const ottla_topic_descriptions,
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn ottla_topic_descriptions_count(
     unsafe { guard::read(descriptions, 0, |d: &TopicDescriptions| d.0.len()) }
 }
 
-/// Writes description `i`, counted from 0.
+/// Writes description `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn ottla_topic_descriptions_free(
     unsafe { guard::free(descriptions) }
 }
 
-/// The cluster as a broker sees it.
+/// A description of the cluster, as reported by a broker.
 pub struct ottla_cluster(Guarded<Cluster>);
 opaque!(ottla_cluster, Cluster, "cluster");
 
@@ -360,36 +360,36 @@ impl From<ClusterDescription> for Cluster {
 pub struct ottla_cluster_broker {
     /// The host it advertises.
     pub host: *const c_char,
-    /// Its `broker.rack`; NULL for none.
+    /// The broker's `broker.rack`; NULL if it has none.
     pub rack: *const c_char,
-    /// Its id.
+    /// The id of the broker.
     pub id: i32,
     /// The port it advertises.
     pub port: i32,
 }
 
-/// The cluster's id; "" if it has none, and of NULL.
+/// Returns the cluster id, or "" if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_cluster_id(cluster: *const ottla_cluster) -> *const c_char {
     // SAFETY: the header's conventions.
     unsafe { guard::read(cluster, c"".as_ptr(), |c: &Cluster| c.id.as_ptr()) }
 }
 
-/// Id of the broker to send changes to; -1 while there is none, and of NULL.
+/// Returns the id of the controller, the broker that changes are sent to; -1 if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_cluster_controller(cluster: *const ottla_cluster) -> i32 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(cluster, -1, |c: &Cluster| c.controller) }
 }
 
-/// How many brokers there are; 0 of NULL.
+/// Returns the number of brokers, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_cluster_broker_count(cluster: *const ottla_cluster) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(cluster, 0, |c: &Cluster| c.brokers.len()) }
 }
 
-/// Writes broker `i`, counted from 0, in the order of their ids.
+/// Writes broker `i`, counting from 0, in the order of their ids.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -1,8 +1,8 @@
-//! Assignors of one's own
+//! Custom assignors
 //!
-//! In a classic group one member, the leader, shares the partitions out for all. A program can do that by a strategy of its
-//! own: set it before subscribing, in every member; where the group agrees on it, the leader's poll gives an event
-//! OTTLA_EVENT_ASSIGNMENT_WANTED, and the group waits for the answer while heartbeats go on.
+//! In a classic group one member, the leader, assigns the partitions to all members. A program can do so with its own
+//! strategy: set it before subscribing, in every member. If the group agrees on it, the leader's poll returns an
+//! event OTTLA_EVENT_ASSIGNMENT_WANTED, and the group waits for the assignment while heartbeats continue.
 //!
 //! ```c
 //! status = ottla_consumer_set_assignor(consumer, "by-size", (ottla_bytes){NULL, 0}, false, &error);
@@ -26,28 +26,28 @@ use super::guard::{self, Call, c_string};
 use crate::consumer::{GroupToAssign, OwnAssignor};
 use crate::error::Result;
 
-/// A member of a group that is to be shared out. What it points to lives as long as the event.
+/// A member of a group that is to be assigned partitions. Its pointers are valid as long as the event.
 #[repr(C)]
 pub struct ottla_group_member {
-    /// Its id, by which it is given partitions.
+    /// The member id, for use in the assignment.
     pub member_id: *const c_char,
-    /// `group.instance.id` of a static member; NULL of another.
+    /// `group.instance.id` of a static member; otherwise NULL.
     pub instance_id: *const c_char,
-    /// Where it runs (`client.rack`); NULL if it does not say.
+    /// The member's rack (`client.rack`); NULL if it has none.
     pub rack: *const c_char,
-    /// What its own assignor tells besides, or null.
+    /// Data passed by the member's assignor, or null.
     pub user_data: ottla_bytes,
     /// The topics it subscribes to.
     pub topics: *const *const c_char,
-    /// How many.
+    /// The number of topics.
     pub topic_count: size_t,
-    /// The partitions it has.
+    /// The partitions it owns at present.
     pub owned: *const ottla_topic_partition,
-    /// How many.
+    /// The number of partitions it owns.
     pub owned_count: size_t,
 }
 
-/// A partition that a member is given.
+/// A partition assigned to a member.
 #[repr(C)]
 pub struct ottla_group_share {
     /// The member.
@@ -135,13 +135,14 @@ fn pointer(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
-/// Gives a consumer an assignor of its own, the favourite among those of `partition.assignment.strategy`: a group uses it if all
-/// members have it. To be called before subscribing; groups are joined by the classic protocol then. `user_data`, which may
-/// be null, is what this member tells the leader besides. With `cooperative`, members keep reading what they keep through a
-/// rebalance (KIP-429), and the answer must leave out what has to change hands until who has it does not name it any more.
+/// Sets a custom assignor, which is preferred to those of `partition.assignment.strategy`: a group uses it if all its
+/// members have it. Call it before subscribing; the consumer then joins its group with the classic protocol.
+/// `user_data`, which may be null, is data for the leader. With `cooperative`, members keep reading the partitions
+/// that they keep during a rebalance (KIP-429), and the assignment must leave out a partition that is moving until
+/// its current owner no longer lists it in `owned`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, after subscribing, for a name that is empty or a known strategy's, or
-/// with `group.protocol=consumer`.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, after subscribing, for an empty name or that of a built-in
+/// strategy, or with `group.protocol=consumer`.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_set_assignor(
@@ -169,7 +170,7 @@ pub unsafe extern "C" fn ottla_consumer_set_assignor(
     }
 }
 
-/// How many members a group has that is to be shared out; 0 of other events, and of NULL.
+/// Returns the number of members to assign partitions to; 0 for other events and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_group_member_count(event: *const ottla_event) -> size_t {
     let count = |e: &EventParts| e.group.as_ref().map_or(0, |g| g.members.len());
@@ -177,7 +178,7 @@ pub unsafe extern "C" fn ottla_event_group_member_count(event: *const ottla_even
     unsafe { guard::read(event, 0, count) }
 }
 
-/// Writes member `i` of those, counted from 0. What it points to lives as long as the event.
+/// Writes member `i` of those, counting from 0. Its pointers are valid as long as the event.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -211,7 +212,7 @@ pub unsafe extern "C" fn ottla_event_group_member(
     }
 }
 
-/// How many topics are to be shared out; 0 of other events, and of NULL.
+/// Returns the number of topics to assign; 0 for other events and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_group_topic_count(event: *const ottla_event) -> size_t {
     let count = |e: &EventParts| e.group.as_ref().map_or(0, |g| g.topics.len());
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn ottla_event_group_topic_count(event: *const ottla_event
     unsafe { guard::read(event, 0, count) }
 }
 
-/// Writes topic `i` of those, counted from 0, and how many partitions it has. Its name lives as long as the event.
+/// Writes topic `i` of those, counting from 0, and its number of partitions. Its name lives as long as the event.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -252,12 +253,12 @@ unsafe fn event_of<'a>(call: Call, event: *const ottla_event) -> Result<&'a ottl
         .ok_or_else(|| call.wrong("event", "is NULL; give the event that a poll wrote"))
 }
 
-/// Answers an event OTTLA_EVENT_ASSIGNMENT_WANTED: which partitions each member gets, one row each. Members that are not named
-/// get nothing. The group waits for it for up to the members' `max.poll.interval.ms`.
+/// Completes an event OTTLA_EVENT_ASSIGNMENT_WANTED with the partitions of each member, one row each. Members that
+/// are not listed get none. The group waits for this for up to its members' `max.poll.interval.ms`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT for another event, a member or partition that there is not, one that its member does not
-/// subscribe to, or one given twice: it can be answered again. OTTLA_ERR_REBALANCE_IN_PROGRESS if the group has gone on
-/// meanwhile.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT for another event, for a member or partition that doesn't exist, and for a
+/// partition that its member does not subscribe to or that is listed twice: the call can then be repeated.
+/// OTTLA_ERR_REBALANCE_IN_PROGRESS if the group has started another rebalance.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_assign_group(
@@ -293,7 +294,7 @@ pub unsafe extern "C" fn ottla_consumer_assign_group(
     }
 }
 
-/// Says that there is no answer at present: the group is rebalanced and asked for again, after a moment.
+/// Reports that there is no assignment at present: after a moment the group rebalances, and asks again.
 ///
 /// Errors: as `ottla_consumer_assign_group`.
 #[unsafe(no_mangle)]

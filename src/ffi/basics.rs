@@ -4,26 +4,26 @@ use std::ffi::{CStr, c_char};
 
 use libc::size_t;
 
-/// Number of this ABI, which is the number in the library's SONAME. It changes when a program has to be compiled
-/// again.
+/// The number of this ABI, as in the library's SONAME. It changes when programs have to be recompiled.
 pub const OTTLA_ABI_VERSION: u32 = 0;
 
-/// 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own are at or below
-/// -100: the constants `OTTLA_ERR_*`.
+/// A status code: 0 is success. Kafka's own error codes are as on the wire (-1 and the numbers above 0), Ottla's own
+/// are at or below -100: the constants `OTTLA_ERR_*`.
 pub type ottla_status = i32;
 
-/// The status of a success.
+/// The status of a successful call.
 pub const OTTLA_OK: i32 = 0;
 
-/// Bytes of somebody else's: a view, never freed by itself.
+/// A borrowed view of bytes. Never freed separately.
 ///
-/// `data` NULL is Kafka's null, with `len` 0. A pointer with `len` 0 is an empty string, which is something else.
+/// `data` NULL, with `len` 0, is Kafka's null. A non-NULL pointer with `len` 0 is an empty string, which is not the
+/// same.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ottla_bytes {
     /// The first byte, or NULL.
     pub data: *const u8,
-    /// How many.
+    /// The number of bytes.
     pub len: size_t,
 }
 
@@ -31,20 +31,20 @@ pub struct ottla_bytes {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ottla_header {
-    /// The name; never null, and nothing promises that it is text.
+    /// The name. Never null, but not necessarily text.
     pub name: ottla_bytes,
     /// The value, or null.
     pub value: ottla_bytes,
 }
 
-/// The ABI number of the library that is running, to be compared with OTTLA_ABI_VERSION by whoever loads it at
-/// run time. Never fails; from any thread.
+/// Returns the ABI number of the loaded library, for programs that load it at run time to compare with
+/// OTTLA_ABI_VERSION. Never fails. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ottla_abi_version() -> u32 {
     OTTLA_ABI_VERSION
 }
 
-/// The library's version, for example "0.1.0". The string is static. From any thread.
+/// Returns the library's version, for example "0.1.0". The string is static. From any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn ottla_version() -> *const c_char {
     const VERSION: &CStr =

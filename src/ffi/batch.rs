@@ -1,7 +1,7 @@
 //! Batches
 //!
-//! The records of one poll. They are not copied: a batch is a list of segments, each with the records of one partition
-//! that lie in one buffer, and columns that tell where in it they lie.
+//! The records of one poll. They are not copied: a batch is a list of segments, each with records of one partition
+//! that share a buffer, and columns with their positions in the buffer.
 //!
 //! ```c
 //! for (size_t s = 0; s < ottla_batch_segment_count(batch); s++) {
@@ -17,10 +17,11 @@
 //! ottla_batch_free(batch);
 //! ```
 //!
-//! A batch keeps its buffers until it is freed, from whichever thread, also after its consumer is gone. What batches hold is
-//! not limited by `fetch.memory.bytes`: a program that doesn't free them takes memory without bound. How much that is, all
-//! batches together, is what `ottla_consumer_held_bytes` and `held_bytes` of the statistics tell; of one batch,
-//! `ottla_batch_held_bytes`. To keep a few records for long, `ottla_batch_compact` copies them out of their large buffers.
+//! A batch keeps its buffers until it is freed, from any thread, even after its consumer was freed.
+//! `fetch.memory.bytes` does not limit what batches hold: a program that doesn't free them uses memory without bound.
+//! `ottla_consumer_held_bytes`, and `held_bytes` in the statistics, report the total for all batches;
+//! `ottla_batch_held_bytes` reports it for one batch. To keep a few records for long, copy them out of their large
+//! buffers with `ottla_batch_compact`.
 
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, OnceLock};
@@ -39,8 +40,8 @@ pub const OTTLA_TIMESTAMP_CREATE: i32 = 0;
 /// `timestamp_type`: the broker set the timestamps when it appended the records.
 pub const OTTLA_TIMESTAMP_APPEND: i32 = 1;
 
-/// Records. Immutable: all its functions but `_free` may be called from many threads at once; what they write lives as
-/// long as the batch.
+/// A batch of records. Immutable: all its functions except `_free` may be called from many threads at once; what they
+/// write is valid as long as the batch.
 pub struct ottla_batch(Guarded<BatchParts>);
 opaque!(ottla_batch, BatchParts, "batch");
 
@@ -125,37 +126,37 @@ fn timestamp_type(segment: &Segment) -> i32 {
     }
 }
 
-/// The records of one partition that lie in one buffer, as columns of `rows` elements each. The key of record i is the
-/// `key_len[i]` bytes from `base + key_start[i]` on; a length of -1 is null. Values likewise.
+/// Records of one partition that share a buffer, as columns of `rows` elements each. The key of record i is the
+/// `key_len[i]` bytes at `base + key_start[i]`; a length of -1 is null. The same holds for values.
 #[repr(C)]
 pub struct ottla_segment {
     /// The topic.
     pub topic: *const c_char,
-    /// The buffer.
+    /// The start of the buffer.
     pub base: *const u8,
-    /// Offsets in the partition; rising, not always by one.
+    /// Offsets in the partition: increasing, with possible gaps.
     pub offsets: *const i64,
     /// Milliseconds since 1970.
     pub timestamps: *const i64,
-    /// Where keys start.
+    /// The start of each key.
     pub key_start: *const u32,
-    /// How long keys are; -1 is null.
+    /// The length of each key; -1 is null.
     pub key_len: *const i32,
-    /// Where values start.
+    /// The start of each value.
     pub value_start: *const u32,
-    /// How long values are; -1 is null.
+    /// The length of each value; -1 is null.
     pub value_len: *const i32,
-    /// How many headers each record has; `ottla_batch_headers` reads them.
+    /// The number of headers of each record; read them with `ottla_batch_headers`.
     pub header_count: *const i32,
-    /// Number of records.
+    /// The number of records.
     pub rows: size_t,
-    /// Its first record's row in the batch.
+    /// The row in the batch of the segment's first record.
     pub first_row: size_t,
     /// The partition.
     pub partition: i32,
-    /// Leader epoch of the segment's last record; -1 where it is not known.
+    /// The leader epoch of the segment's last record; -1 if it is unknown.
     pub leader_epoch: i32,
-    /// Who set the timestamps: `OTTLA_TIMESTAMP_*`
+    /// Who set the timestamps: `OTTLA_TIMESTAMP_*`.
     pub timestamp_type: i32,
 }
 
@@ -174,27 +175,27 @@ pub struct ottla_record {
     pub timestamp: i64,
     /// The partition.
     pub partition: i32,
-    /// How many headers it has.
+    /// The number of headers.
     pub header_count: i32,
-    /// Who set the timestamp: `OTTLA_TIMESTAMP_*`
+    /// Who set the timestamp: `OTTLA_TIMESTAMP_*`.
     pub timestamp_type: i32,
 }
 
-/// Number of records; 0 of NULL.
+/// Returns the number of records, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_batch_rows(batch: *const ottla_batch) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(batch, 0, |b: &BatchParts| b.batch.len()) }
 }
 
-/// Number of segments; 0 of NULL. Their rows follow each other without a gap.
+/// Returns the number of segments, or 0 for NULL. Their rows are numbered consecutively.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_batch_segment_count(batch: *const ottla_batch) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(batch, 0, |b: &BatchParts| b.batch.segments().len()) }
 }
 
-/// Writes segment `i`, counted from 0.
+/// Writes segment `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -235,7 +236,7 @@ pub unsafe extern "C" fn ottla_batch_segment(
     }
 }
 
-/// Writes the record in row `row` of the batch, counted from 0. For all of many records, segments cost less.
+/// Writes the record in row `row` of the batch, counting from 0. To read all of many records, segments are cheaper.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -270,8 +271,8 @@ pub unsafe extern "C" fn ottla_batch_record(
     }
 }
 
-/// Writes the headers of the record in row `row` of the batch, in their order, but not more than `capacity`, and to
-/// `count` how many it has. `headers` may be NULL if `capacity` is 0.
+/// Writes the headers of the record in row `row` of the batch, in order, up to `capacity` of them, and the number it
+/// has to `count`. `headers` may be NULL if `capacity` is 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -312,8 +313,8 @@ pub unsafe extern "C" fn ottla_batch_headers(
     }
 }
 
-/// How often each record of the batch has been delivered, this time included: an array of as many as it has rows, which
-/// lives as long as the batch. NULL of a batch that is not a share group's, and of NULL.
+/// Returns an array with the number of deliveries of each record in the batch, including this one. The array lives as
+/// long as the batch. Returns NULL for NULL, and for a batch that does not come from a share group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_batch_delivery_counts(batch: *const ottla_batch) -> *const i16 {
     let counts = |b: &BatchParts| match b.batch.delivery_counts() {
@@ -324,7 +325,7 @@ pub unsafe extern "C" fn ottla_batch_delivery_counts(batch: *const ottla_batch) 
     unsafe { guard::read(batch, std::ptr::null(), counts) }
 }
 
-/// Copies the records into a batch of their own with one small buffer, and writes it; the caller frees both.
+/// Copies the records into a new batch with one small buffer, and writes it. The caller frees both batches.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -345,14 +346,14 @@ pub unsafe extern "C" fn ottla_batch_compact(
     }
 }
 
-/// Bytes of the buffers that this batch keeps from being used again; batches may share a buffer. 0 of NULL.
+/// Returns the number of bytes of buffers that this batch keeps in use, or 0 for NULL. Batches may share a buffer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_batch_held_bytes(batch: *const ottla_batch) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(batch, 0, |b: &BatchParts| b.batch.held_bytes()) }
 }
 
-/// Frees a batch and gives its buffers back; from any thread, before or after its consumer is freed.
+/// Frees a batch and returns its buffers to their pool. From any thread, before or after its consumer is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_batch_free(batch: *mut ottla_batch) {
     // SAFETY: the header's conventions.

@@ -1,8 +1,9 @@
 //! Embedded broker
 //!
-//! A Kafka server in a thread of its own, for first steps and for tests: it speaks Kafka's protocol to any
-//! client, keeps its topics in memory (bounded) or under a directory, can be a cluster of several nodes, and can be told
-//! to fail. Not for production. (A library built without the feature `broker` has none of these functions.)
+//! A Kafka server in this process, on its own thread, for first steps and for tests. It speaks Kafka's protocol to
+//! any client, keeps its topics in memory (up to a limit) or in a directory, can be a cluster of several nodes, and
+//! can simulate failures. Not for production. (A library built without the feature `broker` has none of these
+//! functions.)
 //!
 //! ```c
 //! ottla_broker *broker = NULL;
@@ -11,26 +12,26 @@
 //! status = ottla_config_set(config, "bootstrap.servers", ottla_broker_bootstrap_servers(broker), &error);
 //! ```
 //!
-//! Its options, all of which may be left out, are set in an `ottla_config` of their own:
+//! Its options, all with defaults, are set in a separate `ottla_config`:
 //!
-//!   `nodes`                how many brokers the cluster has, with the ids 1, 2, 3 and so on: 1
-//!   `host`                 the address to listen on: 127.0.0.1. Any other opens it to the network, without a password
-//!   `port`                 the first node's port, the others' follow: 0, free ports
-//!   `advertised.host`      the host given out to clients: the one listened on
-//!   `advertised.port`      the port given out to clients: the one listened on
-//!   `directory`            where to keep topics, records, settings and committed offsets, but not who is in a group; for
-//!                          one broker at a time: in memory
-//!   `memory.bytes`         most bytes of records in memory, beyond which the oldest are dropped: 1GiB
-//!   `auto.create.topics`   whether topics are created when asked for: false
-//!   `default.partitions`   partitions of a topic created without a number, up to 10000: 1
-//!   `transaction.version`  Kafka's feature of that name as clients are told it, 1 or 2 (KIP-890): 2
-//!   `share.record.lock.duration.ms`  how long a member of a share group has a record to itself: 30000
-//!   `share.delivery.count.limit`     how often a share group is delivered a record at most: 5
-//!   `share.auto.offset.reset`        where a share group begins, `earliest` or `latest`: latest
-//!   `group.version`        Kafka's feature of that name, 1, or 0 without the new group protocol (KIP-848): 1
-//!   `group.initial.rebalance.delay.ms`     how long an empty group of the classic protocol waits for more members: 0
-//!   `group.consumer.session.timeout.ms`    how long a member of the new protocol may stay silent: 45000
-//!   `group.consumer.heartbeat.interval.ms` how often such members are told to send heartbeats: 1000
+//!   `nodes`                the number of brokers in the cluster, with the ids 1, 2, 3 and so on. Default 1
+//!   `host`                 the address to listen on. Default 127.0.0.1; any other exposes it to the network without a password
+//!   `port`                 the port of the first node, followed by those of the others. Default 0: free ports
+//!   `advertised.host`      the host that clients are given. Default: the host listened on
+//!   `advertised.port`      the port that clients are given. Default: the port listened on
+//!   `directory`            where to keep topics, records, settings and committed offsets, but not group members; for one
+//!                          broker at a time. Default: in memory
+//!   `memory.bytes`         the most bytes of records to keep in memory; beyond that the oldest are dropped. Default 1GiB
+//!   `auto.create.topics`   whether topics are created when a client asks for them. Default false
+//!   `default.partitions`   partitions of a topic created without a number, up to 10000. Default 1
+//!   `transaction.version`  Kafka's feature of that name, as reported to clients, 1 or 2 (KIP-890). Default 2
+//!   `share.record.lock.duration.ms`  how long a record of a share group is locked for a member. Default 30000
+//!   `share.delivery.count.limit`     the most deliveries of a record to a share group. Default 5
+//!   `share.auto.offset.reset`        where a share group starts, `earliest` or `latest`. Default latest
+//!   `group.version`        Kafka's feature of that name: 1, or 0 to disable the new group protocol (KIP-848). Default 1
+//!   `group.initial.rebalance.delay.ms`     how long an empty classic group waits for more members. Default 0
+//!   `group.consumer.session.timeout.ms`    session timeout of members that use the new protocol. Default 45000
+//!   `group.consumer.heartbeat.interval.ms` heartbeat interval of such members. Default 1000
 
 use std::ffi::{CString, c_char};
 use std::str::FromStr;
@@ -44,7 +45,7 @@ use crate::broker::{Broker, BrokerOptions, CoordinatorKind, Fault, FaultRule};
 use crate::config;
 use crate::error::{Error, ErrorCode, Result};
 
-/// A running broker, or several that form a cluster. All its functions but `_free` may be called from many threads at
+/// A running broker, or a cluster of several. All its functions except `_free` may be called from many threads at
 /// once.
 pub struct ottla_broker(Guarded<Running>);
 opaque!(ottla_broker, Running, "broker");
@@ -54,24 +55,24 @@ pub(super) struct Running {
     bootstrap_servers: CString,
 }
 
-/// A fault: the request is not carried out and answered with the Kafka error code `value`.
+/// A fault: the request is not carried out, and is answered with the Kafka error code `value`.
 pub const OTTLA_FAULT_ERROR: i32 = 0;
-/// A fault: the answer comes `value` milliseconds later; requests behind it on its connection wait.
+/// A fault: the response is delayed by `value` milliseconds; later requests on the same connection wait.
 pub const OTTLA_FAULT_DELAY: i32 = 1;
-/// A fault: the connection is closed, the request not carried out.
+/// A fault: the connection is closed, and the request is not carried out.
 pub const OTTLA_FAULT_DROP: i32 = 2;
-/// A fault: the request is carried out and never answered. With `value` 1 the connection is closed.
+/// A fault: the request is carried out, but not answered. With `value` 1 the connection is closed.
 pub const OTTLA_FAULT_SWALLOW_REPLY: i32 = 3;
 /// A fault: a byte of fetched records is flipped, so that a checksum is wrong.
 pub const OTTLA_FAULT_CORRUPT_BATCH: i32 = 4;
-/// A fault: the request is carried out, `value` bytes of the answer are sent, the connection is closed.
+/// A fault: the request is carried out, `value` bytes of the response are sent, then the connection is closed.
 pub const OTTLA_FAULT_CUT_REPLY: i32 = 5;
-/// A fault: the answer carries the throttle time of `value` milliseconds, and the connection is not read for so long.
+/// A fault: the response has a throttle time of `value` milliseconds, and the connection is not read for that long.
 pub const OTTLA_FAULT_THROTTLE: i32 = 6;
 
-/// What is coordinated: a group, by its id.
+/// A kind of coordinator: that of a group, by group id.
 pub const OTTLA_COORDINATOR_GROUP: i32 = 0;
-/// What is coordinated: the transactions of a transactional id.
+/// A kind of coordinator: that of transactions, by transactional id.
 pub const OTTLA_COORDINATOR_TRANSACTION: i32 = 1;
 
 const OPTIONS: [&str; 17] = [
@@ -176,11 +177,11 @@ fn options(pairs: &[(String, String)]) -> Result<BrokerOptions> {
     Ok(options)
 }
 
-/// Starts a broker and writes its handle, which the caller frees with `ottla_broker_free`; that stops it. When this
-/// returns, its nodes accept connections. `options` may be NULL.
+/// Starts a broker and writes its handle, which the caller frees with `ottla_broker_free`, which also stops the
+/// broker. When this returns, its nodes accept connections. `options` may be NULL.
 ///
-/// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for options that can't be; OTTLA_ERR_IO if a port can't be
-/// listened on, the directory can't be read, or no thread can be started.
+/// Errors: OTTLA_ERR_CONFIG and OTTLA_ERR_INVALID_ARGUMENT for invalid options; OTTLA_ERR_IO if a port is not
+/// available, the directory can't be read, or no thread can be started.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_new(
@@ -211,8 +212,8 @@ pub unsafe extern "C" fn ottla_broker_new(
     }
 }
 
-/// The addresses of all nodes, as a client's `bootstrap.servers` takes them. The string lives as long as the broker; ""
-/// of NULL.
+/// Returns the addresses of all nodes, in the format of a client's `bootstrap.servers`. The string lives as long as
+/// the broker. Returns "" for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_broker_bootstrap_servers(
     broker: *const ottla_broker,
@@ -225,9 +226,9 @@ pub unsafe extern "C" fn ottla_broker_bootstrap_servers(
     }
 }
 
-/// Creates a topic with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on round.
+/// Creates a topic with a replica on every node. Node 1 leads partition 0, node 2 partition 1, and so on in turn.
 ///
-/// Errors: Kafka's own for a bad name or number, or a topic that exists.
+/// Errors: Kafka's code for an invalid name or number, or for a topic that exists.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_create_topic(
@@ -288,12 +289,12 @@ fn fault_of(call: Call, fault: i32, value: i64) -> Result<Fault> {
     })
 }
 
-/// Has requests go wrong. Faults are met in the order they were added; one request can meet several.
+/// Makes requests fail. Faults are applied in the order in which they were added; several can apply to one request.
 ///
 /// - fault: `OTTLA_FAULT_*`, with its `value`.
-/// - node, api_key, topic, partition: only requests to this node, of this kind (Kafka's number: 0 Produce, 1 Fetch,
-///   2 ListOffsets, 3 Metadata, ...), that name this topic and partition; -1 and NULL for any.
-/// - count: for so many requests; -1 for all.
+/// - node, api_key, topic, partition: applies only to requests to this node, of this kind (Kafka's API key: 0
+///   Produce, 1 Fetch, 2 ListOffsets, 3 Metadata, ...), for this topic and partition; -1 and NULL match any.
+/// - count: the number of requests to apply it to; -1 for all.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -353,7 +354,7 @@ fn api(call: Call, api_key: i32) -> Result<i16> {
 
 /// Removes all faults.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not respond.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_clear_faults(
@@ -368,9 +369,9 @@ pub unsafe extern "C" fn ottla_broker_clear_faults(
     }
 }
 
-/// Makes `node` the leader of a partition, in a new leader epoch.
+/// Makes `node` the leader of a partition, with a new leader epoch.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node does not run.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such partition, or the node is not running.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_move_leader(
@@ -396,12 +397,13 @@ pub unsafe extern "C" fn ottla_broker_move_leader(
     }
 }
 
-/// Makes `node` the coordinator of a group or transactional id; the others answer NOT_COORDINATOR. For `loading_ms`
-/// milliseconds it answers COORDINATOR_LOAD_IN_PROGRESS, as one that reads what the old one knew.
+/// Makes `node` the coordinator of a group or transactional id; the others then return NOT_COORDINATOR. For
+/// `loading_ms` milliseconds the new one returns COORDINATOR_LOAD_IN_PROGRESS, like a broker that is loading the
+/// state.
 ///
-/// - kind: `OTTLA_COORDINATOR_*`; `key` is the group's id or the transactional id.
+/// - kind: `OTTLA_COORDINATOR_*`; `key` is the group id or the transactional id.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node does not run.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, also if the node is not running.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_move_coordinator(
@@ -444,9 +446,9 @@ pub unsafe extern "C" fn ottla_broker_move_coordinator(
     }
 }
 
-/// Has a group rebalance now, as if a member had come or gone.
+/// Makes a group rebalance now, as if a member had joined or left.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if nobody is in the group.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the group has no members.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_force_rebalance(
@@ -468,10 +470,10 @@ pub unsafe extern "C" fn ottla_broker_force_rebalance(
     }
 }
 
-/// Ends the session of a group's member now, as if it had sent no heartbeat for too long; with `member` NULL those of
-/// all its members.
+/// Expires the session of a group member now, as if it had sent no heartbeat for too long; of all members if `member`
+/// is NULL.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or none at all.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such member, or the group has none.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_expire_member(
@@ -536,9 +538,9 @@ pub unsafe extern "C" fn ottla_broker_offsets(
     }
 }
 
-/// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others. So do its
-/// groups, or they wait for it if it is the last: members that come back within their session's time, which begins
-/// anew then, keep their id, their generation or epoch and what they are assigned.
+/// Stops a node: its connections are closed, its port no longer accepts any, and its partitions move to other nodes.
+/// So do its groups; if it is the last node, they wait for its return: members that come back within their session
+/// timeout, which then starts over, keep their id, their generation or epoch, and their assignment.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node.
 #[unsafe(no_mangle)]
@@ -556,9 +558,9 @@ pub unsafe extern "C" fn ottla_broker_stop_node(
     }
 }
 
-/// Starts a stopped node again on its port.
+/// Starts a stopped node again, on the same port.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is taken.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is no such node, OTTLA_ERR_IO if its port is in use.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_start_node(
@@ -574,9 +576,10 @@ pub unsafe extern "C" fn ottla_broker_start_node(
     }
 }
 
-/// Has a node take requests without answering any, as a stopped process does, until `ottla_broker_resume_node`.
+/// Pauses a node: it accepts requests without answering any, like a stopped process, until
+/// `ottla_broker_resume_node`.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not answer.
+/// Errors: OTTLA_ERR_TIMED_OUT or OTTLA_ERR_CLOSED if the broker's thread does not respond.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_broker_pause_node(
@@ -592,7 +595,7 @@ pub unsafe extern "C" fn ottla_broker_pause_node(
     }
 }
 
-/// Has a paused node go on.
+/// Resumes a paused node.
 ///
 /// Errors: as `ottla_broker_pause_node`.
 #[unsafe(no_mangle)]
@@ -610,7 +613,7 @@ pub unsafe extern "C" fn ottla_broker_resume_node(
     }
 }
 
-/// Writes how many requests of a kind came to a node, or to all with `node` -1.
+/// Writes the number of requests of a kind that a node has received, or all nodes if `node` is -1.
 ///
 /// Errors: as `ottla_broker_pause_node`.
 #[unsafe(no_mangle)]
@@ -642,7 +645,8 @@ pub unsafe extern "C" fn ottla_broker_requests_seen(
     }
 }
 
-/// Stops a broker and frees it; clients see closed connections. Records in memory are gone, those in a directory stay.
+/// Stops a broker and frees it; its clients' connections are closed. Records in memory are lost, those in a directory
+/// are kept.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_broker_free(broker: *mut ottla_broker) {
     // SAFETY: the header's conventions.

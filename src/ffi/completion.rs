@@ -1,8 +1,8 @@
 //! Completions
 //!
-//! What became of records, told in runs: records of one call that ended together in one partition. A call that
-//! gave the token 0 gets none; its records are only counted, and `ottla_producer_flush` reports the first of them that
-//! failed.
+//! The outcome of records, reported in runs: records of one call that ended together in one partition. Calls with the
+//! token 0 get no completions; their records are only counted, and `ottla_producer_flush` reports the first failure
+//! among them.
 //!
 //! ```c
 //! ottla_completions *completions = NULL;
@@ -28,11 +28,11 @@ use super::error::ottla_error;
 use super::guard::{self, Guarded, c_string, opaque};
 use crate::producer::{Ended, Outcome};
 
-/// The broker acknowledged the records (with `acks=0`: they were handed to the connection).
+/// The broker acknowledged the records (with `acks=0`: they were written to the connection).
 pub const OTTLA_WRITTEN: i32 = 0;
-/// It is certain that the records were not written.
+/// The records were definitely not written.
 pub const OTTLA_NOT_WRITTEN: i32 = 1;
-/// The records were sent, and no answer tells whether they were written.
+/// The records were sent, but no response says whether they were written.
 pub const OTTLA_POSSIBLY_WRITTEN: i32 = 2;
 
 const _: () = assert!(
@@ -41,29 +41,29 @@ const _: () = assert!(
         && OTTLA_POSSIBLY_WRITTEN == Outcome::PossiblyWritten as i32
 );
 
-/// Completions of one poll. Immutable: its functions may be called from many threads at once.
+/// The completions returned by one poll. Immutable: its functions may be called from many threads at once.
 pub struct ottla_completions(Guarded<Completions>);
 opaque!(ottla_completions, Completions, "completions");
 
-/// A run of records of one call that ended together in one partition. What it points to lives as long as the
-/// `ottla_completions` it is of.
+/// A run of records of one call that ended together in one partition. Its pointers are valid as long as the
+/// `ottla_completions` that it belongs to.
 #[repr(C)]
 pub struct ottla_completion {
-    /// The token given with the call.
+    /// The token passed to the call.
     pub token: u64,
     /// The topic.
     pub topic: *const c_char,
-    /// Offset of the run's first record, the others following by one; -1 where it is not known.
+    /// Offset of the run's first record; the others follow it one by one. -1 if it is unknown.
     pub base_offset: i64,
-    /// Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of the
+    /// Milliseconds since 1970: the broker's time if the topic uses log append time, otherwise the timestamp of the
     /// batch's first record.
     pub timestamp: i64,
-    /// NULL where the run's records lie side by side in their call: `first`, `first` + 1 and so on. Otherwise `count`
+    /// NULL if the run's records are contiguous in their call: `first`, `first` + 1 and so on. Otherwise `count`
     /// indices within the call.
     pub indices: *const u32,
-    /// Why they were not written; NULL if they were.
+    /// Why the records were not written; NULL if they were.
     pub error: *const ottla_error,
-    /// The partition; -1 where none was chosen yet.
+    /// The partition; -1 if none was chosen yet.
     pub partition: i32,
     /// Index within the call of the run's first record.
     pub first: u32,
@@ -148,14 +148,14 @@ pub(super) fn completions(
     })
 }
 
-/// How many there are; 0 of NULL.
+/// Returns the number of completions, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_completions_count(completions: *const ottla_completions) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(completions, 0, |c: &Completions| c.views.len()) }
 }
 
-/// The completions, one after another in memory; NULL of NULL.
+/// Returns the array of completions, or NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_completions_data(
     completions: *const ottla_completions,
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn ottla_completions_data(
     }
 }
 
-/// Frees completions, and with them all they point to.
+/// Frees completions, including everything they point to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_completions_free(completions: *mut ottla_completions) {
     // SAFETY: the header's conventions.

@@ -1,12 +1,12 @@
 //! Configuration
 //!
-//! Pairs of key and value, both text, by Kafka's own names: `bootstrap.servers`, `linger.ms`, `compression.type`.
-//! docs/configuration.md lists them all. librdkafka's names are accepted where they mean the same. Plain numbers are in
-//! Kafka's own unit; values with a unit (5ms, 64MB, 64MiB) are accepted too.
+//! Pairs of key and value, both text, under Kafka's own names: `bootstrap.servers`, `linger.ms`, `compression.type`.
+//! docs/configuration.md lists all keys. librdkafka's names are accepted where they mean the same. Plain numbers are
+//! in Kafka's own unit; values with a unit (5ms, 64MB, 64MiB) are accepted too.
 //!
-//! Everything is checked when a client is made of it: an unknown key, a wrong type, a number out of range, a
-//! key of another kind of client, two names of one key are OTTLA_ERR_CONFIG, whose message names the key, the value and
-//! what was probably meant.
+//! Everything is checked when a client is created from the configuration: an unknown key, a wrong type, a number out
+//! of range, a key of another kind of client, or two names of the same key are OTTLA_ERR_CONFIG. The message names
+//! the key, the value and what was probably meant.
 //!
 //! ```c
 //! ottla_config *config = ottla_config_new();
@@ -28,8 +28,8 @@ use super::guard::{self, Call, Guarded, c_string, opaque};
 use crate::config::{self, ClientKind};
 use crate::error::Result;
 
-/// Pairs of key and value. Any number of clients can be made of it, in turn or at once; it may be freed or changed as
-/// soon as they are made.
+/// Pairs of key and value. Any number of clients can be created from it; it may be freed or changed as soon as they
+/// are created.
 pub struct ottla_config(Guarded<Pairs>);
 opaque!(ottla_config, Pairs, "config");
 
@@ -81,14 +81,14 @@ pub(super) unsafe fn typed<C>(
     })
 }
 
-/// An empty configuration, owned by the caller. Never NULL.
+/// Returns a new, empty configuration, which the caller frees with `ottla_config_free`. Never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn ottla_config_new() -> *mut ottla_config {
     guard::handle(Pairs::default())
 }
 
-/// Sets a key; a key set before gets the new value. Key and value are copied. Nothing is checked yet but that both are
-/// UTF-8: only a client knows its keys.
+/// Sets a key, replacing its earlier value. Key and value are copied, and are only checked to be UTF-8: whether the
+/// key exists and the value is valid is checked when a client is created.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -108,14 +108,14 @@ pub unsafe extern "C" fn ottla_config_set(
     }
 }
 
-/// Frees a configuration. Clients made of it are not concerned.
+/// Frees a configuration. Clients created from it are unaffected.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_config_free(config: *mut ottla_config) {
     // SAFETY: the header's conventions.
     unsafe { guard::free(config) }
 }
 
-/// The table of all keys, for tools and wrappers. Immutable: its functions may be called from many threads at once.
+/// The table of all keys, for tools and bindings. Immutable: its functions may be called from many threads at once.
 pub struct ottla_keys(Guarded<Vec<KeyRow>>);
 opaque!(ottla_keys, Vec<KeyRow>, "keys");
 
@@ -127,32 +127,32 @@ pub(super) struct KeyRow {
     clients: u32,
 }
 
-/// The key is one of producers.
+/// The key applies to producers.
 pub const OTTLA_KEY_PRODUCER: u32 = 1;
-/// The key is one of consumers.
+/// The key applies to consumers.
 pub const OTTLA_KEY_CONSUMER: u32 = 2;
-/// The key is one of admin clients.
+/// The key applies to admin clients.
 pub const OTTLA_KEY_ADMIN: u32 = 4;
-/// `clients`: share consumers have the key.
+/// The key applies to share consumers.
 pub const OTTLA_KEY_SHARE_CONSUMER: u32 = 8;
 
 /// A row of the table of keys. Its strings live as long as the table.
 #[repr(C)]
 pub struct ottla_key {
-    /// Kafka's name of it.
+    /// Kafka's name of the key.
     pub name: *const c_char,
-    /// "boolean", "integer", "duration", "size", "text", "choice", "hosts", or "not yet" of a key that is known and
-    /// refused.
+    /// "boolean", "integer", "duration", "size", "text", "choice", "hosts", or "not yet" for a key that is known but
+    /// not supported yet, and refused.
     pub type_name: *const c_char,
-    /// The value when not set, as one would write it; NULL if there is none.
+    /// The default value, as one would write it; NULL if there is none.
     pub default_value: *const c_char,
-    /// What it means.
+    /// What the key means.
     pub meaning: *const c_char,
-    /// The kinds of client that have it: a sum of `OTTLA_KEY_*`.
+    /// The kinds of client that the key applies to: a sum of `OTTLA_KEY_*`.
     pub clients: u32,
 }
 
-/// Writes the table of all keys, which the caller frees.
+/// Writes the table of all keys, which the caller frees with `ottla_keys_free`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -184,14 +184,14 @@ pub unsafe extern "C" fn ottla_config_keys(
     }
 }
 
-/// How many keys there are; 0 of NULL.
+/// Returns the number of keys, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_keys_count(keys: *const ottla_keys) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(keys, 0, |keys: &Vec<KeyRow>| keys.len()) }
 }
 
-/// Writes row `i`, counted from 0.
+/// Writes row `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn ottla_keys_get(
     }
 }
 
-/// Frees the table of keys, and with it every string in it.
+/// Frees the table of keys, including every string in it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_keys_free(keys: *mut ottla_keys) {
     // SAFETY: the header's conventions.

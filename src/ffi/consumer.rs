@@ -1,7 +1,7 @@
 //! Consumer
 //!
-//! Reads partitions of topics. Records are fetched in the background from all their leaders at once, up to
-//! `fetch.memory.bytes`; a poll gives what is there, events first.
+//! Reads partitions of topics. Records are fetched in the background from all leaders at once, up to
+//! `fetch.memory.bytes`; a poll returns what has arrived, events first.
 //!
 //! ```c
 //! ottla_consumer *consumer = NULL;
@@ -36,20 +36,21 @@ use crate::config::ConsumerConfig;
 use crate::consumer::{Consumer, Polled, Start};
 use crate::error::Result;
 
-/// A consumer. All its functions but `ottla_consumer_poll` and `ottla_consumer_free` may be called from many threads at
-/// once, also beside a poll.
+/// A consumer. All its functions except `ottla_consumer_poll` and `ottla_consumer_free` may be called from many
+/// threads at once, also during a poll.
 pub struct ottla_consumer(Guarded<Live<Consumer>>);
 opaque!(ottla_consumer, Live<Consumer>, "consumer");
 
 /// Start where `auto.offset.reset` says.
 pub const OTTLA_START_RESET: i32 = 0;
-/// Start at the oldest record the log holds.
+/// Start at the oldest record in the log.
 pub const OTTLA_START_EARLIEST: i32 = 1;
 /// Start after the newest record.
 pub const OTTLA_START_LATEST: i32 = 2;
 /// Start at the offset `value`.
 pub const OTTLA_START_OFFSET: i32 = 3;
-/// Start at the first record with the timestamp `value` (milliseconds since 1970) or later; at the end if there is none.
+/// Start at the first record whose timestamp is `value` (milliseconds since 1970) or later; at the end if there is
+/// none.
 pub const OTTLA_START_TIMESTAMP: i32 = 4;
 
 /// A partition to read, and where to start.
@@ -57,7 +58,7 @@ pub const OTTLA_START_TIMESTAMP: i32 = 4;
 pub struct ottla_assignment {
     /// The topic.
     pub topic: *const c_char,
-    /// Of OTTLA_START_OFFSET and OTTLA_START_TIMESTAMP.
+    /// The value for OTTLA_START_OFFSET and OTTLA_START_TIMESTAMP.
     pub value: i64,
     /// The partition.
     pub partition: i32,
@@ -155,8 +156,8 @@ pub(super) unsafe fn write_polled(
     }
 }
 
-/// Makes a consumer without an assignment and writes its handle, which the caller frees with `ottla_consumer_free`. It
-/// connects in the background.
+/// Creates a consumer without an assignment and writes its handle, which the caller frees with `ottla_consumer_free`.
+/// It connects in the background.
 ///
 /// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 #[unsafe(no_mangle)]
@@ -178,7 +179,8 @@ pub unsafe extern "C" fn ottla_consumer_new(
     }
 }
 
-/// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+/// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+/// polling.
 ///
 /// Errors: as `ottla_producer_connect`.
 #[unsafe(no_mangle)]
@@ -196,8 +198,8 @@ pub unsafe extern "C" fn ottla_consumer_connect(
     }
 }
 
-/// Replaces the assignment by these partitions. One that was assigned before goes on where it is; its start is not
-/// looked at.
+/// Replaces the assignment with these partitions. A partition that was already assigned continues where it is; its
+/// start is ignored.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT for a negative partition or offset, an empty name, a partition given twice.
 #[unsafe(no_mangle)]
@@ -224,8 +226,9 @@ pub unsafe extern "C" fn ottla_consumer_assign(
     }
 }
 
-/// Adds all partitions of a topic to the assignment. Partitions that it gets later are read too, from their beginnings,
-/// and an event tells of them. `start` is not OTTLA_START_OFFSET; `value` is that of OTTLA_START_TIMESTAMP, otherwise 0.
+/// Adds all partitions of a topic to the assignment. Partitions added to the topic later are read too, from their
+/// beginnings, and reported by an event. `start` must not be OTTLA_START_OFFSET; `value` is a timestamp for
+/// OTTLA_START_TIMESTAMP, otherwise 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -251,7 +254,7 @@ pub unsafe extern "C" fn ottla_consumer_assign_topic(
     }
 }
 
-/// Empties the assignment.
+/// Clears the assignment.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -268,7 +271,8 @@ pub unsafe extern "C" fn ottla_consumer_unassign(
     }
 }
 
-/// Writes the assigned partitions, ordered by topic and partition; the caller frees the list.
+/// Writes the assigned partitions, ordered by topic and partition, as a list that the caller frees with
+/// `ottla_partitions_free`.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -293,7 +297,7 @@ pub unsafe extern "C" fn ottla_consumer_assignment(
     }
 }
 
-/// Goes on reading an assigned partition somewhere else. What was fetched of it is dropped.
+/// Moves the position of an assigned partition. Records that were fetched but not polled are discarded.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if it is not assigned, or for a negative offset.
 #[unsafe(no_mangle)]
@@ -315,9 +319,9 @@ pub unsafe extern "C" fn ottla_consumer_seek(
     }
 }
 
-/// Stops fetching and handing out records of partitions; what was fetched of them is kept.
+/// Stops fetching and returning records of partitions; records that were already fetched are kept.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is paused.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; none is paused in that case.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_pause(
@@ -334,9 +338,9 @@ pub unsafe extern "C" fn ottla_consumer_pause(
     }
 }
 
-/// Goes on with paused partitions.
+/// Resumes paused partitions.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; then none is resumed.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if one of them is not assigned; none is resumed in that case.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_resume(
@@ -353,8 +357,8 @@ pub unsafe extern "C" fn ottla_consumer_resume(
     }
 }
 
-/// Writes the offset after the last record that counts as read, or -1 while the start is being looked up. Records of
-/// the batch that was polled last count as read once the next is asked for.
+/// Writes the position of a partition: the offset after the last record that counts as read, or -1 while the start is
+/// being looked up. Records of the latest batch count as read when the next poll is made.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 #[unsafe(no_mangle)]
@@ -379,8 +383,8 @@ pub unsafe extern "C" fn ottla_consumer_position(
     }
 }
 
-/// Writes how many offsets the position is behind the end of what can be read, as far as the brokers have told; -1
-/// before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
+/// Writes the number of offsets between the position and the end of the readable log, as last reported by the
+/// brokers; -1 if unknown. Every fetch updates it; for a paused partition the end is requested every 5 seconds.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned.
 #[unsafe(no_mangle)]
@@ -403,10 +407,10 @@ pub unsafe extern "C" fn ottla_consumer_lag(
     }
 }
 
-/// Asks the brokers for the oldest offset of each partition and writes it to `offsets`, an array of `count`. The partitions
-/// need not be assigned.
+/// Requests the oldest offset of each partition (Kafka's ListOffsets) and writes it to `offsets`, an array of
+/// `count`. The partitions need not be assigned.
 ///
-/// Errors: the first partition's that failed; OTTLA_ERR_TIMED_OUT.
+/// Errors: that of the first partition that failed; OTTLA_ERR_TIMED_OUT.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_beginning_offsets(
@@ -436,8 +440,9 @@ pub unsafe extern "C" fn ottla_consumer_beginning_offsets(
     }
 }
 
-/// Asks the brokers for the offset after the last record that can be read of each partition (with
-/// `isolation.level=read_committed`: the first open transaction's) and writes it to `offsets`, an array of `count`.
+/// Requests the end offset of each partition (Kafka's ListOffsets) and writes it to `offsets`, an array of `count`:
+/// the offset after the last readable record, or with `isolation.level=read_committed` the start of the first open
+/// transaction.
 ///
 /// Errors: as `ottla_consumer_beginning_offsets`.
 #[unsafe(no_mangle)]
@@ -469,8 +474,8 @@ pub unsafe extern "C" fn ottla_consumer_end_offsets(
     }
 }
 
-/// Asks the brokers for the first record of partition i with the timestamp `times[i]` (milliseconds since 1970) or later
-/// and writes its offset to `offsets[i]`; -1 where there is none.
+/// Requests for each partition i the first record whose timestamp is `times[i]` (milliseconds since 1970) or later
+/// (Kafka's ListOffsets), and writes its offset to `offsets[i]`; -1 if there is none.
 ///
 /// Errors: as `ottla_consumer_beginning_offsets`.
 #[unsafe(no_mangle)]
@@ -514,9 +519,9 @@ pub unsafe extern "C" fn ottla_consumer_offsets_for_times(
     }
 }
 
-/// Writes how many partitions a topic has.
+/// Writes the number of partitions of a topic.
 ///
-/// Errors: what the cluster answers for the topic; OTTLA_ERR_TIMED_OUT.
+/// Errors: the cluster's error for the topic; OTTLA_ERR_TIMED_OUT.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_partition_count(
@@ -544,13 +549,14 @@ pub unsafe extern "C" fn ottla_consumer_partition_count(
     }
 }
 
-/// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of
-/// up to `max_records` records (0: `max.poll.records`) of what has arrived. The other one, and when the time is over both,
-/// are NULL. One thread at a time. Batches hold their memory until they are freed, without a limit:
-/// `ottla_consumer_held_bytes` tells how much that is.
+/// Waits up to the timeout for an event or for records, and writes either an event, or a batch of up to `max_records`
+/// records (0: `max.poll.records`) that have arrived; the caller frees it. The other output is NULL, and both are
+/// NULL when the timeout ends. To be called by one thread at a time. Batches hold their memory until they are freed,
+/// without a limit: `ottla_consumer_held_bytes` reports how much.
 ///
-/// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after `ottla_consumer_wake`; OTTLA_ERR_CLOSED;
-/// until the first contact with the cluster, once `socket.connection.setup.timeout.ms` is over, why no broker can be
+/// Errors: OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after `ottla_consumer_wake`;
+/// OTTLA_ERR_CLOSED; before the first contact with the cluster, once `socket.connection.setup.timeout.ms` is over,
+/// the reason why no broker can be reached.
 /// reached.
 #[unsafe(no_mangle)]
 #[must_use]
@@ -574,7 +580,7 @@ pub unsafe extern "C" fn ottla_consumer_poll(
     }
 }
 
-/// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+/// Ends the wait of the current poll, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -591,14 +597,15 @@ pub unsafe extern "C" fn ottla_consumer_wake(
     }
 }
 
-/// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop, readable while a poll would give
-/// something at once; then poll with timeout 0, which may find nothing. It is made at the first call, owned by the
-/// consumer and closed with it: only wait on it, never read it.
+/// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while a poll
+/// would return something at once; then poll with timeout 0, which may return nothing. The descriptor is created by
+/// the first call, owned by the consumer and closed with it: only wait on it, never read from it.
 ///
-/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
-/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+/// It is level-triggered: it stays readable until nothing is left, even if a poll took only a part, so a loop may
+/// poll once each time it is readable. With edge-triggered epoll (EPOLLET), poll until nothing is returned. Spurious
+/// wake-ups happen.
 ///
-/// Errors: OTTLA_ERR_IO if the operating system has none left.
+/// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_descriptor(
@@ -621,7 +628,7 @@ pub unsafe extern "C" fn ottla_consumer_descriptor(
     }
 }
 
-/// Writes how many bytes of buffers polled batches keep from being used again.
+/// Writes the number of bytes of buffers that are held by polled batches.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -646,7 +653,7 @@ pub unsafe extern "C" fn ottla_consumer_held_bytes(
     }
 }
 
-/// Writes how many bytes were fetched and not polled yet, limited by `fetch.memory.bytes`.
+/// Writes the number of bytes fetched and not polled yet, which `fetch.memory.bytes` limits.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -671,7 +678,7 @@ pub unsafe extern "C" fn ottla_consumer_buffered_bytes(
     }
 }
 
-/// Takes up to `max` log lines (0: all there are), as `ottla_producer_logs`.
+/// Takes up to `max` log lines (0: all there are); see `ottla_producer_logs`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -693,12 +700,12 @@ pub unsafe extern "C" fn ottla_consumer_logs(
     }
 }
 
-/// Ends every call with OTTLA_ERR_CLOSED, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
-/// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it), and waits
-/// up to the timeout until the connections are closed.
-/// The batch polled last does not count as read by this. Batches stay valid. Closing twice does nothing.
+/// Closes the consumer: makes every other call return OTTLA_ERR_CLOSED, discards what was fetched, commits what
+/// counts as read (with `enable.auto.commit`), waits for background commits, leaves the group at once (except a
+/// static member, which stays in it), and waits up to the timeout until the connections are closed. The latest batch
+/// does not count as read yet. Batches stay valid. Closing twice does nothing.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT; closing then goes on in the background.
+/// Errors: OTTLA_ERR_TIMED_OUT; closing then continues in the background.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_close(
@@ -714,23 +721,23 @@ pub unsafe extern "C" fn ottla_consumer_close(
     }
 }
 
-/// Frees a consumer when all calls with it have returned. Its batches and events stay valid. Without a close before, it
-/// leaves its group in the background within five seconds; close it to be sure that it has left. Where more than 16
-/// clients are leaving at once it waits up to 0.1 s, and then leaves unheard.
+/// Frees a consumer, once all calls with it have returned. Its batches and events stay valid. If it was not closed
+/// first, it leaves its group in the background, within five seconds; close it to be sure that it has left. While
+/// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then does not leave the group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_consumer_free(consumer: *mut ottla_consumer) {
     // SAFETY: the header's conventions.
     unsafe { guard::free(consumer) }
 }
 
-/// How many partitions are in the list; 0 of NULL.
+/// Returns the number of partitions in the list, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_partitions_count(partitions: *const ottla_partitions) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(partitions, 0, |rows: &Vec<PartitionRow>| rows.len()) }
 }
 
-/// Writes partition `i` of the list, counted from 0. Its topic lives as long as the list.
+/// Writes partition `i` of the list, counting from 0. Its topic lives as long as the list.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

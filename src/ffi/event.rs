@@ -1,7 +1,8 @@
 //! Events
 //!
-//! What happened to what is read, beside records: told once, in the order it happened, and before the records that
-//! follow. A producer's events come by `ottla_producer_next_event`. Most can be ignored; the attempts go on by themselves.
+//! What happened to a consumer other than records arriving: reported once, in order, before the records that follow.
+//! Polls of a consumer return events; a producer's are returned by `ottla_producer_next_event`. Most can be ignored,
+//! as the client keeps trying by itself.
 
 use std::ffi::{CString, c_char};
 
@@ -15,48 +16,51 @@ use super::guard::{self, Guarded, c_string, opaque};
 use super::producer::ottla_producer;
 use crate::consumer::{Event, EventKind};
 
-/// A partition's position was moved from `from` to `to`, because the log no longer holds what was there: records were
-/// lost to this reader.
+/// The position of a partition was moved from `from` to `to`, because the log no longer holds the records there: this
+/// consumer has missed them.
 pub const OTTLA_EVENT_POSITION_RESET: i32 = 1;
-/// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+/// A partition cannot be read any more: no records of it are returned until the program seeks or assigns it again.
 pub const OTTLA_EVENT_PARTITION_STOPPED: i32 = 2;
-/// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a broker
-/// it is, the event's partitions are those that it may be.
+/// A partition cannot be read at present; the client keeps trying. If a broker's failure can't be attributed to one
+/// partition, the event lists all partitions that may be affected.
 pub const OTTLA_EVENT_PARTITION_FAILING: i32 = 3;
-/// A topic cannot be found or may not be read; the attempts go on.
+/// A topic cannot be found or may not be read; the client keeps trying.
 pub const OTTLA_EVENT_TOPIC_FAILING: i32 = 4;
-/// A topic was deleted and created again: its offsets begin anew. A start that was asked for as earliest, latest or by time
-/// holds for the new topic too, all of whose records are later than the start: it is read from its beginning, or from that
-/// time on. What started at an offset, by `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is
-/// `latest`, records that were written before the new topic was noticed are not read.
+/// A topic was deleted and created again: its offsets start over. A start that was given as earliest, latest or a
+/// timestamp also applies to the new topic, whose records are all later than that start: it is read from its
+/// beginning, or from that timestamp. Partitions that started at an offset, by `auto.offset.reset` or in a group
+/// continue where `auto.offset.reset` says; if that is `latest`, records written before the new topic was noticed are
+/// not read.
 pub const OTTLA_EVENT_TOPIC_RECREATED: i32 = 5;
-/// A topic that is read whole has grown: its partitions `from` to `to`, exclusive, are read too, from their beginnings.
+/// A topic assigned as a whole has grown: its partitions `from` to `to`, exclusive, are read too, from their
+/// beginnings.
 pub const OTTLA_EVENT_PARTITIONS_ADDED: i32 = 6;
-/// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
-/// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
+/// A broker can't be reached: connections to it have failed for some seconds, or it has not answered a fetch for
+/// `request.timeout.ms`. The client keeps trying, and reports this once until the broker answers a fetch again.
 pub const OTTLA_EVENT_BROKER_UNREACHABLE: i32 = 7;
-/// A commit in the background has ended: well, or with an error. Its token is that of the call.
+/// A background commit has ended, with or without an error. The event's token is the one that the call wrote.
 pub const OTTLA_EVENT_OFFSETS_COMMITTED: i32 = 8;
-/// Partitions are this member's of its group from now on. What follows of them starts at what the group has committed, or
-/// where `auto.offset.reset` says; a seek now comes before any record.
+/// Partitions were assigned to this member of the group. Their records start at the committed offset, or where
+/// `auto.offset.reset` says; a seek made now takes effect before any record is returned.
 pub const OTTLA_EVENT_PARTITIONS_ASSIGNED: i32 = 9;
-/// Partitions are to be given up, and no more records of them come. They are this member's until that is acknowledged, by
-/// `ottla_consumer_acknowledge` or the next poll: until then what was read of them can be committed.
+/// Partitions are being revoked, and no more of their records are returned. They belong to this member until that is
+/// acknowledged, by `ottla_consumer_acknowledge` or the next poll: until then records that were read can be
+/// committed.
 pub const OTTLA_EVENT_PARTITIONS_REVOKED: i32 = 10;
-/// Partitions are no longer this member's, since some time ago: others may have them, and nothing can be committed.
+/// Partitions no longer belong to this member, and may already belong to others: nothing can be committed.
 pub const OTTLA_EVENT_PARTITIONS_LOST: i32 = 11;
-/// The group can't be joined at present, or not be kept in touch with, or positions not be committed in the background;
-/// the attempts go on.
+/// The group can't be joined at present, or its coordinator cannot be reached, or positions cannot be committed in
+/// the background; the client keeps trying.
 pub const OTTLA_EVENT_GROUP_FAILING: i32 = 12;
-/// The membership has ended for good; it takes a new subscription to join again.
+/// The membership has ended for good; subscribe again to rejoin.
 pub const OTTLA_EVENT_GROUP_LEFT: i32 = 13;
 
-/// What was acknowledged of records of a share group was not carried out, or may not have been: those of a partition from
-/// `from` to `to`, exclusive. They are delivered again.
+/// Acknowledgements of records in a share group were not carried out, or may not have been: those of a partition from
+/// `from` to `to`, exclusive. The records are delivered again.
 pub const OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED: i32 = 14;
 
-/// The program's own assignor is the group's, and this member its leader: the members (`ottla_event_group_member`) are to be
-/// given the partitions of topics (`ottla_event_group_topic`), by `ottla_consumer_assign_group`.
+/// This member leads a group that uses the program's own assignor: assign the partitions of the topics
+/// (`ottla_event_group_topic`) to the members (`ottla_event_group_member`) with `ottla_consumer_assign_group`.
 pub const OTTLA_EVENT_ASSIGNMENT_WANTED: i32 = 15;
 
 const _: () = assert!(
@@ -77,8 +81,8 @@ const _: () = assert!(
         && OTTLA_EVENT_ASSIGNMENT_WANTED == EventKind::AssignmentWanted as i32
 );
 
-/// Something that happened. Immutable: all its functions may be called from many threads at once; what they give lives
-/// as long as the event.
+/// An event. Immutable: all its functions may be called from many threads at once; what they return is valid as long
+/// as the event.
 pub struct ottla_event(Guarded<EventParts>);
 opaque!(ottla_event, EventParts, "event");
 
@@ -124,10 +128,10 @@ impl ottla_event {
     }
 }
 
-/// Writes the oldest event of a producer that was not taken yet, which the caller frees; NULL if there is none. The last 64 are
-/// kept. When one is there the producer's descriptor is readable, and a wait in `ottla_producer_poll` ends. They tell what
-/// records wait for, and nothing has to be done about them: OTTLA_EVENT_BROKER_UNREACHABLE and
-/// OTTLA_EVENT_TOPIC_FAILING.
+/// Writes the oldest event of a producer that has not been taken, for the caller to free with `ottla_event_free`;
+/// NULL if there is none. The last 64 are kept. While one is available, the producer's descriptor is readable and
+/// `ottla_producer_poll` does not wait. Events report what records are waiting for, and need no action: they are
+/// OTTLA_EVENT_BROKER_UNREACHABLE and OTTLA_EVENT_TOPIC_FAILING.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -156,42 +160,43 @@ pub unsafe extern "C" fn ottla_producer_next_event(
     }
 }
 
-/// Its kind, `OTTLA_EVENT_*`; 0 of NULL. Later versions may have kinds of which this header doesn't know.
+/// Returns the kind of event, `OTTLA_EVENT_*`, or 0 for NULL. Later versions may have kinds that this header doesn't
+/// list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_kind(event: *const ottla_event) -> i32 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, 0, |e: &EventParts| e.event.kind as i32) }
 }
 
-/// The topic it is about; "" if it is about none, and of NULL.
+/// Returns the topic that the event is about, or "" if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_topic(event: *const ottla_event) -> *const c_char {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, c"".as_ptr(), |e: &EventParts| e.topic.as_ptr()) }
 }
 
-/// The partition it is about; -1 if it is about none, and of NULL.
+/// Returns the partition that the event is about, or -1 if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition(event: *const ottla_event) -> i32 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, -1, |e: &EventParts| e.event.partition) }
 }
 
-/// The position before, or where the trouble is; -1 where there is none, and of NULL.
+/// Returns the position before the event, or the offset where the problem is; -1 if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_from(event: *const ottla_event) -> i64 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, -1, |e: &EventParts| e.event.from) }
 }
 
-/// The position after; -1 where there is none, and of NULL.
+/// Returns the position after the event; -1 if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_to(event: *const ottla_event) -> i64 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, -1, |e: &EventParts| e.event.to) }
 }
 
-/// The number of the call it is about; 0 if it is about none, and of NULL.
+/// Returns the token of the call that the event is about; 0 if there is none, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
     let token = |e: &EventParts| match e.event.kind {
@@ -202,14 +207,15 @@ pub unsafe extern "C" fn ottla_event_token(event: *const ottla_event) -> u64 {
     unsafe { guard::read(event, 0, token) }
 }
 
-/// How many partitions were assigned, revoked or lost, or may be those that are failing; 0 of other events, and of NULL.
+/// Returns the number of partitions that were assigned, revoked or lost, or may be failing; 0 for other events and
+/// for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_partition_count(event: *const ottla_event) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, 0, |e: &EventParts| e.places.len()) }
 }
 
-/// Writes partition `i` of those, counted from 0. Its topic lives as long as the event.
+/// Writes partition `i` of those, counting from 0. Its topic lives as long as the event.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -238,14 +244,15 @@ pub unsafe extern "C" fn ottla_event_partition_get(
     }
 }
 
-/// Why it happened, part of the event (not to be freed); NULL where there is no error, and of NULL.
+/// Returns the error that caused the event, which belongs to the event and must not be freed; NULL if there is none,
+/// and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_error(event: *const ottla_event) -> *const ottla_error {
     // SAFETY: the header's conventions.
     unsafe { guard::read(event, std::ptr::null(), |e: &EventParts| part_ptr(&e.error)) }
 }
 
-/// What happened and what to do about it, in English; "" of NULL.
+/// Returns a message in English that says what happened and what to do about it; "" for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_event_message(event: *const ottla_event) -> *const c_char {
     // SAFETY: the header's conventions.

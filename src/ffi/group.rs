@@ -1,14 +1,14 @@
 //! Consumer groups
 //!
-//! A consumer with a `group.id` can subscribe instead of being assigned partitions: the group shares the partitions of
-//! its topics out among its members, and anew when members come and go. Polls tell of it, in the order it happens:
-//! OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED before they go to
-//! another member; OTTLA_EVENT_PARTITIONS_LOST when they are gone already.
+//! A consumer with a `group.id` can subscribe to topics instead of being assigned partitions: the group divides the
+//! partitions of its topics among its members, and does so again when members join and leave. Polls report this in
+//! order: OTTLA_EVENT_PARTITIONS_ASSIGNED, then the records of those partitions; OTTLA_EVENT_PARTITIONS_REVOKED
+//! before they move to another member; OTTLA_EVENT_PARTITIONS_LOST if they have already moved.
 //!
-//! Offsets. A record counts as read once the poll after the one that gave it is made, or when it is marked or committed.
-//! With `enable.auto.commit` what counts as read is committed every `auto.commit.interval.ms`, before partitions are
-//! given up, and on close; what was only fetched never is. To commit by hand, switch that off and commit a batch when it
-//! is done with:
+//! Offsets. Records count as read when the next poll is made, or when they are marked or committed. With
+//! `enable.auto.commit`, the offsets of records that count as read are committed every `auto.commit.interval.ms`,
+//! before partitions are given up, and on close; records that were only fetched never are. To commit manually, switch
+//! it off and commit each batch after processing it:
 //!
 //! ```c
 //! const char *topics[] = {"orders"};
@@ -25,9 +25,9 @@
 //! }
 //! ```
 //!
-//! Between a revocation and its acknowledgement, which the next poll is, the partitions are still this member's: whatever
-//! was read of them can be committed then. Afterwards a commit answers OTTLA_ERR_PARTITION_REVOKED; batches stay readable.
-//! A member that does not poll for `max.poll.interval.ms` leaves its group.
+//! Between a revocation and its acknowledgement, by the next poll, the partitions still belong to this member:
+//! whatever was read of them can be committed. After that a commit returns OTTLA_ERR_PARTITION_REVOKED; batches stay
+//! readable. A member that does not poll for `max.poll.interval.ms` leaves its group.
 
 use std::ffi::{CString, c_char};
 
@@ -69,6 +69,8 @@ impl OffsetRow {
 }
 
 /// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
+
+/// A consumer's membership at the moment of the call. Immutable: its functions may be called from many threads at
 /// once.
 pub struct ottla_membership(Guarded<MembershipParts>);
 opaque!(ottla_membership, MembershipParts, "membership");
@@ -108,11 +110,11 @@ pub(super) unsafe fn offsets_of<'a>(
     given.iter().map(each).collect()
 }
 
-/// Becomes a member of the group and reads what it assigns of these topics; topics that don't exist yet are read once they
-/// do. Replaces an earlier subscription.
+/// Joins the group and reads the partitions that it assigns of these topics; topics that don't exist yet are read
+/// once they do. Replaces an earlier subscription.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, without a topic, for an empty name, or while partitions are
-/// assigned by hand.
+/// assigned manually.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_subscribe(
@@ -130,10 +132,10 @@ pub unsafe extern "C" fn ottla_consumer_subscribe(
     }
 }
 
-/// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later. Internal
-/// topics are left out by `exclude.internal.topics`.
+/// Subscribes, as `ottla_consumer_subscribe`, to every topic whose whole name matches a regular expression (RE2
+/// syntax), including topics created later. `exclude.internal.topics` excludes internal topics.
 ///
-/// Errors: as `ottla_consumer_subscribe`; OTTLA_ERR_INVALID_ARGUMENT for what is no regular expression.
+/// Errors: as `ottla_consumer_subscribe`; OTTLA_ERR_INVALID_ARGUMENT for an invalid regular expression.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_subscribe_pattern(
@@ -155,11 +157,11 @@ pub unsafe extern "C" fn ottla_consumer_subscribe_pattern(
     }
 }
 
-/// Leaves the group at once: what counts as read is committed (with `enable.auto.commit`), nothing more is delivered, and no
-/// event tells of it. Waits up to the timeout until the others can have the partitions. Without a subscription it does
-/// nothing.
+/// Leaves the group at once: commits what counts as read (with `enable.auto.commit`); no more records are returned,
+/// and no event reports it. Waits up to the timeout until other members can have the partitions. Does nothing without
+/// a subscription.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT; leaving goes on in the background.
+/// Errors: OTTLA_ERR_TIMED_OUT; leaving then continues in the background.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_unsubscribe(
@@ -178,9 +180,9 @@ pub unsafe extern "C" fn ottla_consumer_unsubscribe(
     }
 }
 
-/// Acknowledges a revocation: its partitions are let go once what counts as read of them is committed (with
-/// `enable.auto.commit`). The next poll does so by itself; this is for those who don't poll soon. Other events need no
-/// acknowledgement.
+/// Acknowledges a revocation: its partitions are released once what counts as read of them is committed (with
+/// `enable.auto.commit`). The next poll does this implicitly; call it if the next poll is not soon. Other events need
+/// no acknowledgement.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -206,10 +208,11 @@ pub unsafe extern "C" fn ottla_consumer_acknowledge(
     }
 }
 
-/// What of a partition lies before `offset` counts as read, though the next batch is not asked for. Also shows that the
-/// program is at work on what it was given (`max.poll.interval.ms`).
+/// Marks everything in a partition before `offset` as read, without waiting for the next poll. Also shows that the
+/// program is making progress, for `max.poll.interval.ms`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or no poll has given it that far.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the partition is not assigned, or polls have not returned its records up to
+/// there.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_mark(
@@ -228,11 +231,12 @@ pub unsafe extern "C" fn ottla_consumer_mark(
     }
 }
 
-/// Commits these offsets for the group, and waits up to the timeout until that is done. Needs no membership.
+/// Commits these offsets for the group (Kafka's OffsetCommit request), and waits up to the timeout until that is
+/// done. The consumer need not be a member.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if this
-/// consumer is a member and the partition not its own; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT: it may
-/// then have been committed or not.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`, or for a negative offset; OTTLA_ERR_PARTITION_REVOKED if
+/// this consumer is a member and the partition is not assigned to it; the coordinator's error; OTTLA_ERR_TIMED_OUT,
+/// after which the offsets may or may not have been committed.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_commit(
@@ -252,9 +256,9 @@ pub unsafe extern "C" fn ottla_consumer_commit(
 }
 
 /// Commits these offsets in the background, after those of earlier calls, and writes a number to `token`: an event
-/// OTTLA_EVENT_OFFSETS_COMMITTED with that token tells how it ended, at the latest after `default.api.timeout.ms`.
+/// OTTLA_EVENT_OFFSETS_COMMITTED with that token reports the outcome, within `default.api.timeout.ms`.
 ///
-/// Errors: as `ottla_consumer_commit`, as far as that can be said at once.
+/// Errors: those of `ottla_consumer_commit` that can be detected at once.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_commit_async(
@@ -280,7 +284,7 @@ pub unsafe extern "C" fn ottla_consumer_commit_async(
     }
 }
 
-/// Commits everything that was polled, the batch polled last too, and waits up to the timeout until that is done.
+/// Commits everything that was polled, including the latest batch, and waits up to the timeout until that is done.
 ///
 /// Errors: as `ottla_consumer_commit`.
 #[unsafe(no_mangle)]
@@ -301,8 +305,8 @@ pub unsafe extern "C" fn ottla_consumer_commit_polled(
     }
 }
 
-/// Commits the end of a batch, for each of its partitions the offset after its last record, and waits up to the timeout
-/// until that is done.
+/// Commits the end of a batch (for each of its partitions, the offset after its last record), and waits up to the
+/// timeout until that is done.
 ///
 /// Errors: as `ottla_consumer_commit`.
 #[unsafe(no_mangle)]
@@ -330,7 +334,7 @@ pub unsafe extern "C" fn ottla_consumer_commit_batch(
     }
 }
 
-/// Commits the end of a batch in the background, as `ottla_consumer_commit_async`.
+/// Commits the end of a batch in the background; see `ottla_consumer_commit_async`.
 ///
 /// Errors: as `ottla_consumer_commit_async`.
 #[unsafe(no_mangle)]
@@ -359,10 +363,11 @@ pub unsafe extern "C" fn ottla_consumer_commit_batch_async(
     }
 }
 
-/// Asks what the group has committed of each partition and writes a list in the same order, which the caller frees. With
-/// `isolation.level=read_committed`, offsets of transactions that are still open are waited for.
+/// Requests the committed offsets of the group for these partitions (Kafka's OffsetFetch), and writes a list in the
+/// same order, which the caller frees with `ottla_offsets_free`. With `isolation.level=read_committed` it waits for
+/// the end of open transactions that commit offsets.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`; what the group's coordinator answered; OTTLA_ERR_TIMED_OUT.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`; the coordinator's error; OTTLA_ERR_TIMED_OUT.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_committed(
@@ -390,14 +395,14 @@ pub unsafe extern "C" fn ottla_consumer_committed(
     }
 }
 
-/// How many offsets are in the list; 0 of NULL.
+/// Returns the number of offsets in the list, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_offsets_count(offsets: *const ottla_offsets) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(offsets, 0, |rows: &Vec<OffsetRow>| rows.len()) }
 }
 
-/// Writes offset `i` of the list, counted from 0. Its strings live as long as the list.
+/// Writes offset `i` of the list, counting from 0. Its strings live as long as the list.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -435,7 +440,8 @@ pub unsafe extern "C" fn ottla_offsets_free(offsets: *mut ottla_offsets) {
     unsafe { guard::free(offsets) }
 }
 
-/// Writes the consumer's place in its group, which the caller frees: for `ottla_producer_send_offsets`.
+/// Writes the consumer's membership of its group, for `ottla_producer_send_offsets`. The caller frees it with
+/// `ottla_membership_free`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT without `group.id`.
 #[unsafe(no_mangle)]
@@ -467,7 +473,7 @@ pub unsafe extern "C" fn ottla_consumer_membership(
     }
 }
 
-/// Writes the membership as a producer takes it. Its strings live as long as the membership.
+/// Writes the membership as the struct that a producer takes. Its strings live as long as the membership.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

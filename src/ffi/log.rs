@@ -1,8 +1,10 @@
 //! Log lines
 //!
-//! Ottla never writes to stderr by itself, unless the environment variable OTTLA_LOG names a level (error, warn,
-//! info, debug, trace), but for one line at the process's end if records are lost by it; OTTLA_LOG=off silences that. Each client keeps its lines in a ring of 1,024, up to the level of its key `log.level`, until the
-//! program takes them with `ottla_producer_logs`, `ottla_consumer_logs` or `ottla_admin_logs`. Lines of one cause come at
+//! Ottla does not write to stderr, unless the environment variable OTTLA_LOG names a level (error, warn, info, debug,
+//! trace). The one exception is a line at the end of the process if records are lost; OTTLA_LOG=off silences it. Each
+//! client keeps its last 1,024 lines, up to the level of its key `log.level`, until the program takes them with
+//! `ottla_producer_logs`, `ottla_consumer_logs`, `ottla_share_consumer_logs` or `ottla_admin_logs`. Lines with the
+//! same cause are logged at growing intervals, with the number of lines left out in between.
 //! growing intervals, with the number left out between.
 
 use std::ffi::{CString, c_char};
@@ -15,15 +17,15 @@ use super::error::ottla_error;
 use super::guard::{self, Guarded, c_string, opaque};
 use crate::log::{Level, LogLine};
 
-/// Level of a log line: something asked for did not happen.
+/// Log level: a requested operation failed.
 pub const OTTLA_LOG_ERROR: i32 = 1;
-/// Level of a log line: something is wrong and may go away by itself.
+/// Log level: something is wrong, but may recover without intervention.
 pub const OTTLA_LOG_WARN: i32 = 2;
-/// Level of a log line: a change worth knowing.
+/// Log level: a noteworthy change.
 pub const OTTLA_LOG_INFO: i32 = 3;
-/// Level of a log line: what the client decides, and why.
+/// Log level: the client's decisions and their reasons.
 pub const OTTLA_LOG_DEBUG: i32 = 4;
-/// Level of a log line: every request and response.
+/// Log level: every request and response.
 pub const OTTLA_LOG_TRACE: i32 = 5;
 
 const _: () = assert!(
@@ -59,10 +61,10 @@ pub(super) fn lines(lines: Vec<LogLine>) -> *mut ottla_log_lines {
     guard::handle(lines.into_iter().map(line).collect())
 }
 
-/// One log line. Its strings live as long as the `ottla_log_lines` it is of.
+/// A log line. Its strings live as long as the `ottla_log_lines` that it belongs to.
 #[repr(C)]
 pub struct ottla_log_line {
-    /// The part of the client it is from, for example "connect".
+    /// The part of the client that logged it, for example "connect".
     pub facility: *const c_char,
     /// The client's `client.id`.
     pub client_id: *const c_char,
@@ -70,20 +72,20 @@ pub struct ottla_log_line {
     pub message: *const c_char,
     /// Milliseconds since 1970.
     pub time: i64,
-    /// How many lines of the same cause were left out since the last one.
+    /// The number of lines with the same cause that were left out since the previous one.
     pub repeated: u64,
     /// `OTTLA_LOG_*`
     pub level: i32,
 }
 
-/// How many lines there are; 0 of NULL.
+/// Returns the number of lines, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_log_lines_count(lines: *const ottla_log_lines) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(lines, 0, |lines: &Vec<Line>| lines.len()) }
 }
 
-/// Writes line `i`, counted from 0.
+/// Writes line `i`, counting from 0.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -116,7 +118,7 @@ pub unsafe extern "C" fn ottla_log_lines_get(
     }
 }
 
-/// Frees log lines, and with them every string in them.
+/// Frees log lines, including every string in them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_log_lines_free(lines: *mut ottla_log_lines) {
     // SAFETY: the header's conventions.

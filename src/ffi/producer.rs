@@ -1,8 +1,8 @@
 //! Producer
 //!
-//! Writes records. One producer serves a whole program: all its functions may be called from many threads at
-//! once, and records are copied before a call returns. They gather in batches, one for each partition, which leave
-//! when they are full or `linger.ms` after their first record, whether or not the program calls again.
+//! Writes records. One producer is enough for a whole program: all its functions may be called from many threads at
+//! once, and records are copied before a call returns. Records are collected in one batch per partition. A batch is
+//! sent when it is full, or `linger.ms` after its first record, without any further call.
 //!
 //! ```c
 //! ottla_producer *producer = NULL;
@@ -14,7 +14,7 @@
 //! ottla_producer_free(producer);
 //! ```
 //!
-//! Many records of one topic go in one call, as columns:
+//! Send many records of one topic in one call, as columns:
 //!
 //! ```c
 //! ottla_column values = {0};
@@ -26,9 +26,9 @@
 //!                                    &accepted, &error);
 //! ```
 //!
-//! A full buffer (`buffer.memory`) makes a call wait as long as its timeout says, or answer OTTLA_ERR_AGAIN at once
-//! where that is 0. What became of records is told by `ottla_producer_poll`. Undrained completions count as part of the
-//! buffer, so a program that gives tokens has to poll.
+//! When the buffer (`buffer.memory`) is full, a send call waits for up to its timeout, or returns OTTLA_ERR_AGAIN at
+//! once if that is 0. `ottla_producer_poll` reports the outcome of records. Completions that are not polled count as
+//! part of the buffer, so a program that passes tokens has to poll.
 
 use std::ffi::c_char;
 
@@ -51,47 +51,50 @@ use crate::protocol::record::{Bytes, Records, Timestamps};
 pub struct ottla_producer(Guarded<Live<Producer>>);
 opaque!(ottla_producer, Live<Producer>, "producer");
 
-/// Byte strings, one for each record of a call, in one of three layouts; what a layout doesn't need is NULL or 0.
+/// A column of byte strings, one for each record of a call, in one of three layouts. Fields that a layout doesn't use
+/// are NULL or 0.
 ///
-/// - `blob` and `lengths`: one after another in the blob, of which they take all; -1 is null.
-/// - `blob` and `offsets`: record i is `blob[offsets[i]]` to `blob[offsets[i + 1]]`, exclusive, as in Arrow. Rows + 1
-///   offsets, never falling; the first need not be 0, the last need not be the blob's end. No nulls.
-/// - `pointers` and `lengths`: each somewhere else; the length -1 is null, and so is the pointer NULL with length 0.
+/// - `blob` and `lengths`: the strings follow one another in the blob and fill it completely; -1 is null.
+/// - `blob` and `offsets`: string i is `blob[offsets[i]]` up to, but not including, `blob[offsets[i + 1]]`, as in
+///   Arrow. There are rows + 1 offsets, which never decrease; the first need not be 0, the last need not be the end
+///   of the blob. No nulls.
+/// - `pointers` and `lengths`: each string has its own address; the length -1 is null, and so is a NULL pointer with
+///   length 0.
 #[repr(C)]
 pub struct ottla_column {
-    /// All the bytes.
+    /// All strings, one after another.
     pub blob: *const u8,
-    /// How many.
+    /// The size of the blob in bytes.
     pub blob_len: size_t,
-    /// Where each string is.
+    /// The address of each string.
     pub pointers: *const *const u8,
-    /// How long each string is.
+    /// The length of each string; -1 is null.
     pub lengths: *const i32,
-    /// Where each string starts in the blob, and one more.
+    /// Where each string starts in the blob, and where the last one ends.
     pub offsets: *const i32,
 }
 
 /// The headers of all records of a call.
 #[repr(C)]
 pub struct ottla_header_column {
-    /// How many headers each record has.
+    /// The number of headers of each record.
     pub counts: *const i32,
-    /// For each header, in order, the length of its name and that of its value (-1 for null).
+    /// For each header, in order, the length of its name and the length of its value (-1 for null).
     pub lengths: *const i32,
-    /// How many lengths there are: twice the sum of the counts.
+    /// The number of lengths: twice the sum of the counts.
     pub lengths_count: size_t,
     /// Names and values in the order of the lengths.
     pub blob: *const u8,
-    /// Its size in bytes, the sum of the lengths.
+    /// The size of the blob in bytes: the sum of the lengths.
     pub blob_len: size_t,
 }
 
-/// Totals since a producer was made, and what it holds now. Further figures are in `ottla_producer_stats`.
+/// Totals since a producer was created, and what it holds now. `ottla_producer_stats` has further figures.
 #[repr(C)]
 pub struct ottla_producer_counts {
     /// Records acknowledged.
     pub written: u64,
-    /// Records not written, or possibly written.
+    /// Records that were not written, or may not have been written.
     pub failed: u64,
     /// Batches closed and handed over to be sent.
     pub batches: u64,
@@ -103,12 +106,12 @@ pub struct ottla_producer_counts {
     pub bytes: u64,
     /// Bytes of `buffer.memory` in use now.
     pub buffered_bytes: u64,
-    /// Batches not ended now.
+    /// Batches that are neither acknowledged nor failed yet.
     pub live_batches: u64,
 }
 
-/// Makes a producer and writes its handle, which the caller frees with `ottla_producer_free`. Nothing is connected yet;
-/// the first calls find out, or `ottla_producer_connect`.
+/// Creates a producer and writes its handle, which the caller frees with `ottla_producer_free`. It connects in the
+/// background: the first calls, or `ottla_producer_connect`, report whether brokers can be reached.
 ///
 /// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
 #[unsafe(no_mangle)]
@@ -130,12 +133,12 @@ pub unsafe extern "C" fn ottla_producer_new(
     }
 }
 
-/// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before sending; it
-/// is for finding out early.
+/// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+/// sending; it lets a program find out early.
 ///
-/// Errors: after the timeout, or as soon as waiting is of no use, what failed first: OTTLA_ERR_CONNECT, OTTLA_ERR_DNS,
-/// OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as given and as
-/// advertised, with the stage that failed and why.
+/// Errors: after the timeout, or as soon as further waiting cannot help, the first failure: OTTLA_ERR_CONNECT,
+/// OTTLA_ERR_DNS, OTTLA_ERR_TLS, OTTLA_ERR_PROTOCOL, OTTLA_ERR_TIMED_OUT. The message names each broker tried, as
+/// configured and as advertised, with the stage that failed and the reason.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_connect(
@@ -211,21 +214,23 @@ unsafe fn with_headers<R>(
     body(pairs)
 }
 
-/// Sends one record; its bytes are copied. For many records `ottla_producer_send_batch` costs less.
+/// Sends one record (Kafka's Produce request), copying its bytes. For many records `ottla_producer_send_batch` is
+/// cheaper.
 ///
-/// - partition: -1 to have the partitioner choose, by the key if there is one.
-/// - key, value: null where `data` is NULL.
-/// - headers: `header_count` of them; NULL with 0.
+/// - partition: -1 lets the partitioner choose, by the key if there is one.
+/// - key, value: null if `data` is NULL.
+/// - headers: an array of `header_count`; NULL if that is 0.
 /// - timestamp: milliseconds since 1970, or -1 for now.
-/// - token: comes back in the record's completion; 0 asks for none.
-/// - timeout_ms: how long to wait for room in the buffer; 0 not at all, -1 as long as `max.block.ms` says.
+/// - token: returned in the record's completion; 0 requests no completion.
+/// - timeout_ms: how long to wait for room in the buffer; 0 does not wait, -1 waits up to `max.block.ms`.
 ///
-/// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL where there was no room in time,
-/// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION where the topic is known not to exist or has no such
-/// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not taken. While no broker can be
-/// reached records are taken and wait, as long as `max.block.ms` and `delivery.timeout.ms` allow: `ottla_producer_connect` is
-/// for failing early, and `ottla_producer_next_event` tells what is in the way. A partition number beyond those known is
-/// looked up first, which takes a moment (OTTLA_ERR_AGAIN with timeout 0).
+/// Errors: OTTLA_ERR_AGAIN (timeout 0) or OTTLA_ERR_BUFFER_FULL if the buffer stayed full,
+/// OTTLA_ERR_RECORD_TOO_LARGE, OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION if the topic is known not to exist or has no such
+/// partition, OTTLA_ERR_CLOSED, OTTLA_ERR_INVALID_ARGUMENT. After an error the record was not accepted. While no
+/// broker can be reached, records are accepted and wait, within the limits of `max.block.ms` and
+/// `delivery.timeout.ms`: call `ottla_producer_connect` to fail early, and `ottla_producer_next_event` to learn the
+/// reason. A partition number beyond those known is looked up first, which takes a moment (OTTLA_ERR_AGAIN with
+/// timeout 0).
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_send(
@@ -278,20 +283,21 @@ pub unsafe extern "C" fn ottla_producer_send(
     }
 }
 
-/// Sends `rows` records of one topic, given as columns; everything is copied.
+/// Sends `rows` records of one topic, given as columns, copying everything.
 ///
-/// All is checked first, then records are taken in order. `accepted` says how many were: always a prefix, all of them
-/// on success, and it is written on failure too. What was not taken can be given again.
+/// All records are checked first, then accepted in order. `accepted` is the number accepted: always a prefix of the
+/// call, all of them on success; it is written on failure too. Records that were not accepted can be sent again.
 ///
-/// - partition: for all of them; -1 to have the partitioner choose for each.
+/// - partition: for all records; -1 lets the partitioner choose for each.
 /// - keys, values: NULL for a column of nulls.
 /// - headers: NULL for none.
-/// - timestamps: one for each record, in milliseconds since 1970, -1 for now; NULL for now in all.
-/// - token: the call's; completions tell which of its records they are about. 0 asks for none.
+/// - timestamps: one for each record, in milliseconds since 1970, -1 for now; NULL for now in all records.
+/// - token: identifies the call in completions, which also say which of its records they are about. 0 requests no
+///   completions.
 /// - timeout_ms: as in `ottla_producer_send`, for the call as a whole.
 ///
-/// Errors: as `ottla_producer_send`. OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that don't fit
-/// together) take no record.
+/// Errors: as `ottla_producer_send`. With OTTLA_ERR_RECORD_TOO_LARGE and OTTLA_ERR_INVALID_ARGUMENT (columns that
+/// don't fit together) no record is accepted.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_send_batch(
@@ -365,10 +371,12 @@ pub unsafe extern "C" fn ottla_producer_send_batch(
     }
 }
 
-/// Takes up to `max` completions (0: all there are), waiting up to the timeout for the first, and writes them, or NULL
-/// when the time is over. The caller frees them. Several threads may poll; each completion comes to one of them.
+/// Takes up to `max` completions (0: all that are available), waiting up to the timeout for the first one. Writes
+/// them for the caller to free with `ottla_completions_free`, or NULL if there are none when the timeout ends.
+/// Several threads may poll; each completion is returned to one of them.
 ///
-/// Errors: OTTLA_ERR_WOKEN after `ottla_producer_wake`; OTTLA_ERR_CLOSED when the producer is closed and nothing is left.
+/// Errors: OTTLA_ERR_WOKEN after `ottla_producer_wake`; OTTLA_ERR_CLOSED once the producer is closed and no
+/// completions are left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_poll(
@@ -396,11 +404,11 @@ pub unsafe extern "C" fn ottla_producer_poll(
     }
 }
 
-/// Sends everything taken so far without lingering, and waits until all of it has ended. Completions are not drained
-/// by it.
+/// Sends everything accepted so far without waiting for `linger.ms`, and waits until all of it is acknowledged or has
+/// failed. Does not take completions, which can still be polled.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT with how much is left, which goes on being sent; otherwise the first failure of records
-/// sent with the token 0 since the last flush.
+/// Errors: OTTLA_ERR_TIMED_OUT, with the number of records left, which are still being sent; otherwise the first
+/// failure among records sent with the token 0 since the last flush.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_flush(
@@ -416,7 +424,7 @@ pub unsafe extern "C" fn ottla_producer_flush(
     }
 }
 
-/// Ends one wait of `ottla_producer_poll`, the present one or the next, with OTTLA_ERR_WOKEN.
+/// Ends one wait of `ottla_producer_poll`, the current one or the next, with OTTLA_ERR_WOKEN.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -434,15 +442,16 @@ pub unsafe extern "C" fn ottla_producer_wake(
     }
 }
 
-/// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while completions
-/// wait, after a wake, after close, and when room has come after an OTTLA_ERR_AGAIN; then call `ottla_producer_poll` with
-/// timeout 0, which may find nothing. It is made at the first call, owned by the producer and closed with it: only wait
-/// on it, never read it.
+/// Writes a descriptor (a SOCKET on Windows) for poll, epoll, select or an event loop. It is readable while
+/// completions, events or statistics are available, after a wake, after close, and when there is room again after
+/// OTTLA_ERR_AGAIN; then call `ottla_producer_poll` with timeout 0, which may return nothing. The descriptor is
+/// created by the first call, owned by the producer and closed with it: only wait on it, never read from it.
 ///
-/// It is level-triggered: it stays readable until nothing is left, also after a poll that took a part, so a loop may poll once
-/// each time it is readable. With an edge-triggered epoll (EPOLLET) poll until nothing comes. Readiness without cause happens.
+/// It is level-triggered: it stays readable until nothing is left, even if a poll took only a part, so a loop may
+/// poll once each time it is readable. With edge-triggered epoll (EPOLLET), poll until nothing is returned. Spurious
+/// wake-ups happen.
 ///
-/// Errors: OTTLA_ERR_IO if the operating system has none left.
+/// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_descriptor(
@@ -503,8 +512,8 @@ pub unsafe extern "C" fn ottla_producer_get_counts(
     }
 }
 
-/// Takes up to `max` log lines (0: all there are), the oldest first, and writes them, or NULL if there are none. The
-/// caller frees them.
+/// Takes up to `max` log lines (0: all there are), oldest first. Writes them for the caller to free with
+/// `ottla_log_lines_free`, or NULL if there are none.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -528,12 +537,12 @@ pub unsafe extern "C" fn ottla_producer_logs(
     }
 }
 
-/// Takes no more records, flushes for up to the timeout, then gives up what is left (not written where it was never
-/// sent, possibly written where it was) and ends the connections. Whatever another thread's send has taken is among
-/// what is flushed; sends from then on answer `OTTLA_ERR_CLOSED`. Wakes all who wait. Completions can still be polled.
-/// Closing twice does nothing.
+/// Stops accepting records, flushes for up to the timeout, then gives up the rest (reported as not written if never
+/// sent, as possibly written otherwise) and closes the connections. Records accepted from other threads before the
+/// call are flushed too; later send calls return `OTTLA_ERR_CLOSED`. Wakes all waiting calls. Completions can still
+/// be polled. Closing twice does nothing.
 ///
-/// Errors: as `ottla_producer_flush`; the producer is closed all the same.
+/// Errors: as `ottla_producer_flush`; the producer is closed in any case.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_close(
@@ -549,8 +558,8 @@ pub unsafe extern "C" fn ottla_producer_close(
     }
 }
 
-/// Frees a producer when all calls with it have returned. Without a close before, what has not been acknowledged is given
-/// up, and when the process ends a line on stderr says how many records that were. Completions that were polled stay valid.
+/// Frees a producer, once all calls with it have returned. If it was not closed first, unacknowledged records are
+/// given up, and a line on stderr at the end of the process says how many. Completions that were polled stay valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_producer_free(producer: *mut ottla_producer) {
     // SAFETY: the header's conventions.

@@ -1,6 +1,6 @@
-//! Producer: topics of their own kind, partitioners, purge
+//! Producer: settings per topic, partitioners, purge
 //!
-//! Topics share the producer's settings unless they are given their own, before they are first used:
+//! Topics use the producer's settings unless they are given their own before their first use:
 //!
 //! ```c
 //! ottla_config *orders = ottla_config_new();
@@ -10,7 +10,7 @@
 //! ottla_config_free(orders);
 //! ```
 //!
-//! A partitioner of the program's own is a function, called for each record that names no partition:
+//! A custom partitioner is a function that is called for each record sent without a partition:
 //!
 //! ```c
 //! static int32_t by_first_byte(const char *topic, ottla_bytes key, int32_t partition_count, void *opaque) {
@@ -30,15 +30,15 @@ use super::guard::{self, c_string};
 use super::producer::ottla_producer;
 use crate::producer::{Purge, UserPartitioner};
 
-/// Chooses a record's partition: its number, from 0 to below `partition_count`, or -1 to leave the choice to the
-/// configured `partitioner`. Any other number makes the sending call fail with OTTLA_ERR_INVALID_ARGUMENT.
+/// Chooses a record's partition. Returns its number, from 0 to `partition_count` - 1, or -1 to leave the choice to
+/// the configured `partitioner`. Any other number makes the send call fail with OTTLA_ERR_INVALID_ARGUMENT.
 ///
-/// It runs inside the sending calls, on their threads, so perhaps on several at once; it may call Ottla itself. `topic`
-/// and `key` are lent for the call.
+/// It runs inside the send calls, on their threads, so possibly on several at once; it may call Ottla itself. `topic`
+/// and `key` are valid during the call only.
 ///
-/// It has to return. An exception or a longjmp that leaves it ends the process, at once or by what it skips: the frames
-/// between it and the sending call are Ottla's, with locks held. Catch what it may throw, remember it, answer a number
-/// below -1, and throw it again when the sending call has failed; that is what the C++ wrapper does.
+/// It has to return. An exception or a longjmp that leaves it ends the process, directly or because of the frames it
+/// skips: those between it and the send call are Ottla's, and hold locks. Catch any exception, store it, return a
+/// number below -1, and rethrow it after the send call has failed; the C++ wrapper does this.
 pub type ottla_partitioner = Option<
     unsafe extern "C" fn(
         topic: *const c_char,
@@ -48,11 +48,11 @@ pub type ottla_partitioner = Option<
     ) -> i32,
 >;
 
-/// Records that wait to be sent, or to be sent again, are given up.
+/// Give up records that wait to be sent, or to be sent again.
 pub const OTTLA_PURGE_QUEUED: i32 = 1;
-/// Records that were sent and are not answered are given up: they may have been written all the same.
+/// Give up records that were sent and are not acknowledged yet: they may have been written nevertheless.
 pub const OTTLA_PURGE_IN_FLIGHT: i32 = 2;
-/// Both.
+/// Give up both.
 pub const OTTLA_PURGE_ALL: i32 = 3;
 
 thread_local! {
@@ -89,17 +89,17 @@ impl UserPartitioner for Foreign {
     }
 }
 
-/// Gives a topic settings of its own, before the producer first uses it: `acks`, `compression.type` and its levels,
+/// Sets the configuration of one topic, before the producer first uses it: `acks`, `compression.type` and its levels,
 /// `delivery.timeout.ms`, `linger.ms`, `partitioner`, `partitioner.ignore.keys`,
-/// `partitioner.adaptive.partitioning.enable`, `request.timeout.ms`. What is not given is as the producer has it. The
-/// configuration is read and can be freed or used again.
+/// `partitioner.adaptive.partitioning.enable`, `request.timeout.ms`. Keys that are not set are inherited from the
+/// producer. The configuration is copied and can be freed or reused.
 ///
-/// Where a topic asks for less than `acks=all` its records are sent without idempotence; if the producer was explicitly
-/// asked for that, it is an error.
+/// If a topic asks for less than `acks=all`, its records are sent without idempotence; that is an error if
+/// idempotence was requested explicitly for the producer.
 ///
-/// Errors: OTTLA_ERR_CONFIG for a mistake in the settings, or one that contradicts the producer's;
-/// OTTLA_ERR_INVALID_ARGUMENT if the topic is in use already; OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot
-/// be a topic's.
+/// Errors: OTTLA_ERR_CONFIG for a mistake in the settings, or a conflict with the producer's;
+/// OTTLA_ERR_INVALID_ARGUMENT if the topic is already in use; OTTLA_ERR_INVALID_TOPIC_EXCEPTION for an invalid topic
+/// name.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_set_topic_config(
@@ -131,17 +131,18 @@ pub unsafe extern "C" fn ottla_producer_set_topic_config(
     }
 }
 
-/// Sets the program's own partitioner, before the topics it is for are first used.
+/// Sets a custom partitioner, before the topics it is for are first used.
 ///
-/// - topic: the topic it is for; NULL for all that are not given one of their own, neither by this function nor by the
-///   key `partitioner` in `ottla_producer_set_topic_config`.
-/// - function, opaque: called with `opaque` until the producer is freed. Not NULL.
+/// - topic: the topic; NULL for all topics that have no partitioner set by this function or by the key `partitioner`
+///   in `ottla_producer_set_topic_config`.
+/// - function, opaque: the function is called with `opaque` until the producer is freed. Must not be NULL.
 ///
-/// Sending to a topic with such a partitioner waits until the topic's partitions are known (with timeout 0 it answers
-/// OTTLA_ERR_AGAIN until then, and the descriptor tells when), since the function needs their number.
+/// Sending to a topic with such a partitioner waits until the topic's number of partitions is known, since the
+/// function needs it. With timeout 0 the call returns OTTLA_ERR_AGAIN until then, and the descriptor signals when to
+/// retry.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the topic (with NULL: any topic) is in use already;
-/// OTTLA_ERR_INVALID_TOPIC_EXCEPTION for a name that cannot be a topic's.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the topic (for NULL: any topic) is already in use;
+/// OTTLA_ERR_INVALID_TOPIC_EXCEPTION for an invalid topic name.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_set_partitioner(
@@ -184,11 +185,13 @@ pub(super) fn purge_of(call: guard::Call, what: i32) -> crate::error::Result<Pur
 }
 
 /// Gives up records that have not ended: those queued, those in flight, or both (`OTTLA_PURGE_*`). When this returns
+
+/// Gives up unacknowledged records: those queued, those in flight, or both (`OTTLA_PURGE_*`). When this returns,
 /// their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome `OTTLA_NOT_WRITTEN`, or
-/// `OTTLA_POSSIBLY_WRITTEN` for records that were sent and not answered. Records that other threads send meanwhile may
-/// be spared. The producer goes on.
+/// `OTTLA_POSSIBLY_WRITTEN` for records that were sent and not acknowledged. Records sent from other threads during
+/// the call may not be purged. The producer stays usable.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread did not come to it within 5 s.
+/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread did not respond within 5 s.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_purge(

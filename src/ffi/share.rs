@@ -1,9 +1,10 @@
 //! Share groups
 //!
-//! In a share group (KIP-932; Kafka 4.1 and newer) members read the same partitions together, record by record: each record
-//! is given to one member at a time, which has it to itself for a time and says how it ended. What is not said in time is
-//! delivered again, perhaps to another member, up to the group's `share.delivery.count.limit`. There are more members than
-//! partitions if you like, and no positions; records are not in order.
+//! In a share group (KIP-932; Kafka 4.1 and newer) members read the same partitions together, record by record: each
+//! record is delivered to one member at a time, locked for a limited time, and acknowledged by that member. Records
+//! that are not acknowledged in time are delivered again, perhaps to another member, up to the group's
+//! `share.delivery.count.limit`. A group may have more members than partitions. There are no positions, and records
+//! are not ordered.
 //!
 //! ```c
 //! ottla_config_set(config, "group.id", "workers", &error);
@@ -23,8 +24,8 @@
 //! }
 //! ```
 //!
-//! With `share.acknowledgement.mode=implicit`, the default, the records of a poll count as accepted once the next poll or
-//! commit is made, but for those of which something else was said.
+//! With `share.acknowledgement.mode=implicit`, the default, the records of a poll are accepted by the next poll or
+//! commit, except those that were acknowledged otherwise.
 
 use std::ffi::c_char;
 
@@ -42,18 +43,19 @@ use crate::config::ShareConfig;
 use crate::error::Result;
 use crate::share::{AcknowledgeType, ShareConsumer};
 
-/// A member of a share group. All its functions but `ottla_share_consumer_poll` and `ottla_share_consumer_free` may be
-/// called from many threads at once, also beside a poll.
+/// A member of a share group. All its functions except `ottla_share_consumer_poll` and `ottla_share_consumer_free`
+/// may be called from many threads at once, also during a poll.
 pub struct ottla_share_consumer(Guarded<Live<ShareConsumer>>);
 opaque!(ottla_share_consumer, Live<ShareConsumer>, "share consumer");
 
-/// Done: nobody is given the record any more.
+/// Processed: the record is not delivered again.
 pub const OTTLA_ACKNOWLEDGE_ACCEPT: i32 = 1;
-/// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+/// Released: the record is delivered again, perhaps to another member, until its delivery limit is reached.
 pub const OTTLA_ACKNOWLEDGE_RELEASE: i32 = 2;
-/// It can't be processed: nobody is given it any more.
+/// Rejected, as it can't be processed: the record is not delivered again.
 pub const OTTLA_ACKNOWLEDGE_REJECT: i32 = 3;
-/// Not done yet: its lock begins anew, and another acknowledgement follows (KIP-1222; Kafka 4.2 and newer).
+/// Still being processed: its lock is renewed, and another acknowledgement must follow (KIP-1222; Kafka 4.2 and
+/// newer).
 pub const OTTLA_ACKNOWLEDGE_RENEW: i32 = 4;
 
 const _: () = assert!(
@@ -76,7 +78,7 @@ fn type_of(call: Call, acknowledge: i32) -> Result<AcknowledgeType> {
     }
 }
 
-/// Makes a share consumer without a subscription and writes its handle, which the caller frees with
+/// Creates a share consumer without a subscription and writes its handle, which the caller frees with
 /// `ottla_share_consumer_free`. It connects in the background. `group.id` names the share group.
 ///
 /// Errors: OTTLA_ERR_CONFIG for a mistake in the configuration, OTTLA_ERR_IO if no thread can be started.
@@ -99,7 +101,8 @@ pub unsafe extern "C" fn ottla_share_consumer_new(
     }
 }
 
-/// Waits until the cluster has answered and a connection to one of its brokers stands. Not needed before polling.
+/// Waits until the cluster has responded and a connection to one of its brokers is established. Not needed before
+/// polling.
 ///
 /// Errors: as `ottla_producer_connect`.
 #[unsafe(no_mangle)]
@@ -120,9 +123,9 @@ pub unsafe extern "C" fn ottla_share_consumer_connect(
     }
 }
 
-/// Becomes a member of the share group that reads these topics; topics that don't exist yet are read once they do. Replaces
-/// an earlier subscription. Where the group has not read before, its `share.auto.offset.reset` (latest by default) says where
-/// it begins.
+/// Joins the share group and reads these topics; topics that don't exist yet are read once they do. Replaces an
+/// earlier subscription. If the group has not read a topic before, its `share.auto.offset.reset` (latest by default)
+/// says where it starts.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT without a topic, or for an empty name.
 #[unsafe(no_mangle)]
@@ -147,11 +150,11 @@ pub unsafe extern "C" fn ottla_share_consumer_subscribe(
     }
 }
 
-/// Leaves the share group: sends what was acknowledged, gives the rest back at once, and waits up to the timeout until others
-/// can have it. With implicit acknowledgement the records polled last are among the rest: commit before. Without a
-/// subscription it does nothing.
+/// Leaves the share group: sends pending acknowledgements, releases all other records at once, and waits up to the
+/// timeout until other members can have them. With implicit acknowledgement the records of the latest poll are
+/// released too: commit first to accept them. Does nothing without a subscription.
 ///
-/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time.
+/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT if one was not answered in time.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_unsubscribe(
@@ -170,18 +173,19 @@ pub unsafe extern "C" fn ottla_share_consumer_unsubscribe(
     }
 }
 
-/// Waits up to the timeout for an event or a record and writes, for the caller to free, either an event, or a batch of records
-/// of one partition: at most `max.poll.records`, or whole record batches where `share.acquire.mode` is `batch_optimized`. The
-/// other one, and when the time is over both, are NULL. One thread at a time. `ottla_batch_delivery_counts` tells how often
-/// each was delivered.
+/// Waits up to the timeout for an event or for records, and writes either an event, or a batch of records of one
+/// partition: at most `max.poll.records`, or whole record batches if `share.acquire.mode` is `batch_optimized`; the
+/// caller frees it. The other output is NULL, and both are NULL when the timeout ends. To be called by one thread at
+/// a time. `ottla_batch_delivery_counts` returns how often each record was delivered.
 ///
-/// With implicit acknowledgement it accepts what the poll before gave. It sends what was acknowledged, and does not wait for
-/// the answer: an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of a refusal.
+/// With implicit acknowledgement it accepts the records of the previous poll. It sends pending acknowledgements (in
+/// Kafka's ShareFetch request) without waiting for the response: an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED reports
+/// a refusal.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT without a subscription, and with explicit acknowledgement while a record of the polls
-/// before is not acknowledged (renewed ones may stay); OTTLA_ERR_IN_USE while another thread polls; OTTLA_ERR_WOKEN after
-/// `ottla_share_consumer_wake`; OTTLA_ERR_CLOSED; until the first contact with the cluster, once
-/// `socket.connection.setup.timeout.ms` is over, why no broker can be reached.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT without a subscription, and with explicit acknowledgement while a record of
+/// earlier polls is not acknowledged (renewed ones may remain); OTTLA_ERR_IN_USE while another thread polls;
+/// OTTLA_ERR_WOKEN after `ottla_share_consumer_wake`; OTTLA_ERR_CLOSED; before the first contact with the cluster,
+/// once `socket.connection.setup.timeout.ms` is over, the reason why no broker can be reached.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_poll(
@@ -208,11 +212,11 @@ pub unsafe extern "C" fn ottla_share_consumer_poll(
     }
 }
 
-/// Says how `count` records of a polled batch, from row `row` on, ended (`acknowledge`: `OTTLA_ACKNOWLEDGE_*`). It is sent
-/// with the next poll or commit, and may be changed until then.
+/// Acknowledges `count` records of a polled batch, from row `row` on (`acknowledge`: `OTTLA_ACKNOWLEDGE_*`). The
+/// acknowledgement is sent with the next poll or commit, and may be changed until then.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or one of the records is not, or no longer, this
-/// consumer's: acknowledged before, or given back.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or if one of the records is not, or no longer,
+/// locked for this consumer: already acknowledged and sent, or released.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_acknowledge(
@@ -241,7 +245,7 @@ pub unsafe extern "C" fn ottla_share_consumer_acknowledge(
     }
 }
 
-/// The same of the record at `offset` of a partition.
+/// Acknowledges the record at `offset` of a partition; see `ottla_share_consumer_acknowledge`.
 ///
 /// Errors: as `ottla_share_consumer_acknowledge`.
 #[unsafe(no_mangle)]
@@ -269,11 +273,11 @@ pub unsafe extern "C" fn ottla_share_consumer_acknowledge_offset(
     }
 }
 
-/// Sends what was acknowledged and waits until the brokers have carried it out. With implicit acknowledgement, that is
-/// everything that was polled.
+/// Sends pending acknowledgements (Kafka's ShareAcknowledge request) and waits until the brokers have carried them
+/// out. With implicit acknowledgement, it accepts everything that was polled.
 ///
-/// Errors: the first acknowledgement that was refused, such as OTTLA_ERR_INVALID_RECORD_STATE where a lock had run out;
-/// OTTLA_ERR_TIMED_OUT.
+/// Errors: the first acknowledgement that was refused, for example OTTLA_ERR_INVALID_RECORD_STATE if a lock had
+/// expired; OTTLA_ERR_TIMED_OUT.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_commit(
@@ -292,7 +296,8 @@ pub unsafe extern "C" fn ottla_share_consumer_commit(
     }
 }
 
-/// The same in the background; an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED tells of each refusal.
+/// Does the same as `ottla_share_consumer_commit` in the background; an event OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED
+/// reports each refusal.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -312,8 +317,8 @@ pub unsafe extern "C" fn ottla_share_consumer_commit_async(
     }
 }
 
-/// Writes for how many milliseconds a record is locked for the member that got it, as a broker has told; -1 before the first
-/// fetch.
+/// Writes the number of milliseconds for which a record is locked for the member that received it, as reported by a
+/// broker; -1 before the first fetch.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -340,7 +345,7 @@ pub unsafe extern "C" fn ottla_share_consumer_lock_duration(
     }
 }
 
-/// Ends the wait of the poll that is under way, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
+/// Ends the wait of the current poll, or of the next one that has to wait, with OTTLA_ERR_WOKEN.
 ///
 /// Errors: OTTLA_ERR_CLOSED.
 #[unsafe(no_mangle)]
@@ -357,10 +362,10 @@ pub unsafe extern "C" fn ottla_share_consumer_wake(
     }
 }
 
-/// Writes a descriptor for poll, epoll, select or an event loop, as `ottla_consumer_descriptor`. Records are only fetched once
-/// a poll has found nothing: poll with timeout 0 before waiting on it.
+/// Writes a descriptor for poll, epoll, select or an event loop; see `ottla_consumer_descriptor`. Records are only
+/// fetched after a poll has returned nothing: poll with timeout 0 before waiting on the descriptor.
 ///
-/// Errors: OTTLA_ERR_IO if the operating system has none left.
+/// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_descriptor(
@@ -383,7 +388,7 @@ pub unsafe extern "C" fn ottla_share_consumer_descriptor(
     }
 }
 
-/// Takes up to `max` log lines (0: all there are), as `ottla_producer_logs`.
+/// Takes up to `max` log lines (0: all there are); see `ottla_producer_logs`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -410,12 +415,12 @@ pub unsafe extern "C" fn ottla_share_consumer_logs(
     }
 }
 
-/// Sends what was acknowledged, gives the rest back, leaves the group, and waits up to the timeout until the connections are
-/// closed. With implicit acknowledgement the records polled last are among the rest: commit before. Batches stay valid.
-/// Closing twice does nothing.
+/// Closes the share consumer: sends pending acknowledgements, releases all other records, leaves the group, and waits
+/// up to the timeout until the connections are closed. With implicit acknowledgement the records of the latest poll
+/// are released too: commit first to accept them. Batches stay valid. Closing twice does nothing.
 ///
-/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT for one that was not answered in time; the share
-/// consumer is closed all the same.
+/// Errors: the first acknowledgement that was refused, or OTTLA_ERR_TIMED_OUT if one was not answered in time; the
+/// share consumer is closed in any case.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_close(
@@ -434,8 +439,8 @@ pub unsafe extern "C" fn ottla_share_consumer_close(
     }
 }
 
-/// Frees a share consumer when all calls with it have returned. Its batches and events stay valid. Without a close before,
-/// it leaves its group as one freed by `ottla_consumer_free` does.
+/// Frees a share consumer, once all calls with it have returned. Its batches and events stay valid. If it was not
+/// closed first, it leaves its group in the background, as described for `ottla_consumer_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_share_consumer_free(consumer: *mut ottla_share_consumer) {
     // SAFETY: the header's conventions.

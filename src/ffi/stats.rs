@@ -1,8 +1,8 @@
 //! Statistics
 //!
-//! What a producer or consumer can tell of itself: figures of the client as a whole, of each broker, and of each partition
-//! that it writes or reads. They are there on request, and every `statistics.interval.ms` if that is set: then the
-//! descriptor becomes readable and a poll that waits ends, and `ottla_producer_next_stats` gives them.
+//! Figures of a producer or consumer: for the client as a whole, for each broker, and for each partition that it
+//! writes or reads. They are available on request, and also every `statistics.interval.ms` if that is set: the
+//! descriptor then becomes readable, a waiting poll ends, and `ottla_producer_next_stats` returns them.
 //!
 //! ```c
 //! ottla_stats *stats = NULL;
@@ -20,8 +20,8 @@
 //! ottla_stats_free(stats);
 //! ```
 //!
-//! Figures have names, which end with their unit: `_bytes`, `_ms`, `_us` (microseconds); others count things. docs/statistics.md
-//! lists them. Later versions may have more.
+//! Figures have names that end with their unit: `_bytes`, `_ms`, `_us` (microseconds); the others are counts.
+//! docs/statistics.md lists them. Later versions may have more.
 
 use std::ffi::{CString, c_char};
 
@@ -34,62 +34,63 @@ use super::guard::{self, Guarded, c_string, opaque};
 use super::producer::ottla_producer;
 use crate::stats::{Place, Stats, Summary};
 
-/// The figures are the client's own.
+/// The figures of the client as a whole.
 pub const OTTLA_STATS_CLIENT: i32 = 0;
-/// The figures are a broker's.
+/// The figures of a broker.
 pub const OTTLA_STATS_BROKER: i32 = 1;
-/// The figures are a partition's.
+/// The figures of a partition.
 pub const OTTLA_STATS_PARTITION: i32 = 2;
 
 /// The figures of a client at one moment. Immutable: its functions may be called from many threads at once.
 pub struct ottla_stats(Guarded<Views>);
 opaque!(ottla_stats, Views, "stats");
 
-/// What figures are about. Its strings live as long as the statistics.
+/// What a set of figures is about. Its strings live as long as the statistics.
 #[repr(C)]
 pub struct ottla_stats_scope {
-    /// The topic; NULL unless it is a partition.
+    /// The topic of a partition; otherwise NULL.
     pub topic: *const c_char,
-    /// A broker's host and port; NULL unless it is one.
+    /// The host and port of a broker; otherwise NULL.
     pub address: *const c_char,
-    /// A broker's connections: "up", "connecting", "failing" (waiting to try again) or "idle" (none, and no reason for
-    /// one); NULL unless it is a broker.
+    /// The state of a broker's connections: "up", "connecting", "failing" (waiting to retry) or "idle" (none, because
+    /// none is needed); NULL unless it is a broker.
     pub state: *const c_char,
     /// `OTTLA_STATS_CLIENT`, `OTTLA_STATS_BROKER` or `OTTLA_STATS_PARTITION`.
     pub kind: i32,
-    /// The broker's id, or that of the partition's leader; -1 for an entry of `bootstrap.servers`, or if there is none.
+    /// The id of the broker, or of the partition's leader; -1 for an entry of `bootstrap.servers`, or if there is
+    /// none.
     pub broker: i32,
-    /// The partition; -1 if it is none.
+    /// The partition; -1 if it is not a partition.
     pub partition: i32,
 }
 
-/// What there is to say of many values. Percentiles are at most a sixteenth too high.
+/// A summary of many values. Percentiles are at most a sixteenth too high.
 #[repr(C)]
 pub struct ottla_histogram {
-    /// Number of values.
+    /// The number of values.
     pub count: u64,
-    /// Their sum.
+    /// The sum of the values.
     pub sum: u64,
-    /// The smallest; 0 of none.
+    /// The smallest value; 0 if there are none.
     pub min: u64,
-    /// The largest; 0 of none.
+    /// The largest value; 0 if there are none.
     pub max: u64,
-    /// Half of them are at most this.
+    /// The median: 50 % of the values are at most this.
     pub p50: u64,
-    /// 90 % of them.
+    /// 90 % of the values are at most this.
     pub p90: u64,
-    /// 99 % of them.
+    /// 99 % of the values are at most this.
     pub p99: u64,
-    /// 99.9 % of them.
+    /// 99.9 % of the values are at most this.
     pub p999: u64,
 }
 
-/// How often an error was met.
+/// The number of occurrences of an error.
 #[repr(C)]
 pub struct ottla_error_count {
-    /// How often.
+    /// The number of occurrences.
     pub count: u64,
-    /// Its code; `ottla_status_name` tells its name.
+    /// The error code; `ottla_status_name` returns its name.
     pub code: ottla_status,
 }
 
@@ -136,10 +137,10 @@ fn maybe(text: &Option<CString>) -> *const c_char {
     text.as_ref().map_or(std::ptr::null(), |t| t.as_ptr())
 }
 
-/// Writes a producer's figures as they are now, which the caller frees. Histograms cover all the time since the
-/// producer was made.
+/// Writes the current figures of a producer, for the caller to free with `ottla_stats_free`. Histograms cover the
+/// time since the producer was created.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not respond in time.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_stats(
@@ -159,8 +160,9 @@ pub unsafe extern "C" fn ottla_producer_stats(
     }
 }
 
-/// Writes the oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet, which the
-/// caller frees, or NULL if there are none: take them until it is NULL. The last eight are kept. Their histograms cover the time since those before.
+/// Writes the oldest figures recorded by the timer (`statistics.interval.ms`) that have not been taken, for the
+/// caller to free with `ottla_stats_free`, or NULL if there are none: call it until it writes NULL. The last eight
+/// are kept. Their histograms cover the time since the previous ones.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -186,9 +188,9 @@ pub unsafe extern "C" fn ottla_producer_next_stats(
     }
 }
 
-/// Writes a consumer's figures, as `ottla_producer_stats` does a producer's.
+/// Writes the current figures of a consumer; see `ottla_producer_stats`.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not answer in time.
+/// Errors: OTTLA_ERR_TIMED_OUT if the I/O thread does not respond in time.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_stats(
@@ -208,7 +210,7 @@ pub unsafe extern "C" fn ottla_consumer_stats(
     }
 }
 
-/// Writes the next of a consumer's figures that the timer has made, as `ottla_producer_next_stats` does a producer's.
+/// Writes the oldest figures of a consumer recorded by the timer; see `ottla_producer_next_stats`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_FORKED.
 #[unsafe(no_mangle)]
@@ -234,14 +236,15 @@ pub unsafe extern "C" fn ottla_consumer_next_stats(
     }
 }
 
-/// How many scopes there are: the client, then brokers by id, then partitions by topic and number; 0 of NULL.
+/// Returns the number of scopes, or 0 for NULL. The first is the client, then come brokers by id, then partitions by
+/// topic and number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_stats_count(stats: *const ottla_stats) -> size_t {
     // SAFETY: the header's conventions.
     unsafe { guard::read(stats, 0, |v: &Views| v.views.len()) }
 }
 
-/// Writes what the figures of scope `i`, counted from 0, are about.
+/// Writes what scope `i`, counting from 0, is about.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -278,9 +281,9 @@ pub unsafe extern "C" fn ottla_stats_get(
     }
 }
 
-/// Writes the number of this name in scope `i`.
+/// Writes the figure with this name in scope `i`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none; the message lists the names that exist.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_stats_value(
@@ -309,9 +312,9 @@ pub unsafe extern "C" fn ottla_stats_value(
     }
 }
 
-/// Writes the histogram of this name in scope `i`. Those of a broker are there once they have a value.
+/// Writes the histogram with this name in scope `i`. A broker's histogram exists once it has a value.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none, with the names there are.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT if there is none; the message lists the names that exist.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_stats_histogram(
@@ -362,7 +365,7 @@ pub unsafe extern "C" fn ottla_stats_histogram(
     }
 }
 
-/// How many kinds of errors were met in scope `i`; 0 if there is no such scope, and of NULL.
+/// Returns the number of different errors in scope `i`; 0 if there is no such scope, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_stats_error_count(stats: *const ottla_stats, i: size_t) -> size_t {
     // SAFETY: the header's conventions.
@@ -373,7 +376,7 @@ pub unsafe extern "C" fn ottla_stats_error_count(stats: *const ottla_stats, i: s
     }
 }
 
-/// The errors met in scope `i`, one after another in memory, by code; NULL if there is no such scope, and of NULL.
+/// Returns the array of errors in scope `i`, ordered by code; NULL if there is no such scope, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_stats_errors(
     stats: *const ottla_stats,
@@ -388,15 +391,15 @@ pub unsafe extern "C" fn ottla_stats_errors(
     }
 }
 
-/// All of it as one JSON object: the client's figures, then `brokers`, an array, then `topics`, an object with their
-/// `partitions` by number. "" of NULL.
+/// Returns all figures as one JSON object: the client's, then `brokers`, an array, then `topics`, an object with
+/// their `partitions` by number. Returns "" for NULL. The string lives as long as the statistics.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_stats_json(stats: *const ottla_stats) -> *const c_char {
     // SAFETY: the header's conventions.
     unsafe { guard::read(stats, c"".as_ptr(), |v: &Views| v.json.as_ptr()) }
 }
 
-/// Frees statistics, and with them all they point to.
+/// Frees statistics, including everything they point to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_stats_free(stats: *mut ottla_stats) {
     // SAFETY: the header's conventions.

@@ -1,7 +1,8 @@
 //! Transactions
 //!
-//! With `transactional.id` a producer writes records of many partitions, and a group's offsets, that become visible together
-//! or not at all (KIP-98, 447, 890). Consumers with `isolation.level=read_committed` see what was committed, and nothing else.
+//! With `transactional.id` a producer writes records to many partitions, and commits a group's offsets, so that all
+//! of them become visible together or not at all (KIP-98, 447, 890). Consumers with `isolation.level=read_committed`
+//! only see committed records.
 //!
 //! ```c
 //! status = ottla_producer_init_transactions(producer, 30000, &error);     // once
@@ -13,16 +14,16 @@
 //! status = ottla_producer_commit_transaction(producer, 30000, &error);
 //! ```
 //!
-//! An error tells what to do about it, and is exactly one of these, or none, which is a mistake in how the functions were
-//! called (OTTLA_ERR_INVALID_TXN_STATE, told at once):
+//! An error has at most one of these properties, which says what to do. If it has none, the functions were called in
+//! the wrong order or state (OTTLA_ERR_INVALID_TXN_STATE, returned at once).
 //!
-//!   `ottla_error_is_retriable`  call the same function again; where the time was over, what it began goes on, and may succeed
-//!   `ottla_error_needs_abort`   call `ottla_producer_abort_transaction`; the producer is as good as new then
-//!   `ottla_error_is_fatal`      another producer has taken the transactional id over (it is fenced: nothing that it still
-//!                               sends gets written), or it may not be used: close the producer
+//!   `ottla_error_is_retriable`  call the same function again; after a timeout the operation continues, and may succeed
+//!   `ottla_error_needs_abort`   call `ottla_producer_abort_transaction`; the producer is fully usable after that
+//!   `ottla_error_is_fatal`      another producer has taken over the transactional id (this one is fenced: nothing that it
+//!                               still sends is written), or the id may not be used: close the producer
 //!
-//! After a record, or offsets, of a transaction failed, its commit is refused with that error, whether or not the program
-//! looked at the failed call or its completion. Records of an aborted transaction that were not sent end as not written.
+//! After a record or an offset of a transaction has failed, its commit fails with that error, whether or not the
+//! program looked at the failed call or its completion. Unsent records of an aborted transaction end as not written.
 
 use std::ffi::c_char;
 
@@ -43,24 +44,25 @@ pub struct ottla_offset_to_commit {
     pub topic: *const c_char,
     /// The partition.
     pub partition: i32,
-    /// The offset of the next record to read: one more than that of the last one that was worked on.
+    /// The offset of the next record to read: one more than that of the last processed record.
     pub offset: i64,
-    /// Leader epoch of the last record that was read (KIP-320); -1 if it isn't known.
+    /// Leader epoch of the last record that was read (KIP-320); -1 if it is unknown.
     pub leader_epoch: i32,
-    /// Anything to keep with it, or NULL.
+    /// Any text to store with it, or NULL.
     pub metadata: *const c_char,
 }
 
-/// A consumer's place in its group, by which the group's coordinator refuses one that has lost its partitions (KIP-447).
+/// A consumer's identity in its group, which lets the group's coordinator refuse a consumer that has lost its
+/// partitions (KIP-447).
 #[repr(C)]
 pub struct ottla_group_metadata {
     /// `group.id`
     pub group_id: *const c_char,
-    /// The generation, or the member's epoch; -1 outside of a membership.
+    /// The generation, or the member epoch; -1 for a consumer that is not a member.
     pub generation: i32,
-    /// The member's id; NULL outside of a membership.
+    /// The member id; NULL for a consumer that is not a member.
     pub member_id: *const c_char,
-    /// `group.instance.id` of a static member; NULL of others.
+    /// `group.instance.id` of a static member; otherwise NULL.
     pub instance_id: *const c_char,
 }
 
@@ -77,10 +79,11 @@ unsafe fn optional(call: Call, name: &str, text: *const c_char) -> Result<Option
     Ok(Some(text.to_owned()))
 }
 
-/// Readies a producer with `transactional.id` for transactions: what an earlier run of the program left open under the same
-/// id is aborted, and a producer that still uses it is fenced. Called once, first of all.
+/// Prepares a producer with `transactional.id` for transactions (Kafka's InitProducerId request): a transaction that
+/// an earlier run left open under the same id is aborted, and a producer that still uses the id is fenced. Call it
+/// once, before any other transactional function.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT: call it again. Fatal ones: what the coordinator refused, for example
+/// Errors: OTTLA_ERR_TIMED_OUT: call it again. Fatal errors from the coordinator, for example
 /// OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT. OTTLA_ERR_INVALID_TXN_STATE without `transactional.id`.
 #[unsafe(no_mangle)]
 #[must_use]
@@ -100,11 +103,11 @@ pub unsafe extern "C" fn ottla_producer_init_transactions(
     }
 }
 
-/// Begins a transaction: all that is sent from now on belongs to it until it is committed or aborted. Nothing goes over the
-/// network.
+/// Begins a transaction: everything sent from now on belongs to it until it is committed or aborted. Sends no
+/// request.
 ///
-/// Errors: OTTLA_ERR_INVALID_TXN_STATE before `ottla_producer_init_transactions` and while a transaction is open; one that
-/// needs an abort where the transaction before failed; a fatal one of a fenced producer.
+/// Errors: OTTLA_ERR_INVALID_TXN_STATE before `ottla_producer_init_transactions` and while a transaction is open; an
+/// error that needs an abort if the previous transaction failed; a fatal error if the producer is fenced.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_begin_transaction(
@@ -149,10 +152,13 @@ pub(super) unsafe fn group_of(
 }
 
 /// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
+
+/// Adds a group's offsets to the open transaction (Kafka's TxnOffsetCommit request): they are committed together with
+/// it, or not at all if it is aborted.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT: it goes on, and the commit waits for it. One that needs an abort, for example
-/// OTTLA_ERR_ILLEGAL_GENERATION where the consumer is not in the group any more. OTTLA_ERR_INVALID_TXN_STATE outside of a
-/// transaction.
+/// Errors: OTTLA_ERR_TIMED_OUT: the request continues, and the commit waits for it. An error that needs an abort, for
+/// example OTTLA_ERR_ILLEGAL_GENERATION if the consumer is no longer in the group. OTTLA_ERR_INVALID_TXN_STATE
+/// outside of a transaction.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_send_offsets(
@@ -179,12 +185,12 @@ pub unsafe extern "C" fn ottla_producer_send_offsets(
     }
 }
 
-/// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed. Readers
-/// get all of it in a moment.
+/// Commits the open transaction (Kafka's EndTxn request): sends its remaining records, waits until all of them are
+/// written, then commits. Its records become visible to readers together.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT: the commit goes on and may succeed; call it again to learn its end. One that needs an abort
-/// where anything of the transaction failed: nothing of it is committed, and the message says what failed and why. A fatal
-/// one of a fenced producer. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open.
+/// Errors: OTTLA_ERR_TIMED_OUT: the commit continues and may succeed; call again to learn the outcome. An error that
+/// needs an abort if any part of the transaction failed: nothing is committed, and the message says what failed and
+/// why. A fatal error if the producer is fenced. OTTLA_ERR_INVALID_TXN_STATE if no transaction is open.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_commit_transaction(
@@ -203,11 +209,11 @@ pub unsafe extern "C" fn ottla_producer_commit_transaction(
     }
 }
 
-/// Aborts the open transaction: gives up what was not sent (it ends as not written), waits for what was, then has it
-/// aborted. The way on after an error that needs an abort.
+/// Aborts the open transaction (Kafka's EndTxn request): gives up unsent records (they end as not written), waits for
+/// those that were sent, then aborts. To be called after an error that needs an abort.
 ///
-/// Errors: OTTLA_ERR_TIMED_OUT: the abort goes on; call it again. OTTLA_ERR_INVALID_TXN_STATE when no transaction is open,
-/// or when its commit was asked for and may have been carried out. A fatal one of a fenced producer.
+/// Errors: OTTLA_ERR_TIMED_OUT: the abort continues; call it again. OTTLA_ERR_INVALID_TXN_STATE if no transaction is
+/// open, or if its commit was requested and may have been carried out. A fatal error if the producer is fenced.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_abort_transaction(
