@@ -130,7 +130,6 @@ typedef struct ottla_batch ottla_batch;
 // as the event.
 typedef struct ottla_event ottla_event;
 
-// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
 // A consumer's membership at the moment of the call. Immutable: its functions may be called from many threads at
 // once.
 typedef struct ottla_membership ottla_membership;
@@ -968,7 +967,6 @@ ottla_status ottla_producer_set_partitioner(const ottla_producer *producer,
                                             void *opaque,
                                             ottla_error **error);
 
-// Gives up records that have not ended: those queued, those in flight, or both (OTTLA_PURGE_*). When this returns
 // Gives up unacknowledged records: those queued, those in flight, or both (OTTLA_PURGE_*). When this returns,
 // their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome OTTLA_NOT_WRITTEN, or
 // OTTLA_POSSIBLY_WRITTEN for records that were sent and not acknowledged. Records sent from other threads during
@@ -1054,7 +1052,6 @@ OTTLA_MUST_USE
 ottla_status ottla_producer_begin_transaction(const ottla_producer *producer,
                                               ottla_error **error);
 
-// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
 // Adds a group's offsets to the open transaction (Kafka's TxnOffsetCommit request): they are committed together with
 // it, or not at all if it is aborted.
 //
@@ -2410,8 +2407,6 @@ ottla_status ottla_admin_connect(const ottla_admin *admin,
                                  int64_t timeout_ms,
                                  ottla_error **error);
 
-// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
-// broker that was asked shows the new topics with their leaders. With validate_only nothing is created, only checked.
 // Creates topics (Kafka's CreateTopics request) and writes a result for each, in order, for the caller to free with
 // ottla_topic_results_free. When it returns, the metadata of the broker that was asked shows the new topics with
 // their leaders. With validate_only the request is checked and nothing is created.

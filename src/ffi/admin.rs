@@ -139,9 +139,6 @@ pub(super) fn only_result(results: Vec<TopicResult>) -> Result<()> {
     }
 }
 
-/// Creates topics and writes a result for each, in order, which the caller frees. When it returns, the metadata of the
-/// broker that was asked shows the new topics with their leaders. With `validate_only` nothing is created, only checked.
-
 /// Creates topics (Kafka's CreateTopics request) and writes a result for each, in order, for the caller to free with
 /// `ottla_topic_results_free`. When it returns, the metadata of the broker that was asked shows the new topics with
 /// their leaders. With `validate_only` the request is checked and nothing is created.

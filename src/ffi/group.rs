@@ -68,8 +68,6 @@ impl OffsetRow {
     }
 }
 
-/// A consumer's membership as it was when it was asked for. Immutable: its functions may be called from many threads at
-
 /// A consumer's membership at the moment of the call. Immutable: its functions may be called from many threads at
 /// once.
 pub struct ottla_membership(Guarded<MembershipParts>);

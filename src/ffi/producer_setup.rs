@@ -184,8 +184,6 @@ pub(super) fn purge_of(call: guard::Call, what: i32) -> crate::error::Result<Pur
     }
 }
 
-/// Gives up records that have not ended: those queued, those in flight, or both (`OTTLA_PURGE_*`). When this returns
-
 /// Gives up unacknowledged records: those queued, those in flight, or both (`OTTLA_PURGE_*`). When this returns,
 /// their completions can be polled; they have the error OTTLA_ERR_PURGED and the outcome `OTTLA_NOT_WRITTEN`, or
 /// `OTTLA_POSSIBLY_WRITTEN` for records that were sent and not acknowledged. Records sent from other threads during

@@ -151,8 +151,6 @@ pub(super) unsafe fn group_of(
     })
 }
 
-/// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted.
-
 /// Adds a group's offsets to the open transaction (Kafka's TxnOffsetCommit request): they are committed together with
 /// it, or not at all if it is aborted.
 ///

@@ -1,17 +1,22 @@
 //! A program that produces: it sends in every way there is, drains completions, flushes, closes, and keeps a ledger of
 //! what it was told.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod batch_call;
+mod checks;
+mod ledger;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use self::batch_call::send_batch;
+use self::ledger::{Call, Entry};
 use super::chance::Chance;
 use super::content::Content;
-use super::oracle::{Fate, Logs};
+use super::oracle::Logs;
 use super::transactions::Transactions;
 use super::world::{Around, Program};
 use crate::error::ErrorCode;
-use crate::producer::{Completion, Outcome, Producer, Record, Wait};
-use crate::protocol::record::{Blob, Bytes, HeaderBlob, Records, Timestamps};
+use crate::producer::{Completion, Producer, Record, Wait};
 use crate::rng::Rng;
 
 /// What a seed has chosen for a program.
@@ -38,38 +43,6 @@ pub(super) struct Plan {
     pub(super) largest_value: u64,
     /// Milliseconds since 1970 at the start.
     pub(super) wall_start: i64,
-}
-
-/// A record that was accepted.
-struct Entry {
-    topic: usize,
-    wish: Option<i32>,
-    accepted: Duration,
-    silent: bool,
-    end: Option<End>,
-    transaction: Option<usize>,
-    /// Its partition's broker forgot its producers before it ended: nobody could keep it from being written twice.
-    at_risk: bool,
-    /// It has the timestamp that follows from its number.
-    timed: bool,
-    /// Sent after all faults: must be written.
-    probe: bool,
-    /// Its topic was deleted after it had been accepted: it may be gone, or written to the new one.
-    erased: bool,
-}
-
-#[derive(Clone)]
-struct End {
-    outcome: Outcome,
-    partition: i32,
-    offset: i64,
-    why: Option<String>,
-}
-
-/// A call, whose token is its place in the list plus one.
-struct Call {
-    first: usize,
-    accepted: u32,
 }
 
 /// Rounds of a record for each partition after all faults. The first finds out what has changed; all of the last must be
@@ -292,50 +265,6 @@ impl Producing {
             .is_none_or(|t| t.is_idle() || t.open().is_some())
     }
 
-    /// Transactions: all of one is visible to readers of what is committed, or nothing.
-    fn check_transactions(&self, visible: &BTreeMap<usize, usize>) -> Result<(), String> {
-        let Some(transactions) = &self.transactions else {
-            return Ok(());
-        };
-        let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (number, entry) in self.ledger.iter().enumerate() {
-            if let Some(transaction) = entry.transaction {
-                members.entry(transaction).or_default().push(number);
-            }
-        }
-        for (transaction, numbers) in members {
-            let seen = |n: &usize| visible.get(n).copied().unwrap_or(0);
-            let there = numbers.iter().filter(|n| seen(n) > 0).count();
-            let told = transactions.list[transaction].committed;
-            let fail = |what: &str| {
-                let why = numbers.iter().find_map(|n| {
-                    let end = self.ledger[*n].end.as_ref()?;
-                    end.why.as_deref()
-                });
-                Err(format!(
-                    "transaction {transaction}: {what}; {there} of {} records are visible; {}",
-                    numbers.len(),
-                    why.unwrap_or("no record failed")
-                ))
-            };
-            let twice = |n: &&usize| seen(n) > 1 && !self.ledger[**n].at_risk;
-            if let Some(twice) = numbers.iter().find(twice) {
-                return fail(&format!("record {twice} is visible more than once"));
-            }
-            match told {
-                Some(true) if there < numbers.len() => return fail("told committed"),
-                Some(false) if there > 0 => return fail("told aborted"),
-                None if there != 0 && there < numbers.len() => return fail("neither all nor none"),
-                _ => {}
-            }
-            let probe = numbers.iter().any(|n| self.ledger[*n].probe);
-            if probe && told != Some(true) && transactions.dead.is_none() {
-                return fail("not committed though all faults were over");
-            }
-        }
-        Ok(())
-    }
-
     fn drain(&mut self, now: Duration) {
         let mut drained = std::mem::take(&mut self.drained);
         while let Ok(n) = self
@@ -360,66 +289,6 @@ impl Producing {
                 "{used} bytes are held, {most} were the most; buffer.memory is {}",
                 self.plan.buffer
             ));
-        }
-    }
-
-    fn completed(&mut self, now: Duration, c: &Completion) {
-        let Some((first, accepted)) = usize::try_from(c.token)
-            .ok()
-            .and_then(|t| self.calls.get(t.wrapping_sub(1)))
-            .map(|call| (call.first, call.accepted))
-        else {
-            return self.complain(format!(
-                "a completion with the token {}, which no call had",
-                c.token
-            ));
-        };
-        let rows: Vec<u32> = match &c.indices {
-            Some(indices) => indices.to_vec(),
-            None => (c.first..c.first + c.count).collect(),
-        };
-        if rows.len() != c.count as usize || (c.outcome == Outcome::Written) != c.error.is_none() {
-            return self.complain(format!("a completion that contradicts itself: {c:?}"));
-        }
-        for (i, row) in rows.iter().enumerate() {
-            if *row >= accepted {
-                return self.complain(format!(
-                    "a completion for row {row} of a call of which {accepted} were taken"
-                ));
-            }
-            let number = first + *row as usize;
-            let entry = &mut self.ledger[number];
-            let end = End {
-                outcome: c.outcome,
-                partition: c.partition,
-                offset: if c.base_offset >= 0 {
-                    c.base_offset + i as i64
-                } else {
-                    -1
-                },
-                why: c
-                    .error
-                    .as_ref()
-                    .map(|e| format!("{}: {}", e.code().name(), e.message())),
-            };
-            if entry.end.replace(end).is_some() {
-                return self.complain(format!("record {number} was completed twice"));
-            }
-            if entry.wish.is_some_and(|wish| wish != c.partition)
-                || self.plan.topics[entry.topic].0 != *c.topic
-            {
-                return self.complain(format!(
-                    "record {number} went to {}-{}",
-                    c.topic, c.partition
-                ));
-            }
-            let took = now - entry.accepted;
-            if took > self.plan.longest {
-                return self.complain(format!(
-                    "record {number} took {took:.1?} to its end, {:?} were the most",
-                    c.outcome
-                ));
-            }
         }
     }
 
@@ -653,191 +522,6 @@ impl Program for Producing {
     }
 
     fn check(&self, logs: &Logs) -> Result<(), String> {
-        let mut copies: BTreeMap<usize, Vec<(i32, i64)>> = BTreeMap::new();
-        let mut visible: BTreeMap<usize, usize> = BTreeMap::new();
-        for ((topic, partition), records) in &logs.partitions {
-            let mut last = None;
-            for record in records {
-                let Some((client, number)) = Content::owner(record) else {
-                    return Err(format!(
-                        "{topic}-{partition}@{}: a record that nobody sent",
-                        record.offset
-                    ));
-                };
-                if client != self.plan.client {
-                    continue;
-                }
-                let number = number as usize;
-                let Some(entry) = self.ledger.get(number) else {
-                    return Err(format!(
-                        "{topic}-{partition}@{}: record {number} was never accepted",
-                        record.offset
-                    ));
-                };
-                if self.plan.topics[entry.topic].0 != *topic
-                    || entry.wish.is_some_and(|wish| wish != *partition)
-                {
-                    return Err(format!(
-                        "record {number} was written to {topic}-{partition}, where it does not belong"
-                    ));
-                }
-                match record.fate {
-                    Fate::Open => {
-                        return Err(format!(
-                            "{topic}-{partition}@{}: record {number}'s transaction was never ended",
-                            record.offset
-                        ));
-                    }
-                    Fate::Plain if entry.transaction.is_some() => {
-                        return Err(format!(
-                            "record {number} was written outside of its transaction"
-                        ));
-                    }
-                    Fate::Committed => *visible.entry(number).or_default() += 1,
-                    _ => {}
-                }
-                let timed = entry.timed;
-                self.content(number).compare(record, timed).map_err(|e| {
-                    format!(
-                        "record {number} at {topic}-{partition}@{}: {e}",
-                        record.offset
-                    )
-                })?;
-                copies
-                    .entry(number)
-                    .or_default()
-                    .push((*partition, record.offset));
-                let ordered =
-                    self.plan.strict && !self.forgotten.contains(&(topic.clone(), *partition));
-                if ordered && last.is_some_and(|last| last > number) {
-                    return Err(format!(
-                        "{topic}-{partition}@{}: record {number} comes after {last:?}, out of order",
-                        record.offset
-                    ));
-                }
-                last = Some(number);
-            }
-        }
-        let silent_written: BTreeSet<usize> = self.silent_written.iter().copied().collect();
-        let mut told: BTreeMap<(usize, i32), i64> = BTreeMap::new();
-        for (number, entry) in self.ledger.iter().enumerate() {
-            let found = copies.get(&number).map_or(&[][..], Vec::as_slice);
-            let once = self.plan.strict && !entry.at_risk;
-            let fail = |what: String| {
-                Err(format!(
-                    "record {number}: {what}; in the logs at {found:?} (partition, offset)"
-                ))
-            };
-            if once && found.len() > 1 {
-                return fail("written more than once".into());
-            }
-            if entry.silent {
-                if entry.end.is_some() {
-                    return fail("completed though it had no token".into());
-                }
-                // An abort makes up for what it undid; its transaction says what became of it.
-                let alone = entry.transaction.is_none();
-                let lost = alone && silent_written.contains(&number) && found.is_empty();
-                if lost && !entry.erased {
-                    return fail("a flush said that all was well, and it is lost".into());
-                }
-                continue;
-            }
-            let Some(end) = &entry.end else {
-                return fail("never completed".into());
-            };
-            match end.outcome {
-                _ if entry.erased => {}
-                Outcome::Written if found.is_empty() => {
-                    return fail("told written, and lost".into());
-                }
-                Outcome::Written
-                    if end.offset >= 0 && !found.contains(&(end.partition, end.offset)) =>
-                {
-                    return fail(format!(
-                        "told to be at {}@{}, and is not",
-                        end.partition, end.offset
-                    ));
-                }
-                Outcome::NotWritten if !found.is_empty() => {
-                    return fail(format!(
-                        "told not written ({}), and it is there",
-                        end.why.as_deref().unwrap_or("no reason")
-                    ));
-                }
-                _ => {}
-            }
-            if entry.probe && entry.transaction.is_none() && end.outcome != Outcome::Written {
-                return fail(format!(
-                    "{:?} though all faults were over: {}",
-                    end.outcome,
-                    end.why.as_deref().unwrap_or("no reason")
-                ));
-            }
-            if self.plan.one_by_one
-                && !entry.erased
-                && end.outcome == Outcome::Written
-                && end.offset >= 0
-            {
-                let last = told.insert((entry.topic, end.partition), end.offset);
-                if last.is_some_and(|last| last > end.offset) {
-                    return fail("out of order though never two requests were on their way".into());
-                }
-            }
-        }
-        self.check_transactions(&visible)
-    }
-}
-
-/// The batch call, with every column it has.
-fn send_batch(
-    producer: &Producer,
-    topic: &str,
-    wish: Option<i32>,
-    contents: &[Content],
-    token: u64,
-) -> (usize, crate::Result<()>) {
-    let lengths = |parts: &mut dyn Iterator<Item = Option<&[u8]>>| -> (Vec<u8>, Vec<i32>) {
-        let (mut blob, mut lengths) = (Vec::new(), Vec::new());
-        for part in parts {
-            lengths.push(part.map_or(-1, |p| p.len() as i32));
-            blob.extend_from_slice(part.unwrap_or_default());
-        }
-        (blob, lengths)
-    };
-    let (keys, key_lengths) = lengths(&mut contents.iter().map(|c| c.key.as_deref()));
-    let (values, value_lengths) = lengths(&mut contents.iter().map(|c| c.value.as_deref()));
-    let counts: Vec<i32> = contents.iter().map(|c| c.headers.len() as i32).collect();
-    let (headers, header_lengths) = lengths(
-        &mut contents
-            .iter()
-            .flat_map(|c| &c.headers)
-            .flat_map(|(k, v)| [Some(k.as_slice()), v.as_deref()]),
-    );
-    let timestamps: Vec<i64> = contents.iter().map(|c| c.timestamp).collect();
-    let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
-    let key_column = match keys.is_empty() {
-        true => Ok(Bytes::Null),
-        false => Blob::new("keys", &keys, &key_lengths, &mut a).map(Bytes::Blob),
-    };
-    let value_column = Blob::new("values", &values, &value_lengths, &mut b).map(Bytes::Blob);
-    let header_column = match header_lengths.is_empty() {
-        true => Ok(None),
-        false => HeaderBlob::new(&counts, &header_lengths, &headers, &mut c).map(Some),
-    };
-    let records = key_column.and_then(|keys| {
-        Records::new(
-            contents.len(),
-            keys,
-            value_column?,
-            header_column?,
-            Timestamps::Each(&timestamps),
-        )
-    });
-    match records {
-        Ok(records) => {
-            producer.send_batch(topic, wish, &records, token, Wait::UpTo(Duration::ZERO))
-        }
-        Err(e) => (0, Err(e)),
+        self.check_ledger(logs)
     }
 }
