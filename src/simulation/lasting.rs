@@ -60,8 +60,9 @@ const REFUSALS: &[(i16, ErrorCode, i16)] = &[
 ];
 /// Requests within a second beside those that backoffs explain, and records that were just accepted.
 const FREE: u64 = 100;
-/// Partitions, brokers and connections that may each have a backoff of their own.
-const BACKOFFS: u64 = 20;
+/// Partitions, brokers and connections that may each have a backoff of their own, and batches of one partition that are
+/// sent again together.
+const BACKOFFS: u64 = 40;
 
 /// The refusal under way, and what each client has sent within the present second.
 #[derive(Default)]
@@ -95,14 +96,14 @@ pub(super) fn end(world: &mut World) {
 
 impl Lasting {
     /// A client sends a request; what is wrong if it is one too many. `backoff` is its shortest pause before it tries
-    /// again, `accepted` how many records its program has sent so far.
+    /// again; the numbers are how many of its program's records have ended, and how many were accepted, so far.
     pub(super) fn sends(
         &mut self,
         now: Duration,
         client: usize,
         api: i16,
         backoff: Duration,
-        accepted: u64,
+        (ended, accepted): (u64, u64),
     ) -> Option<String> {
         if self.watched != Some(api) {
             return None;
@@ -117,7 +118,7 @@ impl Lasting {
             self.accepted.resize(client + 1, u64::MAX);
         }
         if self.accepted[client] == u64::MAX {
-            self.accepted[client] = accepted;
+            self.accepted[client] = ended;
         }
         self.sent[client] += 1;
         let retries = BACKOFFS * 1000 / (backoff.as_millis() as u64).max(1);

@@ -497,6 +497,10 @@ impl Program for Producing {
         (self.ledger.len() as u64, self.plan.records as u64)
     }
 
+    fn unended(&self) -> u64 {
+        self.producer.counts().live_batches
+    }
+
     fn producers_forgotten(&mut self, topic: &str, partition: i32) {
         self.forgotten.insert((topic.to_owned(), partition));
         for entry in &mut self.ledger {

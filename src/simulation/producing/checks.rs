@@ -76,7 +76,7 @@ impl Producing {
             }
         }
         let silent_written: BTreeSet<usize> = self.silent_written.iter().copied().collect();
-        let mut told: BTreeMap<(usize, i32), i64> = BTreeMap::new();
+        let mut told: BTreeMap<(usize, i32), (i64, usize)> = BTreeMap::new();
         for (number, entry) in self.ledger.iter().enumerate() {
             let found = copies.get(&number).map_or(&[][..], Vec::as_slice);
             let once = self.plan.strict && !entry.at_risk;
@@ -136,9 +136,13 @@ impl Producing {
                 && end.outcome == Outcome::Written
                 && end.offset >= 0
             {
-                let last = told.insert((entry.topic, end.partition), end.offset);
-                if last.is_some_and(|last| last > end.offset) {
-                    return fail("out of order though never two requests were on their way".into());
+                let place = (entry.topic, end.partition);
+                let last = told.insert(place, (end.offset, number));
+                if let Some((offset, earlier)) = last.filter(|(offset, _)| *offset > end.offset) {
+                    return fail(format!(
+                        "told to be at {}@{}, before record {earlier} at {offset}, though never two requests were on their way",
+                        end.partition, end.offset
+                    ));
                 }
             }
         }

@@ -211,9 +211,11 @@ impl World {
                     program, backoff, ..
                 } = &self.clients[client];
                 let api = i16::from_be_bytes([k0, k1]);
+                // What was accepted before may leave in this second too.
                 let accepted = program.progress().0;
+                let before = accepted.saturating_sub(program.unended());
                 let lasting = &mut self.lasting;
-                if let Some(what) = lasting.sends(now, client, api, *backoff, accepted) {
+                if let Some(what) = lasting.sends(now, client, api, *backoff, (before, accepted)) {
                     self.complaint
                         .get_or_insert(format!("client {client}: {what}"));
                 }

@@ -59,6 +59,11 @@ pub(in crate::simulation) trait Program {
     fn progress(&self) -> (u64, u64) {
         (0, 0)
     }
+
+    /// Batches it has sent that have not ended.
+    fn unended(&self) -> u64 {
+        0
+    }
     /// Records it was given.
     fn read(&self) -> u64 {
         0
