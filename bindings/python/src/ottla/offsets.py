@@ -1,12 +1,25 @@
-"""A group's offsets, and a consumer's place in its group."""
+"""Partitions, a group's offsets in them, and a consumer's place in its group."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Union
+from datetime import datetime
+from typing import NamedTuple, Union
 
-if TYPE_CHECKING:
-    from .consumer import TopicPartition
+Start = Union[int, str, datetime, None]
+"""Where to start: an offset, `"earliest"`, `"latest"`, a datetime (the first record at or after it), or None for what
+`auto.offset.reset` says."""
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic, and, where it is assigned, where to start reading it.
+
+    >>> consumer.assign([ottla.TopicPartition("numbers", 0, "earliest")])
+    """
+
+    topic: str
+    partition: int
+    start: Start = None
 
 
 class OffsetAndMetadata(NamedTuple):
