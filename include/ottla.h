@@ -11,7 +11,7 @@
 //   ottla_consumer        reads assigned partitions, or partitions of a group; a poll returns a batch or an event
 //   ottla_share_consumer  reads as a member of a share group: each record is locked for one member at a time
 //   ottla_admin           creates, deletes, lists and describes topics
-//   ottla_answer          the result of a call that was begun without waiting
+//   ottla_answer          the result of a call that was started without waiting
 //   ottla_broker          a Kafka server inside this process, for first steps and for tests
 //
 // All clients of a process share one I/O thread. Ottla never calls the program's functions on that thread:
@@ -78,7 +78,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The compiler warns where a status is not looked at.
+// The compiler warns if a status is ignored.
 #if defined(__cplusplus) && __cplusplus >= 201703L
 #define OTTLA_MUST_USE [[nodiscard]]
 #elif defined(__GNUC__)
@@ -92,7 +92,7 @@ extern "C" {
 #endif
 
 // ==================================================================================================================
-// Handles: what is behind them is Ottla's own.
+// Handles: opaque types
 // ==================================================================================================================
 
 // Why a call, or an operation reported by a queue, failed. Immutable: all its functions may be called from many
@@ -159,7 +159,7 @@ typedef struct ottla_topic_list ottla_topic_list;
 // The outcome for each topic of a call that changes topics, in the order of the call.
 typedef struct ottla_topic_results ottla_topic_results;
 
-// The answer to a call that was begun with a token. Immutable: its functions may be called from many threads at once.
+// The answer to an asynchronous call. Immutable: its functions may be called from many threads at once.
 typedef struct ottla_answer ottla_answer;
 
 // A running broker, or a cluster of several. All its functions except _free may be called from many threads at
@@ -210,7 +210,8 @@ const char *ottla_version(void);
 // Errors
 //
 // A function that fails returns a status and, if the caller passed a pointer for it, an error object that says what
-// was tried, on which broker or key, what came back, and what to do about it. The caller frees it.
+// was tried, on which broker or key, what came back, and what to do about it. The caller frees it. The codes that Kafka's brokers send are at the end
+// of this header.
 //
 //     ottla_error *error = NULL;
 //     if (ottla_producer_flush(producer, 10000, &error) != OTTLA_OK) {
@@ -228,258 +229,56 @@ const char *ottla_version(void);
 // The functions on an error never fail. For NULL they return the success values: 0, "NONE", "", false.
 // ==================================================================================================================
 
-// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into receive.message.max.bytes.
+// A configuration key or value is wrong: detected at construction, or when a response exceeds receive.message.max.bytes.
 #define OTTLA_ERR_CONFIG (-100)
 // An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
 #define OTTLA_ERR_INVALID_ARGUMENT (-101)
-// The time given to the call is over.
+// The call's timeout is over.
 #define OTTLA_ERR_TIMED_OUT (-102)
-// The call would have to wait and was told not to.
+// The call would have to wait, and its timeout is 0.
 #define OTTLA_ERR_AGAIN (-103)
 // The client is closed.
 #define OTTLA_ERR_CLOSED (-104)
-// Another thread is inside a call that needs this handle alone.
+// Another thread is in a call that needs exclusive access to this handle.
 #define OTTLA_ERR_IN_USE (-105)
 // No connection: refused, unreachable, reset.
 #define OTTLA_ERR_CONNECT (-106)
 // A host name could not be resolved.
 #define OTTLA_ERR_DNS (-107)
-// The peer sent bytes that are not Kafka's protocol, or not what was asked for.
+// The peer sent bytes that are not Kafka's protocol, or not the expected response.
 #define OTTLA_ERR_PROTOCOL (-108)
 // TLS failed, or the peer speaks TLS where plain text was configured, or the reverse.
 #define OTTLA_ERR_TLS (-109)
-// The peer refused our credentials.
+// The peer refused the client's credentials.
 #define OTTLA_ERR_AUTHENTICATION (-110)
 // Another thread woke the waiting call.
 #define OTTLA_ERR_WOKEN (-111)
-// Ottla panicked (a bug); the object refuses further use.
+// Ottla panicked (a bug); the object refuses further calls.
 #define OTTLA_ERR_PANIC (-112)
 // The handle belongs to the parent process of a fork.
 #define OTTLA_ERR_FORKED (-113)
 // A local operating system call failed.
 #define OTTLA_ERR_IO (-114)
-// A record batch's checksum or structure is wrong; nothing of it is delivered.
+// A record batch's checksum or structure is wrong; none of its records are delivered.
 #define OTTLA_ERR_CORRUPT_BATCH (-115)
-// This broker or this build cannot do what was asked.
+// The broker or this build of Ottla does not support the request.
 #define OTTLA_ERR_UNSUPPORTED (-116)
 // A single record is larger than the client may send (max.request.size).
 #define OTTLA_ERR_RECORD_TOO_LARGE (-117)
 // The producer's buffer (buffer.memory) has no room.
 #define OTTLA_ERR_BUFFER_FULL (-118)
-// Discarded by purge or close before it was sent.
+// Discarded by a purge or by close before it was acknowledged.
 #define OTTLA_ERR_PURGED (-119)
 // Compressed data expands beyond the limit.
 #define OTTLA_ERR_DECOMPRESSION_LIMIT (-120)
 // The broker's log no longer holds the wanted offsets and auto.offset.reset is none.
 #define OTTLA_ERR_OFFSET_RESET (-121)
-// The partition is no longer this member's of the group; nothing was committed of it.
+// The partition is no longer assigned to this member of the group; its offset was not committed.
 #define OTTLA_ERR_PARTITION_REVOKED (-122)
-// The program did not poll for max.poll.interval.ms, so it is no member of its group any more.
+// The program did not poll for max.poll.interval.ms, so it has left its group.
 #define OTTLA_ERR_MAX_POLL_EXCEEDED (-123)
 // The system has no memory left for a large buffer.
 #define OTTLA_ERR_OUT_OF_MEMORY (-124)
-// Kafka: the server experienced an unexpected error.
-#define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
-// Kafka: the requested offset is outside the log.
-#define OTTLA_ERR_OFFSET_OUT_OF_RANGE 1
-// Kafka: a batch failed its CRC check or is otherwise corrupt.
-#define OTTLA_ERR_CORRUPT_MESSAGE 2
-// Kafka: this server does not host this topic-partition.
-#define OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION 3
-// Kafka: the fetch size is invalid.
-#define OTTLA_ERR_INVALID_FETCH_SIZE 4
-// Kafka: there is no leader for this topic-partition now.
-#define OTTLA_ERR_LEADER_NOT_AVAILABLE 5
-// Kafka: this broker is not the partition's leader.
-#define OTTLA_ERR_NOT_LEADER_OR_FOLLOWER 6
-// Kafka: the request timed out on the broker.
-#define OTTLA_ERR_REQUEST_TIMED_OUT 7
-// Kafka: the broker is not available.
-#define OTTLA_ERR_BROKER_NOT_AVAILABLE 8
-// Kafka: the replica is not available.
-#define OTTLA_ERR_REPLICA_NOT_AVAILABLE 9
-// Kafka: the batch is larger than the broker accepts.
-#define OTTLA_ERR_MESSAGE_TOO_LARGE 10
-// Kafka: the controller moved.
-#define OTTLA_ERR_STALE_CONTROLLER_EPOCH 11
-// Kafka: offset metadata too large.
-#define OTTLA_ERR_OFFSET_METADATA_TOO_LARGE 12
-// Kafka: the server disconnected before a response.
-#define OTTLA_ERR_NETWORK_EXCEPTION 13
-// Kafka: the coordinator is loading.
-#define OTTLA_ERR_COORDINATOR_LOAD_IN_PROGRESS 14
-// Kafka: the coordinator is not available.
-#define OTTLA_ERR_COORDINATOR_NOT_AVAILABLE 15
-// Kafka: this is not the coordinator.
-#define OTTLA_ERR_NOT_COORDINATOR 16
-// Kafka: the topic name is invalid.
-#define OTTLA_ERR_INVALID_TOPIC_EXCEPTION 17
-// Kafka: the record list is larger than the segment size.
-#define OTTLA_ERR_RECORD_LIST_TOO_LARGE 18
-// Kafka: fewer in-sync replicas than required.
-#define OTTLA_ERR_NOT_ENOUGH_REPLICAS 19
-// Kafka: written, but to fewer in-sync replicas than required.
-#define OTTLA_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND 20
-// Kafka: invalid acks.
-#define OTTLA_ERR_INVALID_REQUIRED_ACKS 21
-// Kafka: the group generation is not current.
-#define OTTLA_ERR_ILLEGAL_GENERATION 22
-// Kafka: the group protocol is inconsistent.
-#define OTTLA_ERR_INCONSISTENT_GROUP_PROTOCOL 23
-// Kafka: the group id is invalid.
-#define OTTLA_ERR_INVALID_GROUP_ID 24
-// Kafka: the coordinator does not know this member.
-#define OTTLA_ERR_UNKNOWN_MEMBER_ID 25
-// Kafka: the session timeout is out of range.
-#define OTTLA_ERR_INVALID_SESSION_TIMEOUT 26
-// Kafka: the group is rebalancing.
-#define OTTLA_ERR_REBALANCE_IN_PROGRESS 27
-// Kafka: the commit is too large.
-#define OTTLA_ERR_INVALID_COMMIT_OFFSET_SIZE 28
-// Kafka: not authorized for the topic.
-#define OTTLA_ERR_TOPIC_AUTHORIZATION_FAILED 29
-// Kafka: not authorized for the group.
-#define OTTLA_ERR_GROUP_AUTHORIZATION_FAILED 30
-// Kafka: not authorized for the cluster.
-#define OTTLA_ERR_CLUSTER_AUTHORIZATION_FAILED 31
-// Kafka: the record's timestamp is out of range.
-#define OTTLA_ERR_INVALID_TIMESTAMP 32
-// Kafka: the SASL mechanism is not supported.
-#define OTTLA_ERR_UNSUPPORTED_SASL_MECHANISM 33
-// Kafka: the request is not valid in the SASL state.
-#define OTTLA_ERR_ILLEGAL_SASL_STATE 34
-// Kafka: the API version is not supported.
-#define OTTLA_ERR_UNSUPPORTED_VERSION 35
-// Kafka: the topic exists already.
-#define OTTLA_ERR_TOPIC_ALREADY_EXISTS 36
-// Kafka: the number of partitions is invalid.
-#define OTTLA_ERR_INVALID_PARTITIONS 37
-// Kafka: the replication factor is invalid.
-#define OTTLA_ERR_INVALID_REPLICATION_FACTOR 38
-// Kafka: the replica assignment is invalid.
-#define OTTLA_ERR_INVALID_REPLICA_ASSIGNMENT 39
-// Kafka: a topic's configuration is invalid.
-#define OTTLA_ERR_INVALID_CONFIG 40
-// Kafka: this is not the controller.
-#define OTTLA_ERR_NOT_CONTROLLER 41
-// Kafka: the request is invalid.
-#define OTTLA_ERR_INVALID_REQUEST 42
-// Kafka: the message format does not support the request.
-#define OTTLA_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT 43
-// Kafka: the request violates a policy.
-#define OTTLA_ERR_POLICY_VIOLATION 44
-// Kafka: a sequence number was skipped.
-#define OTTLA_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER 45
-// Kafka: this sequence was written before.
-#define OTTLA_ERR_DUPLICATE_SEQUENCE_NUMBER 46
-// Kafka: the producer's epoch is old.
-#define OTTLA_ERR_INVALID_PRODUCER_EPOCH 47
-// Kafka: the transaction is in the wrong state.
-#define OTTLA_ERR_INVALID_TXN_STATE 48
-// Kafka: the producer id does not belong to the transactional id.
-#define OTTLA_ERR_INVALID_PRODUCER_ID_MAPPING 49
-// Kafka: the transaction timeout is too long.
-#define OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT 50
-// Kafka: another transaction is going on.
-#define OTTLA_ERR_CONCURRENT_TRANSACTIONS 51
-// Kafka: the transaction coordinator was fenced.
-#define OTTLA_ERR_TRANSACTION_COORDINATOR_FENCED 52
-// Kafka: not authorized for the transactional id.
-#define OTTLA_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED 53
-// Kafka: security is disabled.
-#define OTTLA_ERR_SECURITY_DISABLED 54
-// Kafka: the operation was not attempted.
-#define OTTLA_ERR_OPERATION_NOT_ATTEMPTED 55
-// Kafka: a disk error on the broker.
-#define OTTLA_ERR_KAFKA_STORAGE_ERROR 56
-// Kafka: the log directory was not found.
-#define OTTLA_ERR_LOG_DIR_NOT_FOUND 57
-// Kafka: SASL authentication failed.
-#define OTTLA_ERR_SASL_AUTHENTICATION_FAILED 58
-// Kafka: the broker does not know this producer id.
-#define OTTLA_ERR_UNKNOWN_PRODUCER_ID 59
-// Kafka: a partition reassignment is in progress.
-#define OTTLA_ERR_REASSIGNMENT_IN_PROGRESS 60
-// Kafka: the group has members.
-#define OTTLA_ERR_NON_EMPTY_GROUP 68
-// Kafka: there is no such group.
-#define OTTLA_ERR_GROUP_ID_NOT_FOUND 69
-// Kafka: the fetch session was not found.
-#define OTTLA_ERR_FETCH_SESSION_ID_NOT_FOUND 70
-// Kafka: the fetch session epoch is invalid.
-#define OTTLA_ERR_INVALID_FETCH_SESSION_EPOCH 71
-// Kafka: no matching listener on the leader.
-#define OTTLA_ERR_LISTENER_NOT_FOUND 72
-// Kafka: topic deletion is disabled.
-#define OTTLA_ERR_TOPIC_DELETION_DISABLED 73
-// Kafka: the leader epoch in the request is older than the broker's.
-#define OTTLA_ERR_FENCED_LEADER_EPOCH 74
-// Kafka: the leader epoch in the request is newer than the broker's.
-#define OTTLA_ERR_UNKNOWN_LEADER_EPOCH 75
-// Kafka: the compression type is not supported.
-#define OTTLA_ERR_UNSUPPORTED_COMPRESSION_TYPE 76
-// Kafka: the broker epoch is stale.
-#define OTTLA_ERR_STALE_BROKER_EPOCH 77
-// Kafka: the leader has not caught up yet.
-#define OTTLA_ERR_OFFSET_NOT_AVAILABLE 78
-// Kafka: a member id is required.
-#define OTTLA_ERR_MEMBER_ID_REQUIRED 79
-// Kafka: the preferred leader is not available.
-#define OTTLA_ERR_PREFERRED_LEADER_NOT_AVAILABLE 80
-// Kafka: the group is full.
-#define OTTLA_ERR_GROUP_MAX_SIZE_REACHED 81
-// Kafka: the static member was fenced.
-#define OTTLA_ERR_FENCED_INSTANCE_ID 82
-// Kafka: no eligible leaders.
-#define OTTLA_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE 83
-// Kafka: no election needed.
-#define OTTLA_ERR_ELECTION_NOT_NEEDED 84
-// Kafka: a member of the group is subscribed to the topic.
-#define OTTLA_ERR_GROUP_SUBSCRIBED_TO_TOPIC 86
-// Kafka: a record was refused by the broker.
-#define OTTLA_ERR_INVALID_RECORD 87
-// Kafka: unstable offsets exist.
-#define OTTLA_ERR_UNSTABLE_OFFSET_COMMIT 88
-// Kafka: the throttling quota was exceeded.
-#define OTTLA_ERR_THROTTLING_QUOTA_EXCEEDED 89
-// Kafka: a newer producer with this id fenced this one.
-#define OTTLA_ERR_PRODUCER_FENCED 90
-// Kafka: the topic id is not known.
-#define OTTLA_ERR_UNKNOWN_TOPIC_ID 100
-// Kafka: the topic id does not match.
-#define OTTLA_ERR_INCONSISTENT_TOPIC_ID 103
-// Kafka: the transactional id is not known.
-#define OTTLA_ERR_TRANSACTIONAL_ID_NOT_FOUND 105
-// Kafka: the fetch session refers to an unknown topic id.
-#define OTTLA_ERR_FETCH_SESSION_TOPIC_ID_ERROR 106
-// Kafka: the offset was moved to tiered storage.
-#define OTTLA_ERR_OFFSET_MOVED_TO_TIERED_STORAGE 109
-// Kafka: the member epoch is fenced.
-#define OTTLA_ERR_FENCED_MEMBER_EPOCH 110
-// Kafka: another member of the group holds this instance id.
-#define OTTLA_ERR_UNRELEASED_INSTANCE_ID 111
-// Kafka: the broker does not have this assignor.
-#define OTTLA_ERR_UNSUPPORTED_ASSIGNOR 112
-// Kafka: the member epoch is stale.
-#define OTTLA_ERR_STALE_MEMBER_EPOCH 113
-// Kafka: the subscription to a client's metrics has changed.
-#define OTTLA_ERR_UNKNOWN_SUBSCRIPTION_ID 117
-// Kafka: a client's metrics take too much room.
-#define OTTLA_ERR_TELEMETRY_TOO_LARGE 118
-// Kafka: the transaction must be aborted.
-#define OTTLA_ERR_TRANSACTION_ABORTABLE 120
-// Kafka: a record is not in the state that the acknowledgement needs.
-#define OTTLA_ERR_INVALID_RECORD_STATE 121
-// Kafka: the share session was not found.
-#define OTTLA_ERR_SHARE_SESSION_NOT_FOUND 122
-// Kafka: the share session's epoch is wrong.
-#define OTTLA_ERR_INVALID_SHARE_SESSION_EPOCH 123
-// Kafka: the share group's state has a newer epoch.
-#define OTTLA_ERR_FENCED_STATE_EPOCH 124
-// Kafka: a regular expression is not valid.
-#define OTTLA_ERR_INVALID_REGULAR_EXPRESSION 128
-// Kafka: the cluster asks its clients to bootstrap again.
-#define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
 
 // Returns the status code; 0 only if error is NULL.
 int32_t ottla_error_code(const ottla_error *error);
@@ -1440,7 +1239,8 @@ ottla_status ottla_consumer_close(const ottla_consumer *consumer,
 
 // Frees a consumer, once all calls with it have returned. Its batches and events stay valid. If it was not closed
 // first, it leaves its group in the background, within five seconds; close it to be sure that it has left. While
-// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then does not leave the group.
+// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then gives up without leaving: the group
+// notices when the member's session expires.
 void ottla_consumer_free(ottla_consumer *consumer);
 
 // Returns the number of partitions in the list, or 0 for NULL.
@@ -2110,7 +1910,7 @@ ottla_status ottla_share_consumer_poll(ottla_share_consumer *consumer,
 // acknowledgement is sent with the next poll or commit, and may be changed until then.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or if one of the records is not, or no longer,
-// locked for this consumer: already acknowledged and sent, or released.
+// locked for this consumer: already acknowledged, or released. The other records are acknowledged nevertheless.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_acknowledge(const ottla_share_consumer *consumer,
                                               const ottla_batch *batch,
@@ -2655,9 +2455,9 @@ void ottla_cluster_free(ottla_cluster *cluster);
 // ==================================================================================================================
 // Answers
 //
-// Every call that can wait has a form that doesn't: the same name with _async. It takes a token, a number of the caller's
-// choice, checks its arguments, and returns at once. The result comes as an answer with that token from the mailbox of the
-// client: ottla_producer_next_answer, ottla_consumer_next_answer, ottla_share_consumer_next_answer,
+// Every call that can wait also has an asynchronous form with the suffix _async. It takes a token, which is any number
+// that the caller chooses, checks its arguments, and returns at once. The result comes as an answer with that token from
+// the client's mailbox: ottla_producer_next_answer, ottla_consumer_next_answer, ottla_share_consumer_next_answer,
 // ottla_admin_next_answer. The client's descriptor is readable while an answer waits, so an event loop never has to
 // block. Answers come in the order in which the calls end, within the timeout each was given.
 //
@@ -2673,72 +2473,72 @@ void ottla_cluster_free(ottla_cluster *cluster);
 //     }
 //     ottla_answer_free(answer);
 //
-// Freeing a client drops the answers that nobody has taken. After _close_async the answer is that the client is closed.
+// Freeing a client discards the answers that were not taken. The answer to _close_async reports that the client is closed.
 // ==================================================================================================================
 
-// Waits up to the timeout for an answer to one of the producer's _async calls and writes it for the caller to free, or NULL if
-// none has come. Any number of threads may wait; each answer is given once.
+// Waits up to the timeout for an answer to one of the producer's _async calls, and writes it for the caller to
+// free with ottla_answer_free, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 //
-// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answer will come.
+// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answers are left.
 OTTLA_MUST_USE
 ottla_status ottla_producer_next_answer(const ottla_producer *producer,
                                         int64_t timeout_ms,
                                         ottla_answer **answer,
                                         ottla_error **error);
 
-// Waits up to the timeout for an answer to one of the consumer's _async calls and writes it for the caller to free, or NULL if
-// none has come. Any number of threads may wait; each answer is given once.
+// Waits up to the timeout for an answer to one of the consumer's _async calls, and writes it for the caller to
+// free with ottla_answer_free, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 //
-// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answer will come.
+// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answers are left.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_next_answer(const ottla_consumer *consumer,
                                         int64_t timeout_ms,
                                         ottla_answer **answer,
                                         ottla_error **error);
 
-// Waits up to the timeout for an answer to one of the share consumer's _async calls and writes it for the caller to free, or NULL if
-// none has come. Any number of threads may wait; each answer is given once.
+// Waits up to the timeout for an answer to one of the share consumer's _async calls, and writes it for the caller to
+// free with ottla_answer_free, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 //
-// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answer will come.
+// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answers are left.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_next_answer(const ottla_share_consumer *consumer,
                                               int64_t timeout_ms,
                                               ottla_answer **answer,
                                               ottla_error **error);
 
-// Waits up to the timeout for an answer to one of the admin client's _async calls and writes it for the caller to free, or NULL if
-// none has come. Any number of threads may wait; each answer is given once.
+// Waits up to the timeout for an answer to one of the admin client's _async calls, and writes it for the caller to
+// free with ottla_answer_free, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 //
-// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answer will come.
+// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answers are left.
 OTTLA_MUST_USE
 ottla_status ottla_admin_next_answer(const ottla_admin *admin,
                                      int64_t timeout_ms,
                                      ottla_answer **answer,
                                      ottla_error **error);
 
-// Writes a descriptor that is readable while answers wait, or the admin client is closed. It is made at the first call and
-// owned by the admin client; wait on it, don't read or close it.
+// Writes a descriptor that is readable while answers are available, or after the admin client is closed. It is created by
+// the first call, owned by the admin client and closed with it: only wait on it, never read from it.
 //
-// Errors: OTTLA_ERR_IO if the operating system has none left.
+// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 OTTLA_MUST_USE
 ottla_status ottla_admin_descriptor(const ottla_admin *admin,
                                     intptr_t *descriptor,
                                     ottla_error **error);
 
-// Returns the token that was given to the call; 0 for NULL.
+// Returns the token that was passed to the call, or 0 for NULL.
 uint64_t ottla_answer_token(const ottla_answer *answer);
 
-// Returns what was asked for, in a few words of English, for messages; "" for NULL. It lives as long as the answer.
+// Returns a short English description of the call, for messages, or "" for NULL. It lives as long as the answer.
 const char *ottla_answer_doing(const ottla_answer *answer);
 
 // Returns why the call failed, or NULL if it succeeded. The error belongs to the answer.
 const ottla_error *ottla_answer_error(const ottla_answer *answer);
 
-// Returns how many offsets the answer has, or partitions for ottla_consumer_partition_count_async; 0 where it has none.
+// Returns the number of offsets in the answer, or of partitions for ottla_consumer_partition_count_async; 0 for others.
 size_t ottla_answer_count(const ottla_answer *answer);
 
 // Returns the offsets of an answer to ottla_consumer_beginning_offsets_async, ottla_consumer_end_offsets_async or
-// ottla_consumer_offsets_for_times_async, in the order of the call: ottla_answer_count of them, -1 where there is none;
+// ottla_consumer_offsets_for_times_async, in the order of the call: ottla_answer_count of them, -1 if there is none;
 // NULL for other answers. They live as long as the answer.
 const int64_t *ottla_answer_offsets(const ottla_answer *answer);
 
@@ -2746,130 +2546,137 @@ const int64_t *ottla_answer_offsets(const ottla_answer *answer);
 // milliseconds since 1970; NULL for other answers.
 const int64_t *ottla_answer_timestamps(const ottla_answer *answer);
 
-// Writes the committed offsets of an answer to ottla_consumer_committed_async, which the caller frees.
+// Writes the committed offsets from an answer to ottla_consumer_committed_async.
+// The caller frees the result.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_committed(const ottla_answer *answer,
                                     ottla_offsets **offsets,
                                     ottla_error **error);
 
-// Writes the figures of an answer to ottla_producer_stats_async or ottla_consumer_stats_async, which the caller frees.
+// Writes the figures from an answer to ottla_producer_stats_async or ottla_consumer_stats_async.
+// The caller frees the result.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_stats(const ottla_answer *answer,
                                 ottla_stats **figures,
                                 ottla_error **error);
 
-// Writes what became of each topic, of an answer to ottla_admin_create_topics_async or
-// ottla_admin_delete_topics_async, which the caller frees.
+// Writes the result for each topic from an answer to ottla_admin_create_topics_async or
+// ottla_admin_delete_topics_async. The caller frees it with ottla_topic_results_free.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_topic_results(const ottla_answer *answer,
                                         ottla_topic_results **results,
                                         ottla_error **error);
 
-// Writes the topics of an answer to ottla_admin_list_topics_async, which the caller frees.
+// Writes the topics from an answer to ottla_admin_list_topics_async.
+// The caller frees the result.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_topic_list(const ottla_answer *answer,
                                      ottla_topic_list **list,
                                      ottla_error **error);
 
-// Writes the descriptions of an answer to ottla_admin_describe_topics_async, which the caller frees.
+// Writes the descriptions from an answer to ottla_admin_describe_topics_async.
+// The caller frees the result.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_topic_descriptions(const ottla_answer *answer,
                                              ottla_topic_descriptions **descriptions,
                                              ottla_error **error);
 
-// Writes the description of an answer to ottla_admin_describe_cluster_async, which the caller frees.
+// Writes the description from an answer to ottla_admin_describe_cluster_async.
+// The caller frees the result.
 //
-// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 OTTLA_MUST_USE
 ottla_status ottla_answer_cluster(const ottla_answer *answer,
                                   ottla_cluster **cluster,
                                   ottla_error **error);
 
-// Frees an answer; NULL does nothing.
+// Frees an answer. Does nothing for NULL.
 void ottla_answer_free(ottla_answer *answer);
 
 // ==================================================================================================================
-// Calls of a producer that don't wait
+// Asynchronous calls of a producer
 //
-// Each begins what the function without _async does, and answers with the token (section "Answers").
+// Each function starts what the function without _async does, and returns at once. The result comes as an answer with the
+// given token (see "Answers").
 // ==================================================================================================================
 
-// Begins ottla_producer_connect without waiting.
+// Starts ottla_producer_connect without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_connect_async(const ottla_producer *producer,
                                           int64_t timeout_ms,
                                           uint64_t token,
                                           ottla_error **error);
 
-// Begins ottla_producer_flush without waiting.
+// Starts ottla_producer_flush without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_flush_async(const ottla_producer *producer,
                                         int64_t timeout_ms,
                                         uint64_t token,
                                         ottla_error **error);
 
-// Begins ottla_producer_stats without waiting. The answer gives ottla_answer_stats.
+// Starts ottla_producer_stats without waiting.
+// The result is read from the answer with ottla_answer_stats.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_stats_async(const ottla_producer *producer,
                                         int64_t timeout_ms,
                                         uint64_t token,
                                         ottla_error **error);
 
-// Begins ottla_producer_init_transactions without waiting.
+// Starts ottla_producer_init_transactions without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_init_transactions_async(const ottla_producer *producer,
                                                     int64_t timeout_ms,
                                                     uint64_t token,
                                                     ottla_error **error);
 
-// Begins ottla_producer_commit_transaction without waiting.
+// Starts ottla_producer_commit_transaction without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_commit_transaction_async(const ottla_producer *producer,
                                                      int64_t timeout_ms,
                                                      uint64_t token,
                                                      ottla_error **error);
 
-// Begins ottla_producer_abort_transaction without waiting.
+// Starts ottla_producer_abort_transaction without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_abort_transaction_async(const ottla_producer *producer,
                                                     int64_t timeout_ms,
                                                     uint64_t token,
                                                     ottla_error **error);
 
-// Begins ottla_producer_close without waiting.
+// Starts ottla_producer_close without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_close_async(const ottla_producer *producer,
                                         int64_t timeout_ms,
                                         uint64_t token,
                                         ottla_error **error);
 
-// Begins ottla_producer_send_offsets without waiting.
+// Starts ottla_producer_send_offsets without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_send_offsets_async(const ottla_producer *producer,
                                                const ottla_offset_to_commit *offsets,
@@ -2879,9 +2686,9 @@ ottla_status ottla_producer_send_offsets_async(const ottla_producer *producer,
                                                uint64_t token,
                                                ottla_error **error);
 
-// Begins ottla_producer_purge without waiting.
+// Starts ottla_producer_purge without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_producer_purge_async(const ottla_producer *producer,
                                         int32_t what,
@@ -2889,23 +2696,25 @@ ottla_status ottla_producer_purge_async(const ottla_producer *producer,
                                         ottla_error **error);
 
 // ==================================================================================================================
-// Calls that don't wait
+// Asynchronous calls
 //
-// Each begins what the function without _async does, and answers with the token (section "Answers").
+// Each function starts what the function without _async does, and returns at once. The result comes as an answer with the
+// given token (see "Answers").
 // ==================================================================================================================
 
-// Begins ottla_consumer_connect without waiting.
+// Starts ottla_consumer_connect without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_connect_async(const ottla_consumer *consumer,
                                           int64_t timeout_ms,
                                           uint64_t token,
                                           ottla_error **error);
 
-// Begins ottla_consumer_beginning_offsets without waiting. The answer gives ottla_answer_offsets.
+// Starts ottla_consumer_beginning_offsets without waiting.
+// The result is read from the answer with ottla_answer_offsets.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_beginning_offsets_async(const ottla_consumer *consumer,
                                                     const ottla_topic_partition *partitions,
@@ -2914,9 +2723,10 @@ ottla_status ottla_consumer_beginning_offsets_async(const ottla_consumer *consum
                                                     uint64_t token,
                                                     ottla_error **error);
 
-// Begins ottla_consumer_end_offsets without waiting. The answer gives ottla_answer_offsets.
+// Starts ottla_consumer_end_offsets without waiting.
+// The result is read from the answer with ottla_answer_offsets.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_end_offsets_async(const ottla_consumer *consumer,
                                               const ottla_topic_partition *partitions,
@@ -2925,9 +2735,10 @@ ottla_status ottla_consumer_end_offsets_async(const ottla_consumer *consumer,
                                               uint64_t token,
                                               ottla_error **error);
 
-// Begins ottla_consumer_offsets_for_times without waiting. The answer gives ottla_answer_offsets and ottla_answer_timestamps.
+// Starts ottla_consumer_offsets_for_times without waiting.
+// The result is read from the answer with ottla_answer_offsets and ottla_answer_timestamps.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_offsets_for_times_async(const ottla_consumer *consumer,
                                                     const ottla_topic_partition *partitions,
@@ -2937,9 +2748,10 @@ ottla_status ottla_consumer_offsets_for_times_async(const ottla_consumer *consum
                                                     uint64_t token,
                                                     ottla_error **error);
 
-// Begins ottla_consumer_partition_count without waiting. The answer gives ottla_answer_count.
+// Starts ottla_consumer_partition_count without waiting.
+// The result is read from the answer with ottla_answer_count.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_partition_count_async(const ottla_consumer *consumer,
                                                   const char *topic,
@@ -2947,9 +2759,10 @@ ottla_status ottla_consumer_partition_count_async(const ottla_consumer *consumer
                                                   uint64_t token,
                                                   ottla_error **error);
 
-// Begins ottla_consumer_committed without waiting. The answer gives ottla_answer_committed.
+// Starts ottla_consumer_committed without waiting.
+// The result is read from the answer with ottla_answer_committed.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_committed_async(const ottla_consumer *consumer,
                                             const ottla_topic_partition *partitions,
@@ -2958,72 +2771,74 @@ ottla_status ottla_consumer_committed_async(const ottla_consumer *consumer,
                                             uint64_t token,
                                             ottla_error **error);
 
-// Begins ottla_consumer_unsubscribe without waiting.
+// Starts ottla_consumer_unsubscribe without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_unsubscribe_async(const ottla_consumer *consumer,
                                               int64_t timeout_ms,
                                               uint64_t token,
                                               ottla_error **error);
 
-// Begins ottla_consumer_stats without waiting. The answer gives ottla_answer_stats.
+// Starts ottla_consumer_stats without waiting.
+// The result is read from the answer with ottla_answer_stats.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_stats_async(const ottla_consumer *consumer,
                                         int64_t timeout_ms,
                                         uint64_t token,
                                         ottla_error **error);
 
-// Begins ottla_consumer_close without waiting.
+// Starts ottla_consumer_close without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_consumer_close_async(const ottla_consumer *consumer,
                                         int64_t timeout_ms,
                                         uint64_t token,
                                         ottla_error **error);
 
-// Begins ottla_share_consumer_connect without waiting.
+// Starts ottla_share_consumer_connect without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_connect_async(const ottla_share_consumer *consumer,
                                                 int64_t timeout_ms,
                                                 uint64_t token,
                                                 ottla_error **error);
 
-// Begins ottla_share_consumer_unsubscribe without waiting.
+// Starts ottla_share_consumer_unsubscribe without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_unsubscribe_async(const ottla_share_consumer *consumer,
                                                     int64_t timeout_ms,
                                                     uint64_t token,
                                                     ottla_error **error);
 
-// Begins ottla_share_consumer_close without waiting.
+// Starts ottla_share_consumer_close without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_share_consumer_close_async(const ottla_share_consumer *consumer,
                                               int64_t timeout_ms,
                                               uint64_t token,
                                               ottla_error **error);
 
-// Begins ottla_admin_connect without waiting.
+// Starts ottla_admin_connect without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_connect_async(const ottla_admin *admin,
                                        int64_t timeout_ms,
                                        uint64_t token,
                                        ottla_error **error);
 
-// Begins ottla_admin_create_topics without waiting. The answer gives ottla_answer_topic_results.
+// Starts ottla_admin_create_topics without waiting.
+// The result is read from the answer with ottla_answer_topic_results.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_create_topics_async(const ottla_admin *admin,
                                              const ottla_new_topic *topics,
@@ -3033,9 +2848,10 @@ ottla_status ottla_admin_create_topics_async(const ottla_admin *admin,
                                              uint64_t token,
                                              ottla_error **error);
 
-// Begins ottla_admin_delete_topics without waiting. The answer gives ottla_answer_topic_results.
+// Starts ottla_admin_delete_topics without waiting.
+// The result is read from the answer with ottla_answer_topic_results.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_delete_topics_async(const ottla_admin *admin,
                                              const char *const *names,
@@ -3044,9 +2860,9 @@ ottla_status ottla_admin_delete_topics_async(const ottla_admin *admin,
                                              uint64_t token,
                                              ottla_error **error);
 
-// Begins ottla_admin_create_partitions without waiting.
+// Starts ottla_admin_create_partitions without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_create_partitions_async(const ottla_admin *admin,
                                                  const char *topic,
@@ -3056,9 +2872,10 @@ ottla_status ottla_admin_create_partitions_async(const ottla_admin *admin,
                                                  uint64_t token,
                                                  ottla_error **error);
 
-// Begins ottla_admin_list_topics without waiting. The answer gives ottla_answer_topic_list.
+// Starts ottla_admin_list_topics without waiting.
+// The result is read from the answer with ottla_answer_topic_list.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_list_topics_async(const ottla_admin *admin,
                                            bool include_internal,
@@ -3066,9 +2883,10 @@ ottla_status ottla_admin_list_topics_async(const ottla_admin *admin,
                                            uint64_t token,
                                            ottla_error **error);
 
-// Begins ottla_admin_describe_topics without waiting. The answer gives ottla_answer_topic_descriptions.
+// Starts ottla_admin_describe_topics without waiting.
+// The result is read from the answer with ottla_answer_topic_descriptions.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_describe_topics_async(const ottla_admin *admin,
                                                const char *const *names,
@@ -3077,18 +2895,19 @@ ottla_status ottla_admin_describe_topics_async(const ottla_admin *admin,
                                                uint64_t token,
                                                ottla_error **error);
 
-// Begins ottla_admin_describe_cluster without waiting. The answer gives ottla_answer_cluster.
+// Starts ottla_admin_describe_cluster without waiting.
+// The result is read from the answer with ottla_answer_cluster.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_describe_cluster_async(const ottla_admin *admin,
                                                 int64_t timeout_ms,
                                                 uint64_t token,
                                                 ottla_error **error);
 
-// Begins ottla_admin_close without waiting.
+// Starts ottla_admin_close without waiting.
 //
-// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
 ottla_status ottla_admin_close_async(const ottla_admin *admin,
                                      int64_t timeout_ms,
@@ -3306,6 +3125,213 @@ ottla_status ottla_broker_requests_seen(const ottla_broker *broker,
 // Stops a broker and frees it; its clients' connections are closed. Records in memory are lost, those in a directory
 // are kept.
 void ottla_broker_free(ottla_broker *broker);
+
+// ==================================================================================================================
+// Kafka's error codes, as on the wire
+// ==================================================================================================================
+
+// Kafka: the server experienced an unexpected error.
+#define OTTLA_ERR_UNKNOWN_SERVER_ERROR (-1)
+// Kafka: the requested offset is outside the log.
+#define OTTLA_ERR_OFFSET_OUT_OF_RANGE 1
+// Kafka: a batch failed its CRC check or is otherwise corrupt.
+#define OTTLA_ERR_CORRUPT_MESSAGE 2
+// Kafka: this server does not host this topic-partition.
+#define OTTLA_ERR_UNKNOWN_TOPIC_OR_PARTITION 3
+// Kafka: the fetch size is invalid.
+#define OTTLA_ERR_INVALID_FETCH_SIZE 4
+// Kafka: there is no leader for this topic-partition now.
+#define OTTLA_ERR_LEADER_NOT_AVAILABLE 5
+// Kafka: this broker is not the partition's leader.
+#define OTTLA_ERR_NOT_LEADER_OR_FOLLOWER 6
+// Kafka: the request timed out on the broker.
+#define OTTLA_ERR_REQUEST_TIMED_OUT 7
+// Kafka: the broker is not available.
+#define OTTLA_ERR_BROKER_NOT_AVAILABLE 8
+// Kafka: the replica is not available.
+#define OTTLA_ERR_REPLICA_NOT_AVAILABLE 9
+// Kafka: the batch is larger than the broker accepts.
+#define OTTLA_ERR_MESSAGE_TOO_LARGE 10
+// Kafka: the controller moved.
+#define OTTLA_ERR_STALE_CONTROLLER_EPOCH 11
+// Kafka: offset metadata too large.
+#define OTTLA_ERR_OFFSET_METADATA_TOO_LARGE 12
+// Kafka: the server disconnected before a response.
+#define OTTLA_ERR_NETWORK_EXCEPTION 13
+// Kafka: the coordinator is loading.
+#define OTTLA_ERR_COORDINATOR_LOAD_IN_PROGRESS 14
+// Kafka: the coordinator is not available.
+#define OTTLA_ERR_COORDINATOR_NOT_AVAILABLE 15
+// Kafka: this is not the coordinator.
+#define OTTLA_ERR_NOT_COORDINATOR 16
+// Kafka: the topic name is invalid.
+#define OTTLA_ERR_INVALID_TOPIC_EXCEPTION 17
+// Kafka: the record list is larger than the segment size.
+#define OTTLA_ERR_RECORD_LIST_TOO_LARGE 18
+// Kafka: fewer in-sync replicas than required.
+#define OTTLA_ERR_NOT_ENOUGH_REPLICAS 19
+// Kafka: written, but to fewer in-sync replicas than required.
+#define OTTLA_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND 20
+// Kafka: invalid acks.
+#define OTTLA_ERR_INVALID_REQUIRED_ACKS 21
+// Kafka: the group generation is not current.
+#define OTTLA_ERR_ILLEGAL_GENERATION 22
+// Kafka: the group protocol is inconsistent.
+#define OTTLA_ERR_INCONSISTENT_GROUP_PROTOCOL 23
+// Kafka: the group id is invalid.
+#define OTTLA_ERR_INVALID_GROUP_ID 24
+// Kafka: the coordinator does not know this member.
+#define OTTLA_ERR_UNKNOWN_MEMBER_ID 25
+// Kafka: the session timeout is out of range.
+#define OTTLA_ERR_INVALID_SESSION_TIMEOUT 26
+// Kafka: the group is rebalancing.
+#define OTTLA_ERR_REBALANCE_IN_PROGRESS 27
+// Kafka: the commit is too large.
+#define OTTLA_ERR_INVALID_COMMIT_OFFSET_SIZE 28
+// Kafka: not authorized for the topic.
+#define OTTLA_ERR_TOPIC_AUTHORIZATION_FAILED 29
+// Kafka: not authorized for the group.
+#define OTTLA_ERR_GROUP_AUTHORIZATION_FAILED 30
+// Kafka: not authorized for the cluster.
+#define OTTLA_ERR_CLUSTER_AUTHORIZATION_FAILED 31
+// Kafka: the record's timestamp is out of range.
+#define OTTLA_ERR_INVALID_TIMESTAMP 32
+// Kafka: the SASL mechanism is not supported.
+#define OTTLA_ERR_UNSUPPORTED_SASL_MECHANISM 33
+// Kafka: the request is not valid in the SASL state.
+#define OTTLA_ERR_ILLEGAL_SASL_STATE 34
+// Kafka: the API version is not supported.
+#define OTTLA_ERR_UNSUPPORTED_VERSION 35
+// Kafka: the topic exists already.
+#define OTTLA_ERR_TOPIC_ALREADY_EXISTS 36
+// Kafka: the number of partitions is invalid.
+#define OTTLA_ERR_INVALID_PARTITIONS 37
+// Kafka: the replication factor is invalid.
+#define OTTLA_ERR_INVALID_REPLICATION_FACTOR 38
+// Kafka: the replica assignment is invalid.
+#define OTTLA_ERR_INVALID_REPLICA_ASSIGNMENT 39
+// Kafka: a topic's configuration is invalid.
+#define OTTLA_ERR_INVALID_CONFIG 40
+// Kafka: this is not the controller.
+#define OTTLA_ERR_NOT_CONTROLLER 41
+// Kafka: the request is invalid.
+#define OTTLA_ERR_INVALID_REQUEST 42
+// Kafka: the message format does not support the request.
+#define OTTLA_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT 43
+// Kafka: the request violates a policy.
+#define OTTLA_ERR_POLICY_VIOLATION 44
+// Kafka: a sequence number was skipped.
+#define OTTLA_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER 45
+// Kafka: this sequence was written before.
+#define OTTLA_ERR_DUPLICATE_SEQUENCE_NUMBER 46
+// Kafka: the producer's epoch is old.
+#define OTTLA_ERR_INVALID_PRODUCER_EPOCH 47
+// Kafka: the transaction is in the wrong state.
+#define OTTLA_ERR_INVALID_TXN_STATE 48
+// Kafka: the producer id does not belong to the transactional id.
+#define OTTLA_ERR_INVALID_PRODUCER_ID_MAPPING 49
+// Kafka: the transaction timeout is too long.
+#define OTTLA_ERR_INVALID_TRANSACTION_TIMEOUT 50
+// Kafka: another transaction is going on.
+#define OTTLA_ERR_CONCURRENT_TRANSACTIONS 51
+// Kafka: the transaction coordinator was fenced.
+#define OTTLA_ERR_TRANSACTION_COORDINATOR_FENCED 52
+// Kafka: not authorized for the transactional id.
+#define OTTLA_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED 53
+// Kafka: security is disabled.
+#define OTTLA_ERR_SECURITY_DISABLED 54
+// Kafka: the operation was not attempted.
+#define OTTLA_ERR_OPERATION_NOT_ATTEMPTED 55
+// Kafka: a disk error on the broker.
+#define OTTLA_ERR_KAFKA_STORAGE_ERROR 56
+// Kafka: the log directory was not found.
+#define OTTLA_ERR_LOG_DIR_NOT_FOUND 57
+// Kafka: SASL authentication failed.
+#define OTTLA_ERR_SASL_AUTHENTICATION_FAILED 58
+// Kafka: the broker does not know this producer id.
+#define OTTLA_ERR_UNKNOWN_PRODUCER_ID 59
+// Kafka: a partition reassignment is in progress.
+#define OTTLA_ERR_REASSIGNMENT_IN_PROGRESS 60
+// Kafka: the group has members.
+#define OTTLA_ERR_NON_EMPTY_GROUP 68
+// Kafka: there is no such group.
+#define OTTLA_ERR_GROUP_ID_NOT_FOUND 69
+// Kafka: the fetch session was not found.
+#define OTTLA_ERR_FETCH_SESSION_ID_NOT_FOUND 70
+// Kafka: the fetch session epoch is invalid.
+#define OTTLA_ERR_INVALID_FETCH_SESSION_EPOCH 71
+// Kafka: no matching listener on the leader.
+#define OTTLA_ERR_LISTENER_NOT_FOUND 72
+// Kafka: topic deletion is disabled.
+#define OTTLA_ERR_TOPIC_DELETION_DISABLED 73
+// Kafka: the leader epoch in the request is older than the broker's.
+#define OTTLA_ERR_FENCED_LEADER_EPOCH 74
+// Kafka: the leader epoch in the request is newer than the broker's.
+#define OTTLA_ERR_UNKNOWN_LEADER_EPOCH 75
+// Kafka: the compression type is not supported.
+#define OTTLA_ERR_UNSUPPORTED_COMPRESSION_TYPE 76
+// Kafka: the broker epoch is stale.
+#define OTTLA_ERR_STALE_BROKER_EPOCH 77
+// Kafka: the leader has not caught up yet.
+#define OTTLA_ERR_OFFSET_NOT_AVAILABLE 78
+// Kafka: a member id is required.
+#define OTTLA_ERR_MEMBER_ID_REQUIRED 79
+// Kafka: the preferred leader is not available.
+#define OTTLA_ERR_PREFERRED_LEADER_NOT_AVAILABLE 80
+// Kafka: the group is full.
+#define OTTLA_ERR_GROUP_MAX_SIZE_REACHED 81
+// Kafka: the static member was fenced.
+#define OTTLA_ERR_FENCED_INSTANCE_ID 82
+// Kafka: no eligible leaders.
+#define OTTLA_ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE 83
+// Kafka: no election needed.
+#define OTTLA_ERR_ELECTION_NOT_NEEDED 84
+// Kafka: a member of the group is subscribed to the topic.
+#define OTTLA_ERR_GROUP_SUBSCRIBED_TO_TOPIC 86
+// Kafka: a record was refused by the broker.
+#define OTTLA_ERR_INVALID_RECORD 87
+// Kafka: unstable offsets exist.
+#define OTTLA_ERR_UNSTABLE_OFFSET_COMMIT 88
+// Kafka: the throttling quota was exceeded.
+#define OTTLA_ERR_THROTTLING_QUOTA_EXCEEDED 89
+// Kafka: a newer producer with this id fenced this one.
+#define OTTLA_ERR_PRODUCER_FENCED 90
+// Kafka: the topic id is not known.
+#define OTTLA_ERR_UNKNOWN_TOPIC_ID 100
+// Kafka: the topic id does not match.
+#define OTTLA_ERR_INCONSISTENT_TOPIC_ID 103
+// Kafka: the transactional id is not known.
+#define OTTLA_ERR_TRANSACTIONAL_ID_NOT_FOUND 105
+// Kafka: the fetch session refers to an unknown topic id.
+#define OTTLA_ERR_FETCH_SESSION_TOPIC_ID_ERROR 106
+// Kafka: the offset was moved to tiered storage.
+#define OTTLA_ERR_OFFSET_MOVED_TO_TIERED_STORAGE 109
+// Kafka: the member epoch is fenced.
+#define OTTLA_ERR_FENCED_MEMBER_EPOCH 110
+// Kafka: another member of the group holds this instance id.
+#define OTTLA_ERR_UNRELEASED_INSTANCE_ID 111
+// Kafka: the broker does not have this assignor.
+#define OTTLA_ERR_UNSUPPORTED_ASSIGNOR 112
+// Kafka: the member epoch is stale.
+#define OTTLA_ERR_STALE_MEMBER_EPOCH 113
+// Kafka: the subscription to a client's metrics has changed.
+#define OTTLA_ERR_UNKNOWN_SUBSCRIPTION_ID 117
+// Kafka: a client's metrics take too much room.
+#define OTTLA_ERR_TELEMETRY_TOO_LARGE 118
+// Kafka: the transaction must be aborted.
+#define OTTLA_ERR_TRANSACTION_ABORTABLE 120
+// Kafka: a record is not in the state that the acknowledgement needs.
+#define OTTLA_ERR_INVALID_RECORD_STATE 121
+// Kafka: the share session was not found.
+#define OTTLA_ERR_SHARE_SESSION_NOT_FOUND 122
+// Kafka: the share session's epoch is wrong.
+#define OTTLA_ERR_INVALID_SHARE_SESSION_EPOCH 123
+// Kafka: the share group's state has a newer epoch.
+#define OTTLA_ERR_FENCED_STATE_EPOCH 124
+// Kafka: a regular expression is not valid.
+#define OTTLA_ERR_INVALID_REGULAR_EXPRESSION 128
+// Kafka: the cluster asks its clients to bootstrap again.
+#define OTTLA_ERR_REBOOTSTRAP_REQUIRED 129
 
 #ifdef __cplusplus
 }

@@ -45,54 +45,54 @@ macro_rules! codes {
 codes! {
     /// Success.
     NONE = 0;
-    /// A configuration key or value is wrong: found at construction, or when a broker's answer does not fit into
+    /// A configuration key or value is wrong: detected at construction, or when a response exceeds
     /// `receive.message.max.bytes`.
     CONFIG = -100;
     /// An argument of a call is wrong (NULL handle, negative count, text where bytes are needed).
     INVALID_ARGUMENT = -101;
-    /// The time given to the call is over.
+    /// The call's timeout is over.
     TIMED_OUT = -102;
-    /// The call would have to wait and was told not to.
+    /// The call would have to wait, and its timeout is 0.
     AGAIN = -103;
     /// The client is closed.
     CLOSED = -104;
-    /// Another thread is inside a call that needs this handle alone.
+    /// Another thread is in a call that needs exclusive access to this handle.
     IN_USE = -105;
     /// No connection: refused, unreachable, reset.
     CONNECT = -106;
     /// A host name could not be resolved.
     DNS = -107;
-    /// The peer sent bytes that are not Kafka's protocol, or not what was asked for.
+    /// The peer sent bytes that are not Kafka's protocol, or not the expected response.
     PROTOCOL = -108;
     /// TLS failed, or the peer speaks TLS where plain text was configured, or the reverse.
     TLS = -109;
-    /// The peer refused our credentials.
+    /// The peer refused the client's credentials.
     AUTHENTICATION = -110;
     /// Another thread woke the waiting call.
     WOKEN = -111;
-    /// Ottla panicked (a bug); the object refuses further use.
+    /// Ottla panicked (a bug); the object refuses further calls.
     PANIC = -112;
     /// The handle belongs to the parent process of a fork.
     FORKED = -113;
     /// A local operating system call failed.
     IO = -114;
-    /// A record batch's checksum or structure is wrong; nothing of it is delivered.
+    /// A record batch's checksum or structure is wrong; none of its records are delivered.
     CORRUPT_BATCH = -115;
-    /// This broker or this build cannot do what was asked.
+    /// The broker or this build of Ottla does not support the request.
     UNSUPPORTED = -116;
     /// A single record is larger than the client may send (`max.request.size`).
     RECORD_TOO_LARGE = -117;
     /// The producer's buffer (`buffer.memory`) has no room.
     BUFFER_FULL = -118;
-    /// Discarded by `purge` or `close` before it was sent.
+    /// Discarded by a purge or by close before it was acknowledged.
     PURGED = -119;
     /// Compressed data expands beyond the limit.
     DECOMPRESSION_LIMIT = -120;
     /// The broker's log no longer holds the wanted offsets and `auto.offset.reset` is `none`.
     OFFSET_RESET = -121;
-    /// The partition is no longer this member's of the group; nothing was committed of it.
+    /// The partition is no longer assigned to this member of the group; its offset was not committed.
     PARTITION_REVOKED = -122;
-    /// The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more.
+    /// The program did not poll for `max.poll.interval.ms`, so it has left its group.
     MAX_POLL_EXCEEDED = -123;
     /// The system has no memory left for a large buffer.
     OUT_OF_MEMORY = -124;

@@ -49,7 +49,7 @@ const OPENING: &str = r#"
 #include <stddef.h>
 #include <stdint.h>
 
-// The compiler warns where a status is not looked at.
+// The compiler warns if a status is ignored.
 #if defined(__cplusplus) && __cplusplus >= 201703L
 #define OTTLA_MUST_USE [[nodiscard]]
 #elif defined(__GNUC__)
@@ -70,6 +70,9 @@ const CLOSING: &str = r#"
 
 #endif // OTTLA_H
 "#;
+
+/// A hundred lines that few read: at the end.
+const KAFKA_CODES: &str = "// Kafka's error codes, as on the wire\n";
 
 const BAR: &str = "// ==================================================================================================================";
 
@@ -144,10 +147,11 @@ fn blocks(section: &str) -> Vec<String> {
         .collect()
 }
 
-/// The error codes, which a macro makes, so that cbindgen can't see them.
-fn error_codes() -> String {
+/// Ottla's own error codes, or Kafka's. A macro makes them, so that cbindgen can't see them.
+fn error_codes(kafka: bool) -> String {
     let mut out = String::new();
-    for (code, name, meaning) in ErrorCode::ALL.iter().filter(|(code, ..)| code.0 != 0) {
+    let wanted = |code: ErrorCode| code.0 != 0 && (code.0 > -100) == kafka;
+    for (code, name, meaning) in ErrorCode::ALL.iter().filter(|(code, ..)| wanted(*code)) {
         let _ = writeln!(out, "// {}", meaning.replace('`', ""));
         let _ = if code.0 < 0 {
             writeln!(out, "#define OTTLA_ERR_{name} ({})", code.0)
@@ -168,7 +172,7 @@ fn header() -> String {
     for section in SECTIONS {
         let _ = write!(body, "\n{BAR}\n{}{BAR}\n", introduction(section));
         if section == "error" {
-            let _ = write!(body, "\n{}", error_codes());
+            let _ = write!(body, "\n{}", error_codes(false));
         }
         for block in blocks(section) {
             let to = if is_handle(&block) {
@@ -180,8 +184,9 @@ fn header() -> String {
         }
     }
     format!(
-        "{}{OPENING}\n{BAR}\n// Handles: what is behind them is Ottla's own.\n{BAR}\n{handles}{body}{CLOSING}",
-        introduction("mod")
+        "{}{OPENING}\n{BAR}\n// Handles: opaque types\n{BAR}\n{handles}{body}\n{BAR}\n{KAFKA_CODES}{BAR}\n\n{}{CLOSING}",
+        introduction("mod"),
+        error_codes(true)
     )
 }
 

@@ -1,8 +1,8 @@
 //! Answers
 //!
-//! Every call that can wait has a form that doesn't: the same name with `_async`. It takes a token, a number of the caller's
-//! choice, checks its arguments, and returns at once. The result comes as an answer with that token from the mailbox of the
-//! client: `ottla_producer_next_answer`, `ottla_consumer_next_answer`, `ottla_share_consumer_next_answer`,
+//! Every call that can wait also has an asynchronous form with the suffix `_async`. It takes a token, which is any number
+//! that the caller chooses, checks its arguments, and returns at once. The result comes as an answer with that token from
+//! the client's mailbox: `ottla_producer_next_answer`, `ottla_consumer_next_answer`, `ottla_share_consumer_next_answer`,
 //! `ottla_admin_next_answer`. The client's descriptor is readable while an answer waits, so an event loop never has to
 //! block. Answers come in the order in which the calls end, within the timeout each was given.
 //!
@@ -20,7 +20,7 @@
 //! ottla_answer_free(answer);
 //! ```
 //!
-//! Freeing a client drops the answers that nobody has taken. After `_close_async` the answer is that the client is closed.
+//! Freeing a client discards the answers that were not taken. The answer to `_close_async` reports that the client is closed.
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ use crate::producer::Producer;
 use crate::share::ShareConsumer;
 use crate::stats::Stats;
 
-/// The answer to a call that was begun with a token. Immutable: its functions may be called from many threads at once.
+/// The answer to an asynchronous call. Immutable: its functions may be called from many threads at once.
 pub struct ottla_answer(Guarded<AnswerParts>);
 opaque!(ottla_answer, AnswerParts, "answer");
 
@@ -166,10 +166,10 @@ fn value<'a, T: 'static>(call: Call, parts: &'a AnswerParts, what: &str) -> Resu
     })
 }
 
-/// Waits up to the timeout for an answer to one of the producer's `_async` calls and writes it for the caller to free, or NULL if
-/// none has come. Any number of threads may wait; each answer is given once.
+/// Waits up to the timeout for an answer to one of the producer's `_async` calls, and writes it for the caller to
+/// free with `ottla_answer_free`, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 ///
-/// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answer will come.
+/// Errors: OTTLA_ERR_CLOSED once the producer is closed and no answers are left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_next_answer(
@@ -190,10 +190,10 @@ pub unsafe extern "C" fn ottla_producer_next_answer(
     }
 }
 
-/// Waits up to the timeout for an answer to one of the consumer's `_async` calls and writes it for the caller to free, or NULL if
-/// none has come. Any number of threads may wait; each answer is given once.
+/// Waits up to the timeout for an answer to one of the consumer's `_async` calls, and writes it for the caller to
+/// free with `ottla_answer_free`, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 ///
-/// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answer will come.
+/// Errors: OTTLA_ERR_CLOSED once the consumer is closed and no answers are left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_next_answer(
@@ -214,10 +214,10 @@ pub unsafe extern "C" fn ottla_consumer_next_answer(
     }
 }
 
-/// Waits up to the timeout for an answer to one of the share consumer's `_async` calls and writes it for the caller to free, or NULL if
-/// none has come. Any number of threads may wait; each answer is given once.
+/// Waits up to the timeout for an answer to one of the share consumer's `_async` calls, and writes it for the caller to
+/// free with `ottla_answer_free`, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 ///
-/// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answer will come.
+/// Errors: OTTLA_ERR_CLOSED once the share consumer is closed and no answers are left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_next_answer(
@@ -238,10 +238,10 @@ pub unsafe extern "C" fn ottla_share_consumer_next_answer(
     }
 }
 
-/// Waits up to the timeout for an answer to one of the admin client's `_async` calls and writes it for the caller to free, or NULL if
-/// none has come. Any number of threads may wait; each answer is given once.
+/// Waits up to the timeout for an answer to one of the admin client's `_async` calls, and writes it for the caller to
+/// free with `ottla_answer_free`, or NULL if none has come. Several threads may wait; each answer is returned to one of them.
 ///
-/// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answer will come.
+/// Errors: OTTLA_ERR_CLOSED once the admin client is closed and no answers are left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_next_answer(
@@ -254,10 +254,10 @@ pub unsafe extern "C" fn ottla_admin_next_answer(
     unsafe { next("ottla_admin_next_answer", admin, timeout_ms, answer, error) }
 }
 
-/// Writes a descriptor that is readable while answers wait, or the admin client is closed. It is made at the first call and
-/// owned by the admin client; wait on it, don't read or close it.
+/// Writes a descriptor that is readable while answers are available, or after the admin client is closed. It is created by
+/// the first call, owned by the admin client and closed with it: only wait on it, never read from it.
 ///
-/// Errors: OTTLA_ERR_IO if the operating system has none left.
+/// Errors: OTTLA_ERR_IO if the operating system has no descriptors left.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_descriptor(
@@ -275,14 +275,14 @@ pub unsafe extern "C" fn ottla_admin_descriptor(
     }
 }
 
-/// Returns the token that was given to the call; 0 for NULL.
+/// Returns the token that was passed to the call, or 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_answer_token(answer: *const ottla_answer) -> u64 {
     // SAFETY: the header's conventions.
     unsafe { guard::read(answer, 0, |a| a.answer.token()) }
 }
 
-/// Returns what was asked for, in a few words of English, for messages; "" for NULL. It lives as long as the answer.
+/// Returns a short English description of the call, for messages, or "" for NULL. It lives as long as the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_answer_doing(answer: *const ottla_answer) -> *const c_char {
     // SAFETY: the header's conventions.
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn ottla_answer_error(answer: *const ottla_answer) -> *con
     unsafe { guard::read(answer, std::ptr::null(), |a| part_ptr(&a.error)) }
 }
 
-/// Returns how many offsets the answer has, or partitions for `ottla_consumer_partition_count_async`; 0 where it has none.
+/// Returns the number of offsets in the answer, or of partitions for `ottla_consumer_partition_count_async`; 0 for others.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_answer_count(answer: *const ottla_answer) -> size_t {
     // SAFETY: the header's conventions.
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn ottla_answer_count(answer: *const ottla_answer) -> size
 }
 
 /// Returns the offsets of an answer to `ottla_consumer_beginning_offsets_async`, `ottla_consumer_end_offsets_async` or
-/// `ottla_consumer_offsets_for_times_async`, in the order of the call: `ottla_answer_count` of them, -1 where there is none;
+/// `ottla_consumer_offsets_for_times_async`, in the order of the call: `ottla_answer_count` of them, -1 if there is none;
 /// NULL for other answers. They live as long as the answer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_answer_offsets(answer: *const ottla_answer) -> *const i64 {
@@ -338,9 +338,10 @@ pub unsafe extern "C" fn ottla_answer_timestamps(answer: *const ottla_answer) ->
     }
 }
 
-/// Writes the committed offsets of an answer to `ottla_consumer_committed_async`, which the caller frees.
+/// Writes the committed offsets from an answer to `ottla_consumer_committed_async`.
+/// The caller frees the result.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_committed(
@@ -364,9 +365,10 @@ pub unsafe extern "C" fn ottla_answer_committed(
     }
 }
 
-/// Writes the figures of an answer to `ottla_producer_stats_async` or `ottla_consumer_stats_async`, which the caller frees.
+/// Writes the figures from an answer to `ottla_producer_stats_async` or `ottla_consumer_stats_async`.
+/// The caller frees the result.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_stats(
@@ -385,10 +387,10 @@ pub unsafe extern "C" fn ottla_answer_stats(
     }
 }
 
-/// Writes what became of each topic, of an answer to `ottla_admin_create_topics_async` or
-/// `ottla_admin_delete_topics_async`, which the caller frees.
+/// Writes the result for each topic from an answer to `ottla_admin_create_topics_async` or
+/// `ottla_admin_delete_topics_async`. The caller frees it with `ottla_topic_results_free`.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_topic_results(
@@ -413,9 +415,10 @@ pub unsafe extern "C" fn ottla_answer_topic_results(
     }
 }
 
-/// Writes the topics of an answer to `ottla_admin_list_topics_async`, which the caller frees.
+/// Writes the topics from an answer to `ottla_admin_list_topics_async`.
+/// The caller frees the result.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_topic_list(
@@ -435,9 +438,10 @@ pub unsafe extern "C" fn ottla_answer_topic_list(
     }
 }
 
-/// Writes the descriptions of an answer to `ottla_admin_describe_topics_async`, which the caller frees.
+/// Writes the descriptions from an answer to `ottla_admin_describe_topics_async`.
+/// The caller frees the result.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_topic_descriptions(
@@ -462,9 +466,10 @@ pub unsafe extern "C" fn ottla_answer_topic_descriptions(
     }
 }
 
-/// Writes the description of an answer to `ottla_admin_describe_cluster_async`, which the caller frees.
+/// Writes the description from an answer to `ottla_admin_describe_cluster_async`.
+/// The caller frees the result.
 ///
-/// Errors: the call's, if it failed; OTTLA_ERR_INVALID_ARGUMENT for the answer to another call.
+/// Errors: the call's error, if it failed; OTTLA_ERR_INVALID_ARGUMENT for an answer to another function.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_answer_cluster(
@@ -483,7 +488,7 @@ pub unsafe extern "C" fn ottla_answer_cluster(
     }
 }
 
-/// Frees an answer; NULL does nothing.
+/// Frees an answer. Does nothing for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_answer_free(answer: *mut ottla_answer) {
     // SAFETY: the header's conventions.

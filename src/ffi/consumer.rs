@@ -723,7 +723,8 @@ pub unsafe extern "C" fn ottla_consumer_close(
 
 /// Frees a consumer, once all calls with it have returned. Its batches and events stay valid. If it was not closed
 /// first, it leaves its group in the background, within five seconds; close it to be sure that it has left. While
-/// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then does not leave the group.
+/// more than 16 clients are leaving at once, this call waits up to 0.1 s, and then gives up without leaving: the group
+/// notices when the member's session expires.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ottla_consumer_free(consumer: *mut ottla_consumer) {
     // SAFETY: the header's conventions.

@@ -1,7 +1,8 @@
 //! Errors
 //!
 //! A function that fails returns a status and, if the caller passed a pointer for it, an error object that says what
-//! was tried, on which broker or key, what came back, and what to do about it. The caller frees it.
+//! was tried, on which broker or key, what came back, and what to do about it. The caller frees it. The codes that Kafka's brokers send are at the end
+//! of this header.
 //!
 //! ```c
 //! ottla_error *error = NULL;

@@ -11,7 +11,7 @@
 //!   `ottla_consumer`        reads assigned partitions, or partitions of a group; a poll returns a batch or an event
 //!   `ottla_share_consumer`  reads as a member of a share group: each record is locked for one member at a time
 //!   `ottla_admin`           creates, deletes, lists and describes topics
-//!   `ottla_answer`          the result of a call that was begun without waiting
+//!   `ottla_answer`          the result of a call that was started without waiting
 //!   `ottla_broker`          a Kafka server inside this process, for first steps and for tests
 //!
 //! All clients of a process share one I/O thread. Ottla never calls the program's functions on that thread:

@@ -216,7 +216,7 @@ pub unsafe extern "C" fn ottla_share_consumer_poll(
 /// acknowledgement is sent with the next poll or commit, and may be changed until then.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT if the batch has no such rows, or if one of the records is not, or no longer,
-/// locked for this consumer: already acknowledged and sent, or released.
+/// locked for this consumer: already acknowledged, or released. The other records are acknowledged nevertheless.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_acknowledge(

@@ -1,6 +1,7 @@
-//! Calls that don't wait
+//! Asynchronous calls
 //!
-//! Each begins what the function without `_async` does, and answers with the `token` (section "Answers").
+//! Each function starts what the function without `_async` does, and returns at once. The result comes as an answer with the
+//! given `token` (see "Answers").
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -16,9 +17,9 @@ use super::share::ottla_share_consumer;
 use crate::admin::NewPartitions;
 use crate::error::Result;
 
-/// Begins `ottla_consumer_connect` without waiting.
+/// Starts `ottla_consumer_connect` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_connect_async(
@@ -39,9 +40,10 @@ pub unsafe extern "C" fn ottla_consumer_connect_async(
     }
 }
 
-/// Begins `ottla_consumer_beginning_offsets` without waiting. The answer gives `ottla_answer_offsets`.
+/// Starts `ottla_consumer_beginning_offsets` without waiting.
+/// The result is read from the answer with `ottla_answer_offsets`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_beginning_offsets_async(
@@ -67,9 +69,10 @@ pub unsafe extern "C" fn ottla_consumer_beginning_offsets_async(
     }
 }
 
-/// Begins `ottla_consumer_end_offsets` without waiting. The answer gives `ottla_answer_offsets`.
+/// Starts `ottla_consumer_end_offsets` without waiting.
+/// The result is read from the answer with `ottla_answer_offsets`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_end_offsets_async(
@@ -95,9 +98,10 @@ pub unsafe extern "C" fn ottla_consumer_end_offsets_async(
     }
 }
 
-/// Begins `ottla_consumer_offsets_for_times` without waiting. The answer gives `ottla_answer_offsets` and `ottla_answer_timestamps`.
+/// Starts `ottla_consumer_offsets_for_times` without waiting.
+/// The result is read from the answer with `ottla_answer_offsets` and `ottla_answer_timestamps`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_offsets_for_times_async(
@@ -138,9 +142,10 @@ pub unsafe extern "C" fn ottla_consumer_offsets_for_times_async(
     }
 }
 
-/// Begins `ottla_consumer_partition_count` without waiting. The answer gives `ottla_answer_count`.
+/// Starts `ottla_consumer_partition_count` without waiting.
+/// The result is read from the answer with `ottla_answer_count`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_partition_count_async(
@@ -164,9 +169,10 @@ pub unsafe extern "C" fn ottla_consumer_partition_count_async(
     }
 }
 
-/// Begins `ottla_consumer_committed` without waiting. The answer gives `ottla_answer_committed`.
+/// Starts `ottla_consumer_committed` without waiting.
+/// The result is read from the answer with `ottla_answer_committed`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_committed_async(
@@ -199,9 +205,9 @@ pub unsafe extern "C" fn ottla_consumer_committed_async(
     }
 }
 
-/// Begins `ottla_consumer_unsubscribe` without waiting.
+/// Starts `ottla_consumer_unsubscribe` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_unsubscribe_async(
@@ -222,9 +228,10 @@ pub unsafe extern "C" fn ottla_consumer_unsubscribe_async(
     }
 }
 
-/// Begins `ottla_consumer_stats` without waiting. The answer gives `ottla_answer_stats`.
+/// Starts `ottla_consumer_stats` without waiting.
+/// The result is read from the answer with `ottla_answer_stats`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_stats_async(
@@ -245,9 +252,9 @@ pub unsafe extern "C" fn ottla_consumer_stats_async(
     }
 }
 
-/// Begins `ottla_consumer_close` without waiting.
+/// Starts `ottla_consumer_close` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_consumer_close_async(
@@ -268,9 +275,9 @@ pub unsafe extern "C" fn ottla_consumer_close_async(
     }
 }
 
-/// Begins `ottla_share_consumer_connect` without waiting.
+/// Starts `ottla_share_consumer_connect` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_connect_async(
@@ -291,9 +298,9 @@ pub unsafe extern "C" fn ottla_share_consumer_connect_async(
     }
 }
 
-/// Begins `ottla_share_consumer_unsubscribe` without waiting.
+/// Starts `ottla_share_consumer_unsubscribe` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_unsubscribe_async(
@@ -314,9 +321,9 @@ pub unsafe extern "C" fn ottla_share_consumer_unsubscribe_async(
     }
 }
 
-/// Begins `ottla_share_consumer_close` without waiting.
+/// Starts `ottla_share_consumer_close` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_share_consumer_close_async(
@@ -337,9 +344,9 @@ pub unsafe extern "C" fn ottla_share_consumer_close_async(
     }
 }
 
-/// Begins `ottla_admin_connect` without waiting.
+/// Starts `ottla_admin_connect` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_connect_async(
@@ -360,9 +367,10 @@ pub unsafe extern "C" fn ottla_admin_connect_async(
     }
 }
 
-/// Begins `ottla_admin_create_topics` without waiting. The answer gives `ottla_answer_topic_results`.
+/// Starts `ottla_admin_create_topics` without waiting.
+/// The result is read from the answer with `ottla_answer_topic_results`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_create_topics_async(
@@ -392,9 +400,10 @@ pub unsafe extern "C" fn ottla_admin_create_topics_async(
     }
 }
 
-/// Begins `ottla_admin_delete_topics` without waiting. The answer gives `ottla_answer_topic_results`.
+/// Starts `ottla_admin_delete_topics` without waiting.
+/// The result is read from the answer with `ottla_answer_topic_results`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_delete_topics_async(
@@ -420,9 +429,9 @@ pub unsafe extern "C" fn ottla_admin_delete_topics_async(
     }
 }
 
-/// Begins `ottla_admin_create_partitions` without waiting.
+/// Starts `ottla_admin_create_partitions` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_create_partitions_async(
@@ -455,9 +464,10 @@ pub unsafe extern "C" fn ottla_admin_create_partitions_async(
     }
 }
 
-/// Begins `ottla_admin_list_topics` without waiting. The answer gives `ottla_answer_topic_list`.
+/// Starts `ottla_admin_list_topics` without waiting.
+/// The result is read from the answer with `ottla_answer_topic_list`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_list_topics_async(
@@ -479,9 +489,10 @@ pub unsafe extern "C" fn ottla_admin_list_topics_async(
     }
 }
 
-/// Begins `ottla_admin_describe_topics` without waiting. The answer gives `ottla_answer_topic_descriptions`.
+/// Starts `ottla_admin_describe_topics` without waiting.
+/// The result is read from the answer with `ottla_answer_topic_descriptions`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_describe_topics_async(
@@ -507,9 +518,10 @@ pub unsafe extern "C" fn ottla_admin_describe_topics_async(
     }
 }
 
-/// Begins `ottla_admin_describe_cluster` without waiting. The answer gives `ottla_answer_cluster`.
+/// Starts `ottla_admin_describe_cluster` without waiting.
+/// The result is read from the answer with `ottla_answer_cluster`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_describe_cluster_async(
@@ -530,9 +542,9 @@ pub unsafe extern "C" fn ottla_admin_describe_cluster_async(
     }
 }
 
-/// Begins `ottla_admin_close` without waiting.
+/// Starts `ottla_admin_close` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_admin_close_async(

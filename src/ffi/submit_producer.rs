@@ -1,6 +1,7 @@
-//! Calls of a producer that don't wait
+//! Asynchronous calls of a producer
 //!
-//! Each begins what the function without `_async` does, and answers with the `token` (section "Answers").
+//! Each function starts what the function without `_async` does, and returns at once. The result comes as an answer with the
+//! given `token` (see "Answers").
 
 use libc::size_t;
 
@@ -12,9 +13,9 @@ use super::producer::ottla_producer;
 use super::producer_setup::purge_of;
 use super::transaction::{group_of, ottla_group_metadata, ottla_offset_to_commit};
 
-/// Begins `ottla_producer_connect` without waiting.
+/// Starts `ottla_producer_connect` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_connect_async(
@@ -35,9 +36,9 @@ pub unsafe extern "C" fn ottla_producer_connect_async(
     }
 }
 
-/// Begins `ottla_producer_flush` without waiting.
+/// Starts `ottla_producer_flush` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_flush_async(
@@ -58,9 +59,10 @@ pub unsafe extern "C" fn ottla_producer_flush_async(
     }
 }
 
-/// Begins `ottla_producer_stats` without waiting. The answer gives `ottla_answer_stats`.
+/// Starts `ottla_producer_stats` without waiting.
+/// The result is read from the answer with `ottla_answer_stats`.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_stats_async(
@@ -81,9 +83,9 @@ pub unsafe extern "C" fn ottla_producer_stats_async(
     }
 }
 
-/// Begins `ottla_producer_init_transactions` without waiting.
+/// Starts `ottla_producer_init_transactions` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_init_transactions_async(
@@ -104,9 +106,9 @@ pub unsafe extern "C" fn ottla_producer_init_transactions_async(
     }
 }
 
-/// Begins `ottla_producer_commit_transaction` without waiting.
+/// Starts `ottla_producer_commit_transaction` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_commit_transaction_async(
@@ -127,9 +129,9 @@ pub unsafe extern "C" fn ottla_producer_commit_transaction_async(
     }
 }
 
-/// Begins `ottla_producer_abort_transaction` without waiting.
+/// Starts `ottla_producer_abort_transaction` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_abort_transaction_async(
@@ -150,9 +152,9 @@ pub unsafe extern "C" fn ottla_producer_abort_transaction_async(
     }
 }
 
-/// Begins `ottla_producer_close` without waiting.
+/// Starts `ottla_producer_close` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_close_async(
@@ -173,9 +175,9 @@ pub unsafe extern "C" fn ottla_producer_close_async(
     }
 }
 
-/// Begins `ottla_producer_send_offsets` without waiting.
+/// Starts `ottla_producer_send_offsets` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_send_offsets_async(
@@ -202,9 +204,9 @@ pub unsafe extern "C" fn ottla_producer_send_offsets_async(
     }
 }
 
-/// Begins `ottla_producer_purge` without waiting.
+/// Starts `ottla_producer_purge` without waiting.
 ///
-/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; the rest comes with the answer.
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn ottla_producer_purge_async(
