@@ -43,7 +43,9 @@ impl Part {
             topic_id: self.topic_id,
             offset: next,
             leader_epoch: self.leader_epoch,
-            last_epoch: if planted!("truncation-unseen") {
+            last_epoch: if planted!("truncation-unseen")
+                || self.unknown_to == Some(self.leader_epoch)
+            {
                 -1
             } else {
                 self.last_epoch

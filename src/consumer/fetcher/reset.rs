@@ -52,6 +52,7 @@ impl Fetcher {
                 topic_id: TopicId::default(),
                 leader_epoch: -1,
                 last_epoch: -1,
+                unknown_to: None,
                 replica: None,
                 not_before: None,
                 failures: 0,
@@ -62,6 +63,7 @@ impl Fetcher {
         part.partition = partition;
         part.generation = generation;
         part.last_epoch = -1;
+        part.unknown_to = None;
         part.not_before = None;
         part.failures = 0;
         part.told = None;

@@ -208,6 +208,7 @@ impl Fetcher {
         if let Some(next) = scan.next.filter(|next| *next > sent.offset) {
             part.step = Step::Fetch { next };
             part.last_epoch = scan.epoch;
+            part.unknown_to = None;
         } else if !scan.broken {
             return; // less than a batch; or nothing new, which a broker has no reason to send
         }
@@ -328,9 +329,9 @@ impl Fetcher {
             return;
         }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
-            if part.last_epoch >= 0 {
+            if sent.last_epoch >= 0 {
                 // Asked once more without the epoch: a broker that knows nothing of the epoch answers the same.
-                part.last_epoch = -1;
+                part.unknown_to = Some(sent.leader_epoch);
                 return;
             }
             let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
