@@ -139,6 +139,27 @@ fn a_lost_connection_loses_nothing() {
 }
 
 #[test]
+fn the_next_leader_is_asked_with_the_epoch_that_the_last_one_forgot() {
+    let mut w = World::new(1, &[]);
+    w.assign(0, Start::Offset(10));
+    let (asked, _) = w.fetch();
+    let records = holding(0, &[Wire::new(10, 2).bytes()]);
+    w.fetched(&asked, 7, vec![records], vec![]);
+    let (asked, _) = w.fetch();
+    w.fetched(&asked, 7, vec![refused(0, 1)], vec![]);
+    let (asked, request) = w.fetch();
+    assert_eq!(listed(&request), [(0, 12, -1)]);
+    // The log holds the offset, and nothing new; then another broker leads, which may have cut it.
+    let hint = FetchedPartition {
+        current_leader: Some((3, 9)),
+        ..refused(0, 6)
+    };
+    w.fetched(&asked, 7, vec![hint], vec![]);
+    let (asked, request) = w.fetch();
+    assert_eq!((asked.node, listed(&request)), (3, vec![(0, 12, 0)]));
+}
+
+#[test]
 fn out_of_range_resets_by_the_policy_in_turn() {
     let mut w = World::new(1, &[("auto.offset.reset", "earliest")]);
     w.assign(0, Start::Offset(10));
