@@ -36,7 +36,7 @@ class NewTopic:
 
 @dataclass(frozen=True)
 class TopicResult:
-    """What became of one topic in a call that changes topics."""
+    """The outcome for one topic in a call that changes topics."""
 
     name: str
     """The topic."""
@@ -144,7 +144,8 @@ class Admin(Client):
         self._closed = False
 
     def connect(self, timeout: Timeout = 30) -> Admin:
-        """Waits until a broker has answered, and returns the admin client; not needed, it is for finding out early.
+        """Waits until a broker has responded, and returns the admin client. Not needed; it lets a program find out
+        early.
 
         >>> admin = ottla.Admin("localhost:9092").connect(timeout=5)
         """
@@ -154,7 +155,7 @@ class Admin(Client):
     def create_topics(
         self, topics: Iterable[NewTopic | str], validate_only: bool = False, timeout: Timeout = 60
     ) -> dict[str, TopicResult]:
-        """Creates topics. Raises the first error; its `results` tell what became of the others.
+        """Creates topics. Raises the first error, whose `results` have the outcome for each topic.
 
         >>> admin.create_topics([ottla.NewTopic("numbers", partitions=3), "greetings"])["numbers"].partitions
         3
@@ -182,14 +183,14 @@ class Admin(Client):
         config: Mapping[str, ConfigValue] | None = None,
         timeout: Timeout = 60,
     ) -> None:
-        """Creates one topic; -1 leaves a number to the broker. Raises `TopicExistsError` if there is one already.
+        """Creates one topic; -1 uses the broker's default. Raises `TopicExistsError` if the topic already exists.
 
         >>> admin.create_topic("numbers", partitions=3)
         """
         self.create_topics([NewTopic(name, partitions, replication_factor, config or {})], timeout=timeout)
 
     def delete_topics(self, names: Iterable[str], timeout: Timeout = 60) -> dict[str, TopicResult]:
-        """Deletes topics. Raises the first error; its `results` tell what became of the others.
+        """Deletes topics. Raises the first error, whose `results` have the outcome for each topic.
 
         >>> admin.delete_topics(["numbers"])
         """
@@ -199,7 +200,7 @@ class Admin(Client):
             return self._results(answer)
 
     def create_partitions(self, topic: str, total: int, validate_only: bool = False, timeout: Timeout = 60) -> None:
-        """Gives a topic more partitions: `total`, in all.
+        """Increases the number of partitions of a topic to `total`.
 
         >>> admin.create_partitions("numbers", total=6)
         """
@@ -207,7 +208,7 @@ class Admin(Client):
         self._wait(lib.admin_create_partitions, name, total, validate_only, as_ms(timeout))
 
     def list_topics(self, include_internal: bool = False, timeout: Timeout = 60) -> list[TopicListing]:
-        """All topics.
+        """Returns all topics.
 
         >>> [topic.name for topic in admin.list_topics()]
         ['greetings', 'numbers']
@@ -222,7 +223,7 @@ class Admin(Client):
             return found
 
     def describe_topics(self, names: Iterable[str], timeout: Timeout = 60) -> dict[str, TopicDescription]:
-        """Topics and their partitions. Raises `UnknownTopicError` for the first that is not there.
+        """Returns topics and their partitions. Raises `UnknownTopicError` for the first that doesn't exist.
 
         >>> admin.describe_topics(["numbers"])["numbers"].partitions[0].leader
         1
@@ -253,7 +254,7 @@ class Admin(Client):
             return found
 
     def describe_cluster(self, timeout: Timeout = 60) -> ClusterDescription:
-        """The cluster and its brokers.
+        """Returns the cluster and its brokers.
 
         >>> admin.describe_cluster().brokers[0].host
         'localhost'
@@ -268,7 +269,7 @@ class Admin(Client):
             return ClusterDescription(_word(lib.cluster_id(answer)), _known(lib.cluster_controller(answer)), brokers)
 
     def close(self, timeout: Timeout = 10) -> None:
-        """Ends all waiting calls and the connections. Closing twice does nothing.
+        """Ends all waiting calls and closes the connections. Closing twice does nothing.
 
         >>> admin.close()
         """

@@ -1,4 +1,4 @@
-"""Assignors of a program's own: how a classic group's leader shares partitions out."""
+"""Custom assignors: how the leader of a classic group assigns partitions to its members."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class GroupMember(NamedTuple):
 
 
 class Assignor:
-    """How a classic group's leader shares partitions out, for `Consumer(..., assignor=...)`. The group uses it if all
-    members have one of that name; the leader's `assign` is called inside its reading call.
+    """A custom assignor for classic groups, for `Consumer(..., assignor=...)`. The group uses it if all members have
+    one with this name; the leader's `assign` is called inside its poll or iteration.
 
     >>> class FirstTakesAll(ottla.Assignor):
     ...     name = "first-takes-all"
@@ -46,13 +46,13 @@ class Assignor:
     who has it does not name it any more."""
 
     def user_data(self) -> bytes | None:
-        """What this member tells the leader besides its topics and partitions; asked for once."""
+        """Data for the leader, in addition to topics and partitions; requested once."""
         return None
 
     def assign(self, members: list[GroupMember], topics: dict[str, int]) -> Mapping[str, Iterable[tuple[str, int]]]:
-        """Which partitions (topic and number) each member gets, by its id; those that are not named get nothing.
-        `topics` tells how many partitions each topic has. An exception ends the reading call; the group is asked for
-        again after a moment."""
+        """Returns the partitions (topic and number) of each member, by member id; members that are not listed get none.
+        `topics` has the number of partitions of each topic. An exception leaves the leader's poll or iteration; the
+        group asks again after a moment."""
         raise NotImplementedError
 
 

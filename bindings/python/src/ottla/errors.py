@@ -1,4 +1,4 @@
-"""Exceptions by kind. All are `OttlaError`; what Python has a class of its own for is that, too.
+"""Exceptions by kind. All are `OttlaError`; where Python has a matching built-in class, they are subclasses of it too.
 
 try:
     producer.connect(timeout=5)
@@ -52,7 +52,7 @@ __all__ = [
 
 
 class OttlaError(Exception):
-    """Whatever went wrong in Ottla or at a broker. Its text says what was tried, where, what came back, what to do.
+    """An error in Ottla or from a broker. Its text says what was tried, where, what came back and what to do.
 
     >>> try:
     ...     ottla.Producer("localhost:9092", linger_mss=5)
@@ -78,7 +78,7 @@ class OttlaError(Exception):
 
 
 class ConfigError(OttlaError, ValueError):
-    """A configuration key or value is wrong: found when a client is made, or when a broker's answer is too large."""
+    """A configuration key or value is wrong: detected when a client is created, or when a response is too large."""
 
 
 class InvalidArgument(OttlaError, ValueError):
@@ -86,11 +86,11 @@ class InvalidArgument(OttlaError, ValueError):
 
 
 class OttlaTimeout(OttlaError, TimeoutError):
-    """The time given to a call is over."""
+    """The call's timeout is over."""
 
 
 class WouldBlock(OttlaError):
-    """The call would have to wait and was told not to (`timeout=0`)."""
+    """The call would have to wait, and its timeout is 0."""
 
     accepted: int = 0
     """Of `send_many`: how many records, from the first on, were taken all the same."""
@@ -99,7 +99,7 @@ class WouldBlock(OttlaError):
 
 
 class BufferFull(OttlaError):
-    """No room came free in `buffer.memory` within `max.block.ms`, or the call's timeout."""
+    """`buffer.memory` stayed full for `max.block.ms`, or for the call's timeout."""
 
     accepted: int = 0
     """Of `send_many`: how many records, from the first on, were taken all the same."""
@@ -112,7 +112,7 @@ class ClosedError(OttlaError):
 
 
 class InUseError(OttlaError):
-    """Another thread is inside a call that needs this consumer alone."""
+    """Another thread is in a call that needs exclusive access to this consumer."""
 
 
 class ConnectError(OttlaError, ConnectionError):
@@ -136,11 +136,11 @@ class ProtocolError(OttlaError):
 
 
 class PanicError(OttlaError):
-    """A bug in Ottla; the object refuses further use. Please report it."""
+    """A bug in Ottla; the object refuses further calls. Please report it."""
 
 
 class ForkedError(OttlaError):
-    """The client belongs to the parent process of a fork; make a new one in the child."""
+    """The client belongs to the parent process of a fork; create a new one in the child."""
 
 
 class SystemCallError(OttlaError, OSError):
@@ -148,31 +148,32 @@ class SystemCallError(OttlaError, OSError):
 
 
 class CorruptBatch(OttlaError):
-    """A record batch's checksum or structure is wrong; nothing of it is delivered."""
+    """A record batch's checksum or structure is wrong; none of its records are returned."""
 
 
 class PartitionRevoked(OttlaError):
-    """A commit came too late: the partition is no longer this member's of its group. Nothing was committed."""
+    """A commit came too late: the partition is no longer assigned to this member of the group. Nothing was
+    committed."""
 
 
 class MaxPollExceeded(OttlaError):
-    """The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more."""
+    """The program did not poll for `max.poll.interval.ms`, so it has left its group."""
 
 
 class UnsupportedError(OttlaError):
-    """This broker, or this build, can't do what was asked."""
+    """The broker, or this build of Ottla, does not support the request."""
 
 
 class RecordTooLarge(OttlaError):
-    """A record is larger than `max.request.size`, or than the broker takes."""
+    """A record is larger than `max.request.size`, or than the broker accepts."""
 
 
 class PurgedError(OttlaError):
-    """A record was given up before it was sent, because its producer was closed."""
+    """A record was given up because of a purge, or because its producer was closed."""
 
 
 class KafkaError(OttlaError):
-    """A broker answered with an error code, which is in `code` and `name`."""
+    """A broker returned an error code, which is in `code` and `name`."""
 
 
 class UnknownTopicError(KafkaError):
@@ -184,27 +185,27 @@ class InvalidTopicError(KafkaError, ValueError):
 
 
 class TopicExistsError(KafkaError):
-    """The topic exists already."""
+    """The topic already exists."""
 
 
 class OffsetOutOfRange(KafkaError):
-    """The log no longer holds the offset, or not yet, and `auto.offset.reset` is `none`."""
+    """The log no longer has the offset, or not yet, and `auto.offset.reset` is `none`."""
 
 
 class AuthorizationError(KafkaError):
-    """The credentials are good but not allowed to do this."""
+    """The credentials are valid, but not authorized for this operation."""
 
 
 class FencedError(KafkaError):
-    """Another producer has taken the `transactional.id` over; this one writes nothing any more."""
+    """Another producer has taken over the `transactional.id`; this one can't write any more."""
 
 
 class TransactionStateError(KafkaError):
-    """The call does not fit the state of the producer's transaction: none is open, or one is."""
+    """The call is not valid in the state of the producer's transaction: none is open, or one already is."""
 
 
 class MessageTooLarge(KafkaError, RecordTooLarge):
-    """The broker takes no record batch as large as this (`message.max.bytes`)."""
+    """The broker does not accept a record batch of this size (`message.max.bytes`)."""
 
 
 _CLASSES: dict[int, type[OttlaError]] = {

@@ -1,4 +1,4 @@
-"""What happens to what is read, besides records."""
+"""Events of consumers and producers: what happens other than records arriving."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 class Event(NamedTuple):
-    """Something that happened.
+    """An event.
 
     >>> for event in consumer.events:
     ...     print(event.kind, event.topic, event.partition, event.message)
@@ -72,7 +72,7 @@ class Event(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Whether nothing comes of a partition, topic or group until something is done about it."""
+        """Whether a partition, topic or group has stopped until the program does something about it."""
         if self.kind == "group_failing":
             return self.error is not None and not self.error.retriable
         return self.kind in ("partition_stopped", "topic_failing", "group_left")

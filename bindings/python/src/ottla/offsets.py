@@ -1,4 +1,4 @@
-"""A group's offsets, and a consumer's place in its group."""
+"""Offsets of a group, and a consumer's membership of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class OffsetAndMetadata(NamedTuple):
-    """An offset for a group to commit, or that it has committed: that of the next record to read.
+    """An offset for a group to commit, or one that is committed: that of the next record to read.
 
     >>> ottla.OffsetAndMetadata(42, metadata="worker 7")
     OffsetAndMetadata(offset=42, leader_epoch=-1, metadata='worker 7')
@@ -24,7 +24,7 @@ class OffsetAndMetadata(NamedTuple):
 
 
 class GroupMetadata(NamedTuple):
-    """A consumer's place in its group, by which a member that has lost its partitions is refused.
+    """A consumer's identity in its group, which lets the coordinator refuse a member that has lost its partitions.
 
     >>> ottla.GroupMetadata("my-group")
     GroupMetadata(group_id='my-group', generation=-1, member_id='', instance_id=None)

@@ -1,4 +1,4 @@
-"""Statistics: what clients count of themselves."""
+"""Statistics of clients."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """The average; 0 of no values."""
+        """The average; 0 if there are no values."""
         return self.sum / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of one thing, by name. Names end with their unit: `_bytes`, `_ms`, `_us`; others count things."""
+    """A set of figures, by name. Names end with their unit: `_bytes`, `_ms`, `_us`; the others are counts."""
 
     values: Mapping[str, int]
     """Numbers: totals since the client was made, or what is now."""
@@ -47,7 +47,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class BrokerStats(Figures):
-    """A broker's figures."""
+    """The figures of a broker."""
 
     id: int = -1
     """-1 for an entry of `bootstrap.servers`."""
@@ -58,7 +58,7 @@ class BrokerStats(Figures):
 
 @dataclass(frozen=True)
 class PartitionStats(Figures):
-    """A partition's figures."""
+    """The figures of a partition."""
 
     leader: int = -1
     """The leader's id; -1 while there is none."""
@@ -66,7 +66,7 @@ class PartitionStats(Figures):
 
 @dataclass(frozen=True)
 class Stats(Figures):
-    """A client's figures at one moment. docs/statistics.md says what each means.
+    """The figures of a client at one moment. docs/statistics.md describes each figure.
 
     >>> stats = producer.stats()
     >>> stats["records_written"], stats.histograms["batch_size_bytes"].p99
