@@ -75,9 +75,10 @@ class Chart:
     def bar(self, label: str, value: float, text: str, ours: bool) -> None:
         middle = self.y + BAR - 3.5
         width = max(value * self.scale, 1)
+        kind = "ottla" if ours else "other"
         self.body += [
             f'<text x="{LEFT - 10}" y="{middle}" text-anchor="end">{escape(label)}</text>',
-            f'<rect class="{"ottla" if ours else "other"}" x="{LEFT}" y="{self.y}" width="{width:.1f}" height="{BAR}" rx="2"/>',
+            f'<rect class="{kind}" x="{LEFT}" y="{self.y}" width="{width:.1f}" height="{BAR}" rx="2"/>',
             f'<text class="note" x="{LEFT + width + 6:.1f}" y="{middle}">{escape(text)}</text>',
         ]
         self.y += BAR + GAP
@@ -86,9 +87,9 @@ class Chart:
         self.y += GROUP - GAP
 
     def svg(self) -> str:
-        height = self.y + BOTTOM
+        size = f'viewBox="0 0 {WIDTH} {self.y + BOTTOM}"'
         lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(self.title)}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(self.title)}">',
             f"<style>{STYLE}</style>",
             f'<text class="title" x="16" y="28">{escape(self.title)}</text>',
             f'<text class="note" x="16" y="50">{escape(self.note)}</text>',

@@ -101,8 +101,8 @@ TABLES = (
         ),
     ),
     Table(
-        "Large records: CPU time per message in ns · MB/s. The first two columns are not clients: a bare socket without a"
-        " broker, and prepared requests sent to the same broker.",
+        "Large records: CPU time per message in ns · MB/s. The first two columns are not clients: a bare socket without"
+        " a broker, and prepared requests sent to the same broker.",
         ("raw socket", "raw requests", "librdkafka", "Ottla C"),
         tuple(
             Row(f"{verb} {size[:-1]} kB", f"{verb}-{size}", (SOCKET, REQUESTS, RDKAFKA, OTTLA), ("cpu_ns_msg", "mb_s"))
