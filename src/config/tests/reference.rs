@@ -31,7 +31,9 @@ fn page() -> String {
         let not_yet = rows.iter().all(|key| matches!(key.kind, Kind::NotYet));
         let _ = write!(out, "\n## {group}\n\n");
         if not_yet {
-            out.push_str("Keys of Kafka's clients that are not supported yet: setting one is an error.\n\n");
+            out.push_str(
+                "Keys of Kafka's clients that are not supported yet: setting one is an error.\n\n",
+            );
             out.push_str("| key | for | meaning |\n|---|---|---|\n");
         } else {
             out.push_str("| key | for | values | default | meaning |\n|---|---|---|---|---|\n");
@@ -124,7 +126,7 @@ fn choice(choice: &Choice) -> String {
             not_yet: true,
             name,
             ..
-        } => format!("`{name}` (not there yet)"),
+        } => format!("`{name}` (not supported yet)"),
         Choice { name, .. } if aliases.is_empty() => format!("`{name}`"),
         Choice { name, .. } => format!("`{name}` (also {})", aliases.join(", ")),
     }

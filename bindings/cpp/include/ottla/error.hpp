@@ -82,7 +82,7 @@ private:
     };
 
     template <class T> friend class Result;
-    /// None: only beside a value.
+    /// None; only used together with a value.
     Error() noexcept = default;
 
     void finish() { state_->what = state_->message + " [" + state_->name + "]"; }
