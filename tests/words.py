@@ -85,12 +85,11 @@ def rust() -> Iterator[Block]:
 def docstrings(path: Path) -> Iterator[Block]:
     tree = ast.parse(path.read_text())
     hidden = {id(n) for c in ast.walk(tree) if (getattr(c, "name", None) or "").startswith("_") for n in ast.walk(c)}
+    # Docstrings, and the strings below attributes.
     for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) or id(node) in hidden:
-            continue
-        text = ast.get_docstring(node, clean=False)
-        if text:
-            yield path, node.body[0].lineno, text
+        constant = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str) and id(node) not in hidden:
+            yield path, constant.lineno, constant.value
 
 
 def blocks() -> Iterator[Block]:

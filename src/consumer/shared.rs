@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::calls::{Reply, later};
 use crate::client::connect::ConnectCalls;
-use crate::client::event::Event;
+use crate::client::event::{Event, EventKind};
 use crate::client::inbox::{Inbox, Item, events};
 use crate::client::mailbox::{Answer, Post};
 use crate::client::stats_hub::StatsHub;
@@ -301,6 +301,20 @@ impl Shared {
         }
     }
 
+    /// A seek takes the place of moves of the position that the program was not told of.
+    pub(super) fn forget_moves(&self, topic: &str, index: i32) {
+        self.inbox.items.with(|items| {
+            items.retain(|item| match item {
+                Item::Event(event) => {
+                    event.kind != EventKind::PositionReset
+                        || event.partition != index
+                        || event.topic.as_deref() != Some(topic)
+                }
+                Item::Chunk(_) => true,
+            });
+        });
+    }
+
     /// Drops a chunk and counts its bytes as read.
     pub(super) fn discard(&self, chunk: Chunk) {
         self.release(&chunk.partition, chunk.charged);
@@ -394,5 +408,36 @@ impl Shared {
             .items
             .with(|_| partitions.iter().for_each(|p| p.revoke()));
         self.purge();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorCode};
+
+    #[test]
+    fn a_seek_takes_the_place_of_moves_that_were_not_told() {
+        let pairs = [("bootstrap.servers", "a:1")];
+        let config = ConsumerConfig::from_pairs(pairs).unwrap();
+        let log = Arc::new(LogRing::new("c", None));
+        let shared = Shared::new(config, log, Clock::System);
+        let moved = |partition| {
+            let error = Error::new(ErrorCode::OFFSET_OUT_OF_RANGE, "gone");
+            let kind = EventKind::PositionReset;
+            Event::of_partition(kind, &Arc::from("t"), partition, (168, 0), error)
+        };
+        let mut events = vec![moved(0), moved(1), Event::of(EventKind::GroupFailing)];
+        shared.inbox.deliver(&mut events, &mut Vec::new());
+        shared.forget_moves("t", 1);
+        let left = shared.inbox.items.with(|items| {
+            let kinds = items.iter().map(|item| match item {
+                Item::Event(event) => (event.kind, event.partition),
+                Item::Chunk(_) => unreachable!("nothing was fetched"),
+            });
+            kinds.collect::<Vec<_>>()
+        });
+        let expected = [(EventKind::PositionReset, 0), (EventKind::GroupFailing, -1)];
+        assert_eq!(left, expected);
     }
 }

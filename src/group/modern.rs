@@ -50,6 +50,8 @@ pub(crate) struct Modern {
     reporting: Option<BTreeSet<TopicPartition>>,
     /// What it is to have, by the ids of topics; and whether all their names were known when that was passed on.
     target: Option<BTreeMap<TopicId, Vec<i32>>>,
+    /// The ids under which topics were assigned, by their names.
+    ids: BTreeMap<Arc<str>, TopicId>,
     resolved: bool,
     failures: u32,
     /// The brokers may count it as a member.
@@ -80,6 +82,7 @@ impl Modern {
             reported: None,
             reporting: None,
             target: None,
+            ids: BTreeMap::new(),
             resolved: true,
             failures: 0,
             known: false,
@@ -184,7 +187,7 @@ impl Modern {
             request = request.with_topic_partitions(Some(Vec::new()));
             self.reporting = Some(BTreeSet::new());
         } else if full || self.reported.as_ref() != Some(owned) {
-            request = request.with_topic_partitions(Some(by_id(core, owned)));
+            request = request.with_topic_partitions(Some(self.by_id(owned)));
             self.reporting = Some(owned.clone());
         }
         let sent = core
@@ -302,6 +305,7 @@ impl Modern {
                 continue;
             };
             core.want_topic(&name);
+            self.ids.insert(name.clone(), *id);
             keys.extend(partitions.iter().map(|p| (name.clone(), *p)));
         }
         if !self.resolved {
@@ -372,23 +376,25 @@ impl Modern {
         };
         self.heartbeat_at = now + backoff.after(self.failures, &mut core.rng);
     }
-}
 
-/// Partitions by the ids of their topics; topics that are gone are left out.
-fn by_id(core: &Core<impl GroupTag>, owned: &BTreeSet<TopicPartition>) -> Vec<TopicPartitions> {
-    let mut topics: Vec<(Arc<str>, TopicPartitions)> = Vec::new();
-    for (topic, index) in owned {
-        if topics.last().is_none_or(|(name, _)| name != topic) {
-            let Some(meta) = core.topics.known(topic) else {
-                continue;
-            };
-            let id = uuid::Uuid::from_bytes(meta.id);
-            let row = TopicPartitions::default().with_topic_id(id);
-            topics.push((topic.clone(), row));
+    /// Partitions by the ids under which their topics were assigned. What metadata tells of a topic comes later, and a member
+    /// that left out what it owns would lose it to others at once.
+    fn by_id(&self, owned: &BTreeSet<TopicPartition>) -> Vec<TopicPartitions> {
+        let mut topics: Vec<(Arc<str>, TopicPartitions)> = Vec::new();
+        for (topic, index) in owned {
+            if topics.last().is_none_or(|(name, _)| name != topic) {
+                let Some(id) = self.ids.get(topic) else {
+                    debug_assert!(false, "{topic} is owned and was never assigned");
+                    continue;
+                };
+                let id = uuid::Uuid::from_bytes(*id);
+                let row = TopicPartitions::default().with_topic_id(id);
+                topics.push((topic.clone(), row));
+            }
+            if let Some((_, row)) = topics.last_mut() {
+                row.partitions.push(*index);
+            }
         }
-        if let Some((_, row)) = topics.last_mut() {
-            row.partitions.push(*index);
-        }
+        topics.into_iter().map(|(_, row)| row).collect()
     }
-    topics.into_iter().map(|(_, row)| row).collect()
 }

@@ -281,7 +281,9 @@ impl ShareConsumer {
                 continue;
             }
             let mut batch = Batch::take();
-            let failed = reader::read(shared, chunk, &mut batch, &mut shared.ledger());
+            let failed = reader::read(shared, &chunk, &mut batch);
+            let read = &batch.columns.offsets;
+            reader::enter(&chunk, read, failed.is_some(), &mut shared.ledger());
             if let Some(event) = failed {
                 shared
                     .inbox

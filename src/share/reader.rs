@@ -35,50 +35,13 @@ impl Within<'_> {
     }
 }
 
-/// Adds a chunk's records to a batch, and enters in the ledger what the program has with them. Gives what went wrong:
-/// records that can't be read are given back.
-pub(super) fn read(
-    shared: &Shared,
-    chunk: Chunk,
-    batch: &mut Batch,
-    ledger: &mut Ledger,
-) -> Option<Event> {
-    let mut bytes = PoolBuf::with_capacity(chunk.records.len());
-    bytes.extend_from_slice(&chunk.records);
-    let buffer = shared.memory.hold(bytes);
-    let mut within = Within {
-        ranges: &chunk.acquired,
-        at: 0,
-    };
-    let first = batch.len();
-    let mut failure = None;
-    let mut walk = Batches::new(&buffer);
-    while let Some(one) = walk.next() {
-        let added = match one {
-            Ok(one) => add(
-                shared,
-                &chunk,
-                &buffer,
-                &one.header,
-                one.range.start,
-                &mut within,
-                batch,
-            ),
-            Err(_) if legacy::is_message(walk.rest()) => {
-                add_messages(shared, &chunk, &mut walk, &mut within, batch)
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = added {
-            failure = Some(error);
-            break;
-        }
-    }
-    let read = batch.columns.offsets.get(first..).unwrap_or_default();
-    enter(&chunk, read, failure.is_some(), ledger);
-    let error = failure?;
+/// Adds a chunk's records to an empty batch. Gives what went wrong: what can't be read is to be given back.
+///
+/// Holds no lock: it checks, decompresses and indexes. [`enter`] says afterwards what the program has.
+pub(super) fn read(shared: &Shared, chunk: &Chunk, batch: &mut Batch) -> Option<Event> {
+    let error = add_all(shared, chunk, batch).err()?;
     let (topic, partition) = &chunk.key;
-    let at = read.last().map_or_else(
+    let at = batch.columns.offsets.last().map_or_else(
         || chunk.acquired.first().map_or(-1, |r| r.first),
         |last| last.saturating_add(1),
     );
@@ -94,6 +57,36 @@ pub(super) fn read(
         (at, -1),
         Error::new(error.code(), message),
     ))
+}
+
+/// Adds what can be read, up to the first error.
+fn add_all(shared: &Shared, chunk: &Chunk, batch: &mut Batch) -> Result<()> {
+    let mut bytes = PoolBuf::try_with_capacity(chunk.records.len())?;
+    bytes.extend_from_slice(&chunk.records);
+    let buffer = shared.memory.hold(bytes);
+    let mut within = Within {
+        ranges: &chunk.acquired,
+        at: 0,
+    };
+    let mut walk = Batches::new(&buffer);
+    while let Some(one) = walk.next() {
+        match one {
+            Ok(one) => add(
+                shared,
+                chunk,
+                &buffer,
+                &one.header,
+                one.range.start,
+                &mut within,
+                batch,
+            )?,
+            Err(_) if legacy::is_message(walk.rest()) => {
+                add_messages(shared, chunk, &mut walk, &mut within, batch)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Adds the records of one record batch, which starts at `start` of the buffer.
@@ -221,7 +214,7 @@ fn add_records(
 
 /// Enters what was acquired: the records read are the program's; offsets between them hold none (transaction markers, or
 /// what compaction removed); after a failure the rest is given back.
-fn enter(chunk: &Chunk, read: &[i64], failed: bool, ledger: &mut Ledger) {
+pub(super) fn enter(chunk: &Chunk, read: &[i64], failed: bool, ledger: &mut Ledger) {
     let release = AcknowledgeType::Release as i8;
     let readable = if failed {
         read.last().map_or(i64::MIN, |last| last.saturating_add(1))

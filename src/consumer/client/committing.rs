@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::calls::Call;
+use crate::client::event::EventKind;
+use crate::client::inbox::Item;
 use crate::consumer::client::{Consumer, check};
 use crate::consumer::shared::{Command, Shared};
 use crate::error::{Error, ErrorCode, Result};
 use crate::group::offset::{GroupMetadata, OffsetAndMetadata};
-use crate::group::{Commit, CommitOwner};
+use crate::group::{Commit, CommitOwner, not_ours};
 use crate::reading::batch::Batch;
 use crate::reading::poll::Start;
 use crate::topic::TopicPartition;
@@ -139,7 +141,9 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        let begun = self.shared()?.clock.now();
+        let shared = self.shared()?;
+        not_lost(shared, &offsets)?;
+        let begun = shared.clock.now();
         self.ask(timeout, "committing offsets", |deadline, reply| {
             Command::Commit(Commit::new(
                 CommitOwner::Call(reply),
@@ -153,6 +157,7 @@ impl Consumer {
 
     fn commit_these_async(&self, offsets: Vec<(TopicPartition, OffsetAndMetadata)>) -> Result<u64> {
         let shared = self.grouped("committing offsets")?;
+        not_lost(shared, &offsets)?;
         let token = shared.next_token();
         shared.command(Command::Commit(Commit::new(
             CommitOwner::Event(token),
@@ -185,6 +190,28 @@ impl Consumer {
     }
 }
 
+/// Partitions that were lost, and that the program was not told of yet: what it commits of them it read before, even where
+/// they have been assigned again meanwhile. Others may have read on since.
+///
+/// # Errors
+/// `PARTITION_REVOKED`.
+fn not_lost(shared: &Shared, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
+    let lost = shared.inbox.items.with(|items| {
+        let events = items.iter().map_while(|item| match item {
+            Item::Event(event) => Some(event),
+            Item::Chunk(_) => None,
+        });
+        let lost = events.filter(|event| event.kind == EventKind::PartitionsLost);
+        let mut keys = lost.flat_map(|event| &event.partitions);
+        keys.find(|key| offsets.iter().any(|(own, _)| own == *key))
+            .cloned()
+    });
+    match lost {
+        Some(key) => Err(not_ours(&key)),
+        _ => Ok(()),
+    }
+}
+
 /// Where to go on after a batch.
 fn ends(shared: &Shared, batch: &Batch) -> Vec<(TopicPartition, OffsetAndMetadata)> {
     let mut ends = batch.end_offsets();
@@ -214,4 +241,34 @@ fn to_commit(
         Ok(((Arc::from(*topic), *index), offset.clone()))
     });
     each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::event::Event;
+    use crate::clock::Clock;
+    use crate::config::ConsumerConfig;
+    use crate::log::LogRing;
+
+    #[test]
+    fn what_was_read_before_a_loss_that_is_not_told_yet_is_not_committed() {
+        let pairs = [("bootstrap.servers", "a:1"), ("group.id", "g")];
+        let config = ConsumerConfig::from_pairs(pairs).unwrap();
+        let log = Arc::new(LogRing::new("c", None));
+        let shared = Shared::new(config, log, Clock::System);
+        let key = |partition| (Arc::<str>::from("t"), partition);
+        let lost = Event {
+            partitions: vec![key(1), key(2)],
+            ..Event::of(EventKind::PartitionsLost)
+        };
+        let commit = |partition| not_lost(&shared, &[(key(partition), 5.into())]);
+        assert!(commit(2).is_ok());
+        shared.inbox.deliver(&mut vec![lost], &mut Vec::new());
+        // Assigned again or not: the program does not know that.
+        assert_eq!(commit(2).unwrap_err().code(), ErrorCode::PARTITION_REVOKED);
+        assert!(commit(0).is_ok());
+        shared.inbox.items.with(std::collections::VecDeque::clear);
+        assert!(commit(2).is_ok(), "the program was told");
+    }
 }

@@ -214,15 +214,16 @@ impl Consumer {
             .collect())
     }
 
-    /// Moves the position of a partition; records that were fetched but not polled are discarded.
+    /// Moves the position of a partition. Records that were fetched but not polled are discarded, and so are events about
+    /// earlier moves of its position that no poll has returned yet.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if it is not assigned, or for a negative offset.
-    pub fn seek(&self, topic: &str, partition: i32, start: Start) -> Result<()> {
+    pub fn seek(&self, topic: &str, index: i32, start: Start) -> Result<()> {
         let shared = self.shared()?;
-        check(topic, partition, start)?;
+        check(topic, index, start)?;
         let assignment = shared.assignment();
-        let partition = assigned(&assignment, topic, partition)?.clone();
+        let partition = assigned(&assignment, topic, index)?.clone();
         let generation = partition.restart(start);
         shared.command(Command::Start {
             partition,
@@ -230,6 +231,7 @@ impl Consumer {
             start,
         });
         drop(assignment);
+        shared.forget_moves(topic, index);
         shared.purge();
         Ok(())
     }

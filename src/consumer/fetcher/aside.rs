@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::Node;
+use crate::consumer::fetcher::Fetcher;
+use crate::consumer::fetcher::node::InFlight;
 use crate::consumer::fetcher::plan::Want;
 use crate::consumer::fetcher::session::Session;
-use crate::consumer::fetcher::{Fetcher, InFlight, Tag};
+use crate::consumer::fetcher::tag::Tag;
 use crate::net::rpc::Call;
 use crate::protocol::fetch::{self, FetchRequest};
 use crate::protocol::wire::TopicId;
@@ -20,27 +22,6 @@ const SOON: Duration = Duration::from_millis(10);
 
 /// The session epoch of requests outside any session.
 const SESSIONLESS: i32 = -1;
-
-/// What is fetched from one broker beside the fetch under way.
-#[derive(Debug, Default)]
-pub(super) struct Aside {
-    /// There may be something to send.
-    wanted: bool,
-    /// What the request on its way is about; the broker keeps nothing of it.
-    pub(super) session: Session,
-    pub(super) inflight: Option<InFlight>,
-}
-
-impl Aside {
-    pub(super) fn is_under_way(&self) -> bool {
-        self.inflight.is_some()
-    }
-
-    /// The request was answered.
-    pub(super) fn ended(&mut self, fruitful: bool) {
-        self.wanted |= fruitful;
-    }
-}
 
 impl Fetcher {
     pub(super) fn fetch_asides(&mut self, core: &mut Core<Tag>, now: Instant) -> Option<Instant> {

@@ -8,8 +8,8 @@ use crate::client::calls::Reply;
 use crate::clock::earliest;
 use crate::cluster::core::Core;
 use crate::cluster::problems::topic_problem;
-use crate::consumer::fetcher::Tag;
 use crate::consumer::fetcher::queries::{Owner, Queries, Query};
+use crate::consumer::fetcher::tag::Tag;
 use crate::consumer::shared::{FoundOffset, PartitionInfo};
 use crate::error::{Error, ErrorCode};
 

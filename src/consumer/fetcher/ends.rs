@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::consumer::fetcher::Fetcher;
+use crate::consumer::fetcher::part::Step;
 use crate::consumer::fetcher::queries::{Owner, Query};
-use crate::consumer::fetcher::{Fetcher, Step};
 use crate::consumer::shared::LATEST;
 
 /// How old the end of a paused partition becomes.

@@ -3,21 +3,26 @@
 //! Plain data like every role: events and the time come in, requests go out through the core. By concept:
 //! [`plan`] chooses and sends, [`response`] takes in, [`session`] remembers what each broker was told; [`aside`] fetches what
 //! must not wait for the fetch under way; [`queries`] looks offsets up, [`reset`] decides where a partition goes on;
-//! [`topics`], [`ends`] and [`calls`] say what their names say.
+//! [`topics`], [`ends`] and [`calls`] say what their names say. The state they work on is in [`part`], [`node`] and
+//! [`watched`].
 
 mod aside;
 mod calls;
 mod ends;
 mod grouping;
+mod node;
+mod part;
 mod plan;
 mod queries;
 mod reset;
 mod response;
 mod session;
 mod stats;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,117 +37,16 @@ use crate::clock::earliest;
 use crate::cluster::core::{self, Core};
 use crate::cluster::nodes::Node;
 use crate::consumer::chunk::Chunk;
-use crate::consumer::fetcher::aside::Aside;
 use crate::consumer::fetcher::calls::Calls;
+use crate::consumer::fetcher::node::FetchNode;
+use crate::consumer::fetcher::part::{Part, Step};
 use crate::consumer::fetcher::queries::{Owner, Queries};
-use crate::consumer::fetcher::response::Hint;
-use crate::consumer::fetcher::session::Session;
-use crate::consumer::fetcher::topics::TopicWatch;
-use crate::consumer::partition::Partition;
+use crate::consumer::fetcher::tag::Tag;
+use crate::consumer::fetcher::watched::TopicWatch;
 use crate::consumer::shared::{Command, Shared};
-use crate::error::ErrorCode;
-use crate::group::{Ask, CommitOwner, Group};
-use crate::protocol::wire::TopicId;
-use crate::reading::poll::Start;
-use crate::reading::reach::Reach;
+use crate::group::{CommitOwner, Group};
 use crate::stats::Stats;
 use crate::topic::TopicPartition;
-
-/// What a request was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tag {
-    Fetch,
-    /// A fetch beside the one that is under way.
-    Aside,
-    Offsets,
-    Group(Ask),
-}
-
-impl From<Ask> for Tag {
-    fn from(ask: Ask) -> Self {
-        Tag::Group(ask)
-    }
-}
-
-/// How far a partition has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// The offset to start at is being looked up.
-    Locate,
-    /// Fetched from this offset on.
-    Fetch { next: i64 },
-    /// Not fetched until it is started anew.
-    Stopped,
-}
-
-/// An assigned partition.
-#[derive(Debug)]
-struct Part {
-    partition: Arc<Partition>,
-    generation: u32,
-    /// The start that was asked for last.
-    start: Start,
-    step: Step,
-    topic_id: TopicId,
-    leader_epoch: i32,
-    /// Leader epoch of the last batch fetched, by which a broker notices that its log was truncated; -1 if unknown.
-    last_epoch: i32,
-    /// A replica to fetch from instead of the leader (KIP-392), and until when.
-    replica: Option<(i32, Instant)>,
-    not_before: Option<Instant>,
-    failures: u32,
-    /// The trouble that was told last.
-    told: Option<ErrorCode>,
-    stats: stats::PartStats,
-}
-
-/// A fetch on its way.
-#[derive(Debug)]
-struct InFlight {
-    sent: Instant,
-    /// Its answer has begun to come.
-    begun: bool,
-    /// It has brought records.
-    fruitful: bool,
-    /// What is still set aside for it.
-    reserved: usize,
-    hints: Vec<Hint>,
-}
-
-impl InFlight {
-    fn new(now: Instant, reserved: usize) -> Self {
-        InFlight {
-            sent: now,
-            begun: false,
-            fruitful: false,
-            reserved,
-            hints: Vec::new(),
-        }
-    }
-}
-
-/// A broker we fetch from: at most one fetch on its way, and one beside it that doesn't wait.
-#[derive(Debug, Default)]
-struct FetchNode {
-    session: Session,
-    /// The partitions fetched from it.
-    members: Vec<TopicPartition>,
-    /// Those that answers spoke of since the last request.
-    answered: Vec<TopicPartition>,
-    /// What [`Fetcher::changes`] was when all members were looked at last: while it is the same, only the answered ones can
-    /// be fetched differently. None also while one waits for its time.
-    planned: Option<u64>,
-    inflight: Option<InFlight>,
-    aside: Aside,
-    /// There may be something to send.
-    dirty: bool,
-    retry_at: Option<Instant>,
-    /// After repeated refusals: nothing is sent before.
-    pause_until: Option<Instant>,
-    /// Fetches in a row that were refused.
-    failures: u32,
-    reach: Reach,
-}
 
 /// The role of a consumer's client.
 pub(crate) struct Fetcher {

@@ -15,7 +15,7 @@ use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::cluster::problems::{refusal, topic_problem};
-use crate::consumer::fetcher::Tag;
+use crate::consumer::fetcher::tag::Tag;
 use crate::consumer::partition::Partition;
 use crate::consumer::shared::FoundOffset;
 use crate::error::{Error, ErrorCode};

@@ -8,17 +8,17 @@ use crate::cluster::nodes::{Backoff, Node};
 use crate::cluster::problems::refusal;
 use crate::config::AutoOffsetReset;
 use crate::consumer::chunk::{Chunk, Data, scan};
+use crate::consumer::fetcher::Fetcher;
+use crate::consumer::fetcher::node::FetchNode;
+use crate::consumer::fetcher::part::Step;
 use crate::consumer::fetcher::session::Sent;
-use crate::consumer::fetcher::{FetchNode, Fetcher, Step, Tag};
+use crate::consumer::fetcher::tag::Tag;
 use crate::error::{Error, ErrorCode};
 use crate::log::Level;
 use crate::protocol::fetch::{FetchHead, FetchPart, FetchedPartition};
 use crate::protocol::produce::NodeEndpoint;
 use crate::reading::committed::Aborted;
 use crate::topic::TopicPartition;
-
-/// A leader named in a refusal (KIP-951): broker id and leader epoch.
-pub(super) type Hint = (TopicPartition, (i32, i32));
 
 fn backoff(core: &Core<Tag>) -> Backoff {
     Backoff {

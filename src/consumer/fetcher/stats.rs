@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::cluster::core::Core;
-use crate::consumer::fetcher::{Fetcher, Part, Tag};
+use crate::consumer::fetcher::Fetcher;
+use crate::consumer::fetcher::part::Part;
+use crate::consumer::fetcher::tag::Tag;
 use crate::stats::{ErrorCounts, Histogram, Place, Scope, Stats, figure};
 
 /// Counts of the consumer as a whole.
@@ -12,14 +14,6 @@ use crate::stats::{ErrorCounts, Histogram, Place, Scope, Stats, figure};
 pub(super) struct FetcherStats {
     /// Bytes of records that one partition's part of an answer brought.
     pub(super) fetched: Histogram,
-    pub(super) errors: ErrorCounts,
-}
-
-/// Counts of one partition.
-#[derive(Debug, Default)]
-pub(super) struct PartStats {
-    pub(super) fetches: u64,
-    pub(super) bytes: u64,
     pub(super) errors: ErrorCounts,
 }
 

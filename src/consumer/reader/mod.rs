@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::client::event::{Event, EventKind};
 use crate::client::inbox::Item;
@@ -92,11 +92,12 @@ impl Reader {
             // After the line above, so that what was read of the partitions is committed with them.
             shared.command(Command::Acknowledge(number));
         }
-        let start = Instant::now();
+        let start = shared.clock.now();
         loop {
             shared.inbox.check()?;
             let mut event = None;
-            let left = timeout.saturating_sub(start.elapsed());
+            let passed = shared.clock.now().saturating_duration_since(start);
+            let left = timeout.saturating_sub(passed);
             let drained = shared.inbox.items.take_with(left, |items| {
                 self.take(shared, items, max_records, &mut event)
             });

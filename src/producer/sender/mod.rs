@@ -123,9 +123,12 @@ impl Part {
     /// that a second batch sent with the first could be written though the first is refused; hence one until one is
     /// acknowledged. One too while batches are sent again, so that those behind them aren't refused in turn. None before
     /// another epoch begins.
-    fn inflight_limit(&self, identity: Identity) -> usize {
+    ///
+    /// Without sequences it is `max.in.flight.requests.per.connection`, of which programs set 1 to have their records in
+    /// order: connections count their requests themselves, but a partition that moves has one to either leader.
+    fn inflight_limit(&self, identity: Identity, max_in_flight: usize) -> usize {
         if identity == Identity::Unneeded || !self.partition.settings().idempotent {
-            return MAX_INFLIGHT_BATCHES;
+            return MAX_INFLIGHT_BATCHES.min(max_in_flight);
         }
         if self.leaving && !self.inflight.is_empty() {
             return if planted!("epoch-in-flight") {

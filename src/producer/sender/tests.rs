@@ -189,6 +189,46 @@ fn a_refusal_whose_leader_hint_is_no_news_is_waited_after() {
 }
 
 #[test]
+fn with_one_request_in_flight_a_partition_that_moves_keeps_its_order() {
+    let more = [
+        ("enable.idempotence", "false"),
+        ("max.in.flight.requests.per.connection", "1"),
+    ];
+    let mut world = World::settled(&[1, 2], &more);
+    world.send(Some(0), 1).unwrap();
+    let first = world.produced().unwrap();
+    assert_eq!(first.node, 1);
+    // Partition 0 moves to the other broker, which the client hears of by another partition's refusal.
+    world.rig.topics.insert("t", vec![2, 2]);
+    world.send(Some(1), 2).unwrap();
+    let other = world.produced().unwrap();
+    world.answer(&other, vec![refusal(1, ErrorCode::NOT_LEADER_OR_FOLLOWER)]);
+    world.wait(1000);
+    world.send(Some(0), 3).unwrap();
+    let again = world.produced().unwrap();
+    world.answer(
+        &again,
+        vec![PartitionProduceResponse::default().with_index(1)],
+    );
+    assert!(
+        world.produced().is_none(),
+        "the second batch of partition 0 overtakes the first"
+    );
+    world.answer(&first, vec![refusal(0, ErrorCode::NOT_LEADER_OR_FOLLOWER)]);
+    world.wait(1000);
+    let tokens = |world: &mut World| {
+        let asked = world.produced().unwrap();
+        assert_eq!(asked.node, 2);
+        world.answer(&asked, vec![PartitionProduceResponse::default()]);
+        let ends = world.ends();
+        ends.iter().map(|end| end.token).collect::<Vec<_>>()
+    };
+    let mut order = tokens(&mut world);
+    order.extend(tokens(&mut world));
+    assert_eq!(order, [2, 1, 3]);
+}
+
+#[test]
 fn a_refusal_that_names_a_new_leader_is_followed_at_once() {
     let mut world = World::settled(&[1], &[]);
     world.send(Some(0), 1).unwrap();

@@ -66,9 +66,10 @@ impl Sender {
         slot: usize,
         room: usize,
     ) -> Option<Box<Batch>> {
+        let max_in_flight = self.shared.config.max_in_flight;
         let part = self.parts.get_mut(slot)?;
         if part.not_before.is_some_and(|at| at > now)
-            || part.inflight.len() >= part.inflight_limit(self.identity)
+            || part.inflight.len() >= part.inflight_limit(self.identity, max_in_flight)
         {
             return None;
         }
@@ -192,6 +193,7 @@ impl Sender {
 
     /// A partition that gave no batch: it stays in line unless an event will put it there again.
     pub(super) fn rest(&mut self, slot: usize, now: Instant, back: &mut Vec<usize>) {
+        let max_in_flight = self.shared.config.max_in_flight;
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
@@ -205,7 +207,7 @@ impl Sender {
                 part.queued_at = None;
             }
             // In flight to the full: an answer brings it back. Being sealed: its thread announces it.
-            None if part.inflight.len() >= part.inflight_limit(self.identity) => {
+            None if part.inflight.len() >= part.inflight_limit(self.identity, max_in_flight) => {
                 part.queued_at = None;
             }
             None if part.again.is_empty()

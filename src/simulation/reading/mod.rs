@@ -325,6 +325,8 @@ impl Reading {
             && let Some(batch) = self.batch.take()
             && self.plan.commits == Commits::Batches
             && let Err(e) = consumer.commit_batch_async(&batch)
+            // Its partitions were lost meanwhile, which an event tells that is still to come.
+            && e.code() != ErrorCode::PARTITION_REVOKED
         {
             self.complain(format!("a commit was refused: {e}"));
         }

@@ -104,8 +104,10 @@ impl Seen {
                 jumps.pop_front();
                 continue;
             }
-            // They were told together, before anything was given.
-            if jump.maybe_over && !back {
+            // They were told together, before anything was given. But what was given up to where a jump ahead begins came
+            // before it.
+            let begins_here = jump.to > jump.from && next == Some(jump.from);
+            if jump.maybe_over && !back && !begins_here {
                 jumps.clear();
                 break;
             }

@@ -24,11 +24,11 @@ from ._library import lib as _lib
 from .assignor import Assignor, GroupMember
 from .batch import Batch, Column, Record, Segment
 from .config import ConfigValue
-from .consumer import Consumer, TopicPartition
+from .consumer import Consumer
 from .delivery import Deliveries, Delivery
 from .errors import *  # noqa: F403
 from .events import Event
-from .offsets import GroupMetadata, OffsetAndMetadata
+from .offsets import GroupMetadata, OffsetAndMetadata, TopicPartition
 from .producer import Producer, ProducerCounts
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ class NewTopic:
     name: str
     """1 to 249 letters, digits, `.`, `_` and `-`."""
     partitions: int = -1
-    """How many partitions; -1 leaves it to the broker."""
+    """The number of partitions; -1 for the broker's default."""
     replication_factor: int = -1
-    """How many brokers hold each; -1 leaves it to the broker."""
+    """The number of replicas of each partition; -1 for the broker's default."""
     config: Mapping[str, ConfigValue] = field(default_factory=dict)
-    """The topic's own settings; the broker's hold for the rest."""
+    """The topic's configuration; otherwise the broker's defaults apply."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class TopicResult:
     name: str
     """The topic."""
     error: errors.OttlaError | None
-    """Why it was not done; None if it was."""
+    """Why the operation failed; None if it succeeded."""
     partitions: int | None
-    """How many partitions it has now, where the broker tells."""
+    """The number of partitions it has now, if the broker reports it."""
     replication_factor: int | None
-    """How many brokers hold each, where the broker tells."""
+    """The number of replicas of each partition, if the broker reports it."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class TopicListing:
     name: str
     """Its name."""
     id: UUID | None
-    """Its id, where the broker has one."""
+    """The topic id, if the broker has one."""
     partitions: int
-    """How many partitions it has."""
+    """The number of partitions."""
     internal: bool
-    """Whether it is Kafka's own, for example `__consumer_offsets`."""
+    """Whether it is an internal topic, for example `__consumer_offsets`."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class PartitionDescription:
     partition: int
     """Its number."""
     leader: int | None
-    """The broker that reads and writes it; None while there is none."""
+    """The current leader; None if there is none."""
     leader_epoch: int | None
-    """How often the leader has changed, where the broker tells."""
+    """The leader epoch, which grows with each change of leader, if the broker reports it."""
     replicas: list[int]
-    """The brokers that hold it, the preferred leader first."""
+    """The brokers that hold a replica, the preferred leader first."""
     isr: list[int]
-    """Those of them that have all of it."""
+    """The replicas that are in sync."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class TopicDescription:
     name: str
     """Its name."""
     id: UUID | None
-    """Its id, where the broker has one."""
+    """The topic id, if the broker has one."""
     internal: bool
-    """Whether it is Kafka's own."""
+    """Whether it is an internal topic."""
     partitions: list[PartitionDescription]
     """Its partitions, by number."""
 
@@ -103,7 +103,7 @@ class ClusterBroker:
     port: int
     """The port it advertises."""
     rack: str | None
-    """Where it stands (`broker.rack`), if it tells."""
+    """The broker's rack (`broker.rack`), if it has one."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ClusterDescription:
     id: str
     """Its id."""
     controller: int | None
-    """The broker that answers for the controller, if there is one."""
+    """The broker that changes are sent to, if there is one."""
     brokers: list[ClusterBroker]
     """Its brokers."""
 

@@ -14,17 +14,17 @@ class GroupMember(NamedTuple):
     """A member of a group, as its leader sees it."""
 
     id: str
-    """Its id, by which it is given partitions."""
+    """The member id, for use in the assignment."""
     instance_id: str | None
     """`group_instance_id` of a static member."""
     topics: list[str]
     """The topics it subscribes to."""
     owned: list[tuple[str, int]]
-    """The partitions it has."""
+    """The partitions it owns at present."""
     user_data: bytes | None
-    """What its own assignor tells besides."""
+    """Data passed by its assignor."""
     rack: str | None
-    """Where it runs (`client_rack`)."""
+    """The member's rack (`client_rack`)."""
 
 
 class Assignor:
@@ -40,10 +40,10 @@ class Assignor:
     """
 
     name: str = ""
-    """By which the members of a group agree on it."""
+    """The name by which the members of a group agree on it."""
     cooperative: bool = False
-    """Members keep reading what they keep through a rebalance (KIP-429): what is to change hands must be left out until
-    who has it does not name it any more."""
+    """Members keep reading the partitions that they keep during a rebalance (KIP-429): an assignment must leave out a
+    partition that is moving until its current owner no longer lists it in `owned`."""
 
     def user_data(self) -> bytes | None:
         """Data for the leader, in addition to topics and partitions; requested once."""

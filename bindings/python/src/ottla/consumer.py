@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from . import _arguments, _bindings, errors
 from . import config as _config
@@ -23,26 +23,10 @@ from .assignor import Assignor, share_out
 from .batch import Batch, Record, Segment
 from .config import ConfigValue
 from .events import Event
-from .offsets import GroupMetadata, OffsetAndMetadata, Offsets
+from .offsets import GroupMetadata, OffsetAndMetadata, Offsets, Start, TopicPartition
 
 if TYPE_CHECKING:
     from .stats import Stats
-
-Start = Union[int, str, datetime, None]
-"""Where to start: an offset, `"earliest"`, `"latest"`, a datetime (the first record at or after it), or None for what
-`auto.offset.reset` says."""
-
-
-class TopicPartition(NamedTuple):
-    """A partition of a topic and, for an assignment, where to start reading it.
-
-    >>> consumer.assign([ottla.TopicPartition("numbers", 0, "earliest")])
-    """
-
-    topic: str
-    partition: int
-    start: Start = None
-
 
 Rebalanced = Callable[["list[TopicPartition]"], object]
 

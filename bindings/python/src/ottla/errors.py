@@ -62,19 +62,20 @@ class OttlaError(Exception):
     """
 
     code: int = 0
-    """Kafka's number as on the wire, or Ottla's own, at or below -100."""
+    """Kafka's code as on the wire, or Ottla's own, at or below -100."""
     name: str = ""
     """The code's name, for example `UNKNOWN_TOPIC_OR_PARTITION`."""
     retriable: bool = False
-    """Whether trying the same again later can succeed."""
+    """Whether the same call may succeed when retried later."""
     fatal: bool = False
-    """Whether the client can't go on: close it, make another."""
+    """Whether the client can't continue: close it and create another."""
     needs_abort: bool = False
-    """Whether the open transaction has to be aborted; the producer can go on after that."""
+    """Whether the open transaction has to be aborted, after which the producer is usable again."""
     possibly_written: bool = False
-    """Of a record: whether it was sent and no answer tells if it was written. Otherwise it surely was not."""
+    """For a record: whether it was sent, but no response says if it was written. Otherwise it was definitely not
+    written."""
     results: Any = None
-    """Of a call for several topics: what became of each."""
+    """For a call on several topics: the outcome for each."""
 
 
 class ConfigError(OttlaError, ValueError):
@@ -93,18 +94,18 @@ class WouldBlock(OttlaError):
     """The call would have to wait, and its timeout is 0."""
 
     accepted: int = 0
-    """Of `send_many`: how many records, from the first on, were taken all the same."""
+    """For `send_many`: the number of records, counting from the first, that were accepted nevertheless."""
     deliveries: object = None
-    """Of `send_many`: the `Deliveries` of those."""
+    """For `send_many`: the `Deliveries` of those."""
 
 
 class BufferFull(OttlaError):
     """`buffer.memory` stayed full for `max.block.ms`, or for the call's timeout."""
 
     accepted: int = 0
-    """Of `send_many`: how many records, from the first on, were taken all the same."""
+    """For `send_many`: the number of records, counting from the first, that were accepted nevertheless."""
     deliveries: object = None
-    """Of `send_many`: the `Deliveries` of those."""
+    """For `send_many`: the `Deliveries` of those."""
 
 
 class ClosedError(OttlaError):

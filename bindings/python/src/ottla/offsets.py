@@ -1,12 +1,25 @@
-"""Offsets of a group, and a consumer's membership of it."""
+"""Partitions, a group's offsets in them, and a consumer's membership of the group."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Union
+from datetime import datetime
+from typing import NamedTuple, Union
 
-if TYPE_CHECKING:
-    from .consumer import TopicPartition
+Start = Union[int, str, datetime, None]
+"""Where to start: an offset, `"earliest"`, `"latest"`, a datetime (the first record at or after it), or None for what
+`auto.offset.reset` says."""
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic and, for an assignment, where to start reading it.
+
+    >>> consumer.assign([ottla.TopicPartition("numbers", 0, "earliest")])
+    """
+
+    topic: str
+    partition: int
+    start: Start = None
 
 
 class OffsetAndMetadata(NamedTuple):
@@ -18,9 +31,9 @@ class OffsetAndMetadata(NamedTuple):
 
     offset: int
     leader_epoch: int = -1
-    """Leader epoch of the last record that was read; -1 if it isn't known."""
+    """Leader epoch of the last record that was read; -1 if unknown."""
     metadata: str = ""
-    """Anything to keep with it."""
+    """Any text to store with it."""
 
 
 class GroupMetadata(NamedTuple):
@@ -32,7 +45,7 @@ class GroupMetadata(NamedTuple):
 
     group_id: str
     generation: int = -1
-    """The generation, or the member's epoch; -1 outside of a membership."""
+    """The generation, or the member epoch; -1 for a consumer that is not a member."""
     member_id: str = ""
     instance_id: str | None = None
     """`group.instance.id` of a static member."""

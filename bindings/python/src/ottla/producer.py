@@ -104,9 +104,9 @@ class ProducerCounts(NamedTuple):
     written: int
     """Records acknowledged."""
     failed: int
-    """Records not written, or possibly written."""
+    """Records that were not written, or may not have been written."""
     batches: int
-    """Batches closed and handed over to be sent."""
+    """Batches closed and queued to be sent."""
     requests: int
     """Produce requests sent."""
     retries: int
@@ -116,7 +116,7 @@ class ProducerCounts(NamedTuple):
     buffered_bytes: int
     """Bytes of `buffer.memory` in use now."""
     live_batches: int
-    """Batches not ended now."""
+    """Batches that are neither acknowledged nor failed yet."""
 
 
 class _Part:

@@ -25,13 +25,13 @@ class AcknowledgeType(enum.IntEnum):
     """How a record of a share group is acknowledged."""
 
     ACCEPT = _bindings.OTTLA_ACKNOWLEDGE_ACCEPT
-    """Done: nobody is given it any more."""
+    """Processed: the record is not delivered again."""
     RELEASE = _bindings.OTTLA_ACKNOWLEDGE_RELEASE
-    """Given back: it is delivered again, perhaps to another member, until its deliveries are used up."""
+    """Released: it is delivered again, perhaps to another member, until its delivery limit is reached."""
     REJECT = _bindings.OTTLA_ACKNOWLEDGE_REJECT
-    """It can't be processed: nobody is given it any more."""
+    """Rejected, as it can't be processed: it is not delivered again."""
     RENEW = _bindings.OTTLA_ACKNOWLEDGE_RENEW
-    """Not done yet: its lock begins anew, and another acknowledgement follows. Kafka 4.2 and newer."""
+    """Still being processed: its lock is renewed, and another acknowledgement must follow. Kafka 4.2 and newer."""
 
 
 Acknowledge = Union[AcknowledgeType, str]

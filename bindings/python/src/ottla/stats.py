@@ -35,11 +35,11 @@ class Figures:
     """A set of figures, by name. Names end with their unit: `_bytes`, `_ms`, `_us`; the others are counts."""
 
     values: Mapping[str, int]
-    """Numbers: totals since the client was made, or what is now."""
+    """Numbers: totals since the client was created, or current values."""
     histograms: Mapping[str, Histogram]
-    """Sizes and times."""
+    """Histograms of sizes and times."""
     errors: Mapping[str, int]
-    """How often each of Kafka's errors was met, by its name."""
+    """The number of occurrences of each error, by name."""
 
     def __getitem__(self, name: str) -> int:
         return self.values[name]
@@ -53,7 +53,7 @@ class BrokerStats(Figures):
     """-1 for an entry of `bootstrap.servers`."""
     address: str = ""
     state: str = "idle"
-    """`up`, `connecting`, `failing` (waiting to try again) or `idle` (no connection, and no reason for one)."""
+    """`up`, `connecting`, `failing` (waiting to retry) or `idle` (not connected, because it is not needed)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class PartitionStats(Figures):
     """The figures of a partition."""
 
     leader: int = -1
-    """The leader's id; -1 while there is none."""
+    """The leader's id; -1 if there is none."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Stats(Figures):
     time_ms: int = 0
     """Wall time, in milliseconds since 1970."""
     age_ms: int = 0
-    """How long the client has been there."""
+    """The time since the client was created."""
     brokers: tuple[BrokerStats, ...] = ()
     partitions: Mapping[tuple[str, int], PartitionStats] = field(default_factory=dict)
     """By topic and number."""
     json: str = ""
-    """All of it as one JSON object."""
+    """All figures as one JSON object."""
 
 
 def _figures(found: dict[str, Any]) -> dict[str, Any]:

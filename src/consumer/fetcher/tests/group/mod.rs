@@ -72,6 +72,8 @@ struct World {
     epoch: i32,
     /// What the heartbeats of the new protocol subscribed to: topics, and a pattern.
     subscribed: Vec<(Vec<String>, String)>,
+    /// How many partitions the heartbeats of a member said it owns, those that said so.
+    owned: Vec<usize>,
     /// The program commits whenever it is assigned something.
     commits: bool,
 }
@@ -107,6 +109,7 @@ impl World {
             events: Vec::new(),
             epoch: 0,
             subscribed: Vec::new(),
+            owned: Vec::new(),
             commits: false,
         }
     }
@@ -290,6 +293,10 @@ impl World {
     fn answer_group_heartbeat(&mut self, asked: &Asked, code: i16) {
         let request: ConsumerGroupHeartbeatRequest = asked.read();
         let joins = request.member_epoch == 0;
+        if let Some(owned) = request.topic_partitions.as_ref().filter(|_| !joins) {
+            self.owned
+                .push(owned.iter().map(|t| t.partitions.len()).sum());
+        }
         if let Some(names) = &request.subscribed_topic_names {
             let names = names.iter().map(|n| n.to_string()).collect();
             let pattern = request.subscribed_topic_regex.as_deref();

@@ -126,3 +126,17 @@ fn being_disowned_at_every_join_is_told_once() {
         assert_eq!(last, Some(EventKind::PartitionsAssigned));
     }
 }
+
+#[test]
+fn a_member_says_what_it_owns_before_metadata_tells_of_the_topic() {
+    let mut world = World::new(&[("group.protocol", "consumer")]);
+    // Matched by the client, which knows every topic's name before it knows more of those that it reads.
+    world.subscribe_pattern(".*");
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.kinds(), [EventKind::PartitionsAssigned]);
+    assert_eq!(
+        world.owned,
+        [1],
+        "the brokers would give it to another member"
+    );
+}
