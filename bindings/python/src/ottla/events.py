@@ -40,8 +40,8 @@ class Event(NamedTuple):
     - `partition_failing`: a partition can't be read at present; the client keeps trying. If the failure can't be
       attributed to one partition, `partitions` lists all that may be affected
     - `topic_failing`: a topic can't be found, or may not be read; the client keeps trying
-    - `topic_recreated`: a topic was deleted and created again; its offsets start over. A start given as earliest, latest
-      or a time also applies to the new topic; all others continue where `auto.offset.reset` says, also in groups
+    - `topic_recreated`: a topic was deleted and created again; its offsets start over. A start given as earliest,
+      latest or a time also applies to the new topic; all others continue where `auto.offset.reset` says, also in groups
     - `partitions_added`: a topic assigned as a whole has more partitions now, which are read too
     - `broker_unreachable`: connections to a broker have failed for some seconds, or it has not answered a fetch for
       `request.timeout.ms`; the client keeps trying
@@ -53,8 +53,8 @@ class Event(NamedTuple):
     - `group_failing`: the group can't be joined, its coordinator can't be reached, or positions can't be committed; the
       client keeps trying
     - `group_left`: the membership has ended for good
-    - `acknowledgement_failed`: acknowledgements of a share group's records from `before` to `after`, exclusive, were not
-      carried out; the records are delivered again"""
+    - `acknowledgement_failed`: acknowledgements of a share group's records from `before` to `after`, exclusive, were
+      not carried out; the records are delivered again"""
     topic: str | None
     """The topic that it is about, if there is one."""
     partition: int | None
