@@ -23,6 +23,7 @@ for template in packaging/*.in; do
   chmod 644 "$file"
 done
 install -d "$root/share/doc/ottla/examples"
-install -m 644 README.md CHANGELOG.md LICENSE docs/*.md "$root/share/doc/ottla/"
+install -m 644 README.md CHANGELOG.md LICENSE "$root/share/doc/ottla/"
+cp -r docs "$root/share/doc/ottla/" # in its own directory, so that the README's links work
 cp -r examples/c examples/cpp "$root/share/doc/ottla/examples/"
 echo "installed Ottla $version under $root"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Result of every fallible Ottla call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A status number: 0 is success, Kafka's own codes are as on the wire, Ottla's own lie at or below -100.
+/// A status code: 0 is success, Kafka's own codes are as on the wire, Ottla's own are at or below -100.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub i32);
 
@@ -302,7 +302,7 @@ codes! {
 }
 
 impl ErrorCode {
-    /// True where trying the same again later can succeed.
+    /// True if the same call may succeed when retried later.
     pub fn is_retriable(self) -> bool {
         matches!(
             self.0,
@@ -342,7 +342,7 @@ impl ErrorCode {
         )
     }
 
-    /// True where the client cannot go on at all.
+    /// True if the client cannot continue.
     pub fn is_fatal(self) -> bool {
         matches!(
             self,
@@ -354,7 +354,7 @@ impl ErrorCode {
         )
     }
 
-    /// True where an ongoing transaction must be aborted.
+    /// True if the open transaction has to be aborted.
     pub fn needs_abort(self) -> bool {
         matches!(
             self,
@@ -395,7 +395,7 @@ enum Remedy {
 }
 
 impl Error {
-    /// An error with this code and message.
+    /// Creates an error with this code and message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::made(code, None, message.into())
     }
@@ -432,7 +432,7 @@ impl Error {
         self.with_remedy(Remedy::Retry)
     }
 
-    /// True where trying the same again later can succeed. At most one of this, [`Error::is_fatal`] and
+    /// True if the same call may succeed when retried later. At most one of this, [`Error::is_fatal`] and
     /// [`Error::needs_abort`] is true.
     pub fn is_retriable(&self) -> bool {
         match self.inner.remedy {
@@ -441,7 +441,7 @@ impl Error {
         }
     }
 
-    /// True where the client cannot go on at all: close it and make another.
+    /// True if the client cannot continue: close it and create another.
     pub fn is_fatal(&self) -> bool {
         match self.inner.remedy {
             Some(remedy) => remedy == Remedy::Nothing,
@@ -449,7 +449,7 @@ impl Error {
         }
     }
 
-    /// True where the ongoing transaction must be aborted; the producer can go on after that.
+    /// True if the open transaction has to be aborted, after which the producer is usable again.
     pub fn needs_abort(&self) -> bool {
         match self.inner.remedy {
             Some(remedy) => remedy == Remedy::Abort,
@@ -472,7 +472,7 @@ impl Error {
         Self::new(ErrorCode::PROTOCOL, message)
     }
 
-    /// The status number.
+    /// The status code.
     pub fn code(&self) -> ErrorCode {
         self.inner.code
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::sync::OnceCell;
 
-/// How many lines a ring holds unless told otherwise.
+/// The number of lines that a ring holds by default.
 pub const DEFAULT_CAPACITY: usize = 1024;
 
 /// The wait after the first line of a cause; it doubles with each further line.
@@ -24,24 +24,24 @@ const LAST_INTERVAL: Duration = Duration::from_secs(300);
 /// How many causes are remembered; the one unseen for longest is forgotten first.
 const MAX_CAUSES: usize = 1024;
 
-/// How severe a line is.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Level {
-    /// Something asked for did not happen.
+    /// A requested operation failed.
     Error = 1,
-    /// Something is wrong and may go away by itself.
+    /// Something is wrong, but may recover without intervention.
     Warn = 2,
-    /// A change worth knowing.
+    /// A noteworthy change.
     Info = 3,
-    /// What the client decides, and why.
+    /// The client's decisions and their reasons.
     Debug = 4,
     /// Every request and response.
     Trace = 5,
 }
 
 impl Level {
-    /// The level's word, as in the configuration.
+    /// The name of the level, as in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Level::Error => "error",
@@ -75,20 +75,20 @@ fn number(level: Option<Level>) -> u8 {
     level.map_or(0, |level| level as u8)
 }
 
-/// One line.
+/// A log line.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// How severe it is.
+    /// The severity.
     pub level: Level,
     /// When it happened.
     pub time: SystemTime,
-    /// The part of the client it is from, for example `connect`.
+    /// The part of the client that logged it, for example `connect`.
     pub facility: &'static str,
     /// The `client.id`.
     pub client_id: Arc<str>,
     /// What happened, without the number of repetitions.
     pub message: String,
-    /// How many lines of the same cause were left out since the last one.
+    /// The number of lines with the same cause that were left out since the previous one.
     pub repeated: u64,
 }
 

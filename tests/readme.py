@@ -4,12 +4,14 @@
     tests/readme.py [--write]
 
 Also checked: that every relative link of README.md, ARCHITECTURE.md and CHANGELOG.md leads somewhere, and that every
-`make` target they name exists. `--write` puts the files in.
+`make` target they name exists; and that the figures and plots are those of `benches/figures.json`. `--write` puts the
+files in.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,6 +46,11 @@ def mistakes(readme: str, write: bool) -> list[str]:
         found += [f"{name}: no {link}" for link in LINK.findall(text) if not (ROOT / link).exists()]
         commands = re.findall(r"(?:^    .*?|`)\bmake ([a-z-]+)", text, re.M)
         found += [f"{name}: make {target} does not exist" for target in commands if target not in targets]
+    figures = subprocess.run(
+        [sys.executable, ROOT / "benches" / "readme_table.py", "--check"], capture_output=True, text=True
+    )
+    if figures.returncode != 0:
+        found.append(f"README.md's figures are {figures.stdout.strip() or figures.stderr.strip()}")
     return found + unknown_tests((ROOT / "docs" / "faults.md").read_text())
 
 

@@ -183,11 +183,12 @@ def tools(phase: Phase) -> None:
 
 
 def lint(phase: Phase) -> None:
-    """rustfmt, clippy, ruff, mypy."""
+    """rustfmt, clippy, ruff, mypy, and the words of what users read."""
     phase.run("cargo", "fmt", "--check")
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
     phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
+    phase.run(PYTHON, "tests/words.py")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
     ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
     for directory in ("tests", "tests/faults", "tests/golden", "tests/kafka", "benches"):

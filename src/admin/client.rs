@@ -23,12 +23,12 @@ use crate::log::{LogLine, LogRing};
 use crate::net::io_thread;
 use crate::net::socket::SocketOptions;
 
-/// An administration client: topics are created, deleted, listed, described.
+/// An administration client: creates, deletes, lists and describes topics.
 ///
 /// All methods may be called from many threads at once; each blocks until it is done or its timeout is over.
-/// Failures of connections and of controllers are tried again within it, with growing pauses. Until a broker has
-/// been reached for the first time, calls fail after `socket.connection.setup.timeout.ms` even if their timeout
-/// is longer.
+/// Connection failures, and failures of controllers, are retried within it, at growing intervals. Until a broker has
+/// been reached for the first time, calls fail after `socket.connection.setup.timeout.ms` even if their timeout is
+/// longer.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -57,7 +57,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Makes a client. Nothing is connected yet; see [`Admin::connect`].
+    /// Creates a client. It connects when needed; see [`Admin::connect`].
     ///
     /// # Errors
     /// IO if the I/O thread cannot be started.
@@ -92,17 +92,17 @@ impl Admin {
         (admin, make)
     }
 
-    /// `default.api.timeout.ms`: the timeout for callers that have no wish of their own.
+    /// Returns `default.api.timeout.ms`: the timeout for callers without a timeout of theirs.
     pub fn default_timeout(&self) -> Duration {
         self.default_timeout
     }
 
-    /// Waits until the cluster has told its brokers and a connection to one of them stands, at its advertised
-    /// address. Other calls do this by themselves; it is for finding out early.
+    /// Waits until the cluster has reported its brokers and a connection to one of them is established, at its
+    /// advertised address. Not needed before other calls; it lets a program find out early.
     ///
     /// # Errors
-    /// After `timeout`, or as soon as waiting is of no use: each broker tried, as given and as advertised, with the
-    /// stage that failed (name look-up, TCP connect, ApiVersions, Metadata) and the reason.
+    /// After `timeout`, or as soon as further waiting cannot help: each broker tried, as configured and as
+    /// advertised, with the stage that failed (name lookup, TCP connect, ApiVersions, Metadata) and the reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
         self.connect_async(timeout)?.wait()
     }
@@ -124,7 +124,7 @@ impl Admin {
         Ok(self.shared.clone())
     }
 
-    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time.
+    /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time.
     ///
     /// # Errors
     /// CLOSED if the client is closed and no answer will come.
@@ -133,7 +133,7 @@ impl Admin {
         self.shared.mailbox.next_answer(timeout)
     }
 
-    /// A descriptor that is readable while answers wait. It is owned by the client, and only to be waited on.
+    /// Returns a descriptor that is readable while answers are available. It is owned by the client: only wait on it.
     ///
     /// # Errors
     /// IO if the operating system has none left.
@@ -147,15 +147,15 @@ impl Admin {
         })
     }
 
-    /// Creates topics. There is a result for each, in order.
+    /// Creates topics, and returns a result for each, in order.
     ///
     /// When it returns, the metadata of the broker that was asked shows the new topics with a leader for each
-    /// partition, so that what comes next can use them; brokers learn of new topics a moment after the controllers.
-    /// (If the timeout ends that wait, a topic that was created is a success nevertheless.) With `validate_only`
-    /// nothing is created, only checked.
+    /// partition, so that later calls can use them; brokers learn of new topics a moment after the controllers. (If
+    /// the timeout ends that wait, a topic that was created is still a success.) With `validate_only` the request is
+    /// checked and nothing is created.
     ///
     /// # Errors
-    /// Of the call as a whole: no broker reached, out of time, a topic given twice. Of one topic, in its result:
+    /// Of the call as a whole: no broker reached, timeout, a topic given twice. Of one topic, in its result:
     /// TOPIC_ALREADY_EXISTS, INVALID_REPLICATION_FACTOR, INVALID_TOPIC_EXCEPTION and others of Kafka's.
     pub fn create_topics(
         &self,
@@ -187,11 +187,11 @@ impl Admin {
         )
     }
 
-    /// Deletes topics with all they hold. There is a result for each, in order. When it returns, the metadata of
-    /// the broker that was asked no longer shows them.
+    /// Deletes topics with all their records, and returns a result for each, in order. When it returns, the metadata
+    /// of the broker that was asked no longer shows them.
     ///
     /// # Errors
-    /// As [`Admin::create_topics`]; UNKNOWN_TOPIC_OR_PARTITION for a topic that is not there.
+    /// As [`Admin::create_topics`]; UNKNOWN_TOPIC_OR_PARTITION for a topic that does not exist.
     pub fn delete_topics<S: AsRef<str>>(
         &self,
         names: &[S],
@@ -212,12 +212,12 @@ impl Admin {
         self.change(Change::Delete(owned(names)), names.is_empty(), timeout)
     }
 
-    /// Gives topics more partitions. There is a result for each, in order. Records with keys go to other partitions
-    /// than before. When it returns, the metadata of the broker that was asked shows the new partitions with
-    /// leaders.
+    /// Increases the number of partitions of topics, and returns a result for each, in order. Records with keys may
+    /// then go to different partitions than before. When it returns, the metadata of the broker that was asked shows
+    /// the new partitions with leaders.
     ///
     /// # Errors
-    /// As [`Admin::create_topics`]; INVALID_PARTITIONS if a topic has as many or more already.
+    /// As [`Admin::create_topics`]; INVALID_PARTITIONS if a topic already has that many partitions or more.
     pub fn create_partitions(
         &self,
         topics: &[NewPartitions],
@@ -248,10 +248,10 @@ impl Admin {
         )
     }
 
-    /// Lists topics, sorted by name; Kafka's own only if `include_internal`.
+    /// Lists topics, sorted by name; internal topics only if `include_internal` is true.
     ///
     /// # Errors
-    /// No broker reached, out of time.
+    /// No broker reached, timeout.
     pub fn list_topics(
         &self,
         timeout: Duration,
@@ -280,7 +280,7 @@ impl Admin {
     /// Describes topics, in order. One that doesn't exist has an error in its description, and is not created.
     ///
     /// # Errors
-    /// Of the call as a whole: no broker reached, out of time.
+    /// Of the call as a whole: no broker reached, timeout.
     pub fn describe_topics<S: AsRef<str>>(
         &self,
         names: &[S],
@@ -313,7 +313,7 @@ impl Admin {
     /// Describes the cluster: id, controller, brokers.
     ///
     /// # Errors
-    /// No broker reached, out of time.
+    /// No broker reached, timeout.
     pub fn describe_cluster(&self, timeout: Duration) -> Result<ClusterDescription> {
         self.describe_cluster_async(timeout)?.wait()
     }
@@ -326,16 +326,16 @@ impl Admin {
         self.describe(Cluster, timeout)
     }
 
-    /// Moves up to `max` log lines into `out`; answers how many are left.
+    /// Moves up to `max` log lines into `out`, and returns how many are left.
     pub fn log_lines(&self, max: usize, out: &mut Vec<LogLine>) -> usize {
         self.log.drain(max, out)
     }
 
-    /// Takes no more calls, gives those of other threads up to `timeout` to end (then they fail with CLOSED), and
-    /// closes the connections. From any thread; calling it again does nothing.
+    /// Stops accepting calls, waits up to `timeout` for those of other threads to end (after which they fail with
+    /// CLOSED), and closes the connections. From any thread; calling it again does nothing.
     ///
     /// # Errors
-    /// FORKED in a child process; the parent's connections are left alone. TIMED_OUT if the I/O thread hangs.
+    /// FORKED in a child process; the parent's connections are unaffected. TIMED_OUT if the I/O thread hangs.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         let call = self.close_async(timeout)?;
         let closed = call.wait_for(timeout.saturating_add(GRACE));

@@ -8,16 +8,16 @@ use crate::protocol::wire::TopicId;
 pub struct NewTopic {
     /// 1 to 249 letters, digits, `.`, `_` and `-`.
     pub name: String,
-    /// How many partitions; -1 leaves it to the broker (`num.partitions`).
+    /// The number of partitions; -1 for the broker's default (`num.partitions`).
     pub partitions: i32,
-    /// How many brokers hold each partition; -1 leaves it to the broker (`default.replication.factor`).
+    /// The number of replicas of each partition; -1 for the broker's default (`default.replication.factor`).
     pub replication_factor: i16,
-    /// The topic's own settings, for example `retention.ms`; the broker's hold for the rest.
+    /// The topic's configuration, for example `retention.ms`; otherwise the broker's defaults apply.
     pub configs: Vec<(String, String)>,
 }
 
 impl NewTopic {
-    /// A topic without settings of its own; -1 leaves a number to the broker.
+    /// A topic with the broker's configuration; -1 uses the broker's default for a number.
     pub fn new(name: impl Into<String>, partitions: i32, replication_factor: i16) -> Self {
         NewTopic {
             name: name.into(),
@@ -27,34 +27,34 @@ impl NewTopic {
         }
     }
 
-    /// The same with one more setting.
+    /// Adds a setting to the topic's configuration.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.configs.push((key.into(), value.into()));
         self
     }
 }
 
-/// A topic that shall have more partitions.
+/// A topic to give more partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPartitions {
     /// The topic.
     pub name: String,
-    /// How many partitions it shall have in all; more than it has now.
+    /// The total number of partitions; more than it has now.
     pub total: i32,
 }
 
-/// What became of one topic in a call that changes topics.
+/// The outcome for one topic in a call that changes topics.
 #[derive(Debug, Clone)]
 pub struct TopicResult {
     /// The topic.
     pub name: String,
-    /// Why it was not done; `None` is success.
+    /// Why the operation failed; `None` is success.
     pub error: Option<Error>,
-    /// The topic's id; all zero where it is not known.
+    /// The topic id; all zero if unknown.
     pub id: TopicId,
-    /// How many partitions it has now; -1 where it is not known.
+    /// The number of partitions it has now; -1 if unknown.
     pub partitions: i32,
-    /// How many brokers hold each partition; -1 where it is not known.
+    /// The number of replicas of each partition; -1 if unknown.
     pub replication_factor: i16,
 }
 
@@ -77,51 +77,51 @@ pub struct TopicListing {
     pub name: String,
     /// Its id; all zero from brokers before 2.8.
     pub id: TopicId,
-    /// Kafka's own use, for example `__consumer_offsets`.
+    /// True for an internal topic, for example `__consumer_offsets`.
     pub internal: bool,
-    /// How many partitions it has.
+    /// The number of partitions.
     pub partitions: i32,
 }
 
-/// All about one topic.
+/// A topic and its partitions.
 #[derive(Debug, Clone)]
 pub struct TopicDescription {
     /// Its name.
     pub name: String,
-    /// Why nothing is known of it, for example UNKNOWN_TOPIC_OR_PARTITION; then all else is empty.
+    /// Why the topic could not be described, for example UNKNOWN_TOPIC_OR_PARTITION; all else is empty in that case.
     pub error: Option<Error>,
     /// Its id; all zero from brokers before 2.8.
     pub id: TopicId,
-    /// Kafka's own use.
+    /// True for an internal topic.
     pub internal: bool,
     /// By number, from 0.
     pub partitions: Vec<PartitionDescription>,
 }
 
-/// One partition of a topic. Brokers are given by their ids.
+/// A partition of a topic. Brokers are given by their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionDescription {
     /// Its number.
     pub partition: i32,
-    /// The broker that reads and writes it now; -1 while there is none.
+    /// The current leader; -1 if there is none.
     pub leader: i32,
-    /// How often the leader has changed; -1 where it is not known.
+    /// The leader epoch, which grows with each change of leader; -1 if unknown.
     pub leader_epoch: i32,
-    /// Those that hold it, the preferred leader first.
+    /// The brokers that hold a replica, the preferred leader first.
     pub replicas: Vec<i32>,
-    /// Those of them that have all of it.
+    /// The replicas that are in sync.
     pub isr: Vec<i32>,
-    /// Those of them that can't be reached.
+    /// The replicas that can't be reached.
     pub offline: Vec<i32>,
 }
 
-/// The cluster as a broker sees it.
+/// A description of the cluster, as reported by a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterDescription {
     /// The cluster's id.
     pub id: Option<String>,
-    /// The broker to send changes to; -1 while there is none. On a cluster with KRaft any broker passes
-    /// changes on to the controllers, so this is one of the brokers.
+    /// The broker that changes are sent to; -1 if there is none. In a KRaft cluster any broker forwards changes to
+    /// the controllers, so this is one of the brokers.
     pub controller: i32,
     /// Sorted by id.
     pub brokers: Vec<BrokerDescription>,

@@ -14,7 +14,7 @@ use super::options::BrokerOptions;
 use super::server::{self, Command, Commands, Server};
 use crate::error::{Error, ErrorCode, Result};
 
-/// A running embedded broker, or several that form a cluster. Dropping it stops it; clients see closed connections.
+/// A running embedded broker, or a cluster of several. Dropping it stops it; clients' connections are closed.
 pub struct Broker {
     commands: Commands,
     thread: Option<JoinHandle<()>>,
@@ -34,8 +34,8 @@ impl Broker {
     /// Starts a broker; when this returns, its nodes accept connections.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for options that can't be, `IO` if a port can't be listened on, the directory can't be
-    /// read, or no thread can be started.
+    /// `INVALID_ARGUMENT` for invalid options, `IO` if a port is not available, the directory can't be read, or no
+    /// thread can be started.
     pub fn start(options: BrokerOptions) -> Result<Broker> {
         let timeout = options.timeout;
         let server::Started {
@@ -53,8 +53,8 @@ impl Broker {
         })
     }
 
-    /// The addresses of all nodes as a client's `bootstrap.servers` takes them. They are those listened on, also
-    /// where others are advertised.
+    /// Returns the addresses of all nodes in the format of a client's `bootstrap.servers`. They are those listened
+    /// on, even if others are advertised.
     pub fn bootstrap_servers(&self) -> String {
         let addresses: Vec<String> = self
             .nodes
@@ -72,11 +72,11 @@ impl Broker {
             .map(|n| server::address(&n.host, n.port))
     }
 
-    /// Creates a topic, with a replica on every node; partition 0 is led by node 1, partition 1 by node 2, and so on
-    /// round. `configs` are Kafka's topic settings.
+    /// Creates a topic with a replica on every node. Node 1 leads partition 0, node 2 partition 1, and so on in turn.
+    /// `configs` is the topic's configuration.
     ///
     /// # Errors
-    /// Kafka's codes for a bad name, number or setting, or a topic that exists.
+    /// Kafka's codes for an invalid name, number or setting, or a topic that exists.
     pub fn create_topic(
         &self,
         name: &str,
@@ -107,10 +107,10 @@ impl Broker {
         })
     }
 
-    /// Deletes a topic and its records. False if there was none of this name.
+    /// Deletes a topic and its records. Returns false if there was no topic with this name.
     ///
     /// # Errors
-    /// `TIMED_OUT` or `CLOSED` if the broker's thread does not answer.
+    /// `TIMED_OUT` or `CLOSED` if the broker's thread does not respond.
     pub fn delete_topic(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
         self.call(move |server| {
@@ -122,10 +122,10 @@ impl Broker {
         })
     }
 
-    /// Compacts the partitions of a topic now, the newest records included, as if all segments were closed and dirty:
-    /// of each key only the last record stays, with its offset. Without this call logs are compacted every 15 s
-    /// (`log.cleaner.backoff.ms`) where Kafka would do it: closed segments (`segment.bytes`, `segment.ms`) that are dirty enough
-    /// (`min.cleanable.dirty.ratio`, `max.compaction.lag.ms`).
+    /// Compacts the partitions of a topic now, including the newest records, as if all segments were closed and
+    /// dirty: only the last record of each key is kept, with its offset. Without this call logs are compacted every
+    /// 15 s (`log.cleaner.backoff.ms`) where Kafka would do it: closed segments (`segment.bytes`, `segment.ms`) that
+    /// are dirty enough (`min.cleanable.dirty.ratio`, `max.compaction.lag.ms`).
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is no such topic, or its `cleanup.policy` has no `compact`; `IO`, with the file.
@@ -157,7 +157,7 @@ impl Broker {
         }
     }
 
-    /// Adds a fault. Faults are met in the order they were added; one request can meet several.
+    /// Adds a fault. Faults are applied in the order in which they were added; several can apply to one request.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
@@ -173,7 +173,7 @@ impl Broker {
         self.call(|server| server.core().clear_faults())
     }
 
-    /// Makes `node` the leader of a partition, in a new leader epoch.
+    /// Makes `node` the leader of a partition, with a new leader epoch.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is no such partition, or the node is stopped or unknown.
@@ -185,8 +185,8 @@ impl Broker {
         self.argument(moved, || format!("moving the leader of {topic}-{partition} to node {node}: no such partition, or the node does not run"))
     }
 
-    /// Makes `node` the coordinator of a group or transactional id; the others answer `NOT_COORDINATOR`. Until
-    /// `loading` is over it answers `COORDINATOR_LOAD_IN_PROGRESS`, as one that reads what the old one knew.
+    /// Makes `node` the coordinator of a group or transactional id; the others then return `NOT_COORDINATOR`. Until
+    /// `loading` is over the new one returns `COORDINATOR_LOAD_IN_PROGRESS`, like a broker that is loading the state.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if the node is stopped or unknown.
@@ -246,9 +246,9 @@ impl Broker {
         })
     }
 
-    /// Stops a node: its connections are closed, nobody listens on its port, its partitions move to others. So do its
-    /// groups, or they wait for it if it is the last: members that come back within their session's time, which begins
-    /// anew then, keep their id, their generation or epoch and what they are assigned.
+    /// Stops a node: its connections are closed, its port no longer accepts any, and its partitions move to other
+    /// nodes. So do its groups; if it is the last node, they wait for its return: members that come back within their
+    /// session timeout, which then starts over, keep their id, their generation or epoch, and their assignment.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is no such node.
@@ -259,10 +259,10 @@ impl Broker {
         })
     }
 
-    /// Starts a stopped node again on its port.
+    /// Starts a stopped node again, on the same port.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if there is no such node, `IO` if its port is taken.
+    /// `INVALID_ARGUMENT` if there is no such node, `IO` if its port is in use.
     pub fn start_node(&self, node: i32) -> Result<()> {
         let started = self.call(move |server| server.start_node(node))?;
         let started = started.map_err(|e| {
@@ -276,7 +276,7 @@ impl Broker {
         })
     }
 
-    /// Has a node take requests without answering any, as a stopped process (SIGSTOP) does, until
+    /// Pauses a node: it accepts requests without answering any, like a stopped process (SIGSTOP), until
     /// [`resume_node`](Self::resume_node).
     ///
     /// # Errors
@@ -285,7 +285,7 @@ impl Broker {
         self.call(move |server| server.act(|core, now, out| core.pause(now, node, true, out)))
     }
 
-    /// Has a paused node go on.
+    /// Resumes a paused node.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
@@ -310,10 +310,10 @@ impl Broker {
         self.call(move |server| server.core().groups.members(&group))
     }
 
-    /// Has a group rebalance now, as if a member had come or gone.
+    /// Makes a group rebalance now, as if a member had joined or left.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if nobody is in the group.
+    /// `INVALID_ARGUMENT` if the group has no members.
     pub fn force_rebalance(&self, group: &str) -> Result<()> {
         let name = group.to_owned();
         let forced = self.call(move |server| {
@@ -324,7 +324,7 @@ impl Broker {
         })
     }
 
-    /// Ends a member's session now, as if it had sent no heartbeat for too long.
+    /// Expires the session of a member now, as if it had sent no heartbeat for too long.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is no such member.
@@ -340,8 +340,8 @@ impl Broker {
         })
     }
 
-    /// Asks clients for metrics of themselves (KIP-714), or no longer. Clients that connected before are not told that
-    /// they can be asked; those that were subscribed learn of the change at their next push.
+    /// Requests metrics from clients (KIP-714), or stops doing so. Clients that are already connected don't learn
+    /// that they can push metrics; those that are subscribed learn of the change at their next push.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
@@ -349,7 +349,7 @@ impl Broker {
         self.call(move |server| server.core().telemetry.subscribe(subscription))
     }
 
-    /// The metrics that clients have pushed since the last call, in the order they came.
+    /// Returns the metrics that clients have pushed since the last call, in order.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
@@ -357,7 +357,7 @@ impl Broker {
         self.call(|server| std::mem::take(&mut server.core().telemetry.pushed))
     }
 
-    /// Ends the sessions of all members of a group now.
+    /// Expires the sessions of all members of a group now.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if there is none.
@@ -377,7 +377,7 @@ impl Broker {
         })
     }
 
-    /// How many requests of a kind (see [`api_key`](super::api_key)) came to a node, or to all.
+    /// Returns the number of requests of a kind (see [`api_key`](super::api_key)) received by a node, or by all.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).
@@ -385,7 +385,7 @@ impl Broker {
         self.call(move |server| server.core().requests_seen(node, api))
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     ///
     /// # Errors
     /// As [`delete_topic`](Self::delete_topic).

@@ -67,14 +67,14 @@ impl BrokerOptions {
         self
     }
 
-    /// The address to listen on and to give out. Default 127.0.0.1; anything else opens the broker, which asks
-    /// nobody for a password, to the network.
+    /// The address to listen on and to advertise. Default 127.0.0.1; any other exposes the broker to the network
+    /// without a password.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
         self
     }
 
-    /// The port of the first node; the others take the ones behind it. Default 0: free ports.
+    /// The port of the first node, followed by those of the others. Default 0: free ports.
     pub fn port(mut self, port: u16) -> Self {
         self.ports = vec![port];
         self
@@ -86,46 +86,47 @@ impl BrokerOptions {
         self
     }
 
-    /// The host given out to clients in place of the one listened on.
+    /// The host that clients are given instead of the one listened on.
     pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
         self.advertised_host = Some(host.into());
         self
     }
 
-    /// The port given out to clients, for all nodes, in place of the one listened on.
+    /// The port that clients are given, for all nodes, instead of the one listened on.
     pub fn advertised_port(mut self, port: u16) -> Self {
         self.advertised_port = Some(port);
         self
     }
 
-    /// The ports given out to clients, node by node, in place of those listened on: where each node has a proxy of its own.
+    /// The ports that clients are given, node by node, instead of those listened on: for a separate proxy in front of
+    /// each node.
     pub fn advertised_ports(mut self, ports: impl Into<Vec<u16>>) -> Self {
         self.advertised_ports = ports.into();
         self
     }
 
-    /// Keeps topics, records, settings and committed offsets under this directory, to be found again at the next start.
-    /// It is made if it is not there, and one broker at a time can have it. Records that were being written when a
-    /// process ended are cut away; a log that is damaged elsewhere is an error at start, which says where, and nothing
-    /// of it is touched. Default: in memory.
+    /// Keeps topics, records, settings and committed offsets in this directory, and loads them at the next start. It
+    /// is created if needed, and can be used by one broker at a time. A partial write at the end of a log, from a
+    /// process that ended, is cut off; damage elsewhere in a log is an error at start, which says where, and the
+    /// files are not changed. Default: in memory.
     ///
-    /// Who was in which group is not kept, other than in Kafka: this broker mostly ends together with its clients, and
-    /// the next run would wait for members that are gone. A client that goes on is told that it is unknown and joins
-    /// again by itself.
+    /// Unlike in Kafka, the members of groups are not kept: this broker mostly ends together with its clients, and
+    /// the next run would wait for members that are gone. Clients that are still running get an unknown-member error
+    /// and rejoin.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// Most bytes of record batches kept in memory, all topics together; above it the oldest records of the largest
-    /// partitions are dropped, as Kafka's retention does. Without effect with a directory. Default 1 GiB.
+    /// The most bytes of record batches kept in memory, for all topics together; beyond that the oldest records of
+    /// the largest partitions are dropped, like by Kafka's retention. No effect with a directory. Default 1 GiB.
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
         self.memory_bytes = bytes;
         self
     }
 
-    /// Whether a topic that a client asks for is created. As from Kafka, the first answer is that there is no such topic,
-    /// and the next one has it. Default false.
+    /// Whether a topic that a client asks for is created. As with Kafka, the first response is that there is no such
+    /// topic, and the next one has it. Default false.
     pub fn auto_create_topics(mut self, auto_create: bool) -> Self {
         self.auto_create_topics = auto_create;
         self
@@ -137,57 +138,57 @@ impl BrokerOptions {
         self
     }
 
-    /// How long a group of the classic protocol that was empty waits for more members before its first rebalance
-    /// (Kafka's `group.initial.rebalance.delay.ms`). Default 0; Kafka's own is 3 s.
+    /// How long an empty classic group waits for more members before its first rebalance (Kafka's
+    /// `group.initial.rebalance.delay.ms`). Default 0; Kafka's default is 3 s.
     pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
         self.initial_rebalance_delay = delay;
         self
     }
 
-    /// The level of Kafka's feature `transaction.version` that clients are told: 2, the default, where the broker adds
-    /// partitions to transactions and every transaction has an epoch of its own (KIP-890), or 1, where clients add
-    /// them and epochs change with the producer only.
+    /// The level of Kafka's feature `transaction.version` that is reported to clients: 2, the default, with which the
+    /// broker adds partitions to transactions and every transaction has a new epoch (KIP-890), or 1, with which
+    /// clients add them and epochs change with the producer only.
     pub fn transaction_version(mut self, version: i16) -> Self {
         self.transaction_version = version;
         self
     }
 
-    /// Whether there is the new group protocol (KIP-848). Without it the broker is, for consumers, one of before Kafka
-    /// 3.7. Default true.
+    /// Whether the new group protocol (KIP-848) is available. Without it the broker looks to consumers like one
+    /// before Kafka 3.7. Default true.
     pub fn new_group_protocol(mut self, there: bool) -> Self {
         self.new_group_protocol = there;
         self
     }
 
-    /// How long a member of a group of the new protocol may stay silent (`group.consumer.session.timeout.ms`).
-    /// Default 45 s. Members of the classic protocol name their own.
+    /// The session timeout of members of the new protocol (`group.consumer.session.timeout.ms`). Default 45 s.
+    /// Members of the classic protocol set theirs in the request.
     pub fn consumer_session_timeout(mut self, timeout: Duration) -> Self {
         self.consumer_session_timeout = timeout;
         self
     }
 
-    /// How often members of groups of the new protocol are told to send heartbeats
-    /// (`group.consumer.heartbeat.interval.ms`); rebalances take a few of them. Default 1 s; Kafka's own is 5 s.
+    /// The heartbeat interval of members of the new protocol (`group.consumer.heartbeat.interval.ms`); rebalances
+    /// take a few of them. Default 1 s; Kafka's default is 5 s.
     pub fn consumer_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.consumer_heartbeat_interval = interval;
         self
     }
 
-    /// How long a member of a share group has a record to itself (Kafka's `share.record.lock.duration.ms`). Default
+    /// How long a record of a share group is locked for a member (Kafka's `share.record.lock.duration.ms`). Default
     /// 30 s.
     pub fn share_lock(mut self, duration: Duration) -> Self {
         self.share_lock = duration;
         self
     }
 
-    /// How often a record is delivered to a share group at most (Kafka's `share.delivery.count.limit`). Default 5.
+    /// The most deliveries of a record to a share group (Kafka's `share.delivery.count.limit`). Default 5.
     pub fn share_deliveries(mut self, limit: i16) -> Self {
         self.share_deliveries = limit;
         self
     }
 
-    /// Whether a share group begins with the oldest records (Kafka's `share.auto.offset.reset`). Default false: with
-    /// those that come after its first fetch.
+    /// Whether a share group starts with the oldest records (Kafka's `share.auto.offset.reset`). Default false: with
+    /// those after its first fetch.
     pub fn share_from_earliest(mut self, earliest: bool) -> Self {
         self.share_from_earliest = earliest;
         self
@@ -199,7 +200,7 @@ impl BrokerOptions {
         self
     }
 
-    /// Longest wait for the broker's thread in each call of [`Broker`](super::Broker). Default 10 s.
+    /// The longest wait for the broker's thread in each call of [`Broker`](super::Broker). Default 10 s.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

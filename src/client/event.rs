@@ -6,78 +6,80 @@ use std::sync::Arc;
 use crate::client::to_assign::GroupToAssign;
 use crate::error::Error;
 
-/// What kind of thing happened.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum EventKind {
-    /// A partition's position was moved from [`Event::from`] to [`Event::to`], because the log no longer holds what
-    /// was there: records were lost to this reader.
+    /// The position of a partition was moved from [`Event::from`] to [`Event::to`], because the log no longer holds
+    /// the records there: this consumer has missed them.
     PositionReset = 1,
-    /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+    /// A partition cannot be read any more: no records of it are returned until the program seeks or assigns it
+    /// again.
     PartitionStopped = 2,
-    /// A partition cannot be read at present; the attempts go on. Where it isn't known which of several partitions of a
-    /// broker it is, [`Event::partitions`] are those that it may be.
+    /// A partition cannot be read at present; the client keeps trying. If a broker's failure can't be attributed to
+    /// one partition, [`Event::partitions`] lists all that may be affected.
     PartitionFailing = 3,
-    /// A topic cannot be found or may not be read; the attempts go on.
+    /// A topic cannot be found or may not be read; the client keeps trying.
     TopicFailing = 4,
-    /// A topic was deleted and created again: its offsets begin anew. A start that was asked for with
-    /// [`Start::Earliest`], [`Start::Latest`] or [`Start::Timestamp`] holds for the new topic too, all of whose records are
-    /// later than the start: it is read from its beginning, or from that time on. What started at an offset, by
-    /// `auto.offset.reset` or in a group goes where `auto.offset.reset` says; if that is `latest`, records that were written
-    /// before the new topic was noticed are not read.
+    /// A topic was deleted and created again: its offsets start over. [`Start::Earliest`], [`Start::Latest`] or
+    /// [`Start::Timestamp`] also apply to the new topic, whose records are all later than that start: it is read from
+    /// its beginning, or from that timestamp. Partitions that started at an offset, by `auto.offset.reset` or in a
+    /// group continue where `auto.offset.reset` says; if that is `latest`, records written before the new topic was
+    /// noticed are not read.
     TopicRecreated = 5,
-    /// A topic that is read whole has grown: partitions [`Event::from`] to [`Event::to`] (exclusive) are read too,
+    /// A topic assigned as a whole has grown: partitions [`Event::from`] to [`Event::to`] (exclusive) are read too,
     /// from their beginnings.
     PartitionsAdded = 6,
-    /// A broker can't be reached: connections to it have failed for some seconds, or it has left a fetch unanswered for
-    /// `request.timeout.ms`. The attempts go on, and this is told once until it answers a fetch again.
+    /// A broker can't be reached: connections to it have failed for some seconds, or it has not answered a fetch for
+    /// `request.timeout.ms`. The client keeps trying, and reports this once until the broker answers a fetch again.
     BrokerUnreachable = 7,
-    /// A commit that was asked for with [`Consumer::commit_async`](super::Consumer::commit_async) has ended: well, or
-    /// with [`Event::error`].
+    /// A commit started with [`Consumer::commit_async`](super::Consumer::commit_async) has ended, with
+    /// [`Event::error`] if it failed.
     OffsetsCommitted = 8,
-    /// [`Event::partitions`] are this member's of the group from now on. What follows of them starts at what the group has
-    /// committed, or where `auto.offset.reset` says; a seek now comes before any record.
+    /// [`Event::partitions`] were assigned to this member of the group. Their records start at the committed offset,
+    /// or where `auto.offset.reset` says; a seek made now takes effect before any record is returned.
     PartitionsAssigned = 9,
-    /// [`Event::partitions`] are to be given up; no more records of them come. They are this member's until that is
-    /// acknowledged, by [`Consumer::acknowledge`](super::Consumer::acknowledge) or the next poll: until then what was read
-    /// of them can be committed.
+    /// [`Event::partitions`] are being revoked, and no more of their records are returned. They belong to this member
+    /// until that is acknowledged, by [`Consumer::acknowledge`](super::Consumer::acknowledge) or the next poll: until
+    /// then records that were read can be committed.
     PartitionsRevoked = 10,
-    /// [`Event::partitions`] are no longer this member's, since some time ago: others may have them, and nothing can
-    /// be committed of them.
+    /// [`Event::partitions`] no longer belong to this member, and may already belong to others: nothing can be
+    /// committed.
     PartitionsLost = 11,
-    /// The group can't be joined at present, or its coordinator not be kept in touch with, or positions not be
-    /// committed in the background; the attempts go on.
+    /// The group can't be joined at present, or its coordinator cannot be reached, or positions cannot be committed
+    /// in the background; the client keeps trying.
     GroupFailing = 12,
-    /// The membership has ended for good, as [`Event::error`] says; it takes a new subscription to join again.
+    /// The membership has ended for good, for the reason in [`Event::error`]; subscribe again to rejoin.
     GroupLeft = 13,
-    /// What was acknowledged of records of a share group was not carried out, or may not have been, as [`Event::error`]
-    /// says: those of a partition from [`Event::from`] to [`Event::to`], exclusive. They are delivered again.
+    /// Acknowledgements of records in a share group were not carried out, or may not have been, for the reason in
+    /// [`Event::error`]: those of a partition from [`Event::from`] to [`Event::to`], exclusive. The records are
+    /// delivered again.
     AcknowledgementFailed = 14,
-    /// The program's own strategy is the group's, and this member its leader: [`Event::group`] is to be shared out among
-    /// the members, by [`Consumer::assign_group`](crate::consumer::Consumer::assign_group).
+    /// This member leads a group that uses the program's own assignor: assign the partitions of [`Event::group`] to
+    /// its members with [`Consumer::assign_group`](crate::consumer::Consumer::assign_group).
     AssignmentWanted = 15,
 }
 
-/// Something that happened to what is read.
+/// An event.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// What kind of thing it is.
+    /// The kind of event.
     pub kind: EventKind,
-    /// The topic it is about, if it is about one.
+    /// The topic that it is about, if there is one.
     pub topic: Option<Arc<str>>,
-    /// The partition it is about, or -1.
+    /// The partition that it is about, or -1.
     pub partition: i32,
-    /// The position before, or where the trouble is; -1 where there is none.
+    /// The position before the event, or the offset where the problem is; -1 if there is none.
     pub from: i64,
-    /// The position after; -1 where there is none.
+    /// The position after the event; -1 if there is none.
     pub to: i64,
-    /// The partitions it is about, of events about several.
+    /// The partitions that it is about, for events about several.
     pub partitions: Vec<(Arc<str>, i32)>,
-    /// The number of the call it is about; 0 if it is about none.
+    /// The token of the call that it is about; 0 if there is none.
     pub token: u64,
-    /// Why, and what to do about it.
+    /// The reason, and what to do about it.
     pub error: Option<Error>,
-    /// The members and topics of a group that is to be shared out.
+    /// The members and topics of a group that is to be assigned partitions.
     pub group: Option<Arc<GroupToAssign>>,
     /// The broker it is about, or -1.
     pub(crate) broker: i32,
@@ -174,7 +176,7 @@ impl Event {
         }
     }
 
-    /// What happened and what to do about it, in English.
+    /// Returns what happened and what to do about it, in English.
     pub fn message(&self) -> Cow<'_, str> {
         if let Some(error) = &self.error {
             return Cow::Borrowed(error.message());

@@ -117,7 +117,7 @@ impl<T> Inner<T> {
     }
 }
 
-/// The answer to a call that was begun with a token.
+/// The answer to an asynchronous call.
 pub struct Answer {
     token: u64,
     doing: &'static str,
@@ -147,12 +147,12 @@ impl Answer {
         }
     }
 
-    /// The token that was given to the call.
+    /// The token that was passed to the call.
     pub fn token(&self) -> u64 {
         self.token
     }
 
-    /// What was asked for, in a few words.
+    /// A short description of the call.
     pub fn doing(&self) -> &'static str {
         self.doing
     }
@@ -162,7 +162,7 @@ impl Answer {
         self.result.as_ref().err()
     }
 
-    /// What the call has given, if it is of this type: that which the call returns that waits for it.
+    /// The value that the call returned, if it is of this type: that of the call that waits.
     pub fn value<T: 'static>(&self) -> Option<&T> {
         self.result.as_ref().ok()?.downcast_ref()
     }

@@ -158,7 +158,7 @@ pub struct ConsumerConfig {
     pub heartbeat_interval: Duration,
     /// `max.poll.interval.ms`
     pub max_poll_interval: Duration,
-    /// `enable.auto.commit`; of no effect without `group_id`.
+    /// `enable.auto.commit`; has no effect without `group_id`.
     pub enable_auto_commit: bool,
     /// `auto.commit.interval.ms`
     pub auto_commit_interval: Duration,

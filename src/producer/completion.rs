@@ -5,22 +5,22 @@ use std::sync::{Arc, Mutex};
 use super::shared::lock;
 use crate::error::Error;
 
-/// The end of a record, as far as it can be known.
+/// The outcome of a record, as far as it can be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Outcome {
-    /// The broker acknowledged it (with `acks=0`: it was handed to the connection).
+    /// The broker acknowledged it (with `acks=0`: it was written to the connection).
     Written = 0,
-    /// It is certain that it was not written.
+    /// It was definitely not written.
     NotWritten = 1,
-    /// It was sent, and no answer tells whether it was written.
+    /// It was sent, but no response says whether it was written.
     PossiblyWritten = 2,
 }
 
 /// A run of records of one call that ended together in one partition.
 #[derive(Debug, Clone)]
 pub struct Completion {
-    /// The token given with the call.
+    /// The token passed to the call.
     pub token: u64,
     /// The topic.
     pub topic: Arc<str>,
@@ -30,16 +30,16 @@ pub struct Completion {
     pub first: u32,
     /// Number of records.
     pub count: u32,
-    /// Indices within the call, where the run's records do not lie side by side there.
+    /// Indices within the call, if the run's records are not contiguous in it.
     pub indices: Option<Box<[u32]>>,
-    /// Offset of the run's first record, the others following by one; -1 where it is not known.
+    /// Offset of the run's first record; the others follow it one by one. -1 if unknown.
     pub base_offset: i64,
-    /// Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of
-    /// the batch's first record.
+    /// Milliseconds since 1970: the broker's time if the topic uses log append time, otherwise the timestamp of the
+    /// batch's first record.
     pub timestamp: i64,
-    /// What became of them.
+    /// The outcome of the records.
     pub outcome: Outcome,
-    /// Why, unless they were written.
+    /// The error, unless they were written.
     pub error: Option<Error>,
 }
 

@@ -60,18 +60,18 @@ use waiting::{Look, Over};
 /// A producer. All methods may be called from many threads at once.
 ///
 /// Records are numbered and resent so that each is written once and in order (`enable.idempotence`, the default),
-/// also while brokers fail. Dropping a producer gives up what has not been sent; call [`Producer::close`] first.
+/// even when brokers fail. Dropping a producer gives up unsent records; call [`Producer::close`] first.
 pub struct Producer {
     shared: Arc<Shared>,
     _budget: Budget,
 }
 
-/// Totals since a producer was made.
+/// Totals since a producer was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProducerCounts {
     /// Records acknowledged.
     pub written: u64,
-    /// Records not written, or possibly written.
+    /// Records that were not written, or may not have been written.
     pub failed: u64,
     /// Batches sealed.
     pub batches: u64,
@@ -83,14 +83,14 @@ pub struct ProducerCounts {
     pub bytes: u64,
     /// Bytes of `buffer.memory` in use now.
     pub buffered_bytes: u64,
-    /// Batches not ended now.
+    /// Batches that are neither acknowledged nor failed yet.
     pub live_batches: u64,
-    /// Records taken and not ended now; 0 unless `buffer.records` bounds them.
+    /// Records accepted that are neither acknowledged nor failed yet; 0 unless `buffer.records` is set.
     pub buffered_records: u64,
 }
 
 impl Producer {
-    /// Makes a producer. Nothing is connected yet; see [`Producer::connect`].
+    /// Creates a producer. It connects in the background; see [`Producer::connect`].
     ///
     /// # Errors
     /// IO if the I/O thread cannot be started.
@@ -127,16 +127,17 @@ impl Producer {
         (producer, make)
     }
 
-    /// Gives a topic settings of its own, before it is first used: `acks`, `compression.type` and its levels,
+    /// Sets the configuration of one topic, before its first use: `acks`, `compression.type` and its levels,
     /// `delivery.timeout.ms`, `linger.ms`, `partitioner`, `partitioner.ignore.keys`,
-    /// `partitioner.adaptive.partitioning.enable`, `request.timeout.ms`. What is not given is as the producer has it.
+    /// `partitioner.adaptive.partitioning.enable`, `request.timeout.ms`. Keys that are not set are inherited from the
+    /// producer.
     ///
-    /// Where the topic asks for less than `acks=all` its records are sent without idempotence, unless the producer was
-    /// explicitly asked for it.
+    /// If the topic asks for less than `acks=all`, its records are sent without idempotence; that is an error if
+    /// idempotence was requested explicitly for the producer.
     ///
     /// # Errors
-    /// CONFIG for a mistake in the settings, or one that contradicts the producer's; INVALID_ARGUMENT if the topic is in
-    /// use already, or its name cannot be one.
+    /// CONFIG for a mistake in the settings, or a conflict with the producer's; INVALID_ARGUMENT if the topic is
+    /// already in use, or its name is invalid.
     pub fn set_topic_config<'a>(
         &self,
         topic: &str,
@@ -155,11 +156,11 @@ impl Producer {
         })
     }
 
-    /// Sets the program's own partitioner for one topic, or with `None` for all that have no partitioner of their own,
-    /// before they are first used.
+    /// Sets a custom partitioner for one topic, or with `None` for all topics that have none set otherwise, before
+    /// their first use.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT if the topic, or with `None` any topic, is in use already.
+    /// INVALID_ARGUMENT if the topic, or with `None` any topic, is already in use.
     pub fn set_partitioner(
         &self,
         topic: Option<&str>,
@@ -194,10 +195,11 @@ impl Producer {
         Ok(())
     }
 
-    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    /// Waits until the cluster has responded and a connection to one of its brokers is established.
     ///
     /// # Errors
-    /// After `timeout`, or as soon as waiting is of no use: each broker tried, the stage that failed, the reason.
+    /// After `timeout`, or as soon as further waiting cannot help: each broker tried, the stage that failed, the
+    /// reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
         self.connect_async(timeout)?.wait()
     }
@@ -213,11 +215,11 @@ impl Producer {
         shared.connect_calls.ask(&shared.waker, now, timeout)
     }
 
-    /// Moves up to `max` completions into `out`, waiting up to `timeout` for the first. Answers how many came; 0
-    /// when the time is over.
+    /// Moves up to `max` completions into `out`, waiting up to `timeout` for the first. Returns how many; 0 if the
+    /// timeout ends.
     ///
     /// # Errors
-    /// WOKEN after [`Producer::wake`]; CLOSED when the producer is closed and nothing is left.
+    /// WOKEN after [`Producer::wake`]; CLOSED once the producer is closed and no completions are left.
     pub fn completions(
         &self,
         max: usize,
@@ -260,13 +262,13 @@ impl Producer {
         self.shared.spare_tokens.give(ended.into_tokens());
     }
 
-    /// Ends one wait of [`Producer::completions`], present or next. From any thread.
+    /// Ends one wait of [`Producer::completions`], the current one or the next. From any thread.
     pub fn wake(&self) {
         self.shared.completions.wake();
     }
 
-    /// A descriptor that is readable while completions wait, after [`Producer::wake`], and when room has come after
-    /// an AGAIN. Made at the first call, owned by the producer; wait on it, don't read it.
+    /// Returns a descriptor that is readable while completions are available, after [`Producer::wake`], and when
+    /// there is room again after AGAIN. Created by the first call, owned by the producer: only wait on it.
     pub fn descriptor(&self) -> Result<isize> {
         io_thread::check_generation(self.shared.generation)?;
         self.shared.completions.descriptor().map_err(|e| {
@@ -277,17 +279,18 @@ impl Producer {
         })
     }
 
-    /// Sends everything accepted so far without lingering and waits until all of it has ended.
+    /// Sends everything accepted so far without waiting for `linger.ms`, and waits until all of it is acknowledged or
+    /// has failed.
     ///
     /// # Errors
-    /// TIMED_OUT with what is left; or the first error of records sent with token 0 since the last flush.
+    /// TIMED_OUT with what is left; or the first error among records sent with token 0 since the last flush.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         io_thread::check_generation(self.shared.generation)?;
         let look = self.shared.flushing(timeout);
         self.shared.wait("flush", timeout, look)
     }
 
-    /// [`Producer::flush`] without waiting: of what is accepted by now.
+    /// [`Producer::flush`] without waiting, for everything accepted so far.
     ///
     /// # Errors
     /// FORKED; the call's are those of [`Producer::flush`].
@@ -303,8 +306,8 @@ impl Producer {
         Ok(self.shared.clone())
     }
 
-    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
-    /// waits the descriptor is readable.
+    /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
+    /// available the descriptor is readable.
     ///
     /// # Errors
     /// CLOSED if the producer is closed and no answer will come.
@@ -313,12 +316,12 @@ impl Producer {
         self.shared.completions.next_answer(timeout)
     }
 
-    /// Gives up records that have not ended. Their completions, which can be drained when this returns, have the error
-    /// PURGED: NotWritten where they were never sent, PossiblyWritten where they were and no answer came. Records that
-    /// other threads send meanwhile may be spared.
+    /// Gives up unacknowledged records. Their completions, which are available when this returns, have the error
+    /// PURGED and the outcome NotWritten if they were never sent, PossiblyWritten if they were sent and not
+    /// acknowledged. Records sent from other threads during the call may not be purged.
     ///
     /// # Errors
-    /// TIMED_OUT if the I/O thread did not answer within 5 s; CLOSED after a close, which has given up everything.
+    /// TIMED_OUT if the I/O thread did not respond within 5 s; CLOSED after a close, which has given up everything.
     pub fn purge(&self, what: Purge) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(5);
         let call = self.purge_async(what)?;
@@ -343,7 +346,7 @@ impl Producer {
         Ok(call)
     }
 
-    /// Totals and what is held now.
+    /// Returns totals, and what the producer holds now.
     pub fn counts(&self) -> ProducerCounts {
         let c = &self.shared.counters;
         ProducerCounts {
@@ -359,10 +362,10 @@ impl Producer {
         }
     }
 
-    /// The producer's figures: of itself, of each broker, of each partition it has written to.
+    /// Returns the figures of the client, of each broker, and of each partition written to.
     ///
     /// # Errors
-    /// CLOSED after a close; TIMED_OUT if the I/O thread does not answer in time.
+    /// CLOSED after a close; TIMED_OUT if the I/O thread does not respond in time.
     pub fn stats(&self, timeout: Duration) -> Result<Stats> {
         self.stats_async(timeout)?.wait()
     }
@@ -377,18 +380,18 @@ impl Producer {
         shared.stats.ask(|| shared.waker.wake(), timeout)
     }
 
-    /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last
-    /// eight are kept. Their histograms cover the time since the ones before. When new ones are there the descriptor
-    /// is readable, and a wait in [`Producer::completions`] ends.
+    /// Returns the oldest statistics recorded by the timer (`statistics.interval.ms`) that have not been taken; the
+    /// last eight are kept. Their histograms cover the time since the previous ones. While new ones are available the
+    /// descriptor is readable, and a wait in [`Producer::completions`] ends.
     pub fn next_stats(&self) -> Option<Stats> {
         self.shared.stats.next()
     }
 
-    /// The oldest event that was not taken yet; the last 64 are kept. When one is there the descriptor is readable, and a
-    /// wait in [`Producer::completions`] ends. Nothing has to be done about them, as the attempts go on by themselves:
-    /// [`EventKind::BrokerUnreachable`] where records wait for a broker that could not be reached for
-    /// `socket.connection.setup.timeout.ms` or has not answered within `request.timeout.ms`, and
-    /// [`EventKind::TopicFailing`] where the brokers say that a topic can't be written.
+    /// Returns the oldest event that has not been taken; the last 64 are kept. While one is available the descriptor
+    /// is readable, and a wait in [`Producer::completions`] ends. Events need no action, as the client keeps trying:
+    /// [`EventKind::BrokerUnreachable`] if records wait for a broker that could not be reached for
+    /// `socket.connection.setup.timeout.ms` or has not responded within `request.timeout.ms`, and
+    /// [`EventKind::TopicFailing`] if the brokers report that a topic can't be written.
     ///
     /// [`EventKind::BrokerUnreachable`]: crate::consumer::EventKind::BrokerUnreachable
     /// [`EventKind::TopicFailing`]: crate::consumer::EventKind::TopicFailing
@@ -396,15 +399,15 @@ impl Producer {
         self.shared.next_event()
     }
 
-    /// Moves up to `max` log lines into `out`; answers how many are left.
+    /// Moves up to `max` log lines into `out`, and returns how many are left.
     pub fn log_lines(&self, max: usize, out: &mut Vec<LogLine>) -> usize {
         self.shared.log.drain(max, out)
     }
 
-    /// Takes no more records, flushes for up to `timeout` (an open transaction is aborted), then gives up what is left (as
-    /// NotWritten where it was never sent, PossiblyWritten where it was) and ends. Whatever another thread's send has
-    /// taken is among what is flushed; sends from then on are refused with CLOSED. Completions can still be drained
-    /// afterwards. Wakes all waiters. Calling it again does nothing.
+    /// Stops accepting records, flushes for up to `timeout` (an open transaction is aborted), then gives up the rest
+    /// (as NotWritten if never sent, otherwise as PossiblyWritten) and closes the connections. Records accepted from
+    /// other threads before the call are flushed too; later sends fail with CLOSED. Completions can still be polled.
+    /// Wakes all waiting calls. Calling it again does nothing.
     ///
     /// # Errors
     /// As [`Producer::flush`].

@@ -19,10 +19,10 @@ use crate::protocol::record::{HEADER_LEN, Records};
 /// How long a call may wait for room in `buffer.memory`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wait {
-    /// As long as `max.block.ms` says.
+    /// Up to `max.block.ms`.
     #[default]
     MaxBlock,
-    /// Up to this long; zero answers AGAIN instead of waiting.
+    /// Up to this long; zero returns AGAIN instead of waiting.
     UpTo(Duration),
 }
 
@@ -41,7 +41,7 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a [u8], Option<&'a [u8]>)],
     /// Milliseconds since 1970, or `None` for now.
     pub timestamp: Option<i64>,
-    /// Comes back in the record's completion; 0 asks for none.
+    /// Returned in the record's completion; 0 requests no completion.
     pub token: u64,
 }
 
@@ -62,11 +62,10 @@ impl Producer {
     ///
     /// # Errors
     /// RECORD_TOO_LARGE, AGAIN or BUFFER_FULL (no room in `buffer.memory` in time), CLOSED,
-    /// UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or the partition is not one of it). While no broker
-    /// can be reached records are taken and wait, as long as `max.block.ms` and `delivery.timeout.ms` allow:
-    /// [`Producer::connect`] is for failing early.
-    /// With `transactional.id`: INVALID_TXN_STATE while no transaction is open; and every error but AGAIN and
-    /// BUFFER_FULL, after which the record can be sent again, fails the transaction.
+    /// UNKNOWN_TOPIC_OR_PARTITION (the topic is known not to exist, or has no such partition). While no broker can be
+    /// reached, records are accepted and wait, within the limits of `max.block.ms` and `delivery.timeout.ms`; call
+    /// [`Producer::connect`] to fail early. With `transactional.id`: INVALID_TXN_STATE while no transaction is open;
+    /// and every error except AGAIN and BUFFER_FULL, after which the record can be sent again, fails the transaction.
     pub fn send(&self, record: &Record<'_>, wait: Wait) -> Result<()> {
         let topic = record.topic;
         self.send_to(topic.as_bytes(), || Ok(topic), record, wait)
@@ -169,11 +168,11 @@ impl Producer {
 
     /// Sends many records of one topic, given as columns.
     ///
-    /// All is checked first, then rows are taken in order: the first `accepted` of them, which is always told, also
-    /// beside an error. With `partition` `None` the partitioner chooses for every record.
+    /// All records are checked first, then accepted in order: the first `accepted` of them, which is also returned
+    /// with an error. With `partition` `None` the partitioner chooses for every record.
     ///
     /// # Errors
-    /// As [`Producer::send`]; where `accepted` is short, the rest was not taken.
+    /// As [`Producer::send`]; if `accepted` is less than the number of rows, the rest was not accepted.
     pub fn send_batch(
         &self,
         topic: &str,

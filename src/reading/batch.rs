@@ -10,7 +10,7 @@ use crate::protocol::record::{ColumnSet, Columns, HeaderIter, TimestampType};
 use crate::reading::buffer::Buffer;
 use crate::topic::TopicPartition;
 
-/// Records side by side in one buffer, of one partition, in the order of their offsets.
+/// Records of one partition that share a buffer, in the order of their offsets.
 #[derive(Debug)]
 pub struct Segment {
     pub(crate) topic: Arc<str>,
@@ -32,12 +32,12 @@ impl Segment {
         self.partition
     }
 
-    /// The bytes that the positions of its rows are positions in.
+    /// The buffer that the positions of its rows refer to.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
 
-    /// Its rows among those of the batch.
+    /// The range of its rows in the batch.
     pub fn rows(&self) -> Range<usize> {
         self.rows.clone()
     }
@@ -53,7 +53,7 @@ impl Segment {
     }
 }
 
-/// Records of one poll. Its memory is given back when it is dropped, from whichever thread, also after the consumer has
+/// The records of one poll. Its memory is released when it is dropped, from any thread, even after the consumer is
 /// gone.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
         self.columns.value(&self.segment.buffer, self.row)
     }
 
-    /// The headers in their order: key, and value or null.
+    /// The headers in order: key, and value or null.
     pub fn headers(&self) -> HeaderIter<'a> {
         self.columns.headers(&self.segment.buffer, self.row)
     }
@@ -125,32 +125,32 @@ impl Batch {
         }
     }
 
-    /// Number of records.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.columns.rows()
     }
 
-    /// True for a batch without records; a poll gives none such.
+    /// True for a batch without records; polls never return one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The segments, whose rows follow each other without a gap.
+    /// The segments, whose rows are numbered consecutively.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// The columns of all rows. A row's positions are positions in the buffer of its segment.
+    /// The columns of all rows. The positions of a row refer to the buffer of its segment.
     pub fn columns(&self) -> &ColumnSet {
         &self.columns
     }
 
-    /// How often each record has been delivered, this time included, where a share group gave them; empty of others.
+    /// The number of deliveries of each record, including this one, for batches of a share group; otherwise empty.
     pub fn delivery_counts(&self) -> &[i16] {
         &self.deliveries
     }
 
-    /// The record at `row`; `None` past the end.
+    /// Returns the record at `row`, or `None` past the end.
     pub fn record(&self, row: usize) -> Option<Record<'_>> {
         let at = self.segments.partition_point(|s| s.rows.end <= row);
         self.segments.get(at).map(|segment| Record {
@@ -160,7 +160,7 @@ impl Batch {
         })
     }
 
-    /// The records in their order.
+    /// Iterates over the records, in order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let columns: &ColumnSet = &self.columns;
         self.segments.iter().flat_map(move |segment| {
@@ -196,7 +196,7 @@ impl Batch {
         ends
     }
 
-    /// Bytes of the buffers this batch keeps from being reused. Batches may share a buffer.
+    /// The bytes of buffers that this batch keeps in use. Batches may share a buffer.
     pub fn held_bytes(&self) -> usize {
         let mut sum = 0;
         let mut last: Option<&Buffer> = None;
@@ -209,8 +209,7 @@ impl Batch {
         sum
     }
 
-    /// The same records copied into one buffer of their own, so that a few records to keep don't keep a large
-    /// buffer with them.
+    /// Returns a copy with its own buffer, so that keeping a few records does not keep a large buffer.
     #[must_use]
     pub fn compact(&self) -> Batch {
         let Some(like) = self.segments.first().map(|s| s.buffer.clone()) else {

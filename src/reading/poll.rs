@@ -6,7 +6,7 @@ use crate::client::event::Event;
 /// Where reading a partition starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At the oldest record the log holds.
+    /// At the oldest record in the log.
     Earliest,
     /// After the newest record (with `isolation.level=read_committed`: at the first open transaction).
     Latest,
@@ -18,13 +18,13 @@ pub enum Start {
     Reset,
 }
 
-/// The answer of a poll.
+/// The result of a poll.
 #[derive(Debug)]
 pub enum Polled {
     /// Records.
     Batch(Batch),
-    /// Something that happened.
+    /// An event.
     Event(Event),
-    /// The time is over and nothing was there.
+    /// The timeout ended without records or events.
     Nothing,
 }

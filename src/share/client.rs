@@ -27,15 +27,16 @@ use crate::share::reader;
 use crate::share::role::ShareRole;
 use crate::share::shared::{Chunk, Command, Shared};
 
-/// Reads topics as a member of a share group (KIP-932): each record is given to one member at a time, which has it to
-/// itself for the group's `share.record.lock.duration.ms` and says how it ended.
+/// Reads topics as a member of a share group (KIP-932): each record is delivered to one member at a time, locked for
+/// the group's `share.record.lock.duration.ms`, and acknowledged by that member.
 ///
-/// With `share.acknowledgement.mode=implicit` the records of a poll count as accepted once the next poll or commit is
-/// made, unless [`ShareConsumer::acknowledge`] said otherwise. With `explicit` each must be acknowledged before the next
-/// poll; acknowledgements are sent with that poll, or by a commit. What is not acknowledged in time is delivered again,
-/// perhaps to another member, up to the group's `share.delivery.count.limit`.
+/// With `share.acknowledgement.mode=implicit` the records of a poll are accepted by the next poll or commit, except
+/// those that were acknowledged otherwise with [`ShareConsumer::acknowledge`]. With `explicit` each must be
+/// acknowledged before the next poll; acknowledgements are sent with that poll, or by a commit. Records that are not
+/// acknowledged in time are delivered again, perhaps to another member, up to the group's
+/// `share.delivery.count.limit`.
 ///
-/// Every method may be called from any thread; only two polls at the same time are refused.
+/// Every method may be called from any thread; only a second poll at the same time is refused.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -71,7 +72,7 @@ pub struct ShareConsumer {
 }
 
 impl ShareConsumer {
-    /// A share consumer without a subscription. It connects in the background.
+    /// Creates a share consumer without a subscription. It connects in the background.
     ///
     /// # Errors
     /// `IO` if the I/O thread cannot be started.
@@ -118,10 +119,11 @@ impl ShareConsumer {
         }
     }
 
-    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    /// Waits until the cluster has responded and a connection to one of its brokers is established.
     ///
     /// # Errors
-    /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
+    /// After `timeout`, or as soon as further waiting cannot help: each broker tried, the stage that failed, the
+    /// reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
         self.connect_async(timeout)?.wait()
     }
@@ -149,8 +151,8 @@ impl ShareConsumer {
         }
     }
 
-    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
-    /// waits the descriptor is readable.
+    /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
+    /// available the descriptor is readable.
     ///
     /// # Errors
     /// `CLOSED` if the share consumer is closed and no answer will come.
@@ -165,9 +167,9 @@ impl ShareConsumer {
         }
     }
 
-    /// Becomes a member of the share group `group.id` that reads these topics; topics that don't exist yet are read once
-    /// they do. Replaces an earlier subscription. Records are fetched from the first poll on; where the group has not read
-    /// before, `share.auto.offset.reset` of the group (its default: latest) says where it begins.
+    /// Joins the share group `group.id` and reads these topics; topics that don't exist yet are read once they do.
+    /// Replaces an earlier subscription. Records are fetched from the first poll on; if the group has not read a
+    /// topic before, the group's `share.auto.offset.reset` (latest by default) says where it starts.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without a topic, or for an empty name.
@@ -188,13 +190,14 @@ impl ShareConsumer {
         Ok(())
     }
 
-    /// The topics subscribed to, in their order.
+    /// Returns the subscribed topics, in order.
     pub fn subscription(&self) -> Result<Vec<Arc<str>>> {
         Ok(self.shared()?.subscription().iter().cloned().collect())
     }
 
-    /// Leaves the share group: sends what was acknowledged, gives back the rest at once, and waits until others can have
-    /// it. With implicit acknowledgement the records polled last are among the rest: commit before.
+    /// Leaves the share group: sends pending acknowledgements, releases all other records at once, and waits until
+    /// other members can have them. With implicit acknowledgement the records of the latest poll are released too:
+    /// commit first to accept them.
     ///
     /// # Errors
     /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`).
@@ -225,17 +228,17 @@ impl ShareConsumer {
         Ok(call)
     }
 
-    /// Waits until there is an event or a record, and gives it: events first, then the records that have arrived, at most
-    /// `max.poll.records` but whole record batches where `share.acquire.mode` is `batch_optimized`. The batch's
-    /// [`Batch::delivery_counts`] tell how often each was delivered.
+    /// Waits for an event or for records, and returns it: events first, then records that have arrived, at most
+    /// `max.poll.records`, or whole record batches if `share.acquire.mode` is `batch_optimized`.
+    /// [`Batch::delivery_counts`] has the number of deliveries of each record.
     ///
-    /// With implicit acknowledgement, accepts what the poll before gave; sends what was acknowledged.
+    /// With implicit acknowledgement, accepts the records of the previous poll. Sends pending acknowledgements.
     ///
     /// # Errors
-    /// With explicit acknowledgement: `INVALID_ARGUMENT` while a record is not acknowledged (renewed ones may stay).
-    /// `IN_USE` while another thread polls; `WOKEN` after [`ShareConsumer::wake`]; `CLOSED`; `INVALID_ARGUMENT` without a
-    /// subscription; and until the first contact with the cluster, once `socket.connection.setup.timeout.ms` is over, why
-    /// no broker can be reached.
+    /// With explicit acknowledgement: `INVALID_ARGUMENT` while a record is not acknowledged (renewed ones may
+    /// remain). `IN_USE` while another thread polls; `WOKEN` after [`ShareConsumer::wake`]; `CLOSED`;
+    /// `INVALID_ARGUMENT` without a subscription; and before the first contact with the cluster, once
+    /// `socket.connection.setup.timeout.ms` is over, the reason why no broker can be reached.
     pub fn poll(&self, timeout: Duration) -> Result<Polled> {
         let shared = self.shared()?;
         let _polling = match self.polling.try_lock() {
@@ -317,12 +320,12 @@ impl ShareConsumer {
         Ok(())
     }
 
-    /// Says of rows of a batch that was polled how they ended. It is sent with the next poll or commit, and may be changed
-    /// until then.
+    /// Acknowledges rows of a polled batch. The acknowledgement is sent with the next poll or commit, and may be
+    /// changed until then.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if the batch has no such rows, or one of the records is not (or no longer) this consumer's:
-    /// acknowledged before, or given back. It is said of the others nevertheless.
+    /// `INVALID_ARGUMENT` if the batch has no such rows, or if one of the records is not, or no longer, locked for
+    /// this consumer: already acknowledged, or released. The other records are acknowledged nevertheless.
     pub fn acknowledge(
         &self,
         batch: &Batch,
@@ -358,7 +361,7 @@ impl ShareConsumer {
         missing.map_or(Ok(()), Err)
     }
 
-    /// The same of one record, by its offset.
+    /// Acknowledges one record by its offset.
     ///
     /// # Errors
     /// As [`ShareConsumer::acknowledge`].
@@ -376,17 +379,18 @@ impl ShareConsumer {
         }
     }
 
-    /// Sends what was acknowledged and waits until the brokers have carried it out. With implicit acknowledgement, that is
-    /// everything that was polled.
+    /// Sends pending acknowledgements and waits until the brokers have carried them out. With implicit
+    /// acknowledgement, accepts everything that was polled.
     ///
     /// # Errors
-    /// The first acknowledgement that was refused, such as `INVALID_RECORD_STATE` where a lock had run out; `TIMED_OUT`.
+    /// The first acknowledgement that was refused, for example `INVALID_RECORD_STATE` if a lock had expired;
+    /// `TIMED_OUT`.
     pub fn commit(&self, timeout: Duration) -> Result<()> {
         self.begin_commit(timeout)?.wait()
     }
 
-    /// [`ShareConsumer::commit`] without waiting: the call tells how it ended, where
-    /// [`commit_async`](ShareConsumer::commit_async) leaves that to events.
+    /// [`ShareConsumer::commit`] without waiting: the returned call reports the outcome, whereas
+    /// [`commit_async`](ShareConsumer::commit_async) only reports failures, as events.
     ///
     /// # Errors
     /// `CLOSED`, `FORKED`; the call's are those of [`ShareConsumer::commit`].
@@ -400,9 +404,9 @@ impl ShareConsumer {
         Ok(call)
     }
 
-    /// Sends what was acknowledged in the background; an event
-    /// [`AcknowledgementFailed`](crate::consumer::EventKind::AcknowledgementFailed) tells of each refusal. Acknowledgements
-    /// are sent with the next poll anyway: this is for programs that don't poll soon.
+    /// Sends pending acknowledgements in the background; an event
+    /// [`AcknowledgementFailed`](crate::consumer::EventKind::AcknowledgementFailed) reports each refusal.
+    /// Acknowledgements are sent with the next poll anyway: this is for programs that don't poll soon.
     pub fn commit_async(&self) -> Result<()> {
         self.send_said(None).map(|_| ())
     }
@@ -422,23 +426,24 @@ impl ShareConsumer {
         Ok(true)
     }
 
-    /// For how long a record is locked for the member that got it, as a broker has told; `None` before the first fetch.
+    /// Returns how long a record is locked for the member that received it, as reported by a broker; `None` before
+    /// the first fetch.
     pub fn lock_duration(&self) -> Result<Option<Duration>> {
         Ok(self.shared()?.lock_duration())
     }
 
-    /// Ends the wait of the poll that is under way, or of the next one that has to wait.
+    /// Ends the wait of the current poll, or of the next one that has to wait.
     pub fn wake(&self) -> Result<()> {
         self.shared()?.inbox.wake_poll();
         Ok(())
     }
 
-    /// A descriptor that is readable while a poll would give something at once. Records are only fetched once a poll has
-    /// found nothing: poll with a timeout of 0 before waiting on it. It is owned by the share consumer, and only to be
-    /// waited on.
+    /// Returns a descriptor that is readable while a poll would return something at once. Records are only fetched
+    /// after a poll has returned nothing: poll with a timeout of 0 before waiting on it. It is owned by the share
+    /// consumer: only wait on it.
     ///
     /// # Errors
-    /// `IO` if the operating system has none left.
+    /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
         self.shared()?.inbox.items.descriptor().map_err(|e| {
             Error::new(
@@ -448,7 +453,7 @@ impl ShareConsumer {
         })
     }
 
-    /// Bytes of buffers that polled batches keep from being reused.
+    /// The bytes of buffers that are held by polled batches.
     pub fn held_bytes(&self) -> Result<usize> {
         Ok(self.shared()?.memory.held())
     }
@@ -463,13 +468,15 @@ impl ShareConsumer {
         Ok(lines)
     }
 
-    /// Sends what was acknowledged, gives back the rest, leaves the group and ends the client. It does not wait for a fetch
-    /// that is under way: the broker gives the rest back as soon as that has ended, within `fetch.max.wait.ms`. Every other
-    /// call ends with `CLOSED`. With implicit acknowledgement the records polled last are among the rest: commit before. Batches that the
-    /// program holds stay valid. Closing twice is no error.
+    /// Closes the share consumer: sends pending acknowledgements, releases all other records, leaves the group and
+    /// closes the connections. It does not wait for a fetch in flight: the broker releases the rest as soon as that
+    /// has ended, within `fetch.max.wait.ms`. Every other call returns `CLOSED`. With implicit acknowledgement the
+    /// records of the latest poll are released too: commit first to accept them. Batches stay valid. Closing twice is
+    /// not an error.
     ///
     /// # Errors
-    /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`); the client has ended all the same.
+    /// The first acknowledgement that was refused or not answered in time (`TIMED_OUT`); the client is closed in any
+    /// case.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         let Some((shared, call)) = self.closing(timeout)? else {
             return Ok(());

@@ -11,18 +11,18 @@ use crate::share::Key;
 /// What is said of an offset that was acquired and holds no record.
 pub(super) const GAP: i8 = 0;
 
-/// What a program says about a record it was given (KIP-932, KIP-1222).
+/// How a record of a share group is acknowledged (KIP-932, KIP-1222).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum AcknowledgeType {
-    /// Done: nobody is given it any more.
+    /// Processed: the record is not delivered again.
     Accept = 1,
-    /// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+    /// Released: it is delivered again, perhaps to another member, until its delivery limit is reached.
     Release = 2,
-    /// It can't be processed: nobody is given it any more. Brokers from Kafka 4.4 on write it to the group's dead letter topic,
-    /// if it has one (`errors.deadletterqueue.topic.name`, KIP-1191).
+    /// Rejected, as it can't be processed: it is not delivered again. Brokers from Kafka 4.4 on write it to the
+    /// group's dead letter topic, if it has one (`errors.deadletterqueue.topic.name`, KIP-1191).
     Reject = 3,
-    /// Not done yet: the lock begins anew, and another acknowledgement follows.
+    /// Still being processed: its lock is renewed, and another acknowledgement must follow.
     Renew = 4,
 }
 

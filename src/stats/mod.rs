@@ -18,7 +18,7 @@ pub(crate) use metrics::metrics;
 
 use crate::error::ErrorCode;
 
-/// What figures are about.
+/// What a set of figures is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The client as a whole.
@@ -43,27 +43,27 @@ pub enum Place {
     },
 }
 
-/// The figures of one place. Names end with their unit: `_bytes`, `_ms`, `_us` (microseconds); others count things.
+/// A set of figures. Names end with their unit: `_bytes`, `_ms`, `_us` (microseconds); the others are counts.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// What they are about.
     pub place: Place,
-    /// Numbers: totals since the client was made, or what is now, as the name says.
+    /// Numbers: totals since the client was created, or current values; docs/statistics.md says which.
     pub values: Vec<(&'static str, i64)>,
-    /// Sizes and times.
+    /// Histograms of sizes and times.
     pub histograms: Vec<(&'static str, Histogram)>,
-    /// How often each of Kafka's error codes was answered, or met.
+    /// The number of occurrences of each error code.
     pub errors: Vec<(ErrorCode, u64)>,
 }
 
 impl Scope {
-    /// A number by its name.
+    /// Returns a figure by its name.
     pub fn value(&self, name: &str) -> Option<i64> {
         let found = self.values.iter().find(|(n, _)| *n == name);
         found.map(|(_, value)| *value)
     }
 
-    /// A histogram by its name.
+    /// Returns a histogram by its name.
     pub fn histogram(&self, name: &str) -> Option<&Histogram> {
         let found = self.histograms.iter().find(|(n, _)| *n == name);
         found.map(|(_, histogram)| histogram)
@@ -80,33 +80,33 @@ pub struct Stats {
     pub client_id: String,
     /// Wall time, in milliseconds since 1970.
     pub time_ms: i64,
-    /// How long the client has been there.
+    /// The time since the client was created.
     pub age: Duration,
-    /// What else brokers are told of the client beside its metrics (KIP-714): `group_id` and the like.
+    /// Labels sent to brokers with the client's metrics (KIP-714): `group_id` and the like.
     pub labels: Vec<(&'static str, String)>,
     /// The figures.
     pub scopes: Vec<Scope>,
 }
 
 impl Stats {
-    /// All of it as one JSON object.
+    /// Returns all figures as one JSON object.
     pub fn to_json(&self) -> String {
         json::write(self)
     }
 
-    /// The client's own figures.
+    /// Returns the figures of the client as a whole.
     pub fn client_scope(&self) -> Option<&Scope> {
         self.scopes.iter().find(|s| s.place == Place::Client)
     }
 
-    /// The figures of a partition.
+    /// Returns the figures of a partition.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&Scope> {
         self.scopes.iter().find(|s| {
             matches!(&s.place, Place::Partition { topic: t, index, .. } if **t == *topic && *index == partition)
         })
     }
 
-    /// The figures of a broker.
+    /// Returns the figures of a broker.
     pub fn broker(&self, id: i32) -> Option<&Scope> {
         self.scopes
             .iter()

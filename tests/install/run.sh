@@ -49,7 +49,7 @@ if readelf -SW "$shared" | grep -q '\.debug_\|\.symtab'; then
 fi
 readelf -SW "$shared" | grep -q '\.gnu_debuglink'
 readelf -SW "$tree/lib/.debug/$(basename "$shared").debug" | grep -q '\.debug_line'
-for page in README.md configuration.md statistics.md examples/c/hello.c; do
+for page in README.md CHANGELOG.md LICENSE docs/{configuration,statistics,faults,kips}.md docs/speed-c.svg examples/c/hello.c; do
   [ -s "$tree/share/doc/ottla/$page" ] || { echo "$page is not installed" >&2; exit 1; }
 done
 

@@ -18,16 +18,16 @@ use crate::protocol::compress::{Codec, decompress};
 /// Most bytes of metrics taken, as Kafka's `telemetry.max.bytes`.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What an embedded broker asks clients to tell of themselves.
+/// The metrics that an embedded broker requests from clients.
 #[derive(Clone, Debug)]
 pub struct TelemetrySubscription {
-    /// Beginnings of metrics' names; an empty one stands for all, none for nothing.
+    /// Prefixes of metric names; an empty one selects all, an empty list none.
     pub metrics: Vec<String>,
-    /// How often they are to be pushed.
+    /// How often they are pushed.
     pub interval: Duration,
-    /// Whether counts are to be told as what was added.
+    /// Whether counts are reported as increments.
     pub delta: bool,
-    /// The codecs taken, the best first.
+    /// The accepted codecs, in order of preference.
     pub codecs: Vec<Codec>,
 }
 

@@ -7,51 +7,51 @@ use bytes::Bytes;
 use crate::error::ErrorCode;
 use crate::protocol::schema;
 
-/// What goes wrong.
+/// The kinds of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request is not carried out; the topics and partitions it names that match (or, where it names none, the
-    /// whole answer) carry this error.
+    /// The request is not carried out; the topics and partitions in it that match (or, if it has none, the whole
+    /// response) carry this error.
     Error {
         /// One of Kafka's codes.
         code: ErrorCode,
     },
-    /// The request is carried out, and its answer carries this error where that level of it has errors.
+    /// The request is carried out, and its response carries this error at a level that has errors.
     Answer {
         /// One of Kafka's codes.
         code: ErrorCode,
         /// 0 for the answer as a whole, 1 for each topic, group or coordinator it tells of, 2 for each partition of a topic.
         level: u8,
     },
-    /// Produce only: the batches are written and the matching partitions answered with this error all the same, as
-    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND` and a timeout are.
+    /// Produce only: the batches are written, and the matching partitions are nevertheless answered with this error,
+    /// like `NOT_ENOUGH_REPLICAS_AFTER_APPEND` and a timeout.
     ErrorAfterAppend {
         /// One of Kafka's codes.
         code: ErrorCode,
     },
-    /// The request is carried out and answered this much later than it came; requests behind it wait.
+    /// The request is carried out, and its response is delayed by this; later requests on the connection wait.
     Delay(Duration),
     /// The connection is closed; the request is not carried out.
     Drop,
-    /// The request is carried out, its answer never sent; then the connection is closed, or kept.
+    /// The request is carried out, but not answered; then the connection is closed, or kept.
     SwallowReply {
         /// Whether the connection is closed.
         close: bool,
     },
-    /// The request is carried out, only so many bytes of the answer are sent, and the connection is closed.
+    /// The request is carried out, only this many bytes of the response are sent, and the connection is closed.
     PartialReply {
         /// Bytes sent, the four of the length included.
         bytes: usize,
     },
-    /// One byte of the fetched records is flipped, so that the first batch's checksum is wrong. Counts only fetches
-    /// that bring records.
+    /// One byte of the fetched records is flipped, so that the first batch's checksum is wrong. Only counts fetches
+    /// that return records.
     CorruptBatch,
-    /// The answer carries this throttle time, and the connection is not read for so long.
+    /// The response carries this throttle time, and the connection is not read for that long.
     Throttle(Duration),
 }
 
-/// A fault and the requests it is for: once for any request on any node, until narrowed or widened.
+/// A fault and the requests it applies to: once, for any request on any node, until narrowed or widened.
 #[derive(Clone, Debug)]
 pub struct FaultRule {
     pub(crate) fault: Fault,
@@ -63,7 +63,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// `fault`, once, for any request on any node.
+    /// Applies `fault` once, to any request on any node.
     pub fn new(fault: Fault) -> Self {
         FaultRule {
             fault,
@@ -99,7 +99,7 @@ impl FaultRule {
         self
     }
 
-    /// For so many requests.
+    /// For this many requests.
     pub fn times(mut self, times: u32) -> Self {
         self.left = Some(times);
         self

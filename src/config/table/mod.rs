@@ -187,7 +187,7 @@ pub struct Key {
     pub group: &'static str,
     /// True where the value must never be shown.
     pub secret: bool,
-    /// True where a producer's topics may have a value of their own.
+    /// True if it can also be set for one topic of a producer.
     pub per_topic: bool,
 }
 

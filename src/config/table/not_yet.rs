@@ -46,7 +46,7 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "sasl.mechanism",
         ALL,
-        "How to log in: PLAIN, SCRAM, GSSAPI or OAUTHBEARER.",
+        "How to authenticate: PLAIN, SCRAM, GSSAPI or OAUTHBEARER.",
     ),
     key(
         "sasl.mechanisms",
@@ -100,7 +100,7 @@ pub(super) static KEYS: &[Key] = &[
     key(
         "sasl.login.retry.backoff.ms",
         ALL,
-        "The wait before an identity provider is asked again.",
+        "The wait before a request to an identity provider is retried.",
     ),
     key(
         "sasl.login.retry.backoff.max.ms",

@@ -13,8 +13,7 @@ pub(super) static KEYS: &[Key] = &[
         SHARE_CONSUMER,
         Kind::Choice(choice::ACKNOWLEDGEMENT_MODE),
         "implicit",
-        "Whether records count as accepted once the next poll or commit is made, or each has to be acknowledged before the next \
-         poll.",
+        "Whether records are accepted by the next poll or commit, or each has to be acknowledged before the next poll.",
     ),
     Key::new(
         GROUP,
@@ -22,7 +21,7 @@ pub(super) static KEYS: &[Key] = &[
         SHARE_CONSUMER,
         Kind::Choice(choice::ACQUIRE_MODE),
         "batch_optimized",
-        "Whether whole record batches are acquired, above `max.poll.records` too, or never more records than that, from one \
+        "Whether whole record batches are acquired, even beyond `max.poll.records`, or never more records than that, from one \
          broker at a time (Kafka 4.2 and newer).",
     ),
 ];

@@ -9,16 +9,16 @@ fn page() -> String {
     let mut out = String::from(
         "# Configuration\n\n\
          <!-- Generated from src/config/table: `OTTLA_UPDATE=1 cargo test --lib config::` writes it. -->\n\n\
-         Keys are Kafka's own. librdkafka's names are accepted where they mean the same; two names of one key at once are an \
-         error, and so is anything not listed here.\n\n\
+         Keys are Kafka's own. librdkafka's names are accepted where they mean the same; two names of the same key are an \
+         error, and so is any key that is not listed here.\n\n\
          - **Durations** are milliseconds as plain numbers, or have a unit: `5us`, `5ms`, `1.5s`, `2min`, `1h`, `7d`; `inf` (or \
-         `-1`) where it is allowed. More than a hundred years counts as a hundred years.\n\
+         `-1`) where allowed. More than a hundred years counts as a hundred years.\n\
          - **Sizes** are bytes as plain numbers, or have a unit: `64kB` is 64000, `64MB` 64 million, `64KiB` 65536, `64MiB` \
          67108864 bytes; `GB` and `GiB` likewise.\n\
          - **Booleans** are `true` or `false`.\n\
-         - A default that contradicts a value you set gives way to it, and a log line says so. Two values you set that \
-         contradict each other are an error.\n\
-         - P, C, A and S: the key is for producers, consumers, admin clients, share consumers. T: a producer's topic may have a value of its own.\n",
+         - If a default conflicts with a value you set, the default is adjusted, and a log line says so. Two values you set \
+         that conflict with each other are an error.\n\
+         - P, C, A and S: the key is for producers, consumers, admin clients, share consumers. T: can also be set for one topic of a producer.\n",
     );
     let mut groups: Vec<&str> = Vec::new();
     for key in keys() {
@@ -31,7 +31,9 @@ fn page() -> String {
         let not_yet = rows.iter().all(|key| matches!(key.kind, Kind::NotYet));
         let _ = write!(out, "\n## {group}\n\n");
         if not_yet {
-            out.push_str("Known to Kafka's clients; setting one is refused until it is there.\n\n");
+            out.push_str(
+                "Keys of Kafka's clients that are not supported yet: setting one is an error.\n\n",
+            );
             out.push_str("| key | for | meaning |\n|---|---|---|\n");
         } else {
             out.push_str("| key | for | values | default | meaning |\n|---|---|---|---|---|\n");
@@ -124,7 +126,7 @@ fn choice(choice: &Choice) -> String {
             not_yet: true,
             name,
             ..
-        } => format!("`{name}` (not there yet)"),
+        } => format!("`{name}` (not supported yet)"),
         Choice { name, .. } if aliases.is_empty() => format!("`{name}`"),
         Choice { name, .. } => format!("`{name}` (also {})", aliases.join(", ")),
     }

@@ -26,13 +26,13 @@ impl Consumer {
         }
     }
 
-    /// What the group has committed of each partition, in the order asked for; `None` where nothing is
-    /// (OffsetFetch). With `isolation.level=read_committed`, offsets of transactions that are still open are waited for
-    /// (KIP-447).
+    /// Returns the committed offset of the group for each partition, in order; `None` if nothing is committed
+    /// (OffsetFetch). With `isolation.level=read_committed` it waits for the end of open transactions that commit
+    /// offsets (KIP-447).
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` without `group.id`; what the group's coordinator answered; `TIMED_OUT` names what was still
-    /// missing and why.
+    /// `INVALID_ARGUMENT` without `group.id`; the coordinator's error; `TIMED_OUT` names what was still missing and
+    /// why.
     pub fn committed(
         &self,
         partitions: &[(&str, i32)],
@@ -70,14 +70,15 @@ impl Consumer {
         })
     }
 
-    /// Commits these offsets for the group, and waits until that is done (OffsetCommit). An offset is that of the next
-    /// record to read: one more than that of the last one that was worked on.
+    /// Commits these offsets for the group, and waits until that is done (OffsetCommit). An offset is that of the
+    /// next record to read: one more than that of the last processed record.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` without `group.id`, and for a negative offset; what the group's coordinator answered, for
-    /// example `PARTITION_REVOKED` if this consumer is a member and the partition not its own, `REBALANCE_IN_PROGRESS` if it is
-    /// still joining, or why the group's coordinator cannot be reached, `UNKNOWN_MEMBER_ID` or `ILLEGAL_GENERATION` if the group has members and this consumer is none of them;
-    /// `TIMED_OUT`, with what stood in the way: it may then have been committed or not.
+    /// `INVALID_ARGUMENT` without `group.id`, and for a negative offset; the coordinator's error, for example
+    /// `PARTITION_REVOKED` if this consumer is a member and the partition is not assigned to it,
+    /// `REBALANCE_IN_PROGRESS` if it is still joining, or why the coordinator cannot be reached, `UNKNOWN_MEMBER_ID`
+    /// or `ILLEGAL_GENERATION` if the group has members and this consumer is not one of them; `TIMED_OUT` with the
+    /// obstacle: the offsets may or may not have been committed.
     pub fn commit(
         &self,
         offsets: &[(&str, i32, OffsetAndMetadata)],
@@ -87,7 +88,7 @@ impl Consumer {
         self.commit_these(to_commit(offsets)?, timeout)
     }
 
-    /// Commits everything that was polled, the batch polled last too, and waits until that is done.
+    /// Commits everything that was polled, including the latest batch, and waits until that is done.
     ///
     /// # Errors
     /// As [`Consumer::commit`].
@@ -113,17 +114,17 @@ impl Consumer {
         self.commit_these(offsets, timeout)
     }
 
-    /// Commits the end of a batch: for each of its partitions the offset after its last record, and after the markers of
-    /// transactions that follow it, as far as they have been read.
+    /// Commits the end of a batch: for each of its partitions the offset after its last record, and after the markers
+    /// of transactions that follow it, if they have been read.
     ///
     /// # Errors
-    /// As [`Consumer::commit`]; `PARTITION_REVOKED` if a partition of the batch was given up since it was polled.
+    /// As [`Consumer::commit`]; `PARTITION_REVOKED` if a partition of the batch was given up since the poll.
     pub fn commit_batch(&self, batch: &Batch, timeout: Duration) -> Result<()> {
         let shared = self.grouped("committing a batch")?;
         self.commit_these(ends(shared, batch), timeout)
     }
 
-    /// Commits the end of a batch in the background, as [`Consumer::commit_async`].
+    /// Commits the end of a batch in the background; see [`Consumer::commit_async`].
     ///
     /// # Errors
     /// As [`Consumer::commit_async`].
@@ -167,18 +168,18 @@ impl Consumer {
         Ok(token)
     }
 
-    /// Commits these offsets in the background, after those of earlier calls; an event with the token given back tells
-    /// how it ended ([`EventKind::OffsetsCommitted`](super::EventKind::OffsetsCommitted)), at the latest after
+    /// Commits these offsets in the background, after those of earlier calls, and returns a token; an event with this
+    /// token reports the outcome ([`EventKind::OffsetsCommitted`](super::EventKind::OffsetsCommitted)), within
     /// `default.api.timeout.ms`.
     ///
     /// # Errors
-    /// As [`Consumer::commit`], as far as that can be said at once.
+    /// Those of [`Consumer::commit`] that can be detected at once.
     pub fn commit_async(&self, offsets: &[(&str, i32, OffsetAndMetadata)]) -> Result<u64> {
         self.grouped("committing offsets")?;
         self.commit_these_async(to_commit(offsets)?)
     }
 
-    /// The consumer's place in its group, for a producer that commits offsets in a transaction.
+    /// Returns the consumer's membership of its group, for a producer that commits offsets in a transaction.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without `group.id`.

@@ -33,9 +33,9 @@ use crate::stats::Stats;
 
 /// Reads partitions of topics.
 ///
-/// Records are fetched in the background from all leaders at once, and handed out by [`Consumer::poll`]. Every method
-/// may be called from any thread; only two polls at the same time are refused. After a `fork` the child's copy
-/// answers with `FORKED`.
+/// Records are fetched in the background from all leaders at once, and returned by [`Consumer::poll`]. Every method
+/// may be called from any thread; only a second poll at the same time is refused. After a `fork` calls on the child's
+/// copy return `FORKED`.
 pub struct Consumer {
     shared: Option<Arc<Shared>>,
     reader: Mutex<Reader>,
@@ -44,7 +44,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer without an assignment. It connects in the background.
+    /// Creates a consumer without an assignment. It connects in the background.
     ///
     /// # Errors
     /// `IO` if the I/O thread cannot be started.
@@ -88,10 +88,11 @@ impl Consumer {
         }
     }
 
-    /// Waits until the cluster has answered and a connection to one of its brokers stands.
+    /// Waits until the cluster has responded and a connection to one of its brokers is established.
     ///
     /// # Errors
-    /// After `timeout`, or once waiting is of no use: each broker tried, the stage that failed, the reason.
+    /// After `timeout`, or as soon as further waiting cannot help: each broker tried, the stage that failed, the
+    /// reason.
     pub fn connect(&self, timeout: Duration) -> Result<()> {
         self.connect_async(timeout)?.wait()
     }
@@ -127,8 +128,8 @@ impl Consumer {
         }
     }
 
-    /// The answer, waited for up to `timeout`, to a call that was begun with a token; `None` if none comes in time. While one
-    /// waits the descriptor is readable.
+    /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
+    /// available the descriptor is readable.
     ///
     /// # Errors
     /// `CLOSED` if the consumer is closed and no answer will come.
@@ -140,8 +141,8 @@ impl Consumer {
         }
     }
 
-    /// Replaces the assignment by these partitions. What was assigned before and still is goes on where it is,
-    /// with what was fetched of it; its start is not looked at.
+    /// Replaces the assignment with these partitions. A partition that was already assigned continues where it is,
+    /// with the records fetched so far; its start is ignored.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for a negative partition or offset, an empty topic name, or the same partition twice.
@@ -178,9 +179,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Adds all partitions of a topic to the assignment. Partitions that the topic gets later are added too, and read
-    /// from their beginnings, so that nothing written to them is missed; an event tells of them.
-    ///
+    /// Adds all partitions of a topic to the assignment. Partitions added to the topic later are read too, from their
+    /// beginnings, so that no record is missed; an event reports them.
     /// # Errors
     /// `INVALID_ARGUMENT` for an empty topic name, or an offset as the start.
     pub fn assign_topic(&self, topic: &str, start: Start) -> Result<()> {
@@ -199,12 +199,12 @@ impl Consumer {
         Ok(())
     }
 
-    /// Empties the assignment.
+    /// Clears the assignment.
     pub fn unassign(&self) -> Result<()> {
         self.assign(&[])
     }
 
-    /// The assigned partitions, ordered by topic and partition.
+    /// Returns the assigned partitions, ordered by topic and partition.
     pub fn assignment(&self) -> Result<Vec<(Arc<str>, i32)>> {
         Ok(self
             .shared()?
@@ -214,8 +214,8 @@ impl Consumer {
             .collect())
     }
 
-    /// Goes on reading a partition somewhere else; what was fetched of it is dropped, and so is what no poll has told yet of
-    /// moves of its position.
+    /// Moves the position of a partition. Records that were fetched but not polled are discarded, and so are events about
+    /// earlier moves of its position that no poll has returned yet.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if it is not assigned, or for a negative offset.
@@ -236,18 +236,18 @@ impl Consumer {
         Ok(())
     }
 
-    /// Stops handing out and fetching records of partitions; what was fetched of them is kept.
+    /// Stops fetching and returning records of partitions; records that were already fetched are kept.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if one of them is not assigned; none is paused then.
+    /// `INVALID_ARGUMENT` if one of them is not assigned; none is paused in that case.
     pub fn pause(&self, partitions: &[(&str, i32)]) -> Result<()> {
         self.set_paused(partitions, true)
     }
 
-    /// Goes on with paused partitions.
+    /// Resumes paused partitions.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if one of them is not assigned; none is resumed then.
+    /// `INVALID_ARGUMENT` if one of them is not assigned; none is resumed in that case.
     pub fn resume(&self, partitions: &[(&str, i32)]) -> Result<()> {
         self.set_paused(partitions, false)
     }
@@ -274,8 +274,8 @@ impl Consumer {
             .collect())
     }
 
-    /// The offset after the last record that counts as read: records of the batch that was polled last count as
-    /// read once the next is asked for. `None` while the start is being looked up.
+    /// Returns the offset after the last record that counts as read: records of the latest batch count as read when
+    /// the next poll is made. `None` while the start is being looked up.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if the partition is not assigned.
@@ -283,8 +283,9 @@ impl Consumer {
         Ok(assigned(&self.shared()?.assignment(), topic, partition)?.position())
     }
 
-    /// How many offsets the position is behind the end of what can be read, as far as the brokers have told;
-    /// `None` before they have. Each fetch tells; the end of a paused partition is asked for every 5 seconds.
+    /// Returns the number of offsets between the position and the end of the readable log, as last reported by the
+    /// brokers; `None` if unknown. Every fetch updates it; for a paused partition the end is requested every 5
+    /// seconds.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if the partition is not assigned.
@@ -299,12 +300,12 @@ impl Consumer {
             .map(|(position, end)| (end - position).max(0)))
     }
 
-    /// Waits until there is an event or a record, and gives it: events first, then up to `max_records` records (0:
-    /// `max.poll.records`) of whatever has arrived, without waiting for more.
+    /// Waits for an event or for records, and returns it: events first, then up to `max_records` records (0:
+    /// `max.poll.records`) that have arrived, without waiting for more.
     ///
     /// # Errors
-    /// `IN_USE` while another thread polls; `WOKEN` after [`Consumer::wake`]; `CLOSED`; and until the first contact
-    /// with the cluster, once `socket.connection.setup.timeout.ms` is over, why no broker can be reached.
+    /// `IN_USE` while another thread polls; `WOKEN` after [`Consumer::wake`]; `CLOSED`; and before the first contact
+    /// with the cluster, once `socket.connection.setup.timeout.ms` is over, the reason why no broker can be reached.
     pub fn poll(&self, max_records: usize, timeout: Duration) -> Result<Polled> {
         let shared = self.shared()?;
         let mut reader = match self.reader.try_lock() {
@@ -342,10 +343,10 @@ impl Consumer {
         polled
     }
 
-    /// The consumer's figures: of itself, of each broker, of each assigned partition.
+    /// Returns the figures of the client, of each broker, and of each assigned partition.
     ///
     /// # Errors
-    /// `CLOSED`; `TIMED_OUT` if the I/O thread does not answer in time.
+    /// `CLOSED`; `TIMED_OUT` if the I/O thread does not respond in time.
     pub fn stats(&self, timeout: Duration) -> Result<Stats> {
         self.stats_async(timeout)?.wait()
     }
@@ -359,24 +360,24 @@ impl Consumer {
         shared.stats.ask(|| shared.waker.wake(), timeout)
     }
 
-    /// The oldest statistics that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last
-    /// eight are kept. Their histograms cover the time since the ones before. When new ones are there the descriptor
-    /// is readable, and a poll that waits answers that there is nothing.
+    /// Returns the oldest statistics recorded by the timer (`statistics.interval.ms`) that have not been taken; the
+    /// last eight are kept. Their histograms cover the time since the previous ones. While new ones are available the
+    /// descriptor is readable, and a waiting poll returns nothing.
     pub fn next_stats(&self) -> Option<Stats> {
         self.shared.as_ref()?.stats.next()
     }
 
-    /// Ends the wait of the poll that is under way, or of the next one that has to wait.
+    /// Ends the wait of the current poll, or of the next one that has to wait.
     pub fn wake(&self) -> Result<()> {
         self.shared()?.inbox.wake_poll();
         Ok(())
     }
 
-    /// A descriptor that is readable while a poll would give something at once. It is owned by the consumer, and only
-    /// to be waited on.
+    /// Returns a descriptor that is readable while a poll would return something at once. It is owned by the
+    /// consumer: only wait on it.
     ///
     /// # Errors
-    /// `IO` if the operating system has none left.
+    /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
         let made = self.shared()?.inbox.items.descriptor();
         made.map_err(|e| {
@@ -387,10 +388,10 @@ impl Consumer {
         })
     }
 
-    /// The oldest offset of each partition's log, in the order asked for.
+    /// Returns the oldest offset of each partition, in order.
     ///
     /// # Errors
-    /// The first partition's that failed; `TIMED_OUT` names what was still missing and why.
+    /// That of the first partition that failed; `TIMED_OUT` names what was still missing and why.
     pub fn beginning_offsets(
         &self,
         partitions: &[(&str, i32)],
@@ -411,8 +412,8 @@ impl Consumer {
         self.offsets_at(partitions, EARLIEST, timeout)
     }
 
-    /// The offset after the last record that can be read of each partition (with `read_committed`: the first open
-    /// transaction's), in the order asked for.
+    /// Returns the offset after the last readable record of each partition (with `read_committed`: the start of the
+    /// first open transaction), in order.
     ///
     /// # Errors
     /// As [`Consumer::beginning_offsets`].
@@ -445,8 +446,8 @@ impl Consumer {
             .map(move |found| found.map(offsets)))
     }
 
-    /// Offset and timestamp of the first record at or after a timestamp (milliseconds since 1970) in each partition,
-    /// in the order asked for; `None` where there is none.
+    /// Returns offset and timestamp of the first record at or after a timestamp (milliseconds since 1970) in each
+    /// partition, in order; `None` if there is none.
     ///
     /// # Errors
     /// As [`Consumer::beginning_offsets`]; `INVALID_ARGUMENT` for a negative timestamp.
@@ -502,10 +503,10 @@ impl Consumer {
         })
     }
 
-    /// The partitions of a topic, by index.
+    /// Returns the partitions of a topic, by index.
     ///
     /// # Errors
-    /// What the cluster answers for the topic; `TIMED_OUT`.
+    /// The cluster's error for the topic; `TIMED_OUT`.
     pub fn partitions_for(&self, topic: &str, timeout: Duration) -> Result<Vec<PartitionInfo>> {
         self.partitions_for_async(topic, timeout)?.wait()
     }
@@ -530,13 +531,12 @@ impl Consumer {
         })
     }
 
-    /// Bytes of buffers that polled batches keep from being reused: what a program holds is not limited by
-    /// `fetch.memory.bytes`.
+    /// The bytes of buffers that are held by polled batches, which `fetch.memory.bytes` does not limit.
     pub fn held_bytes(&self) -> Result<usize> {
         Ok(self.shared()?.memory.held())
     }
 
-    /// Bytes that were fetched and not polled, limited by `fetch.memory.bytes`.
+    /// The bytes fetched and not polled yet, which `fetch.memory.bytes` limits.
     pub fn buffered_bytes(&self) -> Result<usize> {
         Ok(self.shared()?.memory.unread())
     }
@@ -551,13 +551,13 @@ impl Consumer {
         Ok(lines)
     }
 
-    /// Ends every call with `CLOSED`, drops what was fetched, commits what counts as read (with `enable.auto.commit`),
-    /// waits for commits in the background that were asked for, leaves the group at once (a static member stays in it,
-    /// KIP-345), and waits until the connections are closed. The batch polled last does not count as read by this: mark
-    /// or commit it before. Batches that the program holds stay valid. Closing twice is no error.
+    /// Closes the consumer: makes every other call return `CLOSED`, discards what was fetched, commits what counts as
+    /// read (with `enable.auto.commit`), waits for background commits, leaves the group at once (except a static
+    /// member, which stays in it, KIP-345), and waits until the connections are closed. The latest batch does not
+    /// count as read yet: mark or commit it first. Batches stay valid. Closing twice is not an error.
     ///
     /// # Errors
-    /// `TIMED_OUT` if the I/O thread does not answer within `timeout`; what was to be done for the group is given up then.
+    /// `TIMED_OUT` if the I/O thread does not respond within `timeout`; pending group operations are then given up.
     pub fn close(&self, timeout: Duration) -> Result<()> {
         let Some(call) = self.closing(timeout)? else {
             return Ok(());

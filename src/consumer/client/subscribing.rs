@@ -17,12 +17,12 @@ use crate::group::{OwnAssignor, Pattern, Shares, Subscription};
 const ANSWERED: Duration = Duration::from_secs(10);
 
 impl Consumer {
-    /// Becomes a member of the group `group.id` and reads what it assigns of these topics; topics that don't exist yet are
-    /// read once they do. Replaces an earlier subscription.
+    /// Joins the group `group.id` and reads the partitions that it assigns of these topics; topics that don't exist
+    /// yet are read once they do. Replaces an earlier subscription.
     ///
-    /// Polls tell of each change: [`PartitionsAssigned`](EventKind::PartitionsAssigned),
-    /// [`PartitionsRevoked`](EventKind::PartitionsRevoked), [`PartitionsLost`](EventKind::PartitionsLost). A member has to
-    /// poll at least every `max.poll.interval.ms`.
+    /// Polls report each change: [`PartitionsAssigned`](EventKind::PartitionsAssigned),
+    /// [`PartitionsRevoked`](EventKind::PartitionsRevoked), [`PartitionsLost`](EventKind::PartitionsLost). A member
+    /// has to poll at least every `max.poll.interval.ms`.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without `group.id`, without a topic, for an empty name, or while partitions are assigned.
@@ -39,13 +39,13 @@ impl Consumer {
         self.subscribe_to(Subscription::Topics(topics))
     }
 
-    /// The same for every topic whose whole name matches a regular expression (RE2's syntax), also those made later.
-    /// Internal topics are left out by `exclude.internal.topics`; a pattern that could name one of Kafka's (`.*`) is then
-    /// matched by this client, which learns of new topics every `metadata.max.age.ms`, and others by the brokers where the
-    /// group's protocol has that.
+    /// Subscribes, as [`Consumer::subscribe`], to every topic whose whole name matches a regular expression (RE2
+    /// syntax), including topics created later. `exclude.internal.topics` excludes internal topics; a pattern that
+    /// could match one of those (`.*`) is then evaluated by this client, which learns of new topics every
+    /// `metadata.max.age.ms`, and other patterns by the brokers if the group's protocol supports it.
     ///
     /// # Errors
-    /// As [`Consumer::subscribe`], and `INVALID_ARGUMENT` for what is no regular expression.
+    /// As [`Consumer::subscribe`], and `INVALID_ARGUMENT` for an invalid regular expression.
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<()> {
         self.subscribe_to(Subscription::Pattern(Pattern::new(pattern)?))
     }
@@ -65,13 +65,14 @@ impl Consumer {
         Ok(())
     }
 
-    /// Gives the consumer a strategy of its own for sharing a group out, the favourite among those of
-    /// `partition.assignment.strategy`: the group uses it if all members have it. Where it does and this member leads the
-    /// group, a poll gives [`AssignmentWanted`](EventKind::AssignmentWanted). Groups are joined by the classic protocol then.
+    /// Sets a custom assignor, which is preferred to those of `partition.assignment.strategy`: the group uses it if
+    /// all members have it. If it does and this member leads the group, a poll returns
+    /// [`AssignmentWanted`](EventKind::AssignmentWanted). The consumer then joins its group with the classic
+    /// protocol.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` without `group.id`, after subscribing, for a name that is empty or a known strategy's, or with
-    /// `group.protocol=consumer`.
+    /// `INVALID_ARGUMENT` without `group.id`, after subscribing, for an empty name or that of a built-in strategy, or
+    /// with `group.protocol=consumer`.
     pub fn set_assignor(&self, own: OwnAssignor) -> Result<()> {
         let shared = self.grouped("setting an assignor")?;
         let wrong = |why: &str| Err(Error::argument(format!("setting an assignor: {why}")));
@@ -97,13 +98,14 @@ impl Consumer {
         Ok(())
     }
 
-    /// Answers [`AssignmentWanted`](EventKind::AssignmentWanted): which partitions each member gets (member id, topic,
-    /// partition). Members that are not named get nothing. The group waits for the answer for up to the members'
+    /// Completes [`AssignmentWanted`](EventKind::AssignmentWanted) with the partitions of each member (member id,
+    /// topic, partition). Members that are not listed get none. The group waits for this for up to its members'
     /// `max.poll.interval.ms`.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for another event, a member or partition that there is not, one that its member does not subscribe
-    /// to, or one given twice: it can be answered again. `REBALANCE_IN_PROGRESS` if the group has gone on meanwhile.
+    /// `INVALID_ARGUMENT` for another event, for a member or partition that doesn't exist, and for a partition that
+    /// its member does not subscribe to or that is listed twice: the call can then be repeated.
+    /// `REBALANCE_IN_PROGRESS` if the group has started another rebalance.
     pub fn assign_group<'a>(
         &self,
         event: &Event,
@@ -113,7 +115,7 @@ impl Consumer {
         self.answer(event, Some(shares))
     }
 
-    /// Says that there is no answer at present: the group is rebalanced and asked for again, after a moment.
+    /// Reports that there is no assignment at present: after a moment the group rebalances, and asks again.
     ///
     /// # Errors
     /// As [`Consumer::assign_group`].
@@ -134,16 +136,16 @@ impl Consumer {
         .wait()
     }
 
-    /// Leaves the group at once: what counts as read is committed (with `enable.auto.commit`), nothing more is delivered,
-    /// and no event tells of it. Waits until the others can have the partitions.
+    /// Leaves the group at once: commits what counts as read (with `enable.auto.commit`); no more records are
+    /// returned, and no event reports it. Waits until other members can have the partitions.
     ///
     /// # Errors
-    /// `TIMED_OUT`; leaving goes on in the background.
+    /// `TIMED_OUT`; leaving then continues in the background.
     pub fn unsubscribe(&self, timeout: Duration) -> Result<()> {
         self.unsubscribe_async(timeout)?.wait()
     }
 
-    /// [`Consumer::unsubscribe`] without waiting. What was assigned is so until the answer is there.
+    /// [`Consumer::unsubscribe`] without waiting. The assignment stays in place until the answer comes.
     ///
     /// # Errors
     /// `CLOSED`, `FORKED`; the call's are those of [`Consumer::unsubscribe`].
@@ -172,8 +174,8 @@ impl Consumer {
         }))
     }
 
-    /// Acknowledges a revocation: the partitions are let go, once what counts as read of them is committed (with
-    /// `enable.auto.commit`). The next poll does so by itself, so this is only for those who don't poll soon. Other events
+    /// Acknowledges a revocation: the partitions are released once what counts as read of them is committed (with
+    /// `enable.auto.commit`). The next poll does this implicitly; call it if the next poll is not soon. Other events
     /// need no acknowledgement.
     pub fn acknowledge(&self, event: &Event) -> Result<()> {
         if event.kind == EventKind::PartitionsRevoked {
@@ -182,12 +184,12 @@ impl Consumer {
         Ok(())
     }
 
-    /// What of a partition lies before `offset` counts as read, though the next batch is not asked for: it is committed in
-    /// the background, and is where reading goes on after the consumer has gone. Also shows that the program is at work
-    /// on what it was given (`max.poll.interval.ms`).
+    /// Marks everything in a partition before `offset` as read, without waiting for the next poll: it is committed in
+    /// the background, and is where reading continues after this consumer. Also shows that the program is making
+    /// progress, for `max.poll.interval.ms`.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if the partition is not assigned, or nothing as far as `offset` was delivered.
+    /// `INVALID_ARGUMENT` if the partition is not assigned, or polls have not returned its records up to `offset`.
     pub fn mark(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
         let shared = self.shared()?;
         let assignment = shared.assignment();

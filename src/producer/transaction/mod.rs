@@ -141,13 +141,13 @@ impl Producer {
         })
     }
 
-    /// Readies a producer with `transactional.id` for transactions: what another producer (an earlier run of this
-    /// program) left open under the same id is aborted, and that producer is fenced: it can write nothing any more
-    /// (InitProducerId, KIP-98). Called once, first of all.
+    /// Prepares a producer with `transactional.id` for transactions: a transaction that another producer (an earlier
+    /// run of this program) left open under the same id is aborted, and that producer is fenced: it can't write any
+    /// more (InitProducerId, KIP-98). Call it once, before any other transactional method.
     ///
     /// # Errors
-    /// TIMED_OUT: call it again. INVALID_TXN_STATE without `transactional.id`, and when it was called before. Fatal:
-    /// what the coordinator refused, for example INVALID_TRANSACTION_TIMEOUT.
+    /// TIMED_OUT: call it again. INVALID_TXN_STATE without `transactional.id`, and if it was called before. Fatal
+    /// errors from the coordinator, for example INVALID_TRANSACTION_TIMEOUT.
     pub fn init_transactions(&self, timeout: Duration) -> Result<()> {
         let look = self.initializing(timeout)?;
         self.shared.wait(INIT, timeout, look)
@@ -171,23 +171,24 @@ impl Producer {
             .transacting(words, timeout, |machine| machine.init_result()))
     }
 
-    /// Begins a transaction: all that is sent from now on belongs to it, until it is committed or aborted. Nothing goes
-    /// over the network.
+    /// Begins a transaction: everything sent from now on belongs to it, until it is committed or aborted. Sends no
+    /// request.
     ///
     /// # Errors
-    /// INVALID_TXN_STATE before [`Producer::init_transactions`] and while a transaction is open. An error that needs an
-    /// abort where the one before failed; a fatal one when this producer was fenced.
+    /// INVALID_TXN_STATE before [`Producer::init_transactions`] and while a transaction is open. An error that needs
+    /// an abort if the previous transaction failed; a fatal error if the producer was fenced.
     pub fn begin_transaction(&self) -> Result<()> {
         self.transact("begin_transaction", Machine::begin)
     }
 
-    /// Adds a group's offsets to the open transaction: they are committed when it is, and not at all if it is aborted
-    /// (KIP-447). An offset is that of the next record to read. `group` is [`Consumer::group_metadata`] of the
-    /// consumer, by which the group's coordinator refuses a member that has lost its partitions.
+    /// Adds a group's offsets to the open transaction: they are committed together with it, or not at all if it is
+    /// aborted (TxnOffsetCommit, KIP-447). An offset is that of the next record to read. `group` is
+    /// [`Consumer::group_metadata`] of the consumer, which lets the coordinator refuse a member that has lost its
+    /// partitions.
     ///
     /// # Errors
-    /// TIMED_OUT: it goes on, and the commit waits for it. An error that needs an abort, for example
-    /// ILLEGAL_GENERATION where the consumer is not in the group any more. INVALID_TXN_STATE outside of a transaction.
+    /// TIMED_OUT: the request continues, and the commit waits for it. An error that needs an abort, for example
+    /// ILLEGAL_GENERATION if the consumer is no longer in the group. INVALID_TXN_STATE outside of a transaction.
     ///
     /// [`Consumer::group_metadata`]: crate::consumer::Consumer
     pub fn send_offsets(
@@ -257,14 +258,14 @@ impl Producer {
         }))
     }
 
-    /// Commits the open transaction: sends what is left of it, waits until all of it is written, then has it committed
-    /// (EndTxn). When this returns, readers with `isolation.level=read_committed` get all of it, in a moment.
+    /// Commits the open transaction: sends its remaining records, waits until all of them are written, then commits
+    /// (EndTxn). Its records then become visible together to readers with `isolation.level=read_committed`.
     ///
     /// # Errors
-    /// TIMED_OUT: the commit goes on and may succeed; call it again to learn its end. An error that needs an abort where
-    /// anything of the transaction failed (a record was not written, offsets were refused, it outlived
-    /// `transaction.timeout.ms`): nothing of it is committed. A fatal one when this producer was fenced. INVALID_TXN_STATE
-    /// when no transaction is open.
+    /// TIMED_OUT: the commit continues and may succeed; call again to learn the outcome. An error that needs an abort
+    /// if any part of the transaction failed (a record was not written, offsets were refused, it exceeded
+    /// `transaction.timeout.ms`): nothing is committed. A fatal error if the producer was fenced. INVALID_TXN_STATE
+    /// if no transaction is open.
     pub fn commit_transaction(&self, timeout: Duration) -> Result<()> {
         let look = self.ending(true, timeout)?;
         self.shared.wait(end_call(true), timeout, look)
@@ -279,12 +280,12 @@ impl Producer {
         Ok(self.shared.ask(end_call(true), timeout, look))
     }
 
-    /// Aborts the open transaction: drops what was not sent, waits for what was, then has it aborted (EndTxn). Records
-    /// dropped end as not written. After an error that needs an abort this is the way on.
+    /// Aborts the open transaction: gives up unsent records (they end as not written), waits for those that were
+    /// sent, then aborts (EndTxn). To be called after an error that needs an abort.
     ///
     /// # Errors
-    /// TIMED_OUT: the abort goes on; call it again. INVALID_TXN_STATE when no transaction is open, or when its commit
-    /// was asked for and may have been carried out. A fatal one when this producer was fenced.
+    /// TIMED_OUT: the abort continues; call it again. INVALID_TXN_STATE if no transaction is open, or if its commit
+    /// was requested and may have been carried out. A fatal error if the producer was fenced.
     pub fn abort_transaction(&self, timeout: Duration) -> Result<()> {
         let look = self.ending(false, timeout)?;
         self.shared.wait(end_call(false), timeout, look)

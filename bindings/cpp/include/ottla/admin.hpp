@@ -13,42 +13,42 @@ struct NewTopic {
     std::int32_t partitions = -1;
     /// -1: the broker's `default.replication.factor`.
     std::int16_t replication_factor = -1;
-    /// Kafka's topic settings, for example `{"cleanup.policy", "compact"}`.
+    /// The topic's configuration, for example `{"cleanup.policy", "compact"}`.
     std::vector<std::pair<std::string, std::string>> configs{};
 };
 
-/// What became of one topic of a call for several.
+/// The outcome for one topic of a call.
 struct TopicResult {
     std::string name;
-    /// Why it failed, if it did.
+    /// Why it failed; empty on success.
     std::optional<Error> error;
-    /// As created; -1 where the broker doesn't say.
+    /// The number created; -1 if the broker doesn't report it.
     std::int32_t partitions;
     std::int32_t replication_factor;
 };
 
-/// A topic of a listing.
+/// A topic in a list.
 struct TopicListing {
     std::string name;
     std::array<std::uint8_t, 16> id;
     std::int32_t partitions;
-    /// Kafka's own.
+    /// True for an internal topic of Kafka's.
     bool internal;
 };
 
 struct PartitionDescription {
     std::int32_t partition;
-    /// The leading broker's id; -1 if there is none.
+    /// The id of the leader; -1 if there is none.
     std::int32_t leader;
     std::int32_t leader_epoch;
     std::vector<std::int32_t> replicas;
-    /// The replicas in sync.
+    /// The replicas that are in sync.
     std::vector<std::int32_t> isr;
 };
 
 struct TopicDescription {
     std::string name;
-    /// Why there is no description, if there is none.
+    /// Why the topic could not be described; empty on success.
     std::optional<Error> error;
     std::array<std::uint8_t, 16> id;
     bool internal;
@@ -68,19 +68,19 @@ struct ClusterDescription {
     std::vector<BrokerDescription> brokers;
 };
 
-/// Creates, deletes, lists and describes topics. All of its functions may be called from many threads at once; move
-/// and destroy it once those calls have returned.
+/// Creates, deletes, lists and describes topics. All its functions may be called from many threads at once; move and
+/// destroy it once those calls have returned.
 ///
 ///     ottla::Admin admin{{{"bootstrap.servers", "localhost:9092"}}};
 ///     admin.create_topic({"orders", 8}, 10s);
 ///
-/// Functions throw `Error`; their twins `try_…` return it instead. Functions for several topics report the failure of
-/// one of them in its result, not as their own.
+/// Functions throw `Error`; their `try_…` variants return it instead. Functions for several topics report a topic's
+/// failure in its result.
 class Admin {
 public:
     using Handle = detail::Handle<ottla_admin, ottla_admin_free>;
 
-    /// Checks the settings; connects to nobody yet.
+    /// Checks the configuration; does not connect yet.
     explicit Admin(const Config &config) : Admin(open(config).value()) {}
     /// The same without exceptions.
     static Result<Admin> open(const Config &config) {
@@ -91,14 +91,14 @@ public:
         return Admin(*std::move(handle));
     }
 
-    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why.
+    /// Connects to a bootstrap broker; the error names for each of them the stage that failed, and why.
     Result<void> try_connect(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_admin_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Creates topics. `validate_only`: only asks whether it could be done.
+    /// Creates topics. With `validate_only` the request is checked and nothing is created.
     template <class = void> Result<std::vector<TopicResult>> try_create_topics(Span<const NewTopic> topics, Timeout timeout,
                                                        bool validate_only = false) const {
         detail::Texts texts;
@@ -129,7 +129,7 @@ public:
     template <class = void> std::vector<TopicResult> create_topics(Span<const NewTopic> topics, Timeout timeout, bool validate_only = false) const {
         return try_create_topics(topics, timeout, validate_only).value();
     }
-    /// Creates one topic; its failure is the call's.
+    /// Creates one topic; its error is the error of the call.
     template <class = void> Result<void> try_create_topic(const NewTopic &topic, Timeout timeout) const {
         return only(try_create_topics(Span<const NewTopic>(&topic, 1), timeout));
     }
@@ -148,14 +148,14 @@ public:
     template <class = void> std::vector<TopicResult> delete_topics(Span<const std::string> names, Timeout timeout) const {
         return try_delete_topics(names, timeout).value();
     }
-    /// Deletes one topic; its failure is the call's.
+    /// Deletes one topic; its error is the error of the call.
     template <class = void> Result<void> try_delete_topic(const Text &name, Timeout timeout) const {
         const std::string owned = name.str();
         return only(try_delete_topics(Span<const std::string>(&owned, 1), timeout));
     }
     template <class = void> void delete_topic(const Text &name, Timeout timeout) const { try_delete_topic(name, timeout).value(); }
 
-    /// Raises a topic's number of partitions to `total`.
+    /// Increases a topic's number of partitions to `total`.
     Result<void> try_create_partitions(const Text &topic, std::int32_t total, Timeout timeout,
                                        bool validate_only = false) const {
         const detail::TextArgument name(topic);
@@ -169,7 +169,7 @@ public:
         try_create_partitions(topic, total, timeout, validate_only).value();
     }
 
-    /// All topics, by name; Kafka's own only if asked for.
+    /// Lists all topics by name, internal ones only if asked for.
     template <class = void> Result<std::vector<TopicListing>> try_list_topics(Timeout timeout, bool include_internal = false) const {
         using List = detail::Handle<ottla_topic_list, ottla_topic_list_free>;
         detail::CaughtHandle<List> making;
@@ -193,7 +193,7 @@ public:
         return try_list_topics(timeout, include_internal).value();
     }
 
-    /// Partitions, leaders and replicas of topics.
+    /// Returns the partitions, leaders and replicas of topics.
     template <class = void> Result<std::vector<TopicDescription>> try_describe_topics(Span<const std::string> names, Timeout timeout) const {
         using Descriptions = detail::Handle<ottla_topic_descriptions, ottla_topic_descriptions_free>;
         detail::Texts texts;
@@ -220,7 +220,7 @@ public:
         return try_describe_topics(names, timeout).value();
     }
 
-    /// The brokers, and which of them is the controller.
+    /// Returns the brokers and the controller.
     template <class = void> Result<ClusterDescription> try_describe_cluster(Timeout timeout) const {
         using Cluster = detail::Handle<ottla_cluster, ottla_cluster_free>;
         detail::CaughtHandle<Cluster> making;
@@ -243,21 +243,21 @@ public:
     }
     template <class = void> ClusterDescription describe_cluster(Timeout timeout) const { return try_describe_cluster(timeout).value(); }
 
-    /// Drains up to `max` lines of its log.
+    /// Takes up to `max` log lines.
     template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
         detail::CaughtHandle<detail::LogLines> making;
         return detail::log_lines(making.made(ottla_admin_logs(get(), max, making.out(), making)));
     }
     template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
-    /// Ends calls that wait in other threads.
+    /// Ends calls that wait in other threads, and closes the connections.
     Result<void> try_close(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_admin_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_admin *get() const noexcept { return handle_.get(); }
 
 private:

@@ -8,7 +8,7 @@
 
 namespace ottla {
 
-/// The headers of a record, in their order; names may repeat. The names and values are views into the batch.
+/// The headers of a record, in order; names may repeat. Names and values are views into the batch.
 class Headers {
 public:
     std::size_t size() const noexcept { return size_; }
@@ -16,7 +16,7 @@ public:
     const Header &operator[](std::size_t i) const noexcept { return data()[i]; }
     const Header *begin() const noexcept { return data(); }
     const Header *end() const noexcept { return data() + size_; }
-    /// The last header of this name, as Kafka's `lastHeader`; nothing if there is none.
+    /// Returns the last header with this name, like Kafka's `lastHeader`; empty if there is none.
     std::optional<Bytes> last(std::string_view name) const noexcept {
         for (std::size_t i = size_; i > 0; i--) {
             if ((*this)[i - 1].name() == name) {
@@ -42,12 +42,12 @@ class Segment {
 public:
     const char *topic() const noexcept { return raw_.topic; }
     std::int32_t partition() const noexcept { return raw_.partition; }
-    /// The leader epoch the rows were written in; -1 if it isn't known.
+    /// The leader epoch in which the rows were written; -1 if unknown.
     std::int32_t leader_epoch() const noexcept { return raw_.leader_epoch; }
     /// Whether the broker set the timestamps (`LogAppendTime`), not the producer.
     bool append_time() const noexcept { return raw_.timestamp_type == OTTLA_TIMESTAMP_APPEND; }
     std::size_t rows() const noexcept { return raw_.rows; }
-    /// The row of the batch that this segment's row 0 is.
+    /// The row in the batch of this segment's row 0.
     std::size_t first_row() const noexcept { return raw_.first_row; }
     Span<const std::int64_t> offsets() const noexcept { return {raw_.offsets, raw_.rows}; }
     /// Milliseconds since 1970.
@@ -55,7 +55,7 @@ public:
     Bytes key(std::size_t i) const noexcept { return bytes(raw_.key_start[i], raw_.key_len[i]); }
     Bytes value(std::size_t i) const noexcept { return bytes(raw_.value_start[i], raw_.value_len[i]); }
     inline RecordView operator[](std::size_t i) const noexcept;
-    /// The columns themselves: positions and lengths of keys and values in one buffer.
+    /// The raw columns: positions and lengths of keys and values in one buffer.
     const ottla_segment &raw() const noexcept { return raw_; }
 
 private:
@@ -70,7 +70,7 @@ private:
     const ottla_batch *batch_ = nullptr;
 };
 
-/// A record that was read: a view into its batch, valid as long as that. Two words; copy it freely.
+/// A record: a view into its batch, valid as long as the batch. Two words; cheap to copy.
 class RecordView {
 public:
     RecordView(const Segment *segment, std::size_t i) noexcept : segment_(segment), i_(i) {}
@@ -89,7 +89,7 @@ public:
     std::int32_t header_count() const noexcept {
         return segment_->raw_.header_count ? segment_->raw_.header_count[i_] : 0;
     }
-    /// The headers; one call of the library, none if there are no headers.
+    /// Returns the headers; one call into the library, none if there are no headers.
     Result<Headers> try_headers() const {
         Headers headers;
         headers.size_ = static_cast<std::size_t>(header_count());
@@ -111,7 +111,7 @@ public:
         return headers;
     }
     Headers headers() const { return try_headers().value(); }
-    /// The row of the batch that this record is.
+    /// The row of this record in the batch.
     std::size_t row() const noexcept { return segment_->raw_.first_row + i_; }
 
 private:
@@ -121,11 +121,11 @@ private:
 
 inline RecordView Segment::operator[](std::size_t i) const noexcept { return {this, i}; }
 
-/// Records of one or more partitions, each partition's in the order of its offsets, read where they lie.
+/// Records of one or more partitions, in offset order within each partition, as views into the receive buffers.
 ///
-/// It may be used from many threads at once and outlives its consumer; everything it shows is valid as long as the
-/// batch itself, also when that is moved. What it holds no longer counts for the consumer's memory, and has no limit
-/// (the consumer's `held_bytes` tells how much it is): free it soon, or keep a small part of a large buffer with
+/// It may be used from many threads at once and outlives its consumer. Everything it returns is valid as long as the
+/// batch itself, even if that is moved. Its memory does not count towards the consumer's limit and has no limit (the
+/// consumer's `held_bytes` reports how much it is): free it soon, or copy a small part of a large buffer with
 /// `compact`.
 ///
 ///     for (ottla::RecordView record : batch) use(record.offset(), *record.value());
@@ -166,7 +166,7 @@ public:
         std::size_t i_ = 0;
     };
 
-    /// Takes over a batch of the C API.
+    /// Takes ownership of a batch of the C API.
     static Result<Batch> take(Handle handle) {
         Batch batch(std::move(handle));
         const std::size_t count = ottla_batch_segment_count(batch.get());
@@ -193,7 +193,7 @@ public:
     Iterator begin() const noexcept { return {segments_.data(), 0}; }
     Iterator end() const noexcept { return {segments_.data() + segments_.size(), 0}; }
     Span<const Segment> segments() const noexcept { return segments_; }
-    /// The record of a row below `rows()`; to go through all of them, iterate.
+    /// Returns the record in a row below `rows()`; to visit all of them, iterate.
     RecordView operator[](std::size_t row) const noexcept {
         std::size_t low = 0;
         for (std::size_t high = segments_.size(); high - low > 1;) {
@@ -202,14 +202,14 @@ public:
         }
         return segments_[low][row - segments_[low].first_row()];
     }
-    /// How often each record has been delivered, this time included, where a share group gave them; empty of others.
+    /// The number of deliveries of each record, including this one, for batches of a share group; otherwise empty.
     Span<const std::int16_t> delivery_counts() const noexcept {
         const std::int16_t *counts = ottla_batch_delivery_counts(get());
         return {counts, counts ? rows() : 0};
     }
-    /// The bytes of buffers it keeps alive.
+    /// The bytes of buffers that this batch keeps in use.
     std::size_t held_bytes() const noexcept { return ottla_batch_held_bytes(get()); }
-    /// A copy that holds only the bytes of its records.
+    /// Returns a copy that holds only the bytes of its records.
     Result<Batch> try_compact() const {
         detail::CaughtHandle<Handle> making;
         auto handle = making.made(ottla_batch_compact(get(), making.out(), making));
@@ -220,7 +220,7 @@ public:
     }
     Batch compact() const { return try_compact().value(); }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_batch *get() const noexcept { return handle_.get(); }
 
 private:
@@ -232,44 +232,47 @@ private:
     detail::Emptied<std::size_t> rows_;
 };
 
-/// What kind of thing happened to what is read.
+/// The kinds of events.
 enum class EventKind : std::int32_t {
-    /// A position was moved from `from` to `to`, because the log no longer holds what was there: records were lost
-    /// to this reader.
+    /// The position of a partition was moved from `from` to `to`, because the log no longer holds the records there:
+    /// this consumer has missed them.
     position_reset = OTTLA_EVENT_POSITION_RESET,
-    /// A partition cannot be read on: nothing more comes of it until it is sought or assigned anew.
+    /// A partition cannot be read any more: no records of it are returned until the program seeks or assigns it
+    /// again.
     partition_stopped = OTTLA_EVENT_PARTITION_STOPPED,
-    /// A partition cannot be read at present; the attempts go on.
+    /// A partition cannot be read at present; the client keeps trying.
     partition_failing = OTTLA_EVENT_PARTITION_FAILING,
-    /// A topic cannot be found or may not be read; the attempts go on.
+    /// A topic cannot be found or may not be read; the client keeps trying.
     topic_failing = OTTLA_EVENT_TOPIC_FAILING,
-    /// A topic was deleted and created again: its offsets begin anew.
+    /// A topic was deleted and created again: its offsets start over.
     topic_recreated = OTTLA_EVENT_TOPIC_RECREATED,
-    /// A topic that is read whole has grown by the partitions from `from` to `to` (exclusive).
+    /// A topic assigned as a whole has grown by the partitions from `from` to `to` (exclusive).
     partitions_added = OTTLA_EVENT_PARTITIONS_ADDED,
-    /// A broker could not be reached for long; the attempts go on.
+    /// A broker could not be reached for some time; the client keeps trying.
     broker_unreachable = OTTLA_EVENT_BROKER_UNREACHABLE,
-    /// A commit in the background has ended: well, or with `error`. `token` is that of the call.
+    /// A background commit has ended, with `error` if it failed. `token` is the one that the call returned.
     offsets_committed = OTTLA_EVENT_OFFSETS_COMMITTED,
-    /// `partitions` are this member's of its group from now on; a seek now comes before any record of them.
+    /// `partitions` were assigned to this member; a seek made now takes effect before any of their records is
+    /// returned.
     partitions_assigned = OTTLA_EVENT_PARTITIONS_ASSIGNED,
-    /// `partitions` are to be given up, and give no more records. They are this member's until that is acknowledged
-    /// (the next poll does), so what was read of them can be committed until then.
+    /// `partitions` are being revoked, and none of their records are returned any more. They belong to this member
+    /// until that is acknowledged (by the next poll): until then records that were read can be committed.
     partitions_revoked = OTTLA_EVENT_PARTITIONS_REVOKED,
-    /// `partitions` are no longer this member's, since some time ago; nothing can be committed of them.
+    /// `partitions` no longer belong to this member; nothing can be committed for them.
     partitions_lost = OTTLA_EVENT_PARTITIONS_LOST,
-    /// The group can't be joined or kept in touch with at present, or positions not be committed; the attempts go on.
+    /// The group can't be joined at present, or its coordinator can't be reached, or positions can't be committed in
+    /// the background; the client keeps trying.
     group_failing = OTTLA_EVENT_GROUP_FAILING,
-    /// The membership has ended for good; it takes a new subscription to join again.
+    /// The membership has ended for good; subscribe again to rejoin.
     group_left = OTTLA_EVENT_GROUP_LEFT,
-    /// What was acknowledged of a share group's records from `from` to `to` (exclusive) was not carried out, or may not
-    /// have been; they are delivered again.
+    /// Acknowledgements of a share group's records from `from` to `to` (exclusive) were not carried out, or may not
+    /// have been; the records are delivered again.
     acknowledgement_failed = OTTLA_EVENT_ACKNOWLEDGEMENT_FAILED,
-    /// The program's own assignor is the group's, and this member its leader; `Consumer::poll` calls it.
+    /// This member leads a group that uses the program's own assignor; `Consumer::poll` calls it.
     assignment_wanted = OTTLA_EVENT_ASSIGNMENT_WANTED,
 };
 
-/// Something that happened to what is read. Outlives its consumer.
+/// An event. Outlives its consumer.
 class Event {
 public:
     using Handle = detail::Handle<ottla_event, ottla_event_free>;
@@ -278,20 +281,20 @@ public:
     EventKind kind() const noexcept { return static_cast<EventKind>(ottla_event_kind(handle_.get())); }
     /// What happened, and what to do about it.
     std::string_view message() const noexcept { return ottla_event_message(handle_.get()); }
-    /// Why, if something failed.
+    /// The error that caused it, if there is one.
     std::optional<Error> error() const {
         const ottla_error *error = ottla_event_error(handle_.get());
         return error ? std::optional<Error>(Error::copy(error)) : std::nullopt;
     }
-    /// Empty if it is about no topic.
+    /// The topic, or empty if there is none.
     std::string_view topic() const noexcept { return ottla_event_topic(handle_.get()); }
-    /// -1 if it is about no partition.
+    /// The partition, or -1 if there is none.
     std::int32_t partition() const noexcept { return ottla_event_partition(handle_.get()); }
-    /// The position before, or -1.
+    /// The position before the event, or -1.
     std::int64_t from() const noexcept { return ottla_event_from(handle_.get()); }
-    /// The position after, or -1.
+    /// The position after the event, or -1.
     std::int64_t to() const noexcept { return ottla_event_to(handle_.get()); }
-    /// The number of the call it is about, or 0.
+    /// The token of the call that it is about, or 0.
     std::uint64_t token() const noexcept { return ottla_event_token(handle_.get()); }
     /// The partitions that were assigned, revoked or lost.
     template <class = void> std::vector<TopicPartition> partitions() const {
@@ -304,23 +307,23 @@ public:
         }
         return all;
     }
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     const ottla_event *get() const noexcept { return handle_.get(); }
 
 private:
     Handle handle_;
 };
 
-/// What a poll brought: a batch, an event, or nothing in the time given.
+/// The result of a poll: a batch, an event, or nothing if the timeout ended.
 class Polled {
 public:
     Polled() = default;
     Polled(Batch batch) noexcept : batch_(std::move(batch)) {}
     Polled(Event event) noexcept : event_(std::move(event)) {}
 
-    /// Whether it brought anything.
+    /// Whether there is a batch or an event.
     explicit operator bool() const noexcept { return batch() || event(); }
-    /// The batch, which stays this object's (move from it to keep it); or NULL.
+    /// The batch, owned by this object (move from it to keep it), or NULL.
     Batch *batch() noexcept { return batch_.get() ? &batch_ : nullptr; }
     const Batch *batch() const noexcept { return batch_.get() ? &batch_ : nullptr; }
     /// The event, or NULL.
@@ -334,7 +337,7 @@ private:
 
 namespace detail {
 
-/// What a poll of the C API brought.
+/// The result of a poll of the C API.
 template <class F> Result<Polled> polled(F &&poll) {
     ottla_batch *batch = nullptr;
     ottla_event *event = nullptr;

@@ -12,7 +12,7 @@ namespace ottla {
 
 namespace detail {
 
-/// Whether elements of this type, copied out of a container, are views of bytes that lie elsewhere.
+/// Whether elements of this type, copied out of a container, are views of bytes that are stored elsewhere.
 template <class T>
 struct IsView : std::bool_constant<std::is_same_v<T, Bytes> || std::is_same_v<T, std::string_view> || std::is_pointer_v<T> ||
                                    std::is_same_v<T, std::nullptr_t>> {};
@@ -22,22 +22,22 @@ template <class T> struct IsView<std::optional<T>> : IsView<std::remove_cv_t<T>>
 template <class T, std::size_t N> struct IsView<std::span<T, N>> : std::true_type {};
 #endif
 
-/// Whether what an iterator gives stays when the iterator goes on: a reference to an element, or a view.
+/// Whether what an iterator returns stays valid when the iterator advances: a reference to an element, or a view.
 template <class Reference>
 inline constexpr bool stays = std::is_lvalue_reference_v<Reference> || IsView<std::remove_cv_t<std::remove_reference_t<Reference>>>::value;
 
 } // namespace detail
 
-/// The values (or keys) of many records. It views the caller's bytes, which must stay until the call it is given to
-/// has returned.
+/// The values (or keys) of many records: a view of the caller's bytes, which must stay valid until the call that
+/// takes it has returned.
 ///
-/// The cheapest forms are `Column::lengths` and `Column::offsets`: all bytes in one blob. A container of views costs
-/// one pointer and one length a record.
+/// The cheapest forms are `Column::lengths` and `Column::offsets`, with all bytes in one blob. A container of views
+/// costs one pointer and one length per record.
 class Column {
 public:
-    /// One row for each element of a container of anything that `Bytes` can be made of. A range that makes its elements as
-    /// it is gone through, such as `std::string`s by a transformation, is refused by the compiler: nothing would keep
-    /// them. Collect them in a container first.
+    /// One row for each element of a container of anything that `Bytes` can be made from. A range that creates its
+    /// elements during iteration, such as a transformation that returns `std::string`s, is rejected at compile time,
+    /// because nothing would keep them alive. Collect them in a container first.
     template <class C, class Reference = decltype(*std::begin(std::declval<const C &>())),
               class = std::enable_if_t<std::is_convertible_v<Reference, Bytes> && detail::stays<Reference> &&
                                        !std::is_convertible_v<const C &, std::string_view>>>
@@ -46,7 +46,7 @@ public:
     }
     Column(std::initializer_list<Bytes> rows) { add(rows); }
 
-    /// Row after row in one blob; `lengths[i]` bytes each, -1 for null.
+    /// Consecutive rows in one blob: `lengths[i]` bytes each, -1 for null.
     static Column lengths(Bytes blob, Span<const std::int32_t> lengths) noexcept {
         Column column;
         column.rows_ = lengths.size();
@@ -55,7 +55,7 @@ public:
         column.raw_.lengths = lengths.data();
         return column;
     }
-    /// Row `i` is what lies from `offsets[i]` to `offsets[i + 1]`, as in Arrow: one offset more than rows.
+    /// Row `i` is the bytes from `offsets[i]` to `offsets[i + 1]`, as in Arrow: one offset more than rows.
     static Column offsets(Bytes blob, Span<const std::int32_t> offsets) noexcept {
         Column column;
         column.rows_ = offsets.empty() ? 0 : offsets.size() - 1;
@@ -72,7 +72,7 @@ public:
 
     std::size_t rows() const noexcept { return rows_; }
 
-    /// The rows from `first` on, of the same bytes: to go on with where a batch was not accepted as a whole.
+    /// The rows from `first` on, as a view of the same bytes: for continuing after a batch was only partly accepted.
     Column from(std::size_t first) const noexcept {
         Column rest;
         rest.raw_ = raw_;
@@ -126,7 +126,7 @@ private:
         raw_.lengths = lengths_.data();
     }
 
-    /// Longer than any record can be is told as the longest there is, and refused by the producer.
+    /// A length beyond that of any record is given as the largest possible one, which the producer refuses.
     static std::int32_t length(const Bytes &bytes) noexcept {
         constexpr auto longest = std::numeric_limits<std::int32_t>::max();
         if (bytes.is_null()) {
@@ -141,10 +141,10 @@ private:
     std::vector<std::int32_t> lengths_;
 };
 
-/// The headers of many records; it owns a copy of them, and can be cleared and filled again.
+/// The headers of many records. It owns a copy of them, and can be cleared and filled again.
 class HeaderColumn {
 public:
-    /// The headers of the next record; may be none.
+    /// Adds the headers of the next record; may be empty.
     void add(Span<const Header> headers) {
         counts_.push_back(static_cast<std::int32_t>(headers.size()));
         for (const Header &header : headers) {

@@ -6,16 +6,16 @@
 
 namespace ottla {
 
-/// The version of the library that is loaded, for example `0.1.0`.
+/// Returns the version of the loaded library, for example `0.1.0`.
 inline std::string_view version() noexcept { return ottla_version(); }
 
-/// Settings by Kafka's own keys:
+/// Settings under Kafka's own keys:
 ///
 ///     ottla::Config config{{"bootstrap.servers", "localhost:9092"}, {"linger.ms", 5}, {"compression.type", "lz4"}};
 ///
 /// Values are text with or without a unit (`"5ms"`, `"64MiB"`), numbers in Kafka's unit, booleans or `std::chrono`
-/// durations. Nothing is checked until a client is made of it: then an unknown key, a wrong value or a key of another
-/// kind of client is an error that names the key, what is allowed, and the nearest right key.
+/// durations. Nothing is checked until a client is created from it: then an unknown key, a wrong value or a key of
+/// another kind of client is an error that names the key, what is allowed, and the closest valid key.
 /// docs/configuration.md lists all keys.
 class Config {
 public:
@@ -63,7 +63,7 @@ namespace detail {
 
 using ConfigHandle = Handle<ottla_config, ottla_config_free>;
 
-/// The C form of a configuration; also the place where header and library are compared.
+/// The C form of a configuration. Header and library versions are compared here.
 inline Result<ConfigHandle> make(const Config &config) {
     if (ottla_abi_version() != OTTLA_ABI_VERSION) {
         return Error(OTTLA_ERR_UNSUPPORTED, "this program was compiled with the header of ABI version " +
@@ -88,7 +88,7 @@ inline Result<ConfigHandle> make(const Config &config) {
     return handle;
 }
 
-/// Makes a client of a configuration.
+/// Creates a client from a configuration.
 template <class H, class F> Result<H> open(const Config &config, F &&function) {
     auto handle = make(config);
     if (!handle) {
@@ -100,20 +100,20 @@ template <class H, class F> Result<H> open(const Config &config, F &&function) {
 
 } // namespace detail
 
-/// A key that can be set: for programs that show or check settings.
+/// A configuration key: for programs that show or check settings.
 struct ConfigKey {
     std::string name;
     std::string type;
     std::string default_value;
     std::string meaning;
-    /// The kinds of client that have it.
+    /// The kinds of client that the key applies to.
     bool producer;
     bool consumer;
     bool share_consumer;
     bool admin;
 };
 
-/// All keys, with their types, defaults and meanings.
+/// Returns all keys, with their types, defaults and meanings.
 template <class = void> Result<std::vector<ConfigKey>> try_config_keys() {
     using Keys = detail::Handle<ottla_keys, ottla_keys_free>;
     detail::CaughtHandle<Keys> making;
@@ -137,29 +137,29 @@ template <class = void> Result<std::vector<ConfigKey>> try_config_keys() {
 }
 template <class = void> std::vector<ConfigKey> config_keys() { return try_config_keys().value(); }
 
-/// How severe a line of a log is.
+/// The severity of a log line.
 enum class LogLevel : std::int32_t {
-    /// Something asked for did not happen.
+    /// A requested operation failed.
     error = OTTLA_LOG_ERROR,
-    /// Something is wrong and may go away by itself.
+    /// Something is wrong, but may recover without intervention.
     warn = OTTLA_LOG_WARN,
-    /// A change worth knowing.
+    /// A noteworthy change.
     info = OTTLA_LOG_INFO,
-    /// What the client decides, and why.
+    /// The client's decisions and their reasons.
     debug = OTTLA_LOG_DEBUG,
     /// Every request and response.
     trace = OTTLA_LOG_TRACE,
 };
 
-/// A line of a client's log.
+/// A log line of a client.
 struct LogLine {
     LogLevel level;
-    /// The part of the library that speaks.
+    /// The part of the library that logged it.
     std::string facility;
     std::string client_id;
     std::string message;
     std::chrono::system_clock::time_point time;
-    /// How many like it were left out since the last one.
+    /// The number of lines with the same cause that were left out since the previous one.
     std::uint64_t repeated;
 };
 

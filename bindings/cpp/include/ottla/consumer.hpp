@@ -11,17 +11,17 @@
 
 namespace ottla {
 
-/// Where in a partition to read from.
+/// Where to start reading a partition.
 class Start {
 public:
     /// Where `auto.offset.reset` says.
     static Start reset() noexcept { return {OTTLA_START_RESET, 0}; }
-    /// The first record there is.
+    /// The oldest record in the log.
     static Start earliest() noexcept { return {OTTLA_START_EARLIEST, 0}; }
-    /// What is written from now on.
+    /// After the newest record.
     static Start latest() noexcept { return {OTTLA_START_LATEST, 0}; }
     static Start offset(std::int64_t offset) noexcept { return {OTTLA_START_OFFSET, offset}; }
-    /// The first record of this moment or later.
+    /// The first record with this timestamp or a later one.
     static Start at(std::chrono::system_clock::time_point moment) noexcept {
         return {OTTLA_START_TIMESTAMP, milliseconds(moment)};
     }
@@ -36,54 +36,54 @@ private:
     std::int64_t value_;
 };
 
-/// A partition to read, and where from.
+/// A partition to read, and where to start.
 struct Assignment {
     std::string topic;
     std::int32_t partition;
     Start start = Start::reset();
 };
 
-/// An offset that was committed: that of the next record to read.
+/// A committed offset: that of the next record to read.
 struct CommittedOffset {
     std::string topic;
     std::int32_t partition;
-    /// -1 where nothing is committed.
+    /// -1 if nothing is committed.
     std::int64_t offset;
     /// Leader epoch of the record before it, or -1.
     std::int32_t leader_epoch;
-    /// What was kept with it.
+    /// The text that was committed with it.
     std::string metadata;
 };
 
-/// A consumer's membership as it was when it was asked for; a producer takes it as `GroupMetadata`.
+/// A consumer's membership at the moment of the call; a producer takes it as `GroupMetadata`.
 struct Membership {
     std::string group_id;
-    /// The generation, or the member's epoch; -1 outside of a membership.
+    /// The generation, or the member epoch; -1 for a consumer that is not a member.
     std::int32_t generation = -1;
     std::string member_id;
     /// `group.instance.id` of a static member.
     std::optional<std::string> instance_id;
 
-    /// Views this object, which has to outlive it.
+    /// A view of this object, which has to outlive it.
     operator GroupMetadata() const {
         return {group_id, generation, member_id,
                 instance_id ? std::optional<Text>(*instance_id) : std::optional<Text>()};
     }
 };
 
-/// What to do when a group's partitions change hands. Called from inside `poll`, on its thread; a poll that has called
-/// one goes on waiting. Each may be empty: then the poll gives the event instead.
+/// Callbacks for changes of a group's assignment. They are called inside `poll`, on its thread; a poll that has
+/// called one continues to wait. Without a callback, the poll returns the event instead.
 struct Rebalance {
     using Callback = std::function<void(const std::vector<TopicPartition> &)>;
-    /// Partitions are this member's now; a seek here comes before any record of them.
+    /// Partitions were assigned; a seek made here takes effect before any of their records is returned.
     Callback assigned;
-    /// Partitions will be gone when this returns: the last moment to commit what was read of them.
+    /// Partitions are revoked when this returns: the last moment to commit what was read from them.
     Callback revoked;
-    /// Partitions are gone already.
+    /// Partitions are already lost.
     Callback lost;
 };
 
-/// A member of a group, as its leader sees it.
+/// A member of a group, as seen by its leader.
 struct GroupMember {
     std::string id;
     std::optional<std::string> instance_id;
@@ -93,25 +93,26 @@ struct GroupMember {
     std::optional<std::string> rack;
 };
 
-/// How a group's leader shares partitions out (classic groups): set before subscribing, in every member.
+/// A custom assignor for classic groups: set it before subscribing, in every member.
 struct Assignor {
-    /// Partitions by member id; members that are not named get nothing. `topics`: how many partitions each has.
+    /// Partitions by member id; members that are not listed get none. `topics` has the number of partitions of each
+    /// topic.
     using Share = std::map<std::string, std::vector<TopicPartition>>;
     using Assign = std::function<Share(const std::vector<GroupMember> &members,
                                        const std::map<std::string, std::int32_t> &topics)>;
     std::string name;
-    /// Called from inside `poll` of the leader. An exception ends that poll, and the group is asked for again.
+    /// Called inside `poll` of the leader. If it throws, the exception leaves that poll, and the group asks again.
     Assign assign;
-    /// What this member tells the leader besides.
+    /// Data for the leader.
     std::optional<std::string> user_data = std::nullopt;
-    /// Members keep reading what they keep through a rebalance (KIP-429).
+    /// Members keep reading the partitions that they keep during a rebalance (KIP-429).
     bool cooperative = false;
 };
 
-/// Reads partitions of one's choice or, as a member of a group, its share of topics, fetching in the background.
+/// Reads assigned partitions or, as a member of a group, its share of subscribed topics, fetching in the background.
 ///
-/// `poll` is for one thread at a time (a second one is answered `OTTLA_ERR_IN_USE`); everything else, `const`, may be
-/// called from other threads meanwhile. Move and destroy it once those calls have returned. Batches outlive it.
+/// `poll` is for one thread at a time (a second one gets `OTTLA_ERR_IN_USE`); all other functions are `const` and may
+/// be called from other threads meanwhile. Move and destroy it once those calls have returned. Batches outlive it.
 ///
 ///     ottla::Consumer consumer{{{"bootstrap.servers", "localhost:9092"}}};
 ///     consumer.assign_topic("greetings", ottla::Start::earliest());
@@ -120,12 +121,12 @@ struct Assignor {
 ///             for (auto record : *batch) use(record.offset(), *record.value());
 ///     }
 ///
-/// Functions throw `Error`; their twins `try_…` return it instead.
+/// Functions throw `Error`; their `try_…` variants return it instead.
 class Consumer {
 public:
     using Handle = detail::Handle<ottla_consumer, ottla_consumer_free>;
 
-    /// Checks the settings; connects to nobody yet.
+    /// Checks the configuration; does not connect yet.
     explicit Consumer(const Config &config) : Consumer(open(config).value()) {}
     /// The same without exceptions.
     static Result<Consumer> open(const Config &config) {
@@ -136,16 +137,16 @@ public:
         return Consumer(*std::move(handle));
     }
 
-    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
-    /// everything connects by itself when it has to.
+    /// Connects to a bootstrap broker; the error names for each of them the stage that failed, and why. Optional:
+    /// other calls connect when needed.
     Result<void> try_connect(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_consumer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Reads these partitions from now on and no others. One that was read before goes on where it is: its start is not
-    /// looked at.
+    /// Replaces the assignment with these partitions. A partition that was already assigned continues where it is;
+    /// its start is ignored.
     template <class = void> Result<void> try_assign(Span<const Assignment> assignments) const {
         detail::Texts texts;
         std::vector<ottla_assignment> raw;
@@ -166,8 +167,8 @@ public:
     }
     template <class = void> void assign(Span<const Assignment> assignments) const { try_assign(assignments).value(); }
 
-    /// Reads all partitions of a topic beside what is read already, also those it gets later (from their beginnings;
-    /// an event tells). The start is not an offset.
+    /// Adds all partitions of a topic to the assignment, including those added later (from their beginnings, reported
+    /// by an event). The start must not be an offset.
     Result<void> try_assign_topic(const Text &topic, Start start = Start::reset()) const {
         const detail::TextArgument name(topic);
         if (name.cut()) {
@@ -178,14 +179,14 @@ public:
     }
     void assign_topic(const Text &topic, Start start = Start::reset()) const { try_assign_topic(topic, start).value(); }
 
-    /// Reads nothing from now on.
+    /// Clears the assignment.
     Result<void> try_unassign() const {
         detail::Caught error;
         return error.after(ottla_consumer_unassign(get(), error));
     }
     void unassign() const { try_unassign().value(); }
 
-    /// The partitions being read.
+    /// Returns the assigned partitions.
     template <class = void> Result<std::vector<TopicPartition>> try_assignment() const {
         using Partitions = detail::Handle<ottla_partitions, ottla_partitions_free>;
         detail::CaughtHandle<Partitions> making;
@@ -207,8 +208,8 @@ public:
     }
     template <class = void> std::vector<TopicPartition> assignment() const { return try_assignment().value(); }
 
-    /// Becomes a member of the group `group.id` and reads what it assigns of these topics, also those made later. Replaces
-    /// an earlier subscription. Polls tell of changes, or the callbacks if there are any.
+    /// Joins the group `group.id` and reads the partitions that it assigns of these topics, including topics created
+    /// later. Replaces an earlier subscription. Polls report changes, or call the callbacks if there are any.
     ///
     ///     consumer.subscribe({"orders"}, {{}, [&](auto &) { consumer.commit_polled(30s); }, {}});
     template <class = void> Result<void> try_subscribe(Span<const std::string> topics, Rebalance rebalance = {}) {
@@ -225,7 +226,7 @@ public:
         try_subscribe(topics, std::move(rebalance)).value();
     }
 
-    /// The same for every topic whose whole name matches a regular expression (RE2's syntax).
+    /// The same for every topic whose whole name matches a regular expression (RE2 syntax).
     template <class = void> Result<void> try_subscribe_pattern(const Text &pattern, Rebalance rebalance = {}) {
         rebalance_ = std::move(rebalance);
         const detail::TextArgument text(pattern);
@@ -239,8 +240,8 @@ public:
         try_subscribe_pattern(pattern, std::move(rebalance)).value();
     }
 
-    /// Gives the consumer an assignor of its own, the favourite among those of `partition.assignment.strategy`. Before
-    /// subscribing; groups are joined by the classic protocol then.
+    /// Sets a custom assignor, which is preferred to those of `partition.assignment.strategy`. Call it before
+    /// subscribing; the consumer then joins its group with the classic protocol.
     template <class = void> Result<void> try_set_assignor(Assignor assignor) {
         const std::optional<std::string> &data = assignor.user_data;
         const ottla_bytes bytes = data ? Bytes(*data).raw() : ottla_bytes{nullptr, 0};
@@ -257,7 +258,7 @@ public:
     }
     template <class = void> void set_assignor(Assignor assignor) { try_set_assignor(std::move(assignor)).value(); }
 
-    /// Leaves the group at once: commits what counts as read (`enable.auto.commit`), delivers nothing more.
+    /// Leaves the group at once: commits what counts as read (`enable.auto.commit`), and returns no more records.
     Result<void> try_unsubscribe(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_consumer_unsubscribe(get(), timeout.ms(), error));
@@ -271,7 +272,7 @@ public:
     }
     void acknowledge(const Event &event) const { try_acknowledge(event).value(); }
 
-    /// What lies before `offset` counts as read, though the next batch is not asked for.
+    /// Marks everything before `offset` as read, without waiting for the next poll.
     Result<void> try_mark(const Text &topic, std::int32_t partition, std::int64_t offset) const {
         const detail::TextArgument name(topic);
         if (name.cut()) {
@@ -284,8 +285,8 @@ public:
         try_mark(topic, partition, offset).value();
     }
 
-    /// Commits offsets for the group and waits until that is done. `OTTLA_ERR_PARTITION_REVOKED` if this is a member and a
-    /// partition not its own.
+    /// Commits offsets for the group and waits until that is done. `OTTLA_ERR_PARTITION_REVOKED` if this consumer is
+    /// a member and a partition is not assigned to it.
     template <class = void> Result<void> try_commit(Span<const OffsetToCommit> offsets, Timeout timeout) const {
         const Offsets raw(offsets);
         if (raw.texts.wrong()) {
@@ -296,7 +297,8 @@ public:
     }
     template <class = void> void commit(Span<const OffsetToCommit> offsets, Timeout timeout) const { try_commit(offsets, timeout).value(); }
 
-    /// The same in the background; an event `offsets_committed` with the token given tells how it ended.
+    /// Commits in the background and returns a token; an event `offsets_committed` with this token reports the
+    /// outcome.
     template <class = void> Result<std::uint64_t> try_commit_async(Span<const OffsetToCommit> offsets) const {
         const Offsets raw(offsets);
         if (raw.texts.wrong()) {
@@ -308,7 +310,7 @@ public:
     }
     template <class = void> std::uint64_t commit_async(Span<const OffsetToCommit> offsets) const { return try_commit_async(offsets).value(); }
 
-    /// Commits everything that was polled, the last batch too.
+    /// Commits everything that was polled, including the latest batch.
     Result<void> try_commit_polled(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_consumer_commit_polled(get(), timeout.ms(), error));
@@ -322,7 +324,7 @@ public:
     }
     void commit_batch(const Batch &batch, Timeout timeout) const { try_commit_batch(batch, timeout).value(); }
 
-    /// Commits the end of a batch in the background, as `commit_async`.
+    /// Commits the end of a batch in the background; see `commit_async`.
     Result<std::uint64_t> try_commit_batch_async(const Batch &batch) const {
         std::uint64_t out{};
         detail::Caught error;
@@ -330,7 +332,7 @@ public:
     }
     std::uint64_t commit_batch_async(const Batch &batch) const { return try_commit_batch_async(batch).value(); }
 
-    /// What the group has committed of each of these partitions, in their order; offset -1 where nothing is.
+    /// Returns the committed offsets of the group for these partitions, in order; offset -1 if nothing is committed.
     template <class = void> Result<std::vector<CommittedOffset>> try_committed(Span<const TopicPartition> partitions, Timeout timeout) const {
         using Found = detail::Handle<ottla_offsets, ottla_offsets_free>;
         detail::Texts texts;
@@ -359,7 +361,7 @@ public:
         return try_committed(partitions, timeout).value();
     }
 
-    /// This consumer's place in its group, for a producer's transaction.
+    /// Returns this consumer's membership, for a producer's transaction.
     template <class = void> Result<Membership> try_membership() const {
         using Own = detail::Handle<ottla_membership, ottla_membership_free>;
         detail::CaughtHandle<Own> making;
@@ -378,7 +380,7 @@ public:
     }
     template <class = void> Membership membership() const { return try_membership().value(); }
 
-    /// Goes on reading an assigned partition from elsewhere.
+    /// Moves the position of an assigned partition.
     Result<void> try_seek(const Text &topic, std::int32_t partition, Start start) const {
         const detail::TextArgument name(topic);
         if (name.cut()) {
@@ -391,7 +393,8 @@ public:
         try_seek(topic, partition, start).value();
     }
 
-    /// Fetches and delivers nothing of these partitions until they are resumed; what was fetched is kept.
+    /// Stops fetching and returning records of these partitions until they are resumed; records already fetched are
+    /// kept.
     template <class = void> Result<void> try_pause(Span<const TopicPartition> partitions) const {
         detail::Texts texts;
         const auto raw = views(partitions, texts);
@@ -403,7 +406,7 @@ public:
     }
     template <class = void> void pause(Span<const TopicPartition> partitions) const { try_pause(partitions).value(); }
 
-    /// Takes `pause` back.
+    /// Resumes paused partitions.
     template <class = void> Result<void> try_resume(Span<const TopicPartition> partitions) const {
         detail::Texts texts;
         const auto raw = views(partitions, texts);
@@ -415,8 +418,8 @@ public:
     }
     template <class = void> void resume(Span<const TopicPartition> partitions) const { try_resume(partitions).value(); }
 
-    /// The offset after the last record that counts as read: those of the last batch do once the next is asked for.
-    /// Nothing while it isn't known yet.
+    /// Returns the offset after the last record that counts as read: records of the latest batch count as read when
+    /// the next poll is made. Empty if unknown.
     Result<std::optional<std::int64_t>> try_position(const Text &topic, std::int32_t partition) const {
         return offset_or_nothing(topic, partition, ottla_consumer_position);
     }
@@ -424,8 +427,8 @@ public:
         return try_position(topic, partition).value();
     }
 
-    /// How many offsets the position is behind the end of what can be read, as far as the brokers have told; nothing
-    /// before they have.
+    /// Returns the number of offsets between the position and the end of the readable log, as last reported by the
+    /// brokers; empty if unknown.
     Result<std::optional<std::int64_t>> try_lag(const Text &topic, std::int32_t partition) const {
         return offset_or_nothing(topic, partition, ottla_consumer_lag);
     }
@@ -433,7 +436,7 @@ public:
         return try_lag(topic, partition).value();
     }
 
-    /// The first offset of each of these partitions, in their order.
+    /// Returns the oldest offset of each of these partitions, in order.
     template <class = void> Result<std::vector<std::int64_t>> try_beginning_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return offsets(partitions, timeout, ottla_consumer_beginning_offsets);
     }
@@ -441,7 +444,7 @@ public:
         return try_beginning_offsets(partitions, timeout).value();
     }
 
-    /// The offset that the next record of each will get.
+    /// Returns the offset that the next record of each partition will get.
     template <class = void> Result<std::vector<std::int64_t>> try_end_offsets(Span<const TopicPartition> partitions, Timeout timeout) const {
         return offsets(partitions, timeout, ottla_consumer_end_offsets);
     }
@@ -449,7 +452,8 @@ public:
         return try_end_offsets(partitions, timeout).value();
     }
 
-    /// The offset of the first record at or after a time (milliseconds since 1970) for each; -1 where there is none.
+    /// Returns for each partition the offset of the first record at or after a time (milliseconds since 1970); -1 if
+    /// there is none.
     template <class = void> Result<std::vector<std::int64_t>> try_offsets_for_times(Span<const TopicPartition> partitions,
                                                             Span<const std::int64_t> times, Timeout timeout) const {
         if (times.size() != partitions.size()) {
@@ -467,7 +471,7 @@ public:
         return try_offsets_for_times(partitions, times, timeout).value();
     }
 
-    /// How many partitions a topic has.
+    /// Returns the number of partitions of a topic.
     Result<std::int32_t> try_partition_count(const Text &topic, Timeout timeout) const {
         const detail::TextArgument name(topic);
         if (name.cut()) {
@@ -481,7 +485,7 @@ public:
         return try_partition_count(topic, timeout).value();
     }
 
-    /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. At most
+    /// Waits for records or an event and returns as soon as there are any; empty if the timeout ends. At most
     /// `max_records` records; 0: `max.poll.records`.
     template <class = void> Result<Polled> try_poll(std::size_t max_records, Timeout timeout) {
         const auto start = std::chrono::steady_clock::now();
@@ -509,8 +513,8 @@ public:
     }
     void wake() const { try_wake().value(); }
 
-    /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something: for epoll, Asio
-    /// and the like. It belongs to the consumer; only poll it.
+    /// Returns a file descriptor (on Windows a SOCKET) that is readable while a poll would return something: for
+    /// epoll, Asio and the like. It belongs to the consumer: only wait on it.
     Result<std::intptr_t> try_descriptor() const {
         std::intptr_t out{};
         detail::Caught error;
@@ -518,7 +522,7 @@ public:
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
-    /// Bytes of buffers that batches of this consumer, not yet freed, keep alive.
+    /// Returns the bytes of buffers that are held by batches of this consumer.
     Result<std::size_t> try_held_bytes() const {
         std::size_t out{};
         detail::Caught error;
@@ -526,7 +530,7 @@ public:
     }
     std::size_t held_bytes() const { return try_held_bytes().value(); }
 
-    /// Bytes fetched and not yet polled.
+    /// Returns the bytes fetched and not polled yet.
     Result<std::size_t> try_buffered_bytes() const {
         std::size_t out{};
         detail::Caught error;
@@ -534,34 +538,34 @@ public:
     }
     std::size_t buffered_bytes() const { return try_buffered_bytes().value(); }
 
-    /// Its figures: of itself, of each broker, of each assigned partition.
+    /// Returns the figures of the client, of each broker and of each assigned partition.
     template <class = void> Result<Stats> try_stats(Timeout timeout) const {
         detail::CaughtHandle<Stats::Handle> making;
         return detail::stats(making.made(ottla_consumer_stats(get(), timeout.ms(), making.out(), making)));
     }
     template <class = void> Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
-    /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet.
+    /// Returns the oldest figures recorded by the timer (`statistics.interval.ms`) that have not been taken.
     template <class = void> Result<std::optional<Stats>> try_next_stats() const {
         detail::CaughtHandle<Stats::Handle> making;
         return detail::next_stats(making.made(ottla_consumer_next_stats(get(), making.out(), making)));
     }
     template <class = void> std::optional<Stats> next_stats() const { return try_next_stats().value(); }
 
-    /// Drains up to `max` lines of its log.
+    /// Takes up to `max` log lines.
     template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
         detail::CaughtHandle<detail::LogLines> making;
         return detail::log_lines(making.made(ottla_consumer_logs(get(), max, making.out(), making)));
     }
     template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
-    /// Stops fetching and wakes whoever waits.
+    /// Closes the consumer and wakes all waiting calls.
     Result<void> try_close(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_consumer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_consumer *get() const noexcept { return handle_.get(); }
 
 private:

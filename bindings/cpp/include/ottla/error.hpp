@@ -22,13 +22,13 @@
 
 namespace ottla {
 
-/// What went wrong: a code, and a message that says what was tried, where, what came back and what to do next.
+/// An error: a code, and a message that says what was tried, where, what came back and what to do next.
 ///
-/// It is what every throwing function throws and what every `try_…` function returns. Copies are cheap, share their
-/// text and may be used from any thread. It outlives the client it came from.
+/// Throwing functions throw it, and `try_…` functions return it. Copies are cheap, share their text and may be used
+/// from any thread. It outlives the client it came from.
 class Error : public std::exception {
 public:
-    /// An error of the caller's own making, with one of the codes `OTTLA_ERR_…` (or Kafka's).
+    /// Creates an error in the caller's code, with one of the codes `OTTLA_ERR_…` (or Kafka's).
     Error(ottla_status code, std::string message)
         : state_(std::make_shared<State>(State{code, ottla_status_name(code), std::move(message), {}, false, false, false})) {
         finish();
@@ -37,7 +37,7 @@ public:
     Error(const Error &) noexcept = default;
     Error &operator=(const Error &) noexcept = default;
 
-    /// Takes over what a function of the C API reported; frees `error`, which may be NULL.
+    /// Takes ownership of what a function of the C API reported; frees `error`, which may be NULL.
     static Error take(ottla_status code, ottla_error *error) {
         Error taken = error ? copy(error) : Error(code, "no more is known");
         ottla_error_free(error);
@@ -55,19 +55,19 @@ public:
         return copied;
     }
 
-    /// The status: Kafka's codes as they are on the wire, Ottla's own (`OTTLA_ERR_…`) at or below -100.
+    /// The status: Kafka's codes as on the wire, Ottla's own (`OTTLA_ERR_…`) at or below -100.
     ottla_status code() const noexcept { return state_->code; }
     /// The code's name, for example `UNKNOWN_TOPIC_OR_PARTITION` or `CONFIG`.
     std::string_view name() const noexcept { return state_->name; }
     /// The message alone.
     std::string_view message() const noexcept { return state_->message; }
-    /// The message, and the code's name behind it.
+    /// The message, followed by the name of the code.
     const char *what() const noexcept override { return state_->what.c_str(); }
-    /// Whether trying the same again later can succeed.
+    /// Whether the same call may succeed when retried later.
     bool retriable() const noexcept { return state_->retriable; }
-    /// Whether the client it came from cannot go on at all.
+    /// Whether the client it came from cannot continue.
     bool fatal() const noexcept { return state_->fatal; }
-    /// Whether an ongoing transaction must be aborted.
+    /// Whether the open transaction has to be aborted.
     bool needs_abort() const noexcept { return state_->needs_abort; }
 
 private:
@@ -82,7 +82,7 @@ private:
     };
 
     template <class T> friend class Result;
-    /// None: only beside a value.
+    /// None; only used together with a value.
     Error() noexcept = default;
 
     void finish() { state_->what = state_->message + " [" + state_->name + "]"; }
@@ -104,7 +104,8 @@ namespace detail {
 
 } // namespace detail
 
-/// A value or an `Error`: what the `try_…` functions return, and all that a program built with `-fno-exceptions` needs.
+/// A value or an `Error`: returned by the `try_…` functions, and all that a program built with `-fno-exceptions`
+/// needs.
 ///
 ///     if (auto count = consumer.try_partition_count("orders", 5s)) use(*count); else log(count.error().what());
 template <class T> class [[nodiscard]] Result {
@@ -129,14 +130,14 @@ public:
         return std::move(**this);
     }
 
-    /// The value, which must be there.
+    /// The value; there must be one.
     T &operator*() & noexcept { return *value_; }
     const T &operator*() const & noexcept { return *value_; }
     T &&operator*() && noexcept { return *std::move(value_); }
     T *operator->() noexcept { return &*value_; }
     const T *operator->() const noexcept { return &*value_; }
 
-    /// The error, which must be there.
+    /// The error; there must be one.
     const Error &error() const noexcept { return error_; }
 
 private:
@@ -164,7 +165,7 @@ public:
             detail::raise(*error_);
         }
     }
-    /// The error, which must be there.
+    /// The error; there must be one.
     const Error &error() const noexcept { return *error_; }
 
 private:
@@ -179,7 +180,7 @@ template <auto Free> struct Deleter {
 };
 template <class T, auto Free> using Handle = std::unique_ptr<T, Deleter<Free>>;
 
-/// The place for the error of one call of the C API:
+/// Receives the error of one call of the C API:
 ///
 ///     detail::Caught error;
 ///     return error.after(ottla_admin_connect(admin, 1000, error));
@@ -189,7 +190,7 @@ public:
     Caught(const Caught &) = delete;
     Caught &operator=(const Caught &) = delete;
 
-    /// Where the call writes it.
+    /// The pointer that the call writes the error to.
     operator ottla_error **() noexcept { return &error_; }
 
     Result<void> after(ottla_status status) {
@@ -198,7 +199,7 @@ public:
         }
         return {};
     }
-    /// Of a call that writes a plain value.
+    /// For a call that writes a plain value.
     template <class T> Result<T> after(ottla_status status, const T &value) {
         if (status != 0) {
             return take(status);
@@ -212,10 +213,10 @@ private:
     ottla_error *error_ = nullptr;
 };
 
-/// The same for a call that makes a handle.
+/// The same for a call that creates a handle.
 template <class H> class CaughtHandle : public Caught {
 public:
-    /// Where the call writes it.
+    /// The pointer that the call writes the handle to.
     typename H::pointer *out() noexcept { return &handle_; }
     Result<H> made(ottla_status status) {
         if (status != 0) {

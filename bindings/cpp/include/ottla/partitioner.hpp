@@ -9,22 +9,22 @@
 
 namespace ottla {
 
-/// Chooses a record's partition: its number, from 0 to below `count`, or -1 to leave the choice to the configured
-/// partitioner. Called inside the sending calls, on their threads, so perhaps on several at once. What it throws comes
-/// out of the sending call.
+/// Chooses a record's partition. Returns its number, from 0 to `count` - 1, or -1 to leave the choice to the
+/// configured partitioner. Called inside the send calls, on their threads, so possibly on several at once. An
+/// exception it throws leaves the send call.
 using Partitioner = std::function<std::int32_t(std::string_view topic, Bytes key, std::int32_t count)>;
 
 namespace detail {
 
 #if OTTLA_EXCEPTIONS
-/// What a partitioner threw on this thread, on its way through C.
+/// The exception that a partitioner threw on this thread, on its way through C.
 inline std::exception_ptr &thrown() noexcept {
     thread_local std::exception_ptr pointer;
     return pointer;
 }
 #endif
 
-/// Rethrows what the partitioner threw, where that is why a call failed; frees the call's error then.
+/// Rethrows the partitioner's exception if that is why a call failed; frees the call's error in that case.
 inline void rethrow_after([[maybe_unused]] ottla_error *error) {
 #if OTTLA_EXCEPTIONS
     if (thrown()) {

@@ -13,27 +13,27 @@
 
 namespace ottla {
 
-/// A record to send. Everything but the topic may be left out:
+/// A record to send. Everything except the topic may be omitted:
 ///
 ///     producer.send({"orders", "the value", "the key"});
 ///     producer.send({.topic = "orders", .value = "v", .headers = {{"trace", "17"}}});   // C++20
 ///
-/// It views the caller's bytes, which are copied before `send` returns.
+/// It is a view of the caller's bytes, which are copied before `send` returns.
 struct Record {
     Text topic;
     /// `nullptr` deletes the key from a compacted topic.
     Bytes value{};
     Bytes key{};
     Span<const Header> headers{};
-    /// -1: the partitioner chooses.
+    /// -1: chosen by the partitioner.
     std::int32_t partition = -1;
     /// Milliseconds since 1970; -1: now.
     std::int64_t timestamp = -1;
-    /// Names the record in its completion; 0: no completion is asked for.
+    /// Returned in the record's completion; 0 requests no completion.
     std::uint64_t token = 0;
 };
 
-/// What goes with the values of a batch to send.
+/// What accompanies the values of a batch to send.
 struct BatchOptions {
     /// As many rows as there are values; without it all keys are null.
     const Column *keys = nullptr;
@@ -41,37 +41,37 @@ struct BatchOptions {
     const HeaderColumn *headers = nullptr;
     /// One for each value, in milliseconds since 1970; without them: now.
     Span<const std::int64_t> timestamps{};
-    /// -1: the partitioner chooses for each record.
+    /// -1: chosen by the partitioner for each record.
     std::int32_t partition = -1;
-    /// Names the call in its completions; 0: no completions are asked for.
+    /// Returned in the call's completions; 0 requests no completions.
     std::uint64_t token = 0;
-    /// How long to wait for room.
+    /// How long to wait for room in the buffer.
     Timeout timeout = max_block;
 };
 
-/// How much of a batch was taken.
+/// How much of a batch was accepted.
 struct Accepted {
-    /// So many rows, counted from the first, were accepted: also when there is an error.
+    /// The number of rows accepted, counting from the first; also set if there is an error.
     std::size_t rows;
-    /// Why not all of them were.
+    /// Why not all rows were accepted.
     std::optional<Error> error;
 };
 
-/// What became of records.
+/// The outcome of records.
 enum class Outcome : std::int32_t {
     written = OTTLA_WRITTEN,
-    /// Not in the log, and it never will be.
+    /// They are not in the log, and never will be.
     not_written = OTTLA_NOT_WRITTEN,
-    /// The answer was lost: they may be in the log.
+    /// The response was lost: they may be in the log.
     possibly_written = OTTLA_POSSIBLY_WRITTEN,
 };
 
-/// What became of some records of one call, all in one partition. A view into its `Completions`.
+/// The outcome of some records of one call, all in one partition. A view into its `Completions`.
 class Completion {
 public:
     explicit Completion(const ottla_completion &raw) noexcept : raw_(&raw) {}
 
-    /// What the call named itself.
+    /// The token passed to the call.
     std::uint64_t token() const noexcept { return raw_->token; }
     Outcome outcome() const noexcept { return static_cast<Outcome>(raw_->outcome); }
     bool written() const noexcept { return outcome() == Outcome::written; }
@@ -83,14 +83,14 @@ public:
     std::int32_t partition() const noexcept { return raw_->partition; }
     /// The number of records.
     std::uint32_t count() const noexcept { return raw_->count; }
-    /// Which row of its call the `i`th of these records was.
+    /// The row within its call of the `i`th of these records.
     std::uint32_t row(std::uint32_t i) const noexcept {
         return raw_->indices ? raw_->indices[i] : raw_->first + i;
     }
-    /// The offset of the first of them; the others follow it. -1 if it isn't known.
+    /// The offset of the first of them; the others follow it one by one. -1 if unknown.
     std::int64_t base_offset() const noexcept { return raw_->base_offset; }
-    /// Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the first record's of
-    /// their batch.
+    /// Milliseconds since 1970: the broker's time if the topic uses log append time, otherwise the timestamp of their
+    /// batch's first record.
     std::int64_t timestamp() const noexcept { return raw_->timestamp; }
     const ottla_completion &raw() const noexcept { return *raw_; }
 
@@ -98,7 +98,7 @@ private:
     const ottla_completion *raw_;
 };
 
-/// What `Producer::poll` drained: a range of `Completion`. Owns them; may be used from any thread and outlive the
+/// The result of `Producer::poll`: a range of `Completion`. Owns them; may be used from any thread and outlive the
 /// producer.
 class Completions {
 public:
@@ -146,20 +146,20 @@ private:
     detail::Emptied<std::size_t> size_;
 };
 
-/// Sends records. All of its functions may be called from many threads at once; move and destroy it once those
-/// calls have returned. A moved-from producer answers every call with an error.
+/// Sends records. All its functions may be called from many threads at once; move and destroy it once those calls
+/// have returned. A moved-from producer returns an error from every call.
 ///
 ///     ottla::Producer producer{{{"bootstrap.servers", "localhost:9092"}}};
 ///     producer.send("greetings", "hello");
 ///     producer.flush(10s);
 ///
-/// `flush` or `close` before the end: destroying a producer discards what was not sent yet.
-/// Functions throw `Error`; their twins `try_…` return it instead.
+/// Call `flush` or `close` at the end: destroying a producer discards unsent records. Functions throw `Error`; their
+/// `try_…` variants return it instead.
 class Producer {
 public:
     using Handle = detail::Handle<ottla_producer, ottla_producer_free>;
 
-    /// Checks the settings; connects to nobody yet.
+    /// Checks the configuration; does not connect yet.
     explicit Producer(const Config &config) : Producer(open(config).value()) {}
     /// The same without exceptions.
     static Result<Producer> open(const Config &config) {
@@ -170,20 +170,20 @@ public:
         return Producer(*std::move(handle));
     }
 
-    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional:
-    /// everything connects by itself when it has to.
+    /// Connects to a bootstrap broker; the error names for each of them the stage that failed, and why. Optional:
+    /// other calls connect when needed.
     Result<void> try_connect(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Gives a topic settings of its own, before it is first used:
+    /// Sets the configuration of one topic, before its first use:
     ///
     ///     producer.set_topic_config("orders", {{"acks", "1"}, {"compression.type", "zstd"}});
     ///
-    /// `acks`, `compression.type` and its levels, `delivery.timeout.ms`, `linger.ms`, `partitioner` and its companions,
-    /// `request.timeout.ms`. What is not given is as the producer has it.
+    /// `acks`, `compression.type` and its levels, `delivery.timeout.ms`, `linger.ms`, `partitioner` and related keys,
+    /// `request.timeout.ms`. Keys that are not set are inherited from the producer.
     Result<void> try_set_topic_config(const Text &topic, const Config &config) const {
         auto handle = detail::make(config);
         if (!handle) {
@@ -198,8 +198,8 @@ public:
     }
     void set_topic_config(const Text &topic, const Config &config) const { try_set_topic_config(topic, config).value(); }
 
-    /// Sets the program's own partitioner for all topics that are given none of their own, before any is used. Not while
-    /// other threads use the producer.
+    /// Sets a custom partitioner for all topics that have none set otherwise, before any topic is used. Must not be
+    /// called while other threads use the producer.
     ///
     ///     producer.set_partitioner([](std::string_view, ottla::Bytes key, std::int32_t count) {
     ///         return key.empty() ? -1 : static_cast<unsigned char>((*key)[0]) % count;
@@ -218,8 +218,9 @@ public:
         try_set_partitioner(topic, std::move(partitioner)).value();
     }
 
-    /// Puts a record into the open batch of its partition. Waits for room if the buffer is full, then answers
-    /// `OTTLA_ERR_BUFFER_FULL`; with `timeout` 0 at once `OTTLA_ERR_AGAIN`. After an error the record was not taken.
+    /// Adds a record to the open batch of its partition. Waits for room if the buffer is full, then returns
+    /// `OTTLA_ERR_BUFFER_FULL`; with `timeout` 0 it returns `OTTLA_ERR_AGAIN` at once. After an error the record was
+    /// not accepted.
     Result<void> try_send(const Record &record, Timeout timeout = max_block) const {
         const detail::TextArgument topic(record.topic);
         if (topic.cut()) {
@@ -239,7 +240,8 @@ public:
         try_send(topic, value, timeout).value();
     }
 
-    /// Sends many records at once, the fastest way. The answer tells how many rows, from the first on, were taken.
+    /// Sends many records at once, the fastest way. The result says how many rows, counting from the first, were
+    /// accepted.
     Accepted try_send_batch(const Text &topic, const Column &values, const BatchOptions &options = {}) const {
         Accepted accepted{0, std::nullopt};
         const detail::TextArgument name(topic);
@@ -269,7 +271,7 @@ public:
         }
         return accepted;
     }
-    /// The same, throwing. It returns less than all rows only if the timeout is 0 and the buffer is full; go on with
+    /// The same, throwing. Returns less than all rows only if the timeout is 0 and the buffer is full; continue with
     /// `values.from(accepted)` when there is room.
     std::size_t send_batch(const Text &topic, const Column &values, const BatchOptions &options = {}) const {
         const Accepted accepted = try_send_batch(topic, values, options);
@@ -279,8 +281,8 @@ public:
         return accepted.rows;
     }
 
-    /// Drains up to `max` completions (0: all there are), waiting for the first; none if the time is over. Completions
-    /// that nobody drains fill the buffer, so a program that gives tokens has to poll.
+    /// Takes up to `max` completions (0: all that are available), waiting for the first; empty if the timeout ends.
+    /// Completions that are not polled fill the buffer, so a program that passes tokens has to poll.
     Result<Completions> try_poll(std::size_t max, Timeout timeout) const {
         detail::CaughtHandle<Completions::Handle> making;
         auto handle = making.made(ottla_producer_poll(get(), max, timeout.ms(), making.out(), making));
@@ -291,31 +293,32 @@ public:
     }
     Completions poll(std::size_t max, Timeout timeout) const { return try_poll(max, timeout).value(); }
 
-    /// Waits until everything sent before is written or has failed; its error is the first failure of records that
-    /// asked for no completion, or that the time is over.
+    /// Waits until everything sent before is written or has failed. The error is the first failure of records that
+    /// requested no completion, or that the timeout is over.
     Result<void> try_flush(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_flush(get(), timeout.ms(), error));
     }
     void flush(Timeout timeout) const { try_flush(timeout).value(); }
 
-    /// Readies a producer with `transactional.id` for transactions; once, first of all. What an earlier run of the program
-    /// left open under the same id is aborted, and a producer that still uses it is fenced.
+    /// Prepares a producer with `transactional.id` for transactions; call it once, before any other transactional
+    /// function. A transaction that an earlier run left open under the same id is aborted, and a producer that still
+    /// uses the id is fenced.
     Result<void> try_init_transactions(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_init_transactions(get(), timeout.ms(), error));
     }
     void init_transactions(Timeout timeout) const { try_init_transactions(timeout).value(); }
 
-    /// Begins a transaction: all that is sent from now on belongs to it. `Transaction` and `transact` do this and the
-    /// rest.
+    /// Begins a transaction: everything sent from now on belongs to it. `Transaction` and `transact` also commit or
+    /// abort it.
     Result<void> try_begin_transaction() const {
         detail::Caught error;
         return error.after(ottla_producer_begin_transaction(get(), error));
     }
     void begin_transaction() const { try_begin_transaction().value(); }
 
-    /// Adds a group's offsets to the open transaction: they are committed with it, or not at all.
+    /// Adds a group's offsets to the open transaction: they are committed together with it, or not at all.
     template <class = void> Result<void> try_send_offsets(Span<const OffsetToCommit> offsets, const GroupMetadata &group,
                                   Timeout timeout) const {
         detail::Texts texts;
@@ -336,22 +339,23 @@ public:
         try_send_offsets(offsets, group, timeout).value();
     }
 
-    /// Commits the open transaction: waits until all of it is written, then has it committed. An error with
-    /// `needs_abort()`: a part of it failed, and nothing is committed. `retriable()`: the commit goes on; call it again.
+    /// Commits the open transaction: waits until all its records are written, then commits. An error with
+    /// `needs_abort()`: a part of it failed, and nothing is committed. With `retriable()`: the commit continues; call
+    /// again.
     Result<void> try_commit_transaction(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_commit_transaction(get(), timeout.ms(), error));
     }
     void commit_transaction(Timeout timeout) const { try_commit_transaction(timeout).value(); }
 
-    /// Aborts the open transaction: what was not sent is given up, and readers of what is committed see nothing of it.
+    /// Aborts the open transaction: unsent records are given up, and readers of committed records see none of it.
     Result<void> try_abort_transaction(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_abort_transaction(get(), timeout.ms(), error));
     }
     void abort_transaction(Timeout timeout) const { try_abort_transaction(timeout).value(); }
 
-    /// Takes no more records, waits for those on their way, gives up what is left then, and wakes whoever waits.
+    /// Stops accepting records, waits for those in flight, then gives up the rest, and wakes all waiting calls.
     Result<void> try_close(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_producer_close(get(), timeout.ms(), error));
@@ -365,8 +369,8 @@ public:
     }
     void wake() const { try_wake().value(); }
 
-    /// A file descriptor (on Windows a SOCKET) that is readable while completions wait or room came up: for epoll,
-    /// Asio and the like. It belongs to the producer; only poll it.
+    /// Returns a file descriptor (on Windows a SOCKET) that is readable while completions are available or there is
+    /// room again: for epoll, Asio and the like. It belongs to the producer: only wait on it.
     Result<std::intptr_t> try_descriptor() const {
         std::intptr_t out{};
         detail::Caught error;
@@ -374,7 +378,7 @@ public:
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
-    /// What it has done so far.
+    /// Returns totals, and what the producer holds now.
     Result<ottla_producer_counts> try_counts() const {
         ottla_producer_counts out{};
         detail::Caught error;
@@ -382,22 +386,23 @@ public:
     }
     ottla_producer_counts counts() const { return try_counts().value(); }
 
-    /// Its figures: of itself, of each broker, of each partition it has written to.
+    /// Returns the figures of the client, of each broker and of each partition written to.
     template <class = void> Result<Stats> try_stats(Timeout timeout) const {
         detail::CaughtHandle<Stats::Handle> making;
         return detail::stats(making.made(ottla_producer_stats(get(), timeout.ms(), making.out(), making)));
     }
     template <class = void> Stats stats(Timeout timeout) const { return try_stats(timeout).value(); }
-    /// The oldest figures that the timer (`statistics.interval.ms`) has made and that were not taken yet; the last eight are
-    /// kept. Their histograms cover the time since those before.
+    /// Returns the oldest figures recorded by the timer (`statistics.interval.ms`) that have not been taken; the last
+    /// eight are kept. Their histograms cover the time since the previous ones.
     template <class = void> Result<std::optional<Stats>> try_next_stats() const {
         detail::CaughtHandle<Stats::Handle> making;
         return detail::next_stats(making.made(ottla_producer_next_stats(get(), making.out(), making)));
     }
     template <class = void> std::optional<Stats> next_stats() const { return try_next_stats().value(); }
 
-    /// The oldest event that was not taken yet, of the last 64: what records wait for (a broker that can't be reached, a topic
-    /// that is missing). When one is there the descriptor is readable; nothing has to be done about it.
+    /// Returns the oldest event that has not been taken, of the last 64: what records are waiting for (a broker that
+    /// can't be reached, a topic that is missing). While one is available the descriptor is readable; no action is
+    /// needed.
     template <class = void> Result<std::optional<Event>> try_next_event() const {
         detail::CaughtHandle<Event::Handle> making;
         auto handle = making.made(ottla_producer_next_event(get(), making.out(), making));
@@ -408,22 +413,22 @@ public:
     }
     template <class = void> std::optional<Event> next_event() const { return try_next_event().value(); }
 
-    /// Gives up records that have not ended: `OTTLA_PURGE_QUEUED`, `OTTLA_PURGE_IN_FLIGHT` or `OTTLA_PURGE_ALL`. Their completions,
-    /// there when this returns, tell whether they may have been written.
+    /// Gives up unacknowledged records: `OTTLA_PURGE_QUEUED`, `OTTLA_PURGE_IN_FLIGHT` or `OTTLA_PURGE_ALL`. Their
+    /// completions, available when this returns, say whether they may have been written.
     Result<void> try_purge(std::int32_t what = OTTLA_PURGE_ALL) const {
         detail::Caught error;
         return error.after(ottla_producer_purge(get(), what, error));
     }
     void purge(std::int32_t what = OTTLA_PURGE_ALL) const { try_purge(what).value(); }
 
-    /// Drains up to `max` lines of its log.
+    /// Takes up to `max` log lines.
     template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
         detail::CaughtHandle<detail::LogLines> making;
         return detail::log_lines(making.made(ottla_producer_logs(get(), max, making.out(), making)));
     }
     template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_producer *get() const noexcept { return handle_.get(); }
 
 private:

@@ -7,24 +7,25 @@
 
 namespace ottla {
 
-/// What a program says about a record of a share group (KIP-932, KIP-1222).
+/// How a record of a share group is acknowledged (KIP-932, KIP-1222).
 enum class AcknowledgeType : std::int32_t {
-    /// Done: nobody is given it any more.
+    /// Processed: the record is not delivered again.
     accept = OTTLA_ACKNOWLEDGE_ACCEPT,
-    /// Given back: it is delivered again, perhaps to another member, until its deliveries are used up.
+    /// Released: it is delivered again, perhaps to another member, until its delivery limit is reached.
     release = OTTLA_ACKNOWLEDGE_RELEASE,
-    /// It can't be processed: nobody is given it any more.
+    /// Rejected, as it can't be processed: it is not delivered again.
     reject = OTTLA_ACKNOWLEDGE_REJECT,
-    /// Not done yet: its lock begins anew, and another acknowledgement follows. Kafka 4.2 and newer.
+    /// Still being processed: its lock is renewed, and another acknowledgement must follow. Kafka 4.2 and newer.
     renew = OTTLA_ACKNOWLEDGE_RENEW,
 };
 
-/// Reads topics as a member of a share group: each record is given to one member at a time, which has it to itself for a
-/// time and says how it ended.
+/// Reads topics as a member of a share group: each record is delivered to one member at a time, locked for a limited
+/// time, and acknowledged by that member.
 ///
-/// With `share.acknowledgement.mode=implicit`, the default, the records of a poll count as accepted once the next poll or
-/// commit is made, but for those of which something else was said; with `explicit` each must be acknowledged before the
-/// next poll. `poll` is for one thread at a time; everything else, `const`, may be called from other threads meanwhile.
+/// With `share.acknowledgement.mode=implicit`, the default, the records of a poll are accepted by the next poll or
+/// commit, except those that were acknowledged otherwise; with `explicit` each must be acknowledged before the next
+/// poll. `poll` is for one thread at a time; all other functions are `const` and may be called from other threads
+/// meanwhile.
 ///
 ///     ottla::ShareConsumer consumer{{{"bootstrap.servers", "localhost:9092"}, {"group.id", "workers"}}};
 ///     consumer.subscribe({"jobs"});
@@ -34,12 +35,12 @@ enum class AcknowledgeType : std::int32_t {
 ///                 if (!work(*record.value())) consumer.acknowledge(record, ottla::AcknowledgeType::release);
 ///     }
 ///
-/// Functions throw `Error`; their twins `try_…` return it instead.
+/// Functions throw `Error`; their `try_…` variants return it instead.
 class ShareConsumer {
 public:
     using Handle = detail::Handle<ottla_share_consumer, ottla_share_consumer_free>;
 
-    /// Checks the settings; connects to nobody yet.
+    /// Checks the configuration; does not connect yet.
     explicit ShareConsumer(const Config &config) : ShareConsumer(open(config).value()) {}
     /// The same without exceptions.
     static Result<ShareConsumer> open(const Config &config) {
@@ -50,14 +51,14 @@ public:
         return ShareConsumer(*std::move(handle));
     }
 
-    /// Connects to a bootstrap broker; an error tells for each of them at which stage it failed, and why. Optional.
+    /// Connects to a bootstrap broker; the error names for each of them the stage that failed, and why. Optional.
     Result<void> try_connect(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_share_consumer_connect(get(), timeout.ms(), error));
     }
     void connect(Timeout timeout) const { try_connect(timeout).value(); }
 
-    /// Becomes a member of the share group `group.id` that reads these topics, also those made later. Replaces an earlier
+    /// Joins the share group `group.id` and reads these topics, including topics created later. Replaces an earlier
     /// subscription.
     template <class = void> Result<void> try_subscribe(Span<const std::string> topics) const {
         detail::Texts texts;
@@ -70,15 +71,15 @@ public:
     }
     template <class = void> void subscribe(Span<const std::string> topics) const { try_subscribe(topics).value(); }
 
-    /// Leaves the share group: sends what was acknowledged and gives the rest back at once.
+    /// Leaves the share group: sends pending acknowledgements and releases all other records at once.
     Result<void> try_unsubscribe(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_share_consumer_unsubscribe(get(), timeout.ms(), error));
     }
     void unsubscribe(Timeout timeout) const { try_unsubscribe(timeout).value(); }
 
-    /// Waits for records or an event and returns as soon as there are any; nothing if the time is over. Sends what was
-    /// acknowledged; an event `acknowledgement_failed` tells of a refusal.
+    /// Waits for records or an event and returns as soon as there are any; empty if the timeout ends. Sends pending
+    /// acknowledgements; an event `acknowledgement_failed` reports a refusal.
     Result<Polled> try_poll(Timeout timeout) {
         return detail::polled([&](ottla_batch **batch, ottla_event **event, ottla_error **error) {
             return ottla_share_consumer_poll(get(), timeout.ms(), batch, event, error);
@@ -86,7 +87,7 @@ public:
     }
     Polled poll(Timeout timeout) { return try_poll(timeout).value(); }
 
-    /// Says how `count` records of a polled batch, from row `row` on, ended. Sent with the next poll or commit; it may be
+    /// Acknowledges `count` records of a polled batch, from row `row` on. Sent with the next poll or commit; may be
     /// changed until then.
     Result<void> try_acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
         detail::Caught error;
@@ -95,17 +96,17 @@ public:
     void acknowledge(const Batch &batch, std::size_t row, std::size_t count, AcknowledgeType type) const {
         try_acknowledge(batch, row, count, type).value();
     }
-    /// The same of all records of a batch.
+    /// The same for all records of a batch.
     Result<void> try_acknowledge(const Batch &batch, AcknowledgeType type) const {
         return try_acknowledge(batch, 0, batch.rows(), type);
     }
     void acknowledge(const Batch &batch, AcknowledgeType type) const { try_acknowledge(batch, type).value(); }
-    /// The same of one record.
+    /// The same for one record.
     Result<void> try_acknowledge(const RecordView &record, AcknowledgeType type) const {
         return try_acknowledge_offset(record.topic(), record.partition(), record.offset(), type);
     }
     void acknowledge(const RecordView &record, AcknowledgeType type) const { try_acknowledge(record, type).value(); }
-    /// The same of one record, by its offset.
+    /// The same for one record, by its offset.
     Result<void> try_acknowledge_offset(const Text &topic, std::int32_t partition, std::int64_t offset,
                                         AcknowledgeType type) const {
         const detail::TextArgument name(topic);
@@ -120,22 +121,22 @@ public:
         try_acknowledge_offset(topic, partition, offset, type).value();
     }
 
-    /// Sends what was acknowledged (with implicit acknowledgement: everything that was polled) and waits until the brokers
-    /// have carried it out; the error is the first one's that was refused.
+    /// Sends pending acknowledgements (with implicit acknowledgement: accepts everything that was polled) and waits
+    /// until the brokers have carried them out; the error is that of the first one refused.
     Result<void> try_commit(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_share_consumer_commit(get(), timeout.ms(), error));
     }
     void commit(Timeout timeout) const { try_commit(timeout).value(); }
 
-    /// The same in the background; an event `acknowledgement_failed` tells of each refusal.
+    /// The same in the background; an event `acknowledgement_failed` reports each refusal.
     Result<void> try_commit_async() const {
         detail::Caught error;
         return error.after(ottla_share_consumer_commit_async(get(), error));
     }
     void commit_async() const { try_commit_async().value(); }
 
-    /// For how long a record is locked for the member that got it; nothing before the first fetch.
+    /// Returns how long a record is locked for the member that received it; empty before the first fetch.
     Result<std::optional<std::chrono::milliseconds>> try_lock_duration() const {
         using Answer = Result<std::optional<std::chrono::milliseconds>>;
         std::int64_t raw_ms{};
@@ -155,8 +156,8 @@ public:
     }
     void wake() const { try_wake().value(); }
 
-    /// A file descriptor (on Windows a SOCKET) that is readable while a poll would bring something. Records are only
-    /// fetched once a poll has found nothing. It belongs to the share consumer; only poll it.
+    /// Returns a file descriptor (on Windows a SOCKET) that is readable while a poll would return something. Records
+    /// are only fetched after a poll has returned nothing. It belongs to the share consumer: only wait on it.
     Result<std::intptr_t> try_descriptor() const {
         std::intptr_t out{};
         detail::Caught error;
@@ -164,21 +165,21 @@ public:
     }
     std::intptr_t descriptor() const { return try_descriptor().value(); }
 
-    /// Drains up to `max` lines of its log.
+    /// Takes up to `max` log lines.
     template <class = void> Result<std::vector<LogLine>> try_logs(std::size_t max = 1000) const {
         detail::CaughtHandle<detail::LogLines> making;
         return detail::log_lines(making.made(ottla_share_consumer_logs(get(), max, making.out(), making)));
     }
     template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
 
-    /// Sends what was acknowledged, gives the rest back, leaves the group and wakes whoever waits.
+    /// Sends pending acknowledgements, releases all other records, leaves the group and wakes all waiting calls.
     Result<void> try_close(Timeout timeout) const {
         detail::Caught error;
         return error.after(ottla_share_consumer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_share_consumer *get() const noexcept { return handle_.get(); }
 
 private:

@@ -6,8 +6,8 @@
 
 namespace ottla {
 
-/// What clients count of themselves, by scope: first the client's own, then each broker's, then each partition's. Owns
-/// its memory; may be used from any thread and outlive its client. docs/statistics.md lists the figures by name.
+/// Statistics of a client by scope: first the client as a whole, then each broker, then each partition. Owns its
+/// memory; may be used from any thread and outlive its client. docs/statistics.md lists the figures by name.
 ///
 ///     const ottla::Stats stats = producer.stats(1s);
 ///     std::cout << stats.client().value("records_written").value_or(0) << '\n';
@@ -27,27 +27,27 @@ public:
         partition = OTTLA_STATS_PARTITION,
     };
 
-    /// The figures of one thing. A view into its `Stats`.
+    /// One set of figures. A view into its `Stats`.
     class Scope {
     public:
         Kind kind() const noexcept { return static_cast<Kind>(raw_.kind); }
-        /// The broker's id, or that of the partition's leader; -1 for a bootstrap server, or if there is none.
+        /// The id of the broker, or of the partition's leader; -1 for a bootstrap server, or if there is none.
         std::int32_t broker() const noexcept { return raw_.broker; }
-        /// A broker's host and port; empty if it is none.
+        /// The host and port of a broker; otherwise empty.
         std::string_view address() const noexcept { return text(raw_.address); }
-        /// A broker's: `up`, `connecting`, `failing` or `idle`.
+        /// The state of a broker: `up`, `connecting`, `failing` or `idle`.
         std::string_view state() const noexcept { return text(raw_.state); }
-        /// Empty if it is no partition.
+        /// The topic of a partition; otherwise empty.
         std::string_view topic() const noexcept { return text(raw_.topic); }
         std::int32_t partition() const noexcept { return raw_.partition; }
-        /// A number by its name.
+        /// Returns a figure by its name.
         std::optional<std::int64_t> value(const Text &name) const {
             const detail::TextArgument argument(name);
             std::int64_t found = 0;
             const bool known = !argument.cut() && ottla_stats_value(stats_, index_, argument, &found, nullptr) == OTTLA_OK;
             return known ? std::optional<std::int64_t>(found) : std::nullopt;
         }
-        /// A histogram by its name.
+        /// Returns a histogram by its name.
         std::optional<ottla_histogram> histogram(const Text &name) const {
             const detail::TextArgument argument(name);
             ottla_histogram found{};
@@ -55,7 +55,7 @@ public:
                 !argument.cut() && ottla_stats_histogram(stats_, index_, argument, &found, nullptr) == OTTLA_OK;
             return known ? std::optional<ottla_histogram>(found) : std::nullopt;
         }
-        /// The errors met, by code.
+        /// The errors that occurred, by code.
         Span<const ottla_error_count> errors() const noexcept {
             return {ottla_stats_errors(stats_, index_), ottla_stats_error_count(stats_, index_)};
         }
@@ -74,9 +74,9 @@ public:
 
     std::size_t size() const noexcept { return ottla_stats_count(handle_.get()); }
     Scope operator[](std::size_t i) const noexcept { return Scope(handle_.get(), i); }
-    /// The client's own figures.
+    /// The figures of the client as a whole.
     Scope client() const noexcept { return (*this)[0]; }
-    /// A partition's figures, if it has any.
+    /// The figures of a partition, if there are any.
     std::optional<Scope> partition(std::string_view topic, std::int32_t number) const noexcept {
         for (std::size_t i = 0; i < size(); i++) {
             const Scope scope = (*this)[i];
@@ -86,7 +86,7 @@ public:
         }
         return std::nullopt;
     }
-    /// All of it as one JSON object; it lives as long as this.
+    /// Returns all figures as one JSON object; it lives as long as this object.
     std::string_view json() const noexcept { return ottla_stats_json(handle_.get()); }
 
 private:

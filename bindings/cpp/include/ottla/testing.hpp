@@ -6,24 +6,24 @@
 
 namespace ottla::testing {
 
-/// Something that goes wrong on an embedded broker, for the requests it is aimed at: all of them unless narrowed.
+/// A fault of an embedded broker, for all requests unless narrowed.
 ///
 ///     broker.add_fault(Fault::error(OTTLA_ERR_NOT_LEADER_OR_FOLLOWER).on_topic("orders").times(3));
 class Fault {
 public:
-    /// Answers with a Kafka error code.
+    /// Responds with a Kafka error code.
     static Fault error(std::int32_t code) { return {OTTLA_FAULT_ERROR, code}; }
-    /// Answers late.
+    /// Responds late.
     static Fault delay(Timeout time) { return {OTTLA_FAULT_DELAY, time.ms()}; }
     /// Closes the connection; the request has no effect.
     static Fault drop() { return {OTTLA_FAULT_DROP, 0}; }
-    /// Does what is asked, but never answers; closes the connection if told to.
+    /// Carries out the request, but never responds; closes the connection if told to.
     static Fault swallow_reply(bool close_connection) { return {OTTLA_FAULT_SWALLOW_REPLY, close_connection ? 1 : 0}; }
     /// Damages fetched record batches.
     static Fault corrupt_batch() { return {OTTLA_FAULT_CORRUPT_BATCH, 0}; }
-    /// Cuts the connection after so many bytes of the answer.
+    /// Closes the connection after this many bytes of the response.
     static Fault cut_reply(std::int64_t bytes) { return {OTTLA_FAULT_CUT_REPLY, bytes}; }
-    /// Tells the client that it is throttled for so long.
+    /// Responds with this throttle time.
     static Fault throttle(Timeout time) { return {OTTLA_FAULT_THROTTLE, time.ms()}; }
 
     Fault on_node(std::int32_t node) && {
@@ -43,7 +43,7 @@ public:
         partition_ = partition;
         return std::move(*this);
     }
-    /// Only so often; else for ever.
+    /// Only this many times; otherwise until cleared.
     Fault times(std::int64_t count) && {
         count_ = count;
         return std::move(*this);
@@ -62,16 +62,16 @@ private:
     std::int64_t count_ = -1;
 };
 
-/// What is coordinated.
+/// The kinds of coordinator.
 enum class Coordinator : std::int32_t {
-    /// A group, by its id.
+    /// That of a group, by group id.
     group = OTTLA_COORDINATOR_GROUP,
-    /// The transactions of a transactional id.
+    /// That of transactions, by transactional id.
     transaction = OTTLA_COORDINATOR_TRANSACTION,
 };
 
-/// A Kafka cluster inside this process, on free loopback ports; ends when destroyed. All of its functions may be
-/// called from many threads at once.
+/// A Kafka cluster inside this process, on free loopback ports; stops when destroyed. All its functions may be called
+/// from many threads at once.
 ///
 ///     ottla::testing::Broker broker;
 ///     broker.create_topic("orders", 8);
@@ -80,7 +80,7 @@ class Broker {
 public:
     using Handle = detail::Handle<ottla_broker, ottla_broker_free>;
 
-    /// Starts it. Options: `nodes`, `host`, `port`, `advertised.host`, `advertised.port`, `directory`,
+    /// Starts the broker. Options: `nodes`, `host`, `port`, `advertised.host`, `advertised.port`, `directory`,
     /// `memory.bytes`, `auto.create.topics`, `default.partitions`, `transaction.version`,
     /// `share.record.lock.duration.ms`, `share.delivery.count.limit`, `share.auto.offset.reset`.
     explicit Broker(const Config &options = {}) : Broker(start(options).value()) {}
@@ -93,7 +93,7 @@ public:
         return Broker(*std::move(handle));
     }
 
-    /// What clients need as `bootstrap.servers`.
+    /// The addresses for a client's `bootstrap.servers`.
     std::string bootstrap_servers() const { return ottla_broker_bootstrap_servers(get()); }
 
     Result<void> try_create_topic(const Text &topic, std::int32_t partitions = 1) const {
@@ -106,7 +106,7 @@ public:
     }
     void create_topic(const Text &topic, std::int32_t partitions = 1) const { try_create_topic(topic, partitions).value(); }
 
-    /// Adds a fault. Faults are met in the order they were added; one request can meet several.
+    /// Adds a fault. Faults are applied in the order in which they were added; several can apply to one request.
     Result<void> try_add_fault(const Fault &fault) const {
         detail::Texts texts;
         const char *topic = fault.topic_ ? texts.add(*fault.topic_) : nullptr;
@@ -138,7 +138,7 @@ public:
         try_move_leader(topic, partition, node).value();
     }
 
-    /// Makes a node the coordinator of a group or transactional id; it knows nothing for the time of `loading`.
+    /// Makes a node the coordinator of a group or transactional id; it is loading its state for the time `loading`.
     Result<void> try_move_coordinator(Coordinator kind, const Text &key, std::int32_t node,
                                       Timeout loading = std::chrono::milliseconds{0}) const {
         const detail::TextArgument name(key);
@@ -153,7 +153,7 @@ public:
         try_move_coordinator(kind, key, node, loading).value();
     }
 
-    /// Has a group rebalance now, as if a member had come or gone.
+    /// Makes a group rebalance now, as if a member had joined or left.
     Result<void> try_force_rebalance(const Text &group) const {
         const detail::TextArgument name(group);
         if (name.cut()) {
@@ -164,7 +164,7 @@ public:
     }
     void force_rebalance(const Text &group) const { try_force_rebalance(group).value(); }
 
-    /// Ends the session of a group's member now, as if it had sent no heartbeat for too long.
+    /// Expires the session of a group member now, as if it had sent no heartbeat for too long.
     Result<void> try_expire_member(const Text &group, const Text &member) const {
         const detail::TextArgument name(group);
         if (name.cut()) {
@@ -190,7 +190,7 @@ public:
     }
     void expire_members(const Text &group) const { try_expire_members(group).value(); }
 
-    /// The first offset of a partition and the one behind its last record.
+    /// Returns the first offset of a partition and the offset after its last record.
     Result<std::pair<std::int64_t, std::int64_t>> try_offsets(const Text &topic, std::int32_t partition) const {
         const detail::TextArgument name(topic);
         if (name.cut()) {
@@ -208,7 +208,7 @@ public:
         return try_offsets(topic, partition).value();
     }
 
-    /// Nodes are numbered from 1. Stopping one closes its connections; its partitions move to others.
+    /// Stops a node; nodes are numbered from 1. Its connections are closed and its partitions move to others.
     Result<void> try_stop_node(std::int32_t node) const {
         detail::Caught error;
         return error.after(ottla_broker_stop_node(get(), node, error));
@@ -219,7 +219,7 @@ public:
         return error.after(ottla_broker_start_node(get(), node, error));
     }
     void start_node(std::int32_t node) const { try_start_node(node).value(); }
-    /// A paused node keeps its connections and answers nothing.
+    /// Pauses a node, which keeps its connections and answers nothing.
     Result<void> try_pause_node(std::int32_t node) const {
         detail::Caught error;
         return error.after(ottla_broker_pause_node(get(), node, error));
@@ -231,7 +231,7 @@ public:
     }
     void resume_node(std::int32_t node) const { try_resume_node(node).value(); }
 
-    /// How many requests of a kind have come, to one node or (-1) to all.
+    /// Returns the number of requests of a kind received by one node, or by all (-1).
     Result<std::uint64_t> try_requests_seen(std::int32_t api_key, std::int32_t node = -1) const {
         std::uint64_t out{};
         detail::Caught error;
@@ -241,7 +241,7 @@ public:
         return try_requests_seen(api_key, node).value();
     }
 
-    /// The handle for the C API; it stays this object's.
+    /// Returns the handle for the C API, which this object keeps owning.
     ottla_broker *get() const noexcept { return handle_.get(); }
 
 private:

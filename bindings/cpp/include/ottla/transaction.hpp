@@ -6,8 +6,8 @@
 
 namespace ottla {
 
-/// A transaction as long as this object lives: begun by its making, committed by `commit`, aborted by its end otherwise,
-/// also when an exception leaves its block.
+/// A transaction with the lifetime of this object: begun by the constructor, committed by `commit`, otherwise aborted
+/// by the destructor, also when an exception leaves its block.
 ///
 ///     producer.init_transactions(30s);                                        // once
 ///     while (const ottla::Polled polled = consumer.poll(1000, 1s)) {
@@ -27,10 +27,10 @@ namespace ottla {
 ///         transaction.commit();
 ///     }
 ///
-/// The producer must outlive it. One thread uses it.
+/// The producer must outlive it. To be used by one thread.
 class Transaction {
 public:
-    /// `limit` is how long the abort at its end may take, and `commit` where it is given none.
+    /// `limit` is the timeout of the abort in the destructor, and of `commit` without an argument.
     explicit Transaction(const Producer &producer, Timeout limit = std::chrono::seconds(60))
         : Transaction(begin(producer, limit).value()) {}
     /// The same without exceptions.
@@ -48,8 +48,8 @@ public:
         }
     }
 
-    /// Commits all that was sent since it began. An error with `needs_abort()` says that nothing of it was committed: the
-    /// end of this object aborts it. One with `retriable()`: the commit goes on, and this can be called again.
+    /// Commits everything sent since it began. An error with `needs_abort()` means that nothing was committed: the
+    /// destructor aborts. With `retriable()`: the commit continues; call again.
     Result<void> try_commit() { return try_commit(limit_); }
     Result<void> try_commit(Timeout timeout) {
         if (!producer_) {
@@ -64,7 +64,7 @@ public:
     void commit() { try_commit().value(); }
     void commit(Timeout timeout) { try_commit(timeout).value(); }
 
-    /// Aborts it. An error with `fatal()` says that the producer can't go on.
+    /// Aborts it. An error with `fatal()` means that the producer can't continue.
     Result<void> try_abort() {
         if (!producer_) {
             return ended();
@@ -87,12 +87,12 @@ private:
     Timeout limit_;
 };
 
-/// Runs `body` in a transaction: committed when it returns, aborted when it throws. Answers what `body` does.
+/// Runs `body` in a transaction: committed when it returns, aborted when it throws. Returns what `body` returns.
 ///
 ///     ottla::transact(producer, [&] { producer.send("out", "value"); });
 ///
-/// Throws what `body` threw, or why the commit was refused; the producer is ready for another transaction then, unless
-/// the error is `fatal()`.
+/// Throws what `body` threw, or why the commit failed; the producer is then ready for another transaction, unless the
+/// error is `fatal()`.
 template <class F> auto transact(const Producer &producer, F &&body, Timeout limit = std::chrono::seconds(60)) {
     Transaction transaction(producer, limit);
     if constexpr (std::is_void_v<decltype(body())>) {
@@ -105,7 +105,7 @@ template <class F> auto transact(const Producer &producer, F &&body, Timeout lim
     }
 }
 
-/// The same without exceptions, for a `body` that answers a `Result<void>`.
+/// The same without exceptions, for a `body` that returns a `Result<void>`.
 template <class F>
 Result<void> try_transact(const Producer &producer, F &&body, Timeout limit = std::chrono::seconds(60)) {
     Result<Transaction> transaction = Transaction::begin(producer, limit);

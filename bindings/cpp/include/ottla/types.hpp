@@ -19,7 +19,7 @@ namespace ottla {
 
 namespace detail {
 
-/// A plain value that moving takes away, so that the object moved from is empty as a whole.
+/// A plain value that is reset when moved from, so that a moved-from object is empty as a whole.
 template <class T> class Emptied {
 public:
     Emptied(T value = T{}) noexcept : value_(value) {}
@@ -38,7 +38,7 @@ private:
 
 } // namespace detail
 
-/// A view of contiguous elements, as C++20's `std::span`: made from arrays, vectors, `std::span`, or `{a, b, c}` in
+/// A view of contiguous elements, like C++20's `std::span`: made from arrays, vectors, `std::span`, or `{a, b, c}` in
 /// an argument list.
 template <class T> class Span {
 public:
@@ -67,10 +67,11 @@ private:
     std::size_t size_ = 0;
 };
 
-/// A view of bytes that tells Kafka's null from empty bytes: keys, values and header values, in and out.
+/// A view of bytes that distinguishes Kafka's null from empty bytes: keys, values and header values, both read and
+/// written.
 ///
 /// Made from anything like `std::string_view`, from contiguous bytes, or from `nullptr` for null. Read like an
-/// `std::optional<std::string_view>`. Valid as long as what it views.
+/// `std::optional<std::string_view>`. Valid as long as the bytes it views.
 class Bytes {
 public:
     /// Null.
@@ -80,7 +81,7 @@ public:
     Bytes(const void *data, std::size_t size) noexcept : raw_{static_cast<const std::uint8_t *>(data), size} {}
     explicit Bytes(ottla_bytes raw) noexcept : raw_(raw) {}
     Bytes(const char *text) noexcept : Bytes(text ? Bytes(text, std::strlen(text)) : Bytes()) {}
-    /// Never null, also where `text.data()` is.
+    /// Never null, even if `text.data()` is.
     Bytes(std::string_view text) noexcept : Bytes(text.data() ? text.data() : "", text.size()) {}
     Bytes(const std::string &text) noexcept : Bytes(text.data(), text.size()) {}
     /// A vector, array or span of bytes. Never null.
@@ -117,7 +118,7 @@ private:
     ottla_bytes raw_{nullptr, 0};
 };
 
-/// A record's header; a view like `Bytes`. Names may repeat.
+/// A header of a record; a view like `Bytes`. Names may repeat.
 class Header {
 public:
     Header() noexcept = default;
@@ -131,13 +132,14 @@ private:
 static_assert(sizeof(Header) == sizeof(ottla_header) && std::is_standard_layout_v<Header>,
               "an array of Header is handed to C as an array of ottla_header");
 
-/// How long a call may wait: made from any `std::chrono` duration, rounded up to milliseconds. 0 or less: don't wait.
+/// How long a call may wait: made from any `std::chrono` duration, rounded up to milliseconds. 0 or less does not
+/// wait.
 class Timeout {
 public:
     template <class Rep, class Period>
     constexpr Timeout(std::chrono::duration<Rep, Period> duration) noexcept : ms_(milliseconds(duration)) {}
     constexpr std::int64_t ms() const noexcept { return ms_; }
-    /// What is left of it, counted from `start`.
+    /// What remains of it, counted from `start`.
     Timeout left_since(std::chrono::steady_clock::time_point start) const noexcept {
         return ms_ < 0 ? *this : Timeout(std::chrono::milliseconds(ms_) - (std::chrono::steady_clock::now() - start));
     }
@@ -160,21 +162,21 @@ private:
     std::int64_t ms_;
 
 public:
-    /// No limit; for `Producer::send` and `send_batch`: as long as `max.block.ms` says.
+    /// No limit; for `Producer::send` and `send_batch`: up to `max.block.ms`.
     static constexpr Timeout unlimited() noexcept { return Timeout(Unlimited{}); }
 };
 
 /// No limit.
 inline constexpr Timeout no_limit = Timeout::unlimited();
-/// As long as the producer's `max.block.ms`.
+/// Up to the producer's `max.block.ms`.
 inline constexpr Timeout max_block = Timeout::unlimited();
 
 namespace detail {
 class TextArgument;
 }
 
-/// A string argument: anything like `std::string_view`. C wants it NUL-terminated; `const char *` and `std::string`
-/// are, so they are not copied.
+/// A string argument: anything like `std::string_view`. C needs it NUL-terminated; `const char *` and `std::string`
+/// already are, so they are not copied.
 class Text {
 public:
     Text(const char *text) noexcept : data_(text), size_(unknown) {}
@@ -195,7 +197,7 @@ private:
 
 namespace detail {
 
-/// A NUL inside would silently end the string on the other side of the C API.
+/// A NUL inside a string would silently end it on the other side of the C API.
 inline bool has_nul(std::string_view text) noexcept {
     return !text.empty() && std::memchr(text.data(), 0, text.size()) != nullptr;
 }
@@ -204,7 +206,8 @@ inline Error nul_error(std::string_view text) {
                                             "…\" holds a NUL character; no name in Kafka does"};
 }
 
-/// Many strings as C takes them, and the first of them that it can't. They point into what is given, or into copies.
+/// Many strings in the form for C, and the first of them that has none. They point into the arguments, or into
+/// copies.
 class Texts {
 public:
     Texts() = default;
@@ -298,17 +301,17 @@ struct OffsetToCommit {
     Text topic;
     std::int32_t partition = 0;
     std::int64_t offset = 0;
-    /// Leader epoch of the last record that was read; -1 if it isn't known.
+    /// Leader epoch of the last record that was read; -1 if unknown.
     std::int32_t leader_epoch = -1;
-    /// Anything to keep with it.
+    /// Any text to store with it.
     Text metadata = "";
 };
 
-/// A consumer's place in its group, by which a member that has lost its partitions is refused; for partitions that are
-/// assigned and not subscribed, the group's name alone.
+/// A consumer's identity in its group, which lets the coordinator refuse a member that has lost its partitions. For
+/// partitions that are assigned rather than subscribed, the group's name alone.
 struct GroupMetadata {
     Text group_id;
-    /// The generation, or the member's epoch; -1 outside of a membership.
+    /// The generation, or the member epoch; -1 for a consumer that is not a member.
     std::int32_t generation = -1;
     Text member_id = "";
     /// `group.instance.id` of a static member.

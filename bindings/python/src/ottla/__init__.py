@@ -10,8 +10,8 @@
         for record in consumer.records(timeout=5):
             print(record.offset, record.value)
 
-Times out are seconds; None waits without limit. Everything raised is an `ottla.OttlaError`, or a TypeError or
-ValueError for an argument that can't be. `ottla.testing.Broker()` is a Kafka broker for first steps and for tests.
+Timeouts are in seconds; None waits without limit. Every exception raised is an `ottla.OttlaError`, or a TypeError or
+ValueError for an invalid argument. `ottla.testing.Broker()` is a Kafka broker for first steps and for tests.
 """
 
 from __future__ import annotations

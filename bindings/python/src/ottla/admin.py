@@ -27,25 +27,25 @@ class NewTopic:
     name: str
     """1 to 249 letters, digits, `.`, `_` and `-`."""
     partitions: int = -1
-    """How many partitions; -1 leaves it to the broker."""
+    """The number of partitions; -1 for the broker's default."""
     replication_factor: int = -1
-    """How many brokers hold each; -1 leaves it to the broker."""
+    """The number of replicas of each partition; -1 for the broker's default."""
     config: Mapping[str, ConfigValue] = field(default_factory=dict)
-    """The topic's own settings; the broker's hold for the rest."""
+    """The topic's configuration; otherwise the broker's defaults apply."""
 
 
 @dataclass(frozen=True)
 class TopicResult:
-    """What became of one topic in a call that changes topics."""
+    """The outcome for one topic in a call that changes topics."""
 
     name: str
     """The topic."""
     error: errors.OttlaError | None
-    """Why it was not done; None if it was."""
+    """Why the operation failed; None if it succeeded."""
     partitions: int | None
-    """How many partitions it has now, where the broker tells."""
+    """The number of partitions it has now, if the broker reports it."""
     replication_factor: int | None
-    """How many brokers hold each, where the broker tells."""
+    """The number of replicas of each partition, if the broker reports it."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class TopicListing:
     name: str
     """Its name."""
     id: UUID | None
-    """Its id, where the broker has one."""
+    """The topic id, if the broker has one."""
     partitions: int
-    """How many partitions it has."""
+    """The number of partitions."""
     internal: bool
-    """Whether it is Kafka's own, for example `__consumer_offsets`."""
+    """Whether it is an internal topic, for example `__consumer_offsets`."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class PartitionDescription:
     partition: int
     """Its number."""
     leader: int | None
-    """The broker that reads and writes it; None while there is none."""
+    """The current leader; None if there is none."""
     leader_epoch: int | None
-    """How often the leader has changed, where the broker tells."""
+    """The leader epoch, which grows with each change of leader, if the broker reports it."""
     replicas: list[int]
-    """The brokers that hold it, the preferred leader first."""
+    """The brokers that hold a replica, the preferred leader first."""
     isr: list[int]
-    """Those of them that have all of it."""
+    """The replicas that are in sync."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class TopicDescription:
     name: str
     """Its name."""
     id: UUID | None
-    """Its id, where the broker has one."""
+    """The topic id, if the broker has one."""
     internal: bool
-    """Whether it is Kafka's own."""
+    """Whether it is an internal topic."""
     partitions: list[PartitionDescription]
     """Its partitions, by number."""
 
@@ -103,7 +103,7 @@ class ClusterBroker:
     port: int
     """The port it advertises."""
     rack: str | None
-    """Where it stands (`broker.rack`), if it tells."""
+    """The broker's rack (`broker.rack`), if it has one."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ClusterDescription:
     id: str
     """Its id."""
     controller: int | None
-    """The broker that answers for the controller, if there is one."""
+    """The broker that changes are sent to, if there is one."""
     brokers: list[ClusterBroker]
     """Its brokers."""
 
@@ -144,7 +144,8 @@ class Admin(Client):
         self._closed = False
 
     def connect(self, timeout: Timeout = 30) -> Admin:
-        """Waits until a broker has answered, and returns the admin client; not needed, it is for finding out early.
+        """Waits until a broker has responded, and returns the admin client. Not needed; it lets a program find out
+        early.
 
         >>> admin = ottla.Admin("localhost:9092").connect(timeout=5)
         """
@@ -154,7 +155,7 @@ class Admin(Client):
     def create_topics(
         self, topics: Iterable[NewTopic | str], validate_only: bool = False, timeout: Timeout = 60
     ) -> dict[str, TopicResult]:
-        """Creates topics. Raises the first error; its `results` tell what became of the others.
+        """Creates topics. Raises the first error, whose `results` have the outcome for each topic.
 
         >>> admin.create_topics([ottla.NewTopic("numbers", partitions=3), "greetings"])["numbers"].partitions
         3
@@ -182,14 +183,14 @@ class Admin(Client):
         config: Mapping[str, ConfigValue] | None = None,
         timeout: Timeout = 60,
     ) -> None:
-        """Creates one topic; -1 leaves a number to the broker. Raises `TopicExistsError` if there is one already.
+        """Creates one topic; -1 uses the broker's default. Raises `TopicExistsError` if the topic already exists.
 
         >>> admin.create_topic("numbers", partitions=3)
         """
         self.create_topics([NewTopic(name, partitions, replication_factor, config or {})], timeout=timeout)
 
     def delete_topics(self, names: Iterable[str], timeout: Timeout = 60) -> dict[str, TopicResult]:
-        """Deletes topics. Raises the first error; its `results` tell what became of the others.
+        """Deletes topics. Raises the first error, whose `results` have the outcome for each topic.
 
         >>> admin.delete_topics(["numbers"])
         """
@@ -199,7 +200,7 @@ class Admin(Client):
             return self._results(answer)
 
     def create_partitions(self, topic: str, total: int, validate_only: bool = False, timeout: Timeout = 60) -> None:
-        """Gives a topic more partitions: `total`, in all.
+        """Increases the number of partitions of a topic to `total`.
 
         >>> admin.create_partitions("numbers", total=6)
         """
@@ -207,7 +208,7 @@ class Admin(Client):
         self._wait(lib.admin_create_partitions, name, total, validate_only, as_ms(timeout))
 
     def list_topics(self, include_internal: bool = False, timeout: Timeout = 60) -> list[TopicListing]:
-        """All topics.
+        """Returns all topics.
 
         >>> [topic.name for topic in admin.list_topics()]
         ['greetings', 'numbers']
@@ -222,7 +223,7 @@ class Admin(Client):
             return found
 
     def describe_topics(self, names: Iterable[str], timeout: Timeout = 60) -> dict[str, TopicDescription]:
-        """Topics and their partitions. Raises `UnknownTopicError` for the first that is not there.
+        """Returns topics and their partitions. Raises `UnknownTopicError` for the first that doesn't exist.
 
         >>> admin.describe_topics(["numbers"])["numbers"].partitions[0].leader
         1
@@ -253,7 +254,7 @@ class Admin(Client):
             return found
 
     def describe_cluster(self, timeout: Timeout = 60) -> ClusterDescription:
-        """The cluster and its brokers.
+        """Returns the cluster and its brokers.
 
         >>> admin.describe_cluster().brokers[0].host
         'localhost'
@@ -268,7 +269,7 @@ class Admin(Client):
             return ClusterDescription(_word(lib.cluster_id(answer)), _known(lib.cluster_controller(answer)), brokers)
 
     def close(self, timeout: Timeout = 10) -> None:
-        """Ends all waiting calls and the connections. Closing twice does nothing.
+        """Ends all waiting calls and closes the connections. Closing twice does nothing.
 
         >>> admin.close()
         """

@@ -1,4 +1,4 @@
-"""Assignors of a program's own: how a classic group's leader shares partitions out."""
+"""Custom assignors: how the leader of a classic group assigns partitions to its members."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class GroupMember(NamedTuple):
     """A member of a group, as its leader sees it."""
 
     id: str
-    """Its id, by which it is given partitions."""
+    """The member id, for use in the assignment."""
     instance_id: str | None
     """`group_instance_id` of a static member."""
     topics: list[str]
     """The topics it subscribes to."""
     owned: list[tuple[str, int]]
-    """The partitions it has."""
+    """The partitions it owns at present."""
     user_data: bytes | None
-    """What its own assignor tells besides."""
+    """Data passed by its assignor."""
     rack: str | None
-    """Where it runs (`client_rack`)."""
+    """The member's rack (`client_rack`)."""
 
 
 class Assignor:
-    """How a classic group's leader shares partitions out, for `Consumer(..., assignor=...)`. The group uses it if all
-    members have one of that name; the leader's `assign` is called inside its reading call.
+    """A custom assignor for classic groups, for `Consumer(..., assignor=...)`. The group uses it if all members have
+    one with this name; the leader's `assign` is called inside its poll or iteration.
 
     >>> class FirstTakesAll(ottla.Assignor):
     ...     name = "first-takes-all"
@@ -40,19 +40,19 @@ class Assignor:
     """
 
     name: str = ""
-    """By which the members of a group agree on it."""
+    """The name by which the members of a group agree on it."""
     cooperative: bool = False
-    """Members keep reading what they keep through a rebalance (KIP-429): what is to change hands must be left out until
-    who has it does not name it any more."""
+    """Members keep reading the partitions that they keep during a rebalance (KIP-429): an assignment must leave out a
+    partition that is moving until its current owner no longer lists it in `owned`."""
 
     def user_data(self) -> bytes | None:
-        """What this member tells the leader besides its topics and partitions; asked for once."""
+        """Data for the leader, in addition to topics and partitions; requested once."""
         return None
 
     def assign(self, members: list[GroupMember], topics: dict[str, int]) -> Mapping[str, Iterable[tuple[str, int]]]:
-        """Which partitions (topic and number) each member gets, by its id; those that are not named get nothing.
-        `topics` tells how many partitions each topic has. An exception ends the reading call; the group is asked for
-        again after a moment."""
+        """Returns the partitions (topic and number) of each member, by member id; members that are not listed get none.
+        `topics` has the number of partitions of each topic. An exception leaves the leader's poll or iteration; the
+        group asks again after a moment."""
         raise NotImplementedError
 
 

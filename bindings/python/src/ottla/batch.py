@@ -1,4 +1,4 @@
-"""What is read: batches of records as views into the native library's memory, and the records made of them."""
+"""Batches of records, as views into the native library's memory, and records made from them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Owner:
 
 
 class Record(tuple):  # type: ignore[type-arg]
-    """One record that was read. Its key and value are bytes of its own, or None for Kafka's null.
+    """A record. Its key and value are copied bytes, or None for Kafka's null.
 
     >>> for record in consumer:
     ...     print(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
@@ -77,7 +77,7 @@ class Record(tuple):  # type: ignore[type-arg]
 
     @property
     def headers(self) -> list[tuple[str, bytes | None]]:
-        """The headers in their order, read when asked for. A record with headers keeps its batch's memory.
+        """The headers in order, read on access. A record with headers keeps its batch's memory.
 
         >>> dict(record.headers).get("source")
         b'docs'
@@ -122,10 +122,10 @@ def _copy(view: Any) -> bytes | None:
 
 
 class Segment:
-    """Records of a batch that are of one partition and lie in one buffer, as columns without a copy.
+    """Records of one partition in a batch that share a buffer, as columns that are not copied.
 
-    Value `i` is `base[value_start[i] : value_start[i] + value_len[i]]`, and null where the length is -1; keys
-    likewise. The views may be kept, and given to numpy; they keep the buffer they lie in.
+    Value `i` is `base[value_start[i] : value_start[i] + value_len[i]]`, or null if the length is -1; the same holds for
+    keys. The views may be kept, and passed to numpy; they keep their buffer alive.
 
     >>> offsets = numpy.asarray(batch.segments[0].offsets)
     """
@@ -166,32 +166,32 @@ class Segment:
 
     @property
     def key_start(self) -> memoryview:
-        """Where keys start in `base`, unsigned 32-bit."""
+        """Where each key starts in `base`, unsigned 32-bit."""
         return self._owner.view(self._native.key_start, self.rows, "I", 4)
 
     @property
     def key_len(self) -> memoryview:
-        """The keys' lengths, 32-bit; -1 is null."""
+        """The length of each key, 32-bit; -1 is null."""
         return self._owner.view(self._native.key_len, self.rows, "i", 4)
 
     @property
     def value_start(self) -> memoryview:
-        """Where values start in `base`, unsigned 32-bit."""
+        """Where each value starts in `base`, unsigned 32-bit."""
         return self._owner.view(self._native.value_start, self.rows, "I", 4)
 
     @property
     def value_len(self) -> memoryview:
-        """The values' lengths, 32-bit; -1 is null."""
+        """The length of each value, 32-bit; -1 is null."""
         return self._owner.view(self._native.value_len, self.rows, "i", 4)
 
     @property
     def header_count(self) -> memoryview:
-        """How many headers records have, 32-bit."""
+        """The number of headers of each record, 32-bit."""
         return self._owner.view(self._native.header_count, self.rows, "i", 4)
 
     @property
     def base(self) -> memoryview:
-        """The buffer that keys and values lie in, up to the last of them."""
+        """The buffer with the keys and values, up to the last of them."""
         native = self._native
         ends = (
             _end(native.key_start, native.key_len, self.rows),
@@ -261,7 +261,7 @@ def _strings(base: int, starts: int, lengths: int, rows: int) -> list[bytes | No
 
 
 class Column(Sequence[Optional[bytes]]):
-    """The keys or values of a batch: a sequence that makes bytes when asked for them.
+    """The keys or values of a batch: a sequence that creates bytes objects on access.
 
     >>> batch.values[0], batch.values[-2:], sum(map(len, batch.values))
     (b'one', [b'two', b'three'], 11)
@@ -298,7 +298,7 @@ class Column(Sequence[Optional[bytes]]):
         return iter(self.tolist())
 
     def tolist(self) -> list[bytes | None]:
-        """All of them as a list, which is the fastest way to them.
+        """Returns all of them as a list, which is the fastest way to read them.
 
         >>> batch.values.tolist()
         [b'one', b'two', b'three']
@@ -315,13 +315,13 @@ class Column(Sequence[Optional[bytes]]):
 
 
 class Batch:
-    """Records of one poll. It may be used from any thread, and lives on when its consumer is closed.
+    """The records of one poll. May be used from any thread, and stays valid after its consumer is closed.
 
     >>> batch = consumer.poll(timeout=1)
     >>> len(batch), batch.values.tolist(), batch.offsets.tolist()
     (3, [b'one', b'two', b'three'], [0, 1, 2])
 
-    Its memory is given back when neither the batch nor anything that was taken from it without a copy is left.
+    Its memory is released when neither the batch nor any view of it is left.
     """
 
     __slots__ = ("_committer", "_owner", "_rows", "_segments", "_starts", "_topics")
@@ -346,14 +346,14 @@ class Batch:
         return f"<Batch of {self._rows} records in {len(self.segments)} segments>"
 
     def commit(self, timeout: Timeout = 60) -> None:
-        """Commits the end of the batch for the consumer's group: for each of its partitions the offset after its last
+        """Commits the end of the batch for the consumer's group: for each of its partitions, the offset after its last
         record.
 
         >>> batch = consumer.poll(timeout=1)
         >>> store(batch.values)
         >>> batch.commit()
 
-        Raises `PartitionRevoked` if a partition of it has gone to another member since.
+        Raises `PartitionRevoked` if a partition has moved to another member in the meantime.
         """
         if self._committer is None:
             raise ValueError("this batch is not from a consumer")
@@ -361,7 +361,7 @@ class Batch:
 
     @property
     def segments(self) -> list[Segment]:
-        """The parts that are of one partition and lie in one buffer, in order."""
+        """The segments of the batch, in order: records of one partition that share a buffer."""
         if self._segments is None:
             address, topics = self._owner.address, self._topics
             self._segments = []
@@ -401,7 +401,7 @@ class Batch:
 
     @property
     def offsets(self) -> memoryview:
-        """The offsets, 64-bit. A view without a copy where the batch has one segment, otherwise put together."""
+        """The offsets, 64-bit. Not copied if the batch has one segment, otherwise concatenated."""
         return self._joined([segment.offsets for segment in self.segments])
 
     @property
@@ -411,8 +411,8 @@ class Batch:
 
     @property
     def delivery_counts(self) -> memoryview:
-        """How often each record has been delivered, this time included, 16-bit, where a share group gave them; empty of
-        others.
+        """The number of deliveries of each record, including this one, 16-bit, for batches of a share group; otherwise
+        empty.
 
         >>> batch.delivery_counts.tolist()
         [1, 1, 2]
@@ -430,7 +430,7 @@ class Batch:
         return memoryview(whole).toreadonly()
 
     def headers(self, row: int) -> list[tuple[str, bytes | None]]:
-        """The headers of a record, in their order.
+        """Returns the headers of a record, in order.
 
         >>> batch.headers(0)
         [('source', b'docs')]
@@ -439,7 +439,7 @@ class Batch:
         return _headers(self._owner, segment.first_row + within)
 
     def records(self) -> Iterator[Record]:
-        """The records, in order.
+        """Iterates over the records, in order.
 
         >>> [record.offset for record in batch.records()]
         [0, 1, 2]
@@ -450,7 +450,7 @@ class Batch:
         return self.records()
 
     def __getitem__(self, row: int) -> Record:
-        """One record. For many, `records()` and the columns cost far less."""
+        """Returns one record. For many, `records()` and the columns are far cheaper."""
         segment, within = self._find(row)
         row = segment.first_row + within
         six = (
@@ -466,11 +466,11 @@ class Batch:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the buffers that the batch keeps from being used again. Batches may share a buffer."""
+        """The bytes of buffers that the batch keeps in use. Batches may share a buffer."""
         return int(lib.batch_held_bytes(self._owner.address))
 
     def compact(self) -> Batch:
-        """The same records copied into a buffer of their own, so that keeping a few does not keep a large buffer.
+        """Returns a copy with its own buffer, so that keeping a few records does not keep a large buffer.
 
         >>> kept = batch.compact()
         """

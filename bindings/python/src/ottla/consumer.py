@@ -69,7 +69,7 @@ class _Run:
 
 
 class Consumer(Reading):
-    """Reads partitions of topics: those it is assigned, or as a member of a group its share. Records are fetched in the
+    """Reads partitions of topics: assigned ones, or its share as a member of a group. Records are fetched in the
     background.
 
     >>> with ottla.Consumer("localhost:9092", group_id="billing") as consumer:
@@ -82,13 +82,13 @@ class Consumer(Reading):
     ...     for record in consumer:
     ...         print(record.offset, record.value)
 
-    Message by message is for convenience; `batches()` with its columns is for speed. Keyword arguments are Kafka's
-    configuration keys with underscores; `config` takes them in Kafka's spelling. One thread reads; everything else
-    may be called from any thread.
+    Iterating over single records is for convenience; `batches()` with its columns is for speed. Keyword arguments are
+    Kafka's configuration keys with underscores; `config` takes them in Kafka's spelling. One thread reads; everything
+    else may be called from any thread.
 
-    What happens besides (a lost position, a topic that can't be found) is appended to `events`, the last 1,000 of
-    them, and given to `on_event`, if there is one, from inside the reading call. Without `on_event`, what stops a
-    partition or can't find a topic is raised.
+    Events (a lost position, a topic that can't be found) are appended to `events`, which keeps the last 1,000, and
+    passed to `on_event`, if there is one, inside the poll or iteration. Without `on_event`, an event is raised as an
+    exception if a partition has stopped or a topic can't be found.
     """
 
     def __init__(
@@ -123,18 +123,18 @@ class Consumer(Reading):
             self._call(lib.consumer_set_assignor, name, view, bool(assignor.cooperative))
 
     def connect(self, timeout: Timeout = 30) -> Consumer:
-        """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
+        """Waits until a broker has responded, and returns the consumer. Not needed; it lets a program find out early.
 
         >>> consumer = ottla.Consumer("localhost:9092").connect(timeout=5)
 
         Raises `ConnectError`, `DnsError`, `TlsError`, `AuthenticationError`, `ProtocolError` or `OttlaTimeout`, which
-        names each broker tried, the stage that failed, and why.
+        names each broker tried, the stage that failed, and the reason.
         """
         self._wait(lib.consumer_connect, as_ms(timeout))
         return self
 
     def assign(self, partitions: Partitions) -> None:
-        """Reads these partitions, and no others. One that was read already goes on where it is.
+        """Replaces the assignment with these partitions. One that was already assigned continues where it is.
 
         >>> consumer.assign([("numbers", 0), ottla.TopicPartition("numbers", 1, "earliest"), ("numbers", 2, 1000)])
         """
@@ -150,7 +150,7 @@ class Consumer(Reading):
                 run.drop()
 
     def assign_topic(self, topic: str, start: Start = None) -> None:
-        """Reads all partitions of a topic as well, also those it gets later.
+        """Adds all partitions of a topic to the assignment, including those added later.
 
         >>> consumer.assign_topic("numbers", start="earliest")
         >>> consumer.assign_topic("numbers", start=datetime(2026, 1, 1))
@@ -159,7 +159,7 @@ class Consumer(Reading):
         self._call(lib.consumer_assign_topic, _arguments.text("topic", topic), kind, value)
 
     def unassign(self) -> None:
-        """Reads nothing any more.
+        """Clears the assignment.
 
         >>> consumer.unassign()
         """
@@ -176,16 +176,16 @@ class Consumer(Reading):
         on_revoke: Rebalanced | None = None,
         on_lost: Rebalanced | None = None,
     ) -> None:
-        """Becomes a member of the group `group_id` and reads its share of topics, or of every topic whose whole name
-        matches a pattern (RE2's syntax), also those made later. Replaces an earlier subscription.
+        """Joins the group `group_id` and reads its share of these topics, or of every topic whose whole name matches a
+        pattern (RE2 syntax), including topics created later. Replaces an earlier subscription.
 
         >>> consumer = ottla.Consumer("localhost:9092", group_id="billing")
         >>> consumer.subscribe(["orders", "refunds"], on_revoke=lambda partitions: consumer.commit())
         >>> consumer.subscribe(pattern="orders-.*")
 
-        The callbacks get lists of partitions, inside the reading call. When `on_revoke` returns, the partitions go to
-        another member, so it is the last moment to commit what was read of them; those given to `on_lost` are gone
-        already. A seek in `on_assign` comes before any record.
+        The callbacks are called with lists of partitions, inside the poll or iteration. When `on_revoke` returns, the
+        partitions move to another member, so it is the last chance to commit what was read from them; those passed to
+        `on_lost` have already moved. A seek in `on_assign` takes effect before any record is returned.
         """
         if (topics is None) == (pattern is None):
             raise TypeError("subscribe needs topics or a pattern, and not both")
@@ -202,7 +202,7 @@ class Consumer(Reading):
         self._call(lib.consumer_subscribe, native, len(names))
 
     def unsubscribe(self, timeout: Timeout = 10) -> None:
-        """Leaves the group at once: commits what counts as read, where `enable_auto_commit` is on, and reads no more.
+        """Leaves the group at once: commits what counts as read, if `enable_auto_commit` is on, and stops reading.
 
         >>> consumer.unsubscribe()
         """
@@ -213,15 +213,15 @@ class Consumer(Reading):
             run.drop()
 
     def commit(self, offsets: Offsets | Batch | None = None, timeout: Timeout = 60) -> None:
-        """Commits offsets for the group and waits until that is done: those given, the end of a batch, or by default
-        everything that was handed out, the present record or batch included. Needs a `group_id`, not a subscription.
+        """Commits offsets for the group and waits until that is done: the given ones, the end of a batch, or by default
+        everything that was returned, including the current record or batch. Needs a `group_id`, but no subscription.
 
         >>> consumer.commit()
         >>> consumer.commit(batch)
         >>> consumer.commit({("numbers", 0): 1000})
 
         An offset is that of the next record to read. Raises `PartitionRevoked` if the consumer is a member of the group
-        and a partition not its own.
+        and a partition is not assigned to it.
         """
         if isinstance(offsets, Batch):
             self._wait(lib.consumer_commit_batch, offsets._owner.address, as_ms(timeout))
@@ -233,8 +233,8 @@ class Consumer(Reading):
         self._wait(lib.consumer_commit, native, len(native), as_ms(timeout))
 
     def commit_async(self, offsets: Offsets | Batch) -> int:
-        """Commits in the background, after earlier commits, and returns a token: an event `offsets_committed` with it
-        tells how that ended.
+        """Commits in the background, after earlier commits, and returns a token: an event `offsets_committed` with this
+        token reports the outcome.
 
         >>> token = consumer.commit_async(batch)
         """
@@ -249,7 +249,7 @@ class Consumer(Reading):
     def committed(
         self, partitions: Partitions, timeout: Timeout = 60
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
-        """What the group has committed of each partition; None where nothing is.
+        """Returns the committed offset of each partition; None if nothing is committed.
 
         >>> consumer.committed([("numbers", 0)])
         {TopicPartition(topic='numbers', partition=0, start=None): OffsetAndMetadata(offset=1000, ...)}
@@ -270,7 +270,7 @@ class Consumer(Reading):
         return found
 
     def group_metadata(self) -> GroupMetadata:
-        """The consumer's place in its group, for a producer's transaction.
+        """Returns the consumer's membership of its group, for a producer's transaction.
 
         >>> consumer.group_metadata().generation
         1
@@ -288,7 +288,7 @@ class Consumer(Reading):
             lib.membership_free(handle)
 
     def assignment(self) -> list[TopicPartition]:
-        """The partitions that are read.
+        """Returns the assigned partitions.
 
         >>> consumer.assignment()
         [TopicPartition(topic='numbers', partition=0, start=None)]
@@ -306,8 +306,8 @@ class Consumer(Reading):
         return found
 
     def poll(self, timeout: Timeout = None, max_records: int | None = None) -> Batch | None:
-        """Waits for records and returns those that have arrived, at most `max_records` (`max.poll.records`); None when
-        the time is over, or after `wake`.
+        """Waits for records and returns those that have arrived, at most `max_records` (`max.poll.records`); None if
+        the timeout ends, or after `wake`.
 
         >>> batch = consumer.poll(timeout=1)
         >>> if batch:
@@ -318,7 +318,7 @@ class Consumer(Reading):
         return self._poll(Deadline(timeout), _count(max_records))
 
     def batches(self, timeout: Timeout = None, max_records: int | None = None) -> Iterator[Batch]:
-        """Batches as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
+        """Iterates over batches as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
 
         >>> for batch in consumer.batches(timeout=5):
         ...     print(len(batch), batch.offsets[-1])
@@ -333,12 +333,12 @@ class Consumer(Reading):
             yield batch
 
     def records(self, timeout: Timeout = None) -> Iterator[Record]:
-        """Records as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
+        """Iterates over records as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
 
         >>> for record in consumer.records(timeout=5):
         ...     print(record.offset, record.value)
 
-        Leaving the loop early loses nothing: the next one goes on behind the last record that was handed out.
+        Leaving the loop early loses nothing: the next one continues after the last record that was returned.
         """
         return chain.from_iterable(self._iterate(timeout))
 
@@ -348,8 +348,8 @@ class Consumer(Reading):
     def read_range(
         self, topic: str, partition: int, start: Start = "earliest", end: int | datetime | None = None
     ) -> Iterator[Record]:
-        """The records of a partition from `start` up to `end`, exclusive: an offset, a time, or None for the log's
-        end as it is now. The consumer must not be reading anything else.
+        """Iterates over the records of a partition from `start` to `end`, exclusive: an offset, a time, or None for the
+        current end of the log. The consumer must not be reading anything else.
 
         >>> with ottla.Consumer("localhost:9092") as consumer:
         ...     total = sum(len(record.value) for record in consumer.read_range("numbers", 0))
@@ -361,7 +361,7 @@ class Consumer(Reading):
         return self._range((topic, partition), last)
 
     def seek(self, topic: str, partition: int, start: Start) -> None:
-        """Goes on reading a partition somewhere else.
+        """Moves the position of a partition.
 
         >>> consumer.seek("numbers", 0, 1000)
         >>> consumer.seek("numbers", 0, "latest")
@@ -374,8 +374,8 @@ class Consumer(Reading):
                 run.drop()
 
     def pause(self, partitions: Partitions) -> None:
-        """Stops reading partitions for a while; what was fetched of them is kept, and what an iteration by message has
-        at hand still comes.
+        """Stops reading partitions until they are resumed; records that were already fetched are kept, and an iteration
+        still returns the records of its current batch.
 
         >>> consumer.pause([("numbers", 0)])
         """
@@ -383,7 +383,7 @@ class Consumer(Reading):
         self._call(lib.consumer_pause, native, len(native))
 
     def resume(self, partitions: Partitions) -> None:
-        """Goes on with paused partitions.
+        """Resumes paused partitions.
 
         >>> consumer.resume([("numbers", 0)])
         """
@@ -391,8 +391,8 @@ class Consumer(Reading):
         self._call(lib.consumer_resume, native, len(native))
 
     def position(self, topic: str, partition: int) -> int | None:
-        """Behind the last record that counts as read: a record, or a batch, counts once the next is asked for. None
-        while the start is being looked up.
+        """Returns the offset after the last record that counts as read: a record, or batch, counts as read when the
+        next one is requested. None while the start is being looked up.
 
         >>> consumer.position("numbers", 0)
         1000
@@ -404,9 +404,10 @@ class Consumer(Reading):
         return self._native_position(topic, partition) if read is None else read
 
     def lag(self, topic: str, partition: int) -> int | None:
-        """How many offsets the position is behind the end of the log, as far as the broker has told; None before.
+        """Returns the number of offsets between the position and the end of the log, as last reported by the broker;
+        None if unknown.
 
-        Each fetch tells; the end of a paused partition is asked for every 5 seconds.
+        Every fetch updates it; for a paused partition the end is requested every 5 seconds.
 
         >>> consumer.lag("numbers", 0)
         0
@@ -419,7 +420,7 @@ class Consumer(Reading):
         return max(lag.value - ahead, 0)
 
     def beginning_offsets(self, partitions: Partitions, timeout: Timeout = 60) -> dict[TopicPartition, int]:
-        """The oldest offset of each partition's log.
+        """Returns the oldest offset of each partition.
 
         >>> consumer.beginning_offsets([("numbers", 0)])
         {TopicPartition(topic='numbers', partition=0, start=None): 0}
@@ -427,7 +428,7 @@ class Consumer(Reading):
         return self._offsets(lib.consumer_beginning_offsets, partitions, timeout)
 
     def end_offsets(self, partitions: Partitions, timeout: Timeout = 60) -> dict[TopicPartition, int]:
-        """The offset behind the last record of each partition that can be read.
+        """Returns the offset after the last readable record of each partition.
 
         >>> consumer.end_offsets([("numbers", 0)])[("numbers", 0, None)]
         1000000
@@ -437,7 +438,7 @@ class Consumer(Reading):
     def offsets_for_times(
         self, times: Mapping[TopicPartition | tuple[str, int], int | datetime], timeout: Timeout = 60
     ) -> dict[TopicPartition, int | None]:
-        """The offset of the first record at or after a time, for each partition; None where there is none.
+        """Returns the offset of the first record at or after a time, for each partition; None if there is none.
 
         >>> consumer.offsets_for_times({("numbers", 0): datetime(2026, 1, 1)})
         {TopicPartition(topic='numbers', partition=0, start=None): 1234}
@@ -449,7 +450,7 @@ class Consumer(Reading):
         return {_plain(p): None if offset < 0 else offset for p, offset in zip(times, found)}
 
     def partition_count(self, topic: str, timeout: Timeout = 60) -> int:
-        """How many partitions a topic has.
+        """Returns the number of partitions of a topic.
 
         >>> consumer.partition_count("numbers")
         3
@@ -459,37 +460,37 @@ class Consumer(Reading):
         return count.value
 
     def wake(self) -> None:
-        """Ends the wait of the reading thread, or its next one: `poll` returns None there, iterations end.
+        """Ends the wait of the reading thread, or its next one: `poll` returns None, iterations end.
 
         >>> threading.Timer(10, consumer.wake).start()
         """
         self._call(lib.consumer_wake)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while a poll would return something at once; for event loops.
+        """Returns a descriptor that is readable while a poll would return something at once; for event loops.
 
         >>> loop.add_reader(consumer.fileno(), lambda: handle(consumer.poll(timeout=0)))
 
-        It belongs to the consumer and is only for waiting on.
+        It belongs to the consumer: only wait on it.
         """
         return self._descriptor(lib.consumer_descriptor)
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of buffers that batches which are still in use keep from being used again."""
+        """The bytes of buffers that are held by batches in use."""
         held = ctypes.c_size_t()
         self._call(lib.consumer_held_bytes, ctypes.byref(held))
         return held.value
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that were fetched and not polled, limited by `fetch.memory.bytes`."""
+        """The bytes fetched and not polled yet, which `fetch.memory.bytes` limits."""
         buffered = ctypes.c_size_t()
         self._call(lib.consumer_buffered_bytes, ctypes.byref(buffered))
         return buffered.value
 
     def stats(self, timeout: Timeout = 10) -> Stats:
-        """The consumer's figures: of itself, of each broker, of each assigned partition.
+        """Returns the figures of the client, of each broker, and of each assigned partition.
 
         >>> consumer.stats()["lag"]
         0
@@ -499,18 +500,18 @@ class Consumer(Reading):
         return found
 
     def next_stats(self) -> Stats | None:
-        """The oldest figures that the timer (`statistics_interval_ms`) has made and that were not taken yet, of the
-        last eight; None if there are none. Their histograms cover the time since those before.
+        """Returns the oldest figures recorded by the timer (`statistics_interval_ms`) that have not been taken, of the
+        last eight; None if there are none. Their histograms cover the time since the previous ones.
         """
         return _stats(self._call, lib.consumer_next_stats)
 
     def close(self, timeout: Timeout = 10) -> None:
-        """Commits what counts as read, where `enable_auto_commit` is on, leaves the group at once, ends all waiting
-        calls and the connections. Batches stay valid. Closing twice does nothing.
+        """Commits what counts as read, if `enable_auto_commit` is on, leaves the group at once, ends all waiting calls
+        and closes the connections. Batches stay valid. Closing twice does nothing.
 
         >>> consumer.close()
 
-        The record, or batch, that was handed out last does not count as read: what an exception ended is read again.
+        The last record, or batch, that was returned does not count as read: after an exception it is read again.
         """
         if self._closed:
             return

@@ -1,4 +1,4 @@
-"""What became of records: light objects that send calls return, filled in when completions are drained."""
+"""The outcome of records: objects that send calls return, filled in when completions are polled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """What becomes of one record.
+    """The outcome of one record.
 
     >>> delivery = producer.send("greetings", b"hello")
     >>> delivery.result(timeout=10).offset
@@ -29,13 +29,13 @@ class Delivery:
     _seen: bool
 
     def done(self) -> bool:
-        """Whether the record has ended, one way or the other."""
+        """Whether the outcome of the record is known."""
         if self._outcome is None:
             self._producer.poll(0)
         return self._outcome is not None
 
     def result(self, timeout: Timeout = None) -> Delivery:
-        """Waits until the record is written, and returns this object; raises why it was not.
+        """Waits until the record is written, and returns this object; raises the error if it was not written.
 
         >>> producer.send("greetings", b"hello").result().partition
         0
@@ -51,25 +51,25 @@ class Delivery:
 
     @property
     def error(self) -> OttlaError | None:
-        """Why the record was not written; None if it was, or is under way."""
+        """Why the record was not written; None if it was written, or is in flight."""
         self._seen = True
         outcome = self._outcome
         return outcome if isinstance(outcome, OttlaError) else None
 
     @property
     def offset(self) -> int | None:
-        """Its offset; None before it is written, and with `acks=0`."""
+        """The offset; None before the record is written, and with `acks=0`."""
         return self._part(0)
 
     @property
     def partition(self) -> int | None:
-        """Its partition; None before it is written."""
+        """The partition; None before the record is written."""
         return self._part(1)
 
     @property
     def timestamp(self) -> int | None:
-        """Milliseconds since 1970: the broker's time where the topic stamps on append, otherwise the timestamp of
-        the first record of its batch."""
+        """Milliseconds since 1970: the broker's time if the topic uses log append time, otherwise the timestamp of the
+        first record of the batch."""
         return self._part(2)
 
     def _part(self, i: int) -> int | None:
@@ -116,7 +116,7 @@ class Run:
 
 
 class Deliveries:
-    """What becomes of the records of one `send_many`.
+    """The outcome of the records of one `send_many`.
 
     >>> deliveries = producer.send_many("numbers", [b"one", b"two"])
     >>> deliveries.result(timeout=10).offsets.tolist()
@@ -139,28 +139,28 @@ class Deliveries:
 
     @property
     def written(self) -> int:
-        """How many records are written so far."""
+        """The number of records written so far."""
         return self._written
 
     @property
     def failed(self) -> int:
-        """How many have failed so far."""
+        """The number of records that have failed so far."""
         return self._failed
 
     @property
     def error(self) -> OttlaError | None:
-        """Why the first of those that failed did; None if none has."""
+        """The error of the first record that failed; None if none has."""
         self._seen = True
         return self._error
 
     def done(self) -> bool:
-        """Whether all records have ended, one way or the other."""
+        """Whether the outcome of all records is known."""
         if not self._ended():
             self._producer.poll(0)
         return self._ended()
 
     def result(self, timeout: Timeout = None) -> Deliveries:
-        """Waits until all records are written, and returns this object; raises why the first failed that did.
+        """Waits until all records are written, and returns this object; raises the error of the first that failed.
 
         >>> producer.send_many("numbers", [b"one", b"two"]).result().written
         2
@@ -174,7 +174,7 @@ class Deliveries:
 
     @property
     def offsets(self) -> array[int]:
-        """Each record's offset, in the order given; -1 where it is not written."""
+        """The offset of each record, in the order of the call; -1 if it is not written."""
         result = array("q", [-1]) * self._total
         for run in list(self._runs):
             if run.error is None and run.base_offset >= 0:
@@ -189,7 +189,7 @@ class Deliveries:
 
     @property
     def partitions(self) -> array[int]:
-        """Each record's partition, in the order given; -1 where it is not written."""
+        """The partition of each record, in the order of the call; -1 if it is not written."""
         result = array("i", [-1]) * self._total
         for run in list(self._runs):
             if run.error is None:
@@ -199,7 +199,7 @@ class Deliveries:
 
     @property
     def failures(self) -> dict[int, OttlaError]:
-        """Why records failed, by their place in the call.
+        """The errors of the records that failed, by index in the call.
 
         >>> again = [values[i] for i, error in deliveries.failures.items() if not error.possibly_written]
         """

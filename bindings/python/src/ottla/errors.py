@@ -1,4 +1,4 @@
-"""Exceptions by kind. All are `OttlaError`; what Python has a class of its own for is that, too.
+"""Exceptions by kind. All are `OttlaError`; where Python has a matching built-in class, they are subclasses of it too.
 
 try:
     producer.connect(timeout=5)
@@ -52,7 +52,7 @@ __all__ = [
 
 
 class OttlaError(Exception):
-    """Whatever went wrong in Ottla or at a broker. Its text says what was tried, where, what came back, what to do.
+    """An error in Ottla or from a broker. Its text says what was tried, where, what came back and what to do.
 
     >>> try:
     ...     ottla.Producer("localhost:9092", linger_mss=5)
@@ -62,23 +62,24 @@ class OttlaError(Exception):
     """
 
     code: int = 0
-    """Kafka's number as on the wire, or Ottla's own, at or below -100."""
+    """Kafka's code as on the wire, or Ottla's own, at or below -100."""
     name: str = ""
     """The code's name, for example `UNKNOWN_TOPIC_OR_PARTITION`."""
     retriable: bool = False
-    """Whether trying the same again later can succeed."""
+    """Whether the same call may succeed when retried later."""
     fatal: bool = False
-    """Whether the client can't go on: close it, make another."""
+    """Whether the client can't continue: close it and create another."""
     needs_abort: bool = False
-    """Whether the open transaction has to be aborted; the producer can go on after that."""
+    """Whether the open transaction has to be aborted, after which the producer is usable again."""
     possibly_written: bool = False
-    """Of a record: whether it was sent and no answer tells if it was written. Otherwise it surely was not."""
+    """For a record: whether it was sent, but no response says if it was written. Otherwise it was definitely not
+    written."""
     results: Any = None
-    """Of a call for several topics: what became of each."""
+    """For a call on several topics: the outcome for each."""
 
 
 class ConfigError(OttlaError, ValueError):
-    """A configuration key or value is wrong: found when a client is made, or when a broker's answer is too large."""
+    """A configuration key or value is wrong: detected when a client is created, or when a response is too large."""
 
 
 class InvalidArgument(OttlaError, ValueError):
@@ -86,25 +87,25 @@ class InvalidArgument(OttlaError, ValueError):
 
 
 class OttlaTimeout(OttlaError, TimeoutError):
-    """The time given to a call is over."""
+    """The call's timeout is over."""
 
 
 class WouldBlock(OttlaError):
-    """The call would have to wait and was told not to (`timeout=0`)."""
+    """The call would have to wait, and its timeout is 0."""
 
     accepted: int = 0
-    """Of `send_many`: how many records, from the first on, were taken all the same."""
+    """For `send_many`: the number of records, counting from the first, that were accepted nevertheless."""
     deliveries: object = None
-    """Of `send_many`: the `Deliveries` of those."""
+    """For `send_many`: the `Deliveries` of those."""
 
 
 class BufferFull(OttlaError):
-    """No room came free in `buffer.memory` within `max.block.ms`, or the call's timeout."""
+    """`buffer.memory` stayed full for `max.block.ms`, or for the call's timeout."""
 
     accepted: int = 0
-    """Of `send_many`: how many records, from the first on, were taken all the same."""
+    """For `send_many`: the number of records, counting from the first, that were accepted nevertheless."""
     deliveries: object = None
-    """Of `send_many`: the `Deliveries` of those."""
+    """For `send_many`: the `Deliveries` of those."""
 
 
 class ClosedError(OttlaError):
@@ -112,7 +113,7 @@ class ClosedError(OttlaError):
 
 
 class InUseError(OttlaError):
-    """Another thread is inside a call that needs this consumer alone."""
+    """Another thread is in a call that needs exclusive access to this consumer."""
 
 
 class ConnectError(OttlaError, ConnectionError):
@@ -136,11 +137,11 @@ class ProtocolError(OttlaError):
 
 
 class PanicError(OttlaError):
-    """A bug in Ottla; the object refuses further use. Please report it."""
+    """A bug in Ottla; the object refuses further calls. Please report it."""
 
 
 class ForkedError(OttlaError):
-    """The client belongs to the parent process of a fork; make a new one in the child."""
+    """The client belongs to the parent process of a fork; create a new one in the child."""
 
 
 class SystemCallError(OttlaError, OSError):
@@ -148,31 +149,32 @@ class SystemCallError(OttlaError, OSError):
 
 
 class CorruptBatch(OttlaError):
-    """A record batch's checksum or structure is wrong; nothing of it is delivered."""
+    """A record batch's checksum or structure is wrong; none of its records are returned."""
 
 
 class PartitionRevoked(OttlaError):
-    """A commit came too late: the partition is no longer this member's of its group. Nothing was committed."""
+    """A commit came too late: the partition is no longer assigned to this member of the group. Nothing was
+    committed."""
 
 
 class MaxPollExceeded(OttlaError):
-    """The program did not poll for `max.poll.interval.ms`, so it is no member of its group any more."""
+    """The program did not poll for `max.poll.interval.ms`, so it has left its group."""
 
 
 class UnsupportedError(OttlaError):
-    """This broker, or this build, can't do what was asked."""
+    """The broker, or this build of Ottla, does not support the request."""
 
 
 class RecordTooLarge(OttlaError):
-    """A record is larger than `max.request.size`, or than the broker takes."""
+    """A record is larger than `max.request.size`, or than the broker accepts."""
 
 
 class PurgedError(OttlaError):
-    """A record was given up before it was sent, because its producer was closed."""
+    """A record was given up because of a purge, or because its producer was closed."""
 
 
 class KafkaError(OttlaError):
-    """A broker answered with an error code, which is in `code` and `name`."""
+    """A broker returned an error code, which is in `code` and `name`."""
 
 
 class UnknownTopicError(KafkaError):
@@ -184,27 +186,27 @@ class InvalidTopicError(KafkaError, ValueError):
 
 
 class TopicExistsError(KafkaError):
-    """The topic exists already."""
+    """The topic already exists."""
 
 
 class OffsetOutOfRange(KafkaError):
-    """The log no longer holds the offset, or not yet, and `auto.offset.reset` is `none`."""
+    """The log no longer has the offset, or not yet, and `auto.offset.reset` is `none`."""
 
 
 class AuthorizationError(KafkaError):
-    """The credentials are good but not allowed to do this."""
+    """The credentials are valid, but not authorized for this operation."""
 
 
 class FencedError(KafkaError):
-    """Another producer has taken the `transactional.id` over; this one writes nothing any more."""
+    """Another producer has taken over the `transactional.id`; this one can't write any more."""
 
 
 class TransactionStateError(KafkaError):
-    """The call does not fit the state of the producer's transaction: none is open, or one is."""
+    """The call is not valid in the state of the producer's transaction: none is open, or one already is."""
 
 
 class MessageTooLarge(KafkaError, RecordTooLarge):
-    """The broker takes no record batch as large as this (`message.max.bytes`)."""
+    """The broker does not accept a record batch of this size (`message.max.bytes`)."""
 
 
 _CLASSES: dict[int, type[OttlaError]] = {

@@ -1,4 +1,4 @@
-"""What happens to what is read, besides records."""
+"""Events of consumers and producers: what happens other than records arriving."""
 
 from __future__ import annotations
 
@@ -28,51 +28,53 @@ _KINDS = {
 
 
 class Event(NamedTuple):
-    """Something that happened.
+    """An event.
 
     >>> for event in consumer.events:
     ...     print(event.kind, event.topic, event.partition, event.message)
     """
 
     kind: str
-    """- `position_reset`: the log no longer holds what was at the position; reading went on elsewhere
-    - `partition_stopped`: nothing more comes of a partition until it is sought or assigned anew
-    - `partition_failing`: a partition can't be read at present; the attempts go on. Where it isn't known which
-      of several it is, `partitions` are those that it may be
-    - `topic_failing`: a topic can't be found, or may not be read; the attempts go on
-    - `topic_recreated`: a topic was deleted and made anew; its offsets begin again. A start that was asked for by place
-      or time holds for the new topic too; all else goes where `auto.offset.reset` says, members of groups too
-    - `partitions_added`: a topic that is read whole has more partitions now, which are read too
-    - `broker_unreachable`: connections to a broker have failed for some seconds, or it has left a fetch unanswered for
-      `request.timeout.ms`; the attempts go on
-    - `offsets_committed`: a commit in the background has ended, well or with an error; `token` is that of the call
-    - `partitions_assigned`: `partitions` are this member's of its group from now on
-    - `partitions_revoked`: `partitions` will be another member's; what was read of them can be committed now
-    - `partitions_lost`: `partitions` are no longer this member's, since some time ago
-    - `group_failing`: the group can't be joined, or positions not be committed; the attempts go on
+    """- `position_reset`: the log no longer holds the records at the position; reading continues elsewhere
+    - `partition_stopped`: no more records of a partition are returned until the program seeks or assigns it again
+    - `partition_failing`: a partition can't be read at present; the client keeps trying. If the failure can't be
+      attributed to one partition, `partitions` lists all that may be affected
+    - `topic_failing`: a topic can't be found, or may not be read; the client keeps trying
+    - `topic_recreated`: a topic was deleted and created again; its offsets start over. A start given as earliest,
+      latest or a time also applies to the new topic; all others continue where `auto.offset.reset` says, also in groups
+    - `partitions_added`: a topic assigned as a whole has more partitions now, which are read too
+    - `broker_unreachable`: connections to a broker have failed for some seconds, or it has not answered a fetch for
+      `request.timeout.ms`; the client keeps trying
+    - `offsets_committed`: a background commit has ended, with or without an error; `token` is the one that the call
+      returned
+    - `partitions_assigned`: `partitions` were assigned to this member of the group
+    - `partitions_revoked`: `partitions` move to another member; what was read from them can be committed now
+    - `partitions_lost`: `partitions` no longer belong to this member
+    - `group_failing`: the group can't be joined, its coordinator can't be reached, or positions can't be committed; the
+      client keeps trying
     - `group_left`: the membership has ended for good
-    - `acknowledgement_failed`: what was acknowledged of a share group's records from `before` to `after`, exclusive,
-      was not carried out; they are delivered again"""
+    - `acknowledgement_failed`: acknowledgements of a share group's records from `before` to `after`, exclusive, were
+      not carried out; the records are delivered again"""
     topic: str | None
-    """The topic it is about, if it is about one."""
+    """The topic that it is about, if there is one."""
     partition: int | None
-    """The partition it is about, if it is about one."""
+    """The partition that it is about, if there is one."""
     before: int | None
-    """The position before, or where the trouble is."""
+    """The position before the event, or the offset where the problem is."""
     after: int | None
-    """The position after."""
+    """The position after the event."""
     message: str
-    """All of it in words."""
+    """What happened and what to do about it."""
     error: errors.OttlaError | None
-    """Why, and what to do about it."""
+    """The error that caused it."""
     partitions: tuple[tuple[str, int], ...] = ()
     """The partitions that were assigned, revoked or lost."""
     token: int = 0
-    """The number of the call it is about, or 0."""
+    """The token of the call that it is about, or 0."""
 
     @property
     def stops(self) -> bool:
-        """Whether nothing comes of a partition, topic or group until something is done about it."""
+        """Whether a partition, topic or group has stopped until the program does something about it."""
         if self.kind == "group_failing":
             return self.error is not None and not self.error.retriable
         return self.kind in ("partition_stopped", "topic_failing", "group_left")

@@ -1,10 +1,10 @@
-"""Log lines: the native library queues them; whoever calls a client hands them to `logging`, as logger `ottla`.
+"""Log lines: the native library queues them, and calls on a client pass them to `logging`, under the name `ottla`.
 
     logging.basicConfig(level=logging.INFO)  # shows them
     logging.getLogger("ottla").setLevel(logging.WARNING)  # shows fewer
 
-How much is kept in the first place is the configuration key `log.level`. Without any call of the client nothing is
-handed over; what comes meanwhile waits in a bounded queue, of which the oldest lines give way.
+The configuration key `log.level` sets which lines are queued. Lines are only passed on during calls on the client;
+until then they wait in a bounded queue that drops the oldest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LEVELS = {
 
 
 def drain(take: Callable[..., Any], client: int) -> None:
-    """Hands over what a client has queued."""
+    """Passes a client's queued lines to `logging`."""
     lines = ctypes.c_void_p()
     if take(client, 0, ctypes.byref(lines), None) or not lines.value:
         return

@@ -1,4 +1,4 @@
-"""Partitions, a group's offsets in them, and a consumer's place in its group."""
+"""Partitions, a group's offsets in them, and a consumer's membership of the group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Start = Union[int, str, datetime, None]
 
 
 class TopicPartition(NamedTuple):
-    """A partition of a topic, and, where it is assigned, where to start reading it.
+    """A partition of a topic and, for an assignment, where to start reading it.
 
     >>> consumer.assign([ottla.TopicPartition("numbers", 0, "earliest")])
     """
@@ -23,7 +23,7 @@ class TopicPartition(NamedTuple):
 
 
 class OffsetAndMetadata(NamedTuple):
-    """An offset for a group to commit, or that it has committed: that of the next record to read.
+    """An offset for a group to commit, or one that is committed: that of the next record to read.
 
     >>> ottla.OffsetAndMetadata(42, metadata="worker 7")
     OffsetAndMetadata(offset=42, leader_epoch=-1, metadata='worker 7')
@@ -31,13 +31,13 @@ class OffsetAndMetadata(NamedTuple):
 
     offset: int
     leader_epoch: int = -1
-    """Leader epoch of the last record that was read; -1 if it isn't known."""
+    """Leader epoch of the last record that was read; -1 if unknown."""
     metadata: str = ""
-    """Anything to keep with it."""
+    """Any text to store with it."""
 
 
 class GroupMetadata(NamedTuple):
-    """A consumer's place in its group, by which a member that has lost its partitions is refused.
+    """A consumer's identity in its group, which lets the coordinator refuse a member that has lost its partitions.
 
     >>> ottla.GroupMetadata("my-group")
     GroupMetadata(group_id='my-group', generation=-1, member_id='', instance_id=None)
@@ -45,7 +45,7 @@ class GroupMetadata(NamedTuple):
 
     group_id: str
     generation: int = -1
-    """The generation, or the member's epoch; -1 outside of a membership."""
+    """The generation, or the member epoch; -1 for a consumer that is not a member."""
     member_id: str = ""
     instance_id: str | None = None
     """`group.instance.id` of a static member."""

@@ -99,14 +99,14 @@ _new_delivery = Delivery.__new__
 
 
 class ProducerCounts(NamedTuple):
-    """Totals since a producer was made, and what it holds now."""
+    """Totals since a producer was created, and what it holds now."""
 
     written: int
     """Records acknowledged."""
     failed: int
-    """Records not written, or possibly written."""
+    """Records that were not written, or may not have been written."""
     batches: int
-    """Batches closed and handed over to be sent."""
+    """Batches closed and queued to be sent."""
     requests: int
     """Produce requests sent."""
     retries: int
@@ -116,7 +116,7 @@ class ProducerCounts(NamedTuple):
     buffered_bytes: int
     """Bytes of `buffer.memory` in use now."""
     live_batches: int
-    """Batches not ended now."""
+    """Batches that are neither acknowledged nor failed yet."""
 
 
 class _Part:
@@ -131,19 +131,19 @@ class _Part:
 
 
 class Producer(Transactional):
-    """Writes records to Kafka. One producer serves a whole program; its methods may be called from many threads.
+    """Writes records to Kafka. One producer is enough for a whole program; its methods may be called from many threads.
 
-    Making one connects to nothing yet. Keyword arguments are Kafka's configuration keys with underscores; `config`
-    takes them in Kafka's spelling. Records gather in batches that leave when they are full or after `linger.ms`.
+    Creating one does not connect yet. Keyword arguments are Kafka's configuration keys with underscores; `config` takes
+    them in Kafka's spelling. Records are collected in batches that are sent when they are full or after `linger.ms`.
 
     >>> with ottla.Producer("localhost:9092", acks="all", linger_ms=5) as producer:
     ...     producer.send("greetings", b"hello", key=b"en")
     ...     producer.send_many("numbers", [b"one", b"two", b"three"])
 
-    Leaving the `with` block waits until everything is written, and raises if something was not.
+    Leaving the `with` block waits until everything is written, and raises an error if something was not.
 
-    `topics` gives single topics settings of their own. `partitioner`, here and there, takes one of Kafka's words or a
-    function of topic, key and number of partitions, which is called inside the sending calls:
+    `topics` has the configuration of single topics. `partitioner`, in both places, is one of Kafka's names or a
+    function of topic, key and number of partitions, which is called inside the send calls:
 
     >>> ottla.Producer(
     ...     "localhost:9092",
@@ -191,12 +191,12 @@ class Producer(Transactional):
             self._set_topic(topic, settings)
 
     def connect(self, timeout: Timeout = 30) -> Producer:
-        """Waits until a broker has answered, and returns the producer; not needed, it is for finding out early.
+        """Waits until a broker has responded, and returns the producer. Not needed; it lets a program find out early.
 
         >>> producer = ottla.Producer("localhost:9092").connect(timeout=5)
 
         Raises `ConnectError`, `DnsError`, `TlsError`, `AuthenticationError`, `ProtocolError` or `OttlaTimeout`, which
-        names each broker tried, the stage that failed, and why.
+        names each broker tried, the stage that failed, and the reason.
         """
         self._wait(lib.producer_connect, as_ms(timeout))
         return self
@@ -211,15 +211,15 @@ class Producer(Transactional):
         timestamp: Timestamp = None,
         timeout: Timeout = None,
     ) -> Delivery:
-        """Sends one record; it is copied before this returns. For many, `send_many` costs far less.
+        """Sends one record, copying it. For many, `send_many` is far cheaper.
 
         >>> delivery = producer.send("greetings", b"hello", key=b"en", headers={"source": b"docs"})
         >>> delivery.result().offset
         0
 
-        `value` and `key` take anything with the buffer protocol; None is Kafka's null. Without a partition the key
-        decides, or chance. If the buffer is full this waits, for `max.block.ms` unless `timeout` says otherwise; with
-        `timeout=0` it raises `WouldBlock`.
+        `value` and `key` accept anything with the buffer protocol; None is Kafka's null. Without `partition`, the
+        partitioner chooses by the key, or at random without one. If the buffer is full, the call waits for
+        `max.block.ms`, or for `timeout` if given; with `timeout=0` it raises `WouldBlock`.
         """
         encoded = self._topics.get(topic) or self._encode(topic)
         try:
@@ -284,7 +284,7 @@ class Producer(Transactional):
         timestamps: Any = None,
         timeout: Timeout = None,
     ) -> Deliveries:
-        """Sends many records of one topic in one go; they are copied before this returns.
+        """Sends many records of one topic in one call, copying them.
 
         >>> producer.send_many("numbers", [b"one", b"two", None], keys=[b"1", b"2", b"3"]).result().written
         3
@@ -292,12 +292,13 @@ class Producer(Transactional):
         `values` and `keys` are columns, one entry for each record:
 
         - a list of bytes (or anything with the buffer protocol, or None),
-        - one buffer and where each record starts, and one offset more: `(buffer, offsets)`, as in Arrow,
-        - a buffer of two dimensions, one row a record, such as a numpy array; or numpy's fixed-width byte strings.
+        - one buffer and the offset of each record in it, plus the end: `(buffer, offsets)`, as in Arrow,
+        - a two-dimensional buffer with one row per record, such as a numpy array; or numpy's fixed-width byte strings.
 
-        `headers` is a dict for all records, or headers for each. `timestamps` are milliseconds since 1970, one each.
-        If the buffer is full this waits, for `max.block.ms` unless `timeout` says otherwise, and raises `BufferFull`;
-        with `timeout=0` it raises `WouldBlock`. Both tell in `accepted` how many records were taken all the same.
+        `headers` is a dict for all records, or headers for each. `timestamps` are milliseconds since 1970, one per
+        record. If the buffer is full, the call waits for `max.block.ms`, or for `timeout` if given, and raises
+        `BufferFull`; with `timeout=0` it raises `WouldBlock`. The `accepted` attribute of both is the number of records
+        that were accepted.
         """
         encoded = self._topics.get(topic) or self._encode(topic)
         column = _arguments.column("values", values)
@@ -352,12 +353,12 @@ class Producer(Transactional):
         return deliveries
 
     def flush(self, timeout: Timeout = None) -> None:
-        """Sends what waits without lingering, and waits until all of it has ended.
+        """Sends everything without waiting for `linger.ms`, and waits until all of it is written or has failed.
 
         >>> producer.flush(timeout=10)
 
-        Raises `OttlaTimeout` when the time is over, and otherwise the first error of records that failed since the
-        last flush and whose delivery nobody has looked at.
+        Raises `OttlaTimeout` if the timeout ends, otherwise the first error among records that failed since the last
+        flush and whose delivery was not inspected.
         """
         deadline = Deadline(timeout)
         while True:
@@ -381,7 +382,7 @@ class Producer(Transactional):
         self._raise_unseen()
 
     def counts(self) -> ProducerCounts:
-        """Totals, and what is held now.
+        """Returns totals, and what the producer holds now.
 
         >>> producer.counts().written
         1000000
@@ -391,7 +392,7 @@ class Producer(Transactional):
         return ProducerCounts(*(getattr(counts, name) for name in ProducerCounts._fields))
 
     def stats(self, timeout: Timeout = 10) -> Stats:
-        """The producer's figures: of itself, of each broker, of each partition it has written to.
+        """Returns the figures of the client, of each broker, and of each partition written to.
 
         >>> producer.stats()["records_written"]
         1000000
@@ -401,8 +402,8 @@ class Producer(Transactional):
         return found
 
     def next_stats(self) -> Stats | None:
-        """The oldest figures that the timer (`statistics_interval_ms`) has made and that were not taken yet, of the
-        last eight; None if there are none. Their histograms cover the time since those before.
+        """Returns the oldest figures recorded by the timer (`statistics_interval_ms`) that have not been taken, of the
+        last eight; None if there are none. Their histograms cover the time since the previous ones.
 
         >>> while stats := producer.next_stats():
         ...     print(stats.json)
@@ -410,10 +411,10 @@ class Producer(Transactional):
         return _stats(self._call, lib.producer_next_stats)
 
     def next_event(self) -> Event | None:
-        """Return the oldest event that was not taken yet, of the last 64; None if there is none.
+        """Returns the oldest event that has not been taken, of the last 64; None if there is none.
 
-        Events tell what records wait for: `broker_unreachable` and `topic_failing`. Nothing
-        has to be done about them, as the attempts go on.
+        Events report what records are waiting for: `broker_unreachable` and `topic_failing`. They need no action, as
+        the client keeps trying.
 
         >>> while event := producer.next_event():
         ...     print(event.message)
@@ -423,11 +424,12 @@ class Producer(Transactional):
         return Event._of(address.value) if address.value else None
 
     def purge(self, queued: bool = True, in_flight: bool = True) -> None:
-        """Gives up records that have not ended: those that wait to be sent, those that were sent and not answered.
+        """Gives up unacknowledged records: those waiting to be sent, and those sent and not acknowledged yet.
 
         >>> producer.purge(in_flight=False)
 
-        Their deliveries raise `PurgedError`; its `possibly_written` is true where they were sent. The producer goes on.
+        Their deliveries raise `PurgedError`, whose `possibly_written` is true for records that were sent. The producer
+        stays usable.
         """
         what = (_bindings.OTTLA_PURGE_QUEUED if queued else 0) | (_bindings.OTTLA_PURGE_IN_FLIGHT if in_flight else 0)
         if what:
@@ -435,19 +437,20 @@ class Producer(Transactional):
             self._drain_all()
 
     def fileno(self) -> int:
-        """A descriptor that is readable while deliveries wait to be handed over by `poll`; for event loops.
+        """Returns a descriptor that is readable while `poll` has completions to process; for event loops.
 
         >>> loop.add_reader(producer.fileno(), producer.poll)
 
-        It belongs to the producer and is only for waiting on.
+        It belongs to the producer: only wait on it.
         """
         descriptor = ctypes.c_ssize_t()
         self._call(lib.producer_descriptor, ctypes.byref(descriptor))
         return descriptor.value
 
     def poll(self, timeout: Timeout = 0) -> int:
-        """Hands over what has ended to its deliveries, waiting up to `timeout` for the first; returns how many
-        completions came. Nobody needs to call this: waiting for a delivery does it, and sending does it now and then.
+        """Updates deliveries from completions, waiting up to `timeout` for the first; returns the number of
+        completions. Calling it is optional: waiting for a delivery does the same, and sending does it from time to
+        time.
 
         >>> producer.poll()
         0
@@ -459,12 +462,12 @@ class Producer(Transactional):
                 return max(came, 0)
 
     def close(self, timeout: Timeout = None) -> None:
-        """Waits until everything is written, for up to `timeout`, gives up what is left, and ends the connections.
+        """Waits up to `timeout` until everything is written, gives up the rest, and closes the connections.
 
         >>> producer.close(timeout=10)
 
-        Raises as `flush` does; the producer is closed all the same, and a transaction that is open is aborted. Closing
-        twice does nothing.
+        Raises the same errors as `flush`; the producer is closed in any case, and an open transaction is aborted.
+        Closing twice does nothing.
         """
         if self._closed:
             return

@@ -22,16 +22,16 @@ _MODE = "share.acknowledgement.mode"
 
 
 class AcknowledgeType(enum.IntEnum):
-    """What a program says about a record of a share group."""
+    """How a record of a share group is acknowledged."""
 
     ACCEPT = _bindings.OTTLA_ACKNOWLEDGE_ACCEPT
-    """Done: nobody is given it any more."""
+    """Processed: the record is not delivered again."""
     RELEASE = _bindings.OTTLA_ACKNOWLEDGE_RELEASE
-    """Given back: it is delivered again, perhaps to another member, until its deliveries are used up."""
+    """Released: it is delivered again, perhaps to another member, until its delivery limit is reached."""
     REJECT = _bindings.OTTLA_ACKNOWLEDGE_REJECT
-    """It can't be processed: nobody is given it any more."""
+    """Rejected, as it can't be processed: it is not delivered again."""
     RENEW = _bindings.OTTLA_ACKNOWLEDGE_RENEW
-    """Not done yet: its lock begins anew, and another acknowledgement follows. Kafka 4.2 and newer."""
+    """Still being processed: its lock is renewed, and another acknowledgement must follow. Kafka 4.2 and newer."""
 
 
 Acknowledge = Union[AcknowledgeType, str]
@@ -54,26 +54,26 @@ class _Run:
 
 
 class ShareConsumer(Reading):
-    """Reads topics as a member of a share group (KIP-932, Kafka 4.1 and newer): each record is given to one member at a
-    time, which has it to itself for a time and says how it ended. There may be more members than partitions.
+    """Reads topics as a member of a share group (KIP-932, Kafka 4.1 and newer): each record is delivered to one member
+    at a time, locked for a limited time, and acknowledged by that member. There may be more members than partitions.
 
     >>> with ottla.ShareConsumer("localhost:9092", group_id="workers") as consumer:
     ...     consumer.subscribe("jobs")
     ...     for record in consumer:
     ...         work(record.value)
 
-    A record, or batch, counts as accepted once the next one is asked for, or at `commit`, unless `acknowledge` said
-    something else. With `share_acknowledgement_mode="explicit"` each must be acknowledged before the next poll. An
-    exception in the loop leaves the present record, and those behind it, to be delivered again.
+    A record, or batch, is accepted when the next one is requested, or by `commit`, unless `acknowledge` was called for
+    it. With `share_acknowledgement_mode="explicit"` each must be acknowledged before the next poll. After an exception
+    in the loop, the current record and those after it are delivered again.
 
     >>> consumer = ottla.ShareConsumer("localhost:9092", group_id="workers", share_acknowledgement_mode="explicit")
     >>> for record in consumer:
     ...     consumer.acknowledge(record, "accept" if work(record.value) else "release")
 
     Keyword arguments are Kafka's configuration keys with underscores. One thread reads; everything else may be called
-    from any thread. What happens besides is appended to `events`, the last 1,000 of them, and given to `on_event`, if
-    there is one, from inside the reading call. Without `on_event`, what keeps the group or a topic from being read is
-    raised; and so is, by the next reading call, an acknowledgement that was refused.
+    from any thread. Events are appended to `events`, which keeps the last 1,000, and passed to `on_event`, if there is
+    one, inside the poll or iteration. Without `on_event`, an event that the group or a topic can't be read is raised as
+    an exception, and so is, by the next poll or iteration, an acknowledgement that was refused.
     """
 
     def __init__(
@@ -99,19 +99,19 @@ class ShareConsumer(Reading):
         self._run: _Run | None = None
 
     def connect(self, timeout: Timeout = 30) -> ShareConsumer:
-        """Waits until a broker has answered, and returns the consumer; not needed, it is for finding out early.
+        """Waits until a broker has responded, and returns the consumer. Not needed; it lets a program find out early.
 
         >>> consumer = ottla.ShareConsumer("localhost:9092", group_id="workers").connect(timeout=5)
 
-        Raises what `Consumer.connect` raises.
+        Raises the same errors as `Consumer.connect`.
         """
         self._wait(lib.share_consumer_connect, as_ms(timeout))
         return self
 
     def subscribe(self, topics: str | Iterable[str]) -> None:
-        """Becomes a member of the share group `group_id` that reads these topics, also those made later. Replaces an
-        earlier subscription. Where the group has not read before, its `share.auto.offset.reset` (latest, unless the
-        cluster's administrator says otherwise) says where it begins.
+        """Joins the share group `group_id` and reads these topics, including topics created later. Replaces an earlier
+        subscription. If the group has not read a topic before, its `share.auto.offset.reset` (latest, unless configured
+        otherwise in the cluster) says where it starts.
 
         >>> consumer.subscribe(["jobs", "chores"])
         """
@@ -121,7 +121,7 @@ class ShareConsumer(Reading):
         self._names = sorted(set(names))
 
     def subscription(self) -> list[str]:
-        """The topics subscribed to.
+        """Returns the subscribed topics.
 
         >>> consumer.subscription()
         ['chores', 'jobs']
@@ -129,7 +129,7 @@ class ShareConsumer(Reading):
         return list(self._names)
 
     def unsubscribe(self, timeout: Timeout = 10) -> None:
-        """Leaves the share group: sends what was acknowledged, and gives the rest back at once.
+        """Leaves the share group: sends pending acknowledgements and releases all other records at once.
 
         >>> consumer.unsubscribe()
         """
@@ -139,15 +139,15 @@ class ShareConsumer(Reading):
 
     def poll(self, timeout: Timeout = None) -> Batch | None:
         """Waits for records and returns those of one partition that have arrived: at most `max_poll_records` (500), or
-        whole record batches where `share_acquire_mode` is `batch_optimized`. None when the time is over, or after
-        `wake`. `Batch.delivery_counts` tells how often each was delivered.
+        whole record batches if `share_acquire_mode` is `batch_optimized`. None if the timeout ends, or after `wake`.
+        `Batch.delivery_counts` has the number of deliveries of each record.
 
         >>> batch = consumer.poll(timeout=1)
         >>> if batch:
         ...     print(len(batch), batch.values[0], batch.delivery_counts[0])
 
-        Sends what was acknowledged. With explicit acknowledgement it raises `InvalidArgument` while a record of the
-        polls before is not; those that were renewed may stay.
+        Sends pending acknowledgements. With explicit acknowledgement it raises `InvalidArgument` while a record of
+        earlier polls is not acknowledged; renewed ones may remain.
         """
         self._give_back()
         batch = self._poll(Deadline(timeout))
@@ -156,7 +156,7 @@ class ShareConsumer(Reading):
         return batch
 
     def batches(self, timeout: Timeout = None) -> Iterator[Batch]:
-        """Batches as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
+        """Iterates over batches as they arrive, until none comes for `timeout`, or `wake` or `close` is called.
 
         >>> for batch in consumer.batches(timeout=5):
         ...     work(batch.values)
@@ -171,8 +171,8 @@ class ShareConsumer(Reading):
             yield batch
 
     def records(self, timeout: Timeout = None) -> Iterator[Record]:
-        """Records as they arrive, until none comes for `timeout`, or `wake` or `close` is called. Leaving the loop
-        early loses nothing: the next one goes on behind the last record that was handed out.
+        """Iterates over records as they arrive, until none comes for `timeout`, or `wake` or `close` is called. Leaving
+        the loop early loses nothing: the next one continues after the last record that was returned.
 
         >>> for record in consumer.records(timeout=5):
         ...     work(record.value)
@@ -206,13 +206,13 @@ class ShareConsumer(Reading):
         return self.records()
 
     def acknowledge(self, what: Batch | Record, how: Acknowledge, rows: slice | None = None) -> None:
-        """Says how a record, a batch, or some rows of it, ended. It is sent with the next poll or commit, and may be
-        changed until then.
+        """Acknowledges a record, a batch, or some rows of it. Sent with the next poll or commit; may be changed until
+        then.
 
         >>> consumer.acknowledge(record, "release")
         >>> consumer.acknowledge(batch, ottla.AcknowledgeType.ACCEPT, rows=slice(0, 10))
 
-        Raises `InvalidArgument` for a record that is not, or no longer, this consumer's.
+        Raises `InvalidArgument` for a record that is not, or no longer, locked for this consumer.
         """
         word = _word(how)
         if isinstance(what, Batch):
@@ -229,7 +229,7 @@ class ShareConsumer(Reading):
         self.acknowledge_offset(what.topic, what.partition, what.offset, how)
 
     def acknowledge_offset(self, topic: str, partition: int, offset: int, how: Acknowledge) -> None:
-        """The same of one record, by its offset.
+        """Acknowledges one record by its offset.
 
         >>> consumer.acknowledge_offset("jobs", 0, 17, "reject")
         """
@@ -239,18 +239,18 @@ class ShareConsumer(Reading):
             self._run.said.add((topic, partition, offset))
 
     def commit(self, timeout: Timeout = 60) -> None:
-        """Sends what was acknowledged (with implicit acknowledgement: everything that was handed out) and waits until
-        the brokers have carried it out.
+        """Sends pending acknowledgements (with implicit acknowledgement: accepts everything that was returned) and
+        waits until the brokers have carried them out.
 
         >>> consumer.commit()
 
-        Raises the first refusal, such as `INVALID_RECORD_STATE` where a lock had run out.
+        Raises the first refusal, for example `INVALID_RECORD_STATE` if a lock had expired.
         """
         self._settle()
         self._wait(lib.share_consumer_commit, as_ms(timeout))
 
     def commit_async(self) -> None:
-        """The same in the background; an event `acknowledgement_failed` tells of each refusal.
+        """Does the same as `commit` in the background; an event `acknowledgement_failed` reports each refusal.
 
         >>> consumer.commit_async()
         """
@@ -259,34 +259,33 @@ class ShareConsumer(Reading):
 
     @property
     def lock_duration(self) -> float | None:
-        """For how many seconds a record is locked for the member that got it; None before the first fetch."""
+        """How many seconds a record is locked for the member that received it; None before the first fetch."""
         ms = ctypes.c_int64()
         self._call(lib.share_consumer_lock_duration, ctypes.byref(ms))
         return None if ms.value < 0 else ms.value / 1000
 
     def wake(self) -> None:
-        """Ends the wait of the reading thread, or its next one: `poll` returns None there, iterations end.
+        """Ends the wait of the reading thread, or its next one: `poll` returns None, iterations end.
 
         >>> threading.Timer(10, consumer.wake).start()
         """
         self._call(lib.share_consumer_wake)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while a poll would return something at once; for event loops. Records are only
-        fetched once a poll has found nothing: poll with timeout 0 before waiting on it.
+        """Returns a descriptor that is readable while a poll would return something at once; for event loops. Records
+        are only fetched after a poll has returned nothing: poll with timeout 0 before waiting on it.
 
         >>> loop.add_reader(consumer.fileno(), lambda: handle(consumer.poll(timeout=0)))
         """
         return self._descriptor(lib.share_consumer_descriptor)
 
     def close(self, timeout: Timeout = 10) -> None:
-        """Sends what was acknowledged, gives the rest back, leaves the group, ends all waiting calls and the
-        connections. Batches stay valid. Closing twice does nothing.
+        """Sends pending acknowledgements, releases all other records, leaves the group, ends all waiting calls and
+        closes the connections. Batches stay valid. Closing twice does nothing.
 
         >>> consumer.close()
 
-        The record, or batch, that was handed out last does not count as accepted: what an exception ended is delivered
-        again.
+        The last record, or batch, that was returned is not accepted: after an exception it is delivered again.
         """
         if self._closed:
             return

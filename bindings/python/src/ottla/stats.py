@@ -1,4 +1,4 @@
-"""Statistics: what clients count of themselves."""
+"""Statistics of clients."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """The average; 0 of no values."""
+        """The average; 0 if there are no values."""
         return self.sum / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of one thing, by name. Names end with their unit: `_bytes`, `_ms`, `_us`; others count things."""
+    """A set of figures, by name. Names end with their unit: `_bytes`, `_ms`, `_us`; the others are counts."""
 
     values: Mapping[str, int]
-    """Numbers: totals since the client was made, or what is now."""
+    """Numbers: totals since the client was created, or current values."""
     histograms: Mapping[str, Histogram]
-    """Sizes and times."""
+    """Histograms of sizes and times."""
     errors: Mapping[str, int]
-    """How often each of Kafka's errors was met, by its name."""
+    """The number of occurrences of each error, by name."""
 
     def __getitem__(self, name: str) -> int:
         return self.values[name]
@@ -47,26 +47,26 @@ class Figures:
 
 @dataclass(frozen=True)
 class BrokerStats(Figures):
-    """A broker's figures."""
+    """The figures of a broker."""
 
     id: int = -1
     """-1 for an entry of `bootstrap.servers`."""
     address: str = ""
     state: str = "idle"
-    """`up`, `connecting`, `failing` (waiting to try again) or `idle` (no connection, and no reason for one)."""
+    """`up`, `connecting`, `failing` (waiting to retry) or `idle` (not connected, because it is not needed)."""
 
 
 @dataclass(frozen=True)
 class PartitionStats(Figures):
-    """A partition's figures."""
+    """The figures of a partition."""
 
     leader: int = -1
-    """The leader's id; -1 while there is none."""
+    """The leader's id; -1 if there is none."""
 
 
 @dataclass(frozen=True)
 class Stats(Figures):
-    """A client's figures at one moment. docs/statistics.md says what each means.
+    """The figures of a client at one moment. docs/statistics.md describes each figure.
 
     >>> stats = producer.stats()
     >>> stats["records_written"], stats.histograms["batch_size_bytes"].p99
@@ -81,12 +81,12 @@ class Stats(Figures):
     time_ms: int = 0
     """Wall time, in milliseconds since 1970."""
     age_ms: int = 0
-    """How long the client has been there."""
+    """The time since the client was created."""
     brokers: tuple[BrokerStats, ...] = ()
     partitions: Mapping[tuple[str, int], PartitionStats] = field(default_factory=dict)
     """By topic and number."""
     json: str = ""
-    """All of it as one JSON object."""
+    """All figures as one JSON object."""
 
 
 def _figures(found: dict[str, Any]) -> dict[str, Any]:

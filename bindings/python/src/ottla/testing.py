@@ -1,5 +1,5 @@
-"""An embedded Kafka broker for first steps and for tests: real protocol, in a thread of this process, and able to
-fail on demand. Not for production.
+"""An embedded Kafka broker for first steps and for tests: the real protocol, on a thread in this process, with faults
+on demand. Not for production.
 
     with ottla.testing.Broker() as broker:
         broker.create_topic("numbers", partitions=3)
@@ -76,19 +76,19 @@ _COORDINATORS = {
 
 
 class Broker(Client):
-    """A running broker, or with `nodes` a cluster of several, whose ids are 1, 2, 3 and so on.
+    """A running broker, or with `nodes` a cluster of several, with the ids 1, 2, 3 and so on.
 
     >>> with ottla.testing.Broker(nodes=3) as broker:
     ...     broker.create_topic("numbers", partitions=6)
     ...     broker.fail("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="numbers", times=2)
 
-    `directory` keeps topics and records there; otherwise they are in memory, at most `memory_bytes`. `port` is the
-    first node's, the others' follow; 0 takes free ones. `host` other than 127.0.0.1 opens it to the network, without
-    a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890), and so is `group_version`: 1,
-    or 0 for a broker without the new group protocol (KIP-848). What begins with `group_` or `share_` is named as
-    Kafka's settings are: members of the new protocol are told to send heartbeats every
-    `group_consumer_heartbeat_interval_ms` (1000 by default) and may be silent for `group_consumer_session_timeout_ms`
-    (45,000); an empty group of the classic protocol waits `group_initial_rebalance_delay_ms` (0) for more members.
+    `directory` is where topics and records are kept; otherwise they are in memory, up to `memory_bytes`. `port` is the
+    port of the first node, followed by those of the others; 0 takes free ones. A `host` other than 127.0.0.1 exposes it
+    to the network, without a password. `transaction_version` is Kafka's feature of that name, 1 or 2 (KIP-890), and so
+    is `group_version`: 1, or 0 to disable the new group protocol (KIP-848). Arguments that start with `group_` or
+    `share_` are named like Kafka's settings: the heartbeat interval of the new protocol is
+    `group_consumer_heartbeat_interval_ms` (1000 by default), its session timeout `group_consumer_session_timeout_ms`
+    (45,000); an empty classic group waits `group_initial_rebalance_delay_ms` (0) for more members.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Broker(Client):
         """The addresses of all nodes, as clients take them."""
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Creates a topic. Partition 0 is led by node 1, partition 1 by node 2, and so on round.
+        """Creates a topic. Node 1 leads partition 0, node 2 partition 1, and so on in turn.
 
         >>> broker.create_topic("numbers", partitions=3)
         """
@@ -157,12 +157,12 @@ class Broker(Client):
         node: int | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answers requests with an error, by Kafka's name or number for it, and does not carry them out.
+        """Answers requests with an error, by Kafka's name or number, without carrying them out.
 
         >>> broker.fail("NOT_LEADER_OR_FOLLOWER", api="Produce", topic="numbers", times=2)
 
-        All faults can be limited to a kind of request (`APIS`), a topic, a partition, a node; they happen `times`
-        times, and with None until `clear_faults`.
+        All faults can be limited to a kind of request (`APIS`), a topic, a partition or a node. They are applied
+        `times` times; None applies them until `clear_faults`.
         """
         code = error if isinstance(error, int) else _code(error)
         self._fault(_bindings.OTTLA_FAULT_ERROR, code, api, topic, partition, node, times)
@@ -176,7 +176,7 @@ class Broker(Client):
         node: int | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answers late; requests behind on the same connection wait.
+        """Delays responses; later requests on the same connection wait.
 
         >>> broker.delay(0.2, api="Fetch", node=1, times=None)
         """
@@ -205,7 +205,7 @@ class Broker(Client):
         times: int | None = 1,
         close: bool = True,
     ) -> None:
-        """Carries out the request and never answers it; then the connection is closed, or with `close=False` kept.
+        """Carries out the request without answering it; then closes the connection, or keeps it with `close=False`.
 
         >>> broker.swallow_reply(api="Produce")
         """
@@ -220,7 +220,7 @@ class Broker(Client):
         node: int | None = None,
         times: int | None = 1,
     ) -> None:
-        """Sends only the first `size` bytes of the answer, then closes the connection.
+        """Sends only the first `size` bytes of the response, then closes the connection.
 
         >>> broker.cut_reply(10, api="Fetch")
         """
@@ -235,7 +235,7 @@ class Broker(Client):
         node: int | None = None,
         times: int | None = 1,
     ) -> None:
-        """Tells the client to slow down, as a broker does whose quota is used up.
+        """Throttles the client, like a broker whose quota is exceeded.
 
         >>> broker.throttle(1, api="Produce")
         """
@@ -255,7 +255,7 @@ class Broker(Client):
         self._fault(_bindings.OTTLA_FAULT_CORRUPT_BATCH, 0, "Fetch", topic, partition, node, times)
 
     def clear_faults(self) -> None:
-        """Ends all faults.
+        """Removes all faults.
 
         >>> broker.clear_faults()
         """
@@ -271,7 +271,7 @@ class Broker(Client):
     def move_coordinator(
         self, key: str, node: int, kind: Literal["group", "transaction"] = "transaction", loading: Timeout = 0
     ) -> None:
-        """Makes a node the coordinator of a transactional id or a group; for `loading` seconds it knows nothing.
+        """Makes a node the coordinator of a transactional id or a group; it is loading its state for `loading` seconds.
 
         >>> broker.move_coordinator("orders-1", node=2, loading=0.5)
         """
@@ -281,15 +281,15 @@ class Broker(Client):
         self._call(lib.broker_move_coordinator, _COORDINATORS[kind], name, node, as_ms(loading))
 
     def force_rebalance(self, group: str) -> None:
-        """Has a group rebalance now, as if a member had come or gone.
+        """Makes a group rebalance now, as if a member had joined or left.
 
         >>> broker.force_rebalance("workers")
         """
         self._call(lib.broker_force_rebalance, _arguments.text("group", group))
 
     def expire_member(self, group: str, member: str | None = None) -> None:
-        """Ends the session of a group's member now, as if it had sent no heartbeat for too long; without `member`
-        those of all.
+        """Expires the session of a group member now, as if it had sent no heartbeat for too long; of all members
+        without `member`.
 
         >>> broker.expire_member("workers")
         """
@@ -297,7 +297,7 @@ class Broker(Client):
         self._call(lib.broker_expire_member, _arguments.text("group", group), name)
 
     def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
-        """The first offset of a partition, and the one behind its last record.
+        """Returns the first offset of a partition, and the offset after its last record.
 
         >>> broker.offsets("numbers", 0)
         (0, 3)
@@ -308,7 +308,7 @@ class Broker(Client):
         return start.value, end.value
 
     def stop_node(self, node: int) -> None:
-        """Stops a node: nobody listens on its port any more, its partitions move to others.
+        """Stops a node: its port no longer accepts connections, and its partitions move to others.
 
         >>> broker.stop_node(2)
         """
@@ -322,21 +322,21 @@ class Broker(Client):
         self._call(lib.broker_start_node, node)
 
     def pause_node(self, node: int) -> None:
-        """Has a node take requests and answer none, as a stopped process does.
+        """Pauses a node: it accepts requests without answering any, like a stopped process.
 
         >>> broker.pause_node(2)
         """
         self._call(lib.broker_pause_node, node)
 
     def resume_node(self, node: int) -> None:
-        """Has a paused node answer again.
+        """Resumes a paused node.
 
         >>> broker.resume_node(2)
         """
         self._call(lib.broker_resume_node, node)
 
     def requests_seen(self, api: str | int, node: int | None = None) -> int:
-        """How many requests of a kind have come so far.
+        """Returns the number of requests of a kind received so far.
 
         >>> broker.requests_seen("Produce")
         1
@@ -346,7 +346,7 @@ class Broker(Client):
         return count.value
 
     def close(self) -> None:
-        """Stops it. Nothing of it may be used any more; closing twice does nothing.
+        """Stops the broker, which can't be used any more. Closing twice does nothing.
 
         >>> broker.close()
         """

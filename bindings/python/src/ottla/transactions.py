@@ -16,7 +16,7 @@ __all__ = ["GroupMetadata", "OffsetAndMetadata", "Transactional"]
 
 
 class Transactional(Client):
-    """What a producer with `transactional.id` can do beside sending. All of it belongs to `Producer`."""
+    """The transactional methods of a producer with `transactional.id`. All of them belong to `Producer`."""
 
     def poll(self, timeout: Timeout = 0) -> int:
         raise NotImplementedError
@@ -26,31 +26,32 @@ class Transactional(Client):
         raise NotImplementedError
 
     def init_transactions(self, timeout: Timeout = 60) -> None:
-        """Readies the producer for transactions; called once, first of all. What an earlier run of the program left
-        open under the same `transactional.id` is aborted, and a producer that still uses it is fenced.
+        """Prepares the producer for transactions; call it once, before any other transactional method. A transaction
+        that an earlier run left open under the same `transactional.id` is aborted, and a producer that still uses the
+        id is fenced.
 
         >>> producer = ottla.Producer("localhost:9092", transactional_id="worker-7")
         >>> producer.init_transactions()
 
-        Raises `OttlaTimeout`, after which it can be called again, and whatever the cluster refused.
+        Raises `OttlaTimeout`, after which it can be called again, and errors from the coordinator.
         """
         self._until_done("init_transactions", lib.producer_init_transactions, timeout)
 
     def begin_transaction(self) -> None:
-        """Begins a transaction: all that is sent from now on belongs to it until it is committed or aborted.
-        `transaction()` does this, and the rest.
+        """Begins a transaction: everything sent from now on belongs to it until it is committed or aborted.
+        `transaction()` also commits or aborts it.
 
         >>> producer.begin_transaction()
         """
         self._call(lib.producer_begin_transaction)
 
     def send_offsets(self, offsets: Offsets, group: GroupMetadata | str, timeout: Timeout = 60) -> None:
-        """Adds a group's offsets to the open transaction: they are committed with it, or not at all.
+        """Adds a group's offsets to the open transaction: they are committed together with it, or not at all.
 
         >>> producer.send_offsets({("in", 0): record.offset + 1}, "my-group")
 
-        An offset is that of the next record to read. `group` is the consumer's place in its group, or the group's name
-        for partitions that are assigned and not subscribed.
+        An offset is that of the next record to read. `group` is the consumer's membership, or the name of the group for
+        partitions that are assigned rather than subscribed.
         """
         if isinstance(group, str):
             group = GroupMetadata(group)
@@ -70,18 +71,18 @@ class Transactional(Client):
         self._wait(lib.producer_send_offsets, ctypes.byref(rows), len(rows), ctypes.byref(native), as_ms(timeout))
 
     def commit_transaction(self, timeout: Timeout = 60) -> None:
-        """Commits the open transaction: waits until all of it is written, then has it committed.
+        """Commits the open transaction: waits until all its records are written, then commits.
 
         >>> producer.commit_transaction()
 
-        Raises `OttlaTimeout` when the time is over: the commit goes on, and may succeed; call this again. Raises an
-        error with `needs_abort` if anything of the transaction failed, and one with `fatal` if the producer was fenced.
+        Raises `OttlaTimeout` if the timeout ends: the commit continues and may succeed; call again. Raises an error
+        with `needs_abort` if any part of the transaction failed, and one with `fatal` if the producer was fenced.
         """
         self._until_done("commit_transaction", lib.producer_commit_transaction, timeout)
 
     def abort_transaction(self, timeout: Timeout = 60) -> None:
-        """Aborts the open transaction: what was not sent is given up, and nothing of it is ever seen by readers of
-        what is committed. The way on after an error with `needs_abort`.
+        """Aborts the open transaction: unsent records are given up, and readers of committed records see none of it. To
+        be called after an error with `needs_abort`.
 
         >>> producer.abort_transaction()
         """
@@ -90,14 +91,15 @@ class Transactional(Client):
 
     @contextlib.contextmanager
     def transaction(self, timeout: Timeout = 60) -> Iterator[None]:
-        """A `with` block as one transaction: committed at its end, aborted if an exception leaves it.
+        """Returns a context manager for one transaction: committed at the end of the block, aborted if an exception
+        leaves it.
 
         >>> with producer.transaction():
         ...     producer.send("out", work(record.value))
         ...     producer.send_offsets({("in", 0): record.offset + 1}, "my-group")
 
-        The exception goes on, and so does the error of a commit that was refused: the transaction is aborted then, and
-        the producer can begin another. Where it can't go on, what is raised has `fatal`.
+        The exception propagates, and so does the error of a commit that failed: the transaction is then aborted, and
+        the producer can begin another. If the producer can't continue, the exception has `fatal`.
         """
         self.begin_transaction()
         try:
