@@ -21,8 +21,8 @@ pub enum EventKind {
     PartitionFailing = 3,
     /// A topic cannot be found or may not be read; the client keeps trying.
     TopicFailing = 4,
-    /// A topic was deleted and created again: its offsets start over. [`Start::Earliest`], [`Start::Latest`] or
-    /// [`Start::Timestamp`] also apply to the new topic, whose records are all later than that start: it is read from
+    /// A topic was deleted and created again: its offsets start over. [`Start::Earliest`](crate::consumer::Start::Earliest), [`Start::Latest`](crate::consumer::Start::Latest) or
+    /// [`Start::Timestamp`](crate::consumer::Start::Timestamp) also apply to the new topic, whose records are all later than that start: it is read from
     /// its beginning, or from that timestamp. Partitions that started at an offset, by `auto.offset.reset` or in a
     /// group continue where `auto.offset.reset` says; if that is `latest`, records written before the new topic was
     /// noticed are not read.
@@ -33,14 +33,14 @@ pub enum EventKind {
     /// A broker can't be reached: connections to it have failed for some seconds, or it has not answered a fetch for
     /// `request.timeout.ms`. The client keeps trying, and reports this once until the broker answers a fetch again.
     BrokerUnreachable = 7,
-    /// A commit started with [`Consumer::commit_async`](super::Consumer::commit_async) has ended, with
+    /// A commit started with [`Consumer::commit_async`](crate::consumer::Consumer::commit_async) has ended, with
     /// [`Event::error`] if it failed.
     OffsetsCommitted = 8,
     /// [`Event::partitions`] were assigned to this member of the group. Their records start at the committed offset,
     /// or where `auto.offset.reset` says; a seek made now takes effect before any record is returned.
     PartitionsAssigned = 9,
     /// [`Event::partitions`] are being revoked, and no more of their records are returned. They belong to this member
-    /// until that is acknowledged, by [`Consumer::acknowledge`](super::Consumer::acknowledge) or the next poll: until
+    /// until that is acknowledged, by [`Consumer::acknowledge`](crate::consumer::Consumer::acknowledge) or the next poll: until
     /// then records that were read can be committed.
     PartitionsRevoked = 10,
     /// [`Event::partitions`] no longer belong to this member, and may already belong to others: nothing can be

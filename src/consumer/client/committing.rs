@@ -169,7 +169,7 @@ impl Consumer {
     }
 
     /// Commits these offsets in the background, after those of earlier calls, and returns a token; an event with this
-    /// token reports the outcome ([`EventKind::OffsetsCommitted`](super::EventKind::OffsetsCommitted)), within
+    /// token reports the outcome ([`EventKind::OffsetsCommitted`](crate::consumer::EventKind::OffsetsCommitted)), within
     /// `default.api.timeout.ms`.
     ///
     /// # Errors
