@@ -269,6 +269,18 @@ impl PoolBuf {
         self.len = self.len.min(n);
     }
 
+    /// Moves what was written to the smallest buffer that holds it, if that is a smaller one than this and there is
+    /// memory for it.
+    pub fn fit(&mut self) {
+        if class_for(self.len).is_none_or(|(_, size)| size >= self.data.len()) {
+            return;
+        }
+        if let Ok(mut smaller) = PoolBuf::try_with_capacity(self.len) {
+            smaller.extend_from_slice(self);
+            *self = smaller;
+        }
+    }
+
     /// Makes room for at least `n` more bytes, at least doubling when it has to move.
     pub fn reserve(&mut self, n: usize) {
         if self.data.len() - self.len < n {
@@ -400,5 +412,18 @@ mod tests {
         assert_eq!(&buf[..], &bytes[..]);
         buf.truncate(3);
         assert_eq!(&buf[..], &[0, 1, 2]);
+    }
+
+    #[test]
+    fn a_buffer_fits_what_was_written() {
+        let mut buf = PoolBuf::with_capacity(100_000);
+        buf.extend_from_slice(&[5; 700]);
+        buf.fit();
+        assert_eq!((buf.capacity(), &buf[..]), (768, &[5; 700][..]));
+        buf.fit();
+        assert_eq!(buf.capacity(), 768);
+        let mut own_size = PoolBuf::with_capacity((1 << 26) + 1);
+        own_size.fit();
+        assert_eq!(own_size.capacity(), 256);
     }
 }

@@ -207,7 +207,7 @@ impl Shared {
 
     /// Whether a batch that has records may take up more of `buffer.memory`: it doubles.
     #[cold]
-    fn may_grow(&self, builder: &BatchBuilder) -> bool {
+    pub(super) fn may_grow(&self, builder: &BatchBuilder) -> bool {
         self.memory.used() + builder.capacity() <= self.memory.limit()
     }
 

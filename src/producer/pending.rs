@@ -56,12 +56,16 @@ impl Shared {
             if self.purge.load(Ordering::SeqCst) {
                 break PendingEnd::Taken(taken, Err(closed()));
             }
-            let fits = pending
-                .batches
-                .back()
-                .is_some_and(|b| b.partition == wish && !b.full);
+            // As in a partition, a batch grows only where there is room.
+            let next = source.next_size();
+            let fits = pending.batches.back().is_some_and(|b| {
+                let builder = &b.open.builder;
+                b.partition == wish
+                    && !b.full
+                    && (builder.spare() >= next || self.may_grow(builder))
+            });
             if !fits {
-                let capacity = self.first_capacity(0, source.next_size());
+                let capacity = self.first_capacity(0, next);
                 let need = Need::any(capacity.saturating_sub(paid));
                 if need.bytes > 0 && !self.memory.try_charge(&need) {
                     drop(pending);
@@ -220,5 +224,57 @@ impl Shared {
                 &end,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Producer, Record};
+    use super::*;
+    use crate::client::waker::Waker;
+    use crate::clock::Clock;
+    use crate::config::ProducerConfig;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn batches_of_unknown_topics_grow_only_where_there_is_room() {
+        let limit = 65_536;
+        let config = ProducerConfig::from_pairs([
+            ("bootstrap.servers", "localhost:1"),
+            ("buffer.memory", "65536"),
+            ("batch.size", "60000"),
+        ])
+        .unwrap();
+        let (producer, _) = Producer::parts(config, Clock::System, Waker::default());
+        let value = [7; 1000];
+        let (mut taken, mut refused) = (0, 0);
+        // Nobody asks what partitions there are: all of it waits.
+        for i in 0..200 {
+            let record = Record {
+                topic: ["a", "b", "c"][i % 3],
+                partition: None,
+                key: None,
+                value: Some(&value),
+                headers: &[],
+                timestamp: None,
+                token: 1,
+            };
+            match producer.send(&record, Wait::UpTo(Duration::ZERO)) {
+                Ok(()) => taken += 1,
+                Err(e) => {
+                    assert_eq!(e.code(), ErrorCode::AGAIN, "{e}");
+                    refused += 1;
+                }
+            }
+            let held = producer.counts().buffered_bytes;
+            assert!(
+                held <= limit,
+                "{held} bytes are held after {taken} of {} records",
+                i + 1
+            );
+        }
+        assert!(taken > 20 && refused > 20, "{taken} taken, {refused} not");
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Plan {
 /// Rounds of a record for each partition after all faults. The first finds out what has changed; all of the last must be
 /// written.
 const PROBES: u32 = 2;
+/// What a producer holds of a record beside its bytes: at most one run of a call's records, in a list that doubles.
+const COST_OF_TOKEN: usize = 2 * 24;
 /// Longer than any backoff.
 const REST: Duration = Duration::from_secs(6);
 
@@ -279,11 +281,12 @@ impl Producing {
             self.completed(now, &completion);
         }
         self.drained = drained;
-        // A call that goes to many partitions is let in at once, a batch may be full at once, and what tells whose records
-        // they are, completions too, is counted only when a batch has been closed.
+        // A call is let in as a whole once there is any room, and its buffers double as they grow; so may one batch of
+        // a topic that is moved to its partitions. Of which calls the records are is counted when their batch is closed.
         let used = self.producer.counts().buffered_bytes as usize;
-        // Buffers come in sizes: each of several partitions may round up.
-        let most = self.plan.buffer * 3 / 2 + self.plan.batch_size + 2 * self.largest_call + 8192;
+        let open = self.ledger.iter().filter(|e| e.end.is_none()).count();
+        let grown = self.plan.batch_size + 2 * self.largest_call;
+        let most = self.plan.buffer + grown + open * COST_OF_TOKEN;
         if used > most {
             self.complain(format!(
                 "{used} bytes are held, {most} were the most; buffer.memory is {}",

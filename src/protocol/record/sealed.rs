@@ -62,6 +62,8 @@ impl SealedBatch {
             _ => {
                 let mut packed = PoolBuf::try_with_capacity(uncompressed_len / 2)?;
                 compress::compress(codec, level, &records, &mut packed)?;
+                // Codecs ask for room for the worst case, which the batch would hold until it has ended.
+                packed.fit();
                 if packed.len() < uncompressed_len {
                     (packed, codec)
                 } else {
@@ -240,5 +242,35 @@ impl SealedBatch {
         }
         let (codec, level) = self.wanted;
         Ok((first.seal(codec, level)?, second.seal(codec, level)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_batch_holds_no_more_memory_than_its_records_did() {
+        let codecs = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+        for (codec, count) in codecs
+            .into_iter()
+            .flat_map(|c| [(c, 1), (c, 50), (c, 1000)])
+        {
+            let mut builder = BatchBuilder::new(usize::MAX, 256);
+            for i in 0..count {
+                let value = format!("{i} and the same words again and again and again");
+                builder
+                    .append(None, Some(value.as_bytes()), &[], 0)
+                    .unwrap();
+            }
+            let before = builder.capacity();
+            let sealed = builder.seal(codec, None).unwrap();
+            let after = sealed.body().capacity();
+            assert!(
+                after <= before,
+                "{codec}, {count} records: {after} bytes are held, {before} were before"
+            );
+            assert!(count == 1 || after < sealed.uncompressed_len(), "{codec}");
+        }
     }
 }
