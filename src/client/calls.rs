@@ -9,7 +9,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::driver::FAR;
 use super::mailbox::{Answer, Post};
 use crate::config::FOREVER;
 use crate::error::{Error, ErrorCode, Result};
@@ -19,9 +18,11 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How long a client that is dropped without being closed may take in the background for what is still to be said.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// When a call that begins `now` and has `timeout` is over; far enough for whoever waits for ever.
 pub(crate) fn later(now: Instant, timeout: Duration) -> Instant {
-    now.checked_add(timeout).unwrap_or(now + FAR * 24 * 365)
+    now.checked_add(timeout).unwrap_or(now + YEAR)
 }
 
 type Then<T> = Box<dyn FnOnce(Result<T>) + Send>;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -331,6 +331,3 @@ impl<R: Role> Listener for Ear<R> {
         self.running.tell(Came::Ended(self.conn, error));
     }
 }
-
-/// The longest a timer is set for.
-pub(crate) const FAR: Duration = Duration::from_secs(3600);

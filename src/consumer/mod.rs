@@ -13,7 +13,7 @@ mod partition;
 mod reader;
 mod shared;
 
-pub use self::client::Consumer;
+pub use self::client::{Consumer, OffsetAndTimestamp};
 pub use self::shared::PartitionInfo;
 pub use crate::client::event::{Event, EventKind};
 pub use crate::client::to_assign::{GroupMember, GroupToAssign};

@@ -44,6 +44,9 @@ struct List {
     ended: bool,
 }
 
+/// A call that has ended, and how.
+type Ended = (Reply<()>, Result<()>);
+
 /// The calls that wait.
 #[derive(Default)]
 pub(super) struct Waits {
@@ -65,7 +68,7 @@ impl Waits {
         &self,
         shared: &Shared,
         over: impl Fn(&Wait) -> Over,
-    ) -> (Vec<(Reply<()>, Result<()>)>, Option<Instant>) {
+    ) -> (Vec<Ended>, Option<Instant>) {
         let mut ended = Vec::new();
         let mut deadline = None;
         let mut list = lock(&self.list);

@@ -467,7 +467,7 @@ impl Consumer {
         &self,
         partitions: &[(&str, i32, i64)],
         timeout: Duration,
-    ) -> Result<Call<Vec<Option<(i64, i64)>>>> {
+    ) -> Result<Call<Vec<Option<OffsetAndTimestamp>>>> {
         if let Some((topic, index, time)) = partitions.iter().find(|(_, _, time)| *time < 0) {
             return Err(Error::argument(format!(
                 "looking up {topic}-{index} by time: timestamp {time} is negative"
@@ -597,6 +597,9 @@ impl Consumer {
         Ok(Some(call))
     }
 }
+
+/// Offset and timestamp (milliseconds since 1970) of a record.
+pub type OffsetAndTimestamp = (i64, i64);
 
 const CLOSING: &str = "closing the consumer";
 
