@@ -17,10 +17,11 @@ use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
-use crate::group::GroupTag;
 use crate::group::offset::OffsetAndMetadata;
+use crate::group::tag::GroupTag;
+use crate::group::tag::topic_id;
+use crate::group::tag::{Ask, Identity};
 use crate::group::words::{Trouble, advice, trouble};
-use crate::group::{Ask, Identity};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 use crate::protocol::offsets;
@@ -358,7 +359,7 @@ fn call(
     let min = OffsetCommitRequest::VERSIONS.min;
     let version = core.version(conn, key, (min, offsets::BY_ID))?;
     if version >= offsets::BY_ID {
-        let ids = request.topics.iter().map(|t| id(core, &t.name));
+        let ids = request.topics.iter().map(|t| topic_id(core, &t.name));
         if let Some(ids) = ids.collect::<Option<Vec<Uuid>>>() {
             for (topic, id) in request.topics.iter_mut().zip(ids) {
                 topic.topic_id = id;
@@ -374,12 +375,6 @@ fn call(
         version.min(offsets::BY_ID - 1),
         request,
     )
-}
-
-/// A topic's id, where it is known.
-pub(crate) fn id(core: &Core<impl GroupTag>, topic: &str) -> Option<Uuid> {
-    let id = Uuid::from_bytes(core.topics.known(topic)?.id);
-    (!id.is_nil()).then_some(id)
 }
 
 fn request(

@@ -16,10 +16,11 @@ use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
-use crate::group::GroupTag;
 use crate::group::offset::OffsetAndMetadata;
+use crate::group::tag::Ask;
+use crate::group::tag::GroupTag;
+use crate::group::tag::topic_id;
 use crate::group::words::{Trouble, advice, trouble};
-use crate::group::{Ask, commits};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 use crate::protocol::offsets;
@@ -160,7 +161,7 @@ impl Lookups {
             let groups = request.groups.iter_mut();
             let topics = groups.filter_map(|g| g.topics.as_mut()).flatten();
             let ids = topics.map(|topic| {
-                topic.topic_id = commits::id(core, &topic.name)?;
+                topic.topic_id = topic_id(core, &topic.name)?;
                 Some((topic.topic_id, topic.name.to_string()))
             });
             if let Some(names) = ids.collect::<Option<BTreeMap<Uuid, String>>>() {

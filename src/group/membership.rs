@@ -5,7 +5,6 @@
 //! acknowledges (its next poll does), what counts as read by then is committed, and only then is it let go.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,16 +15,17 @@ use crate::client::to_assign::GroupToAssign;
 use crate::clock::earliest;
 use crate::cluster::core::Core;
 use crate::cluster::nodes::{Backoff, Node};
-use crate::config::{Assignor, GroupProtocol};
+use crate::config::GroupProtocol;
 use crate::error::{Error, ErrorCode, Result};
-use crate::group::GroupTag;
 use crate::group::assignors::Shares;
 use crate::group::classic::{self, Classic};
 use crate::group::metadata::Own;
 use crate::group::modern::{self, Modern};
-use crate::group::own_assignor::OwnAssignor;
+use crate::group::signal::Signal;
 use crate::group::subscription::Subscription;
-use crate::group::{Ask, Identity};
+use crate::group::tag::GroupTag;
+use crate::group::tag::{Ask, Identity};
+use crate::group::terms::Terms;
 use crate::log::Level;
 use crate::net::conn::ConnId;
 use crate::net::rpc;
@@ -35,118 +35,12 @@ use crate::topic::TopicPartition;
 /// A membership that has lasted this long is no sign of trouble when it is lost.
 const STEADY: Duration = Duration::from_secs(5);
 
-/// What the configuration says of memberships.
-#[derive(Clone, Debug)]
-pub(crate) struct Terms {
-    pub(crate) group: Arc<str>,
-    pub(crate) instance_id: Option<String>,
-    pub(crate) protocol: GroupProtocol,
-    pub(crate) assignors: Vec<Assignor>,
-    /// The program's own strategy, the favourite.
-    pub(crate) own_assignor: Option<Arc<OwnAssignor>>,
-    /// `group.remote.assignor`
-    pub(crate) remote_assignor: Option<String>,
-    pub(crate) session_timeout: Duration,
-    pub(crate) heartbeat_interval: Duration,
-    /// `max.poll.interval.ms`
-    pub(crate) rebalance_timeout: Duration,
-    pub(crate) auto_commit: bool,
-    pub(crate) rack: Option<String>,
-    /// `exclude.internal.topics`
-    pub(crate) exclude_internal: bool,
-}
-
 /// Kafka's own topics.
 const INTERNAL: [&str; 3] = [
     "__consumer_offsets",
     "__transaction_state",
     "__share_group_state",
 ];
-
-impl Terms {
-    /// The error of an answer that nobody waits for any more.
-    pub(crate) fn gone_on(&self) -> Error {
-        Error::new(
-            ErrorCode::REBALANCE_IN_PROGRESS,
-            format!(
-                "sharing out group '{}': the group has gone on since it was asked for; if this member leads it still, it \
-                 is asked anew",
-                self.group
-            ),
-        )
-    }
-}
-
-/// What a protocol has found out.
-#[derive(Debug)]
-pub(crate) enum Signal {
-    /// This is to be owned, and nothing else.
-    Target(BTreeSet<TopicPartition>),
-    /// The group has gone on without this member.
-    Lost(Error),
-    /// It is not this broker that coordinates the group.
-    CoordinatorLost(Error),
-    /// The group can't be joined, or not be kept in touch with, for a reason that waiting may or may not cure.
-    Failing(Error),
-    /// The coordinator counts this member as alive.
-    Heard,
-    /// The new protocol is not for this group, or not for these brokers: the classic one is tried.
-    FallBack(Error),
-    /// The program is to share out the group; the number is for its answer.
-    ToAssign(u64, GroupToAssign),
-}
-
-impl Signal {
-    /// For the log: what a line is limited by; `None` for what happens all the time.
-    pub(crate) fn cause(&self) -> Option<(u8, i32)> {
-        match self {
-            Signal::Heard => None,
-            Signal::Target(_) => Some((0, 0)),
-            Signal::Lost(e) => Some((1, e.code().0)),
-            Signal::CoordinatorLost(e) => Some((2, e.code().0)),
-            Signal::Failing(e) => Some((3, e.code().0)),
-            Signal::FallBack(e) => Some((4, e.code().0)),
-            Signal::ToAssign(..) => Some((5, 0)),
-        }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Signal::Heard => f.write_str("the coordinator counts this member as alive"),
-            Signal::Target(keys) => {
-                const SHOWN: usize = 10;
-                write!(f, "{} partitions are to be this member's", keys.len())?;
-                for (i, (topic, partition)) in keys.iter().take(SHOWN).enumerate() {
-                    write!(f, "{}{topic}-{partition}", if i == 0 { ": " } else { ", " })?;
-                }
-                if keys.len() > SHOWN {
-                    f.write_str(", ...")
-                } else {
-                    Ok(())
-                }
-            }
-            Signal::Lost(e) => write!(f, "it has gone on without this member: {}", e.message()),
-            Signal::CoordinatorLost(e) => {
-                write!(
-                    f,
-                    "the broker asked is not its coordinator: {}",
-                    e.message()
-                )
-            }
-            Signal::Failing(e) => write!(
-                f,
-                "it can't be joined or kept in touch with: {}",
-                e.message()
-            ),
-            Signal::FallBack(e) => write!(f, "the classic protocol is tried: {}", e.message()),
-            Signal::ToAssign(..) => {
-                f.write_str("this member's program is to share the partitions out")
-            }
-        }
-    }
-}
 
 /// What is to be done with partitions, in this order.
 #[derive(Debug)]

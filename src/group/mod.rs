@@ -17,7 +17,10 @@ mod modern;
 pub(crate) mod offset;
 mod own_assignor;
 pub(crate) mod share;
+mod signal;
 mod subscription;
+pub(crate) mod tag;
+mod terms;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -36,50 +39,17 @@ pub(crate) use crate::group::commits::{Commit, CommitOwner};
 use crate::group::commits::{Commits, Done};
 use crate::group::lookups::Lookups;
 pub(crate) use crate::group::lookups::{Answer, Found, LookupOwner, Starts};
-pub(crate) use crate::group::membership::{Act, Terms};
-use crate::group::membership::{Membership, Signal};
+pub(crate) use crate::group::membership::Act;
+use crate::group::membership::Membership;
 pub use crate::group::own_assignor::OwnAssignor;
+use crate::group::signal::Signal;
 pub(crate) use crate::group::subscription::{Pattern, Subscription};
+use crate::group::tag::{Ask, GroupTag, Identity};
+pub(crate) use crate::group::terms::Terms;
 use crate::group::words::Trouble;
 use crate::log::Level;
 use crate::net::conn::ConnId;
 use crate::topic::TopicPartition;
-
-/// What a request to the coordinator was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Commit,
-    Lookup,
-    /// With the number of the membership's life it was sent in.
-    Join(u32),
-    Sync(u32),
-    Heartbeat(u32),
-    Leave(u32),
-}
-
-/// What a role that is in a group wants back with the answers to its requests.
-pub(crate) trait GroupTag: Clone + From<Ask> {}
-
-impl<T: Clone + From<Ask>> GroupTag for T {}
-
-/// As whom the group knows this consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// Generation of a classic group, or epoch of a member of a new one; -1 outside of a membership.
-    pub(crate) generation: i32,
-    pub(crate) member_id: String,
-    pub(crate) instance_id: Option<String>,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Identity {
-            generation: -1,
-            member_id: String::new(),
-            instance_id: None,
-        }
-    }
-}
 
 /// One consumer's group.
 #[derive(Debug)]

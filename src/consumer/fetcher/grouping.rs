@@ -18,8 +18,9 @@ use crate::consumer::partition::Partition;
 use crate::consumer::shared::Shared;
 use crate::error::{Error, ErrorCode};
 use crate::group::offset::OffsetAndMetadata;
+use crate::group::tag::Ask;
 use crate::group::{
-    Act, Answer, Ask, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
+    Act, Answer, Commit, CommitOwner, Found, Group, LookupOwner, Outcome, Subscription, Terms,
 };
 use crate::log::Level;
 use crate::reading::poll::Start;

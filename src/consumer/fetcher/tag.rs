@@ -1,6 +1,6 @@
 //! What requests of a consumer's client are for.
 
-use crate::group::Ask;
+use crate::group::tag::Ask;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
