@@ -41,6 +41,8 @@ WAITING = {"RUST_TEST_THREADS": "4"}
 PYTEST: list[str | Path] = [PYTHON, "-m", "pytest", "-n", "3"]
 # Set when a phase has failed or the user has had enough: those beside it end.
 STOP = threading.Event()
+# Without these nothing else can run.
+GROUND = ("tools", "compile", "build")
 CLUSTER = ROOT / "tests" / "kafka" / "cluster.py"
 BOOTSTRAP = "OTTLA_TEST_BOOTSTRAP"
 
@@ -189,6 +191,7 @@ def lint(phase: Phase) -> None:
     phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     phase.run(PYTHON, "tests/words.py")
+    phase.run(PYTHON, "tests/layers.py")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
     ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
     for directory in ("tests", "tests/faults", "tests/golden", "tests/kafka", "benches"):
@@ -526,10 +529,10 @@ class Report:
     def broke(self, phase: Phase, seconds: float, error: Failed) -> None:
         tail = phase.log.read_text(errors="replace").splitlines()[-60:]
         with self.lock:
-            # Those that are stopped because of the first have nothing to say.
-            if not self.failed:
-                print(f"{phase.name:12} FAILED {seconds:7.1f} s: {error}")
-                print("\n".join(f"  | {line}" for line in tail))
+            # Those that are stopped because of another have nothing to say.
+            if not STOP.is_set():
+                print(f"{phase.name:12} FAILED {seconds:7.1f} s: {error}", flush=True)
+                print("\n".join(f"  | {line}" for line in tail), flush=True)
                 print(f"the whole log: {phase.log}", flush=True)
             self.failed.append(phase.name)
 
@@ -544,8 +547,10 @@ def run_lane(lane: Sequence[Kind], options: argparse.Namespace, report: Report) 
             kind.function(phase)
         except Failed as error:
             report.broke(phase, time.monotonic() - started, error)
-            STOP.set()
-            return
+            if options.fail_fast or kind.name in GROUND:
+                STOP.set()
+                return
+            continue
         except BaseException:
             STOP.set()
             raise
@@ -575,6 +580,9 @@ def main() -> int:
     extent.add_argument("--long", action="store_true", help="the long versions of the tests, too")
     names = [kind.name for kind in PHASES]
     parser.add_argument("phases", nargs="*", metavar="PHASE", choices=[*names, []], help="of: " + " ".join(names))
+    parser.add_argument(
+        "--fail-fast", action="store_true", help="stop at the first phase that fails; otherwise the others run"
+    )
     options = parser.parse_args()
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
@@ -587,9 +595,12 @@ def main() -> int:
     for stage in quick_stages() if options.quick else STAGES:
         run_stage([[kind for kind in lane if kind.name in wanted] for lane in stage], options, report)
         if STOP.is_set():
-            failed = report.failed[0] if report.failed else "?"
-            print(f"test result: FAILED. phase {failed} failed after {time.monotonic() - begun:.1f} s")
-            return 1
+            break
+    if report.failed or STOP.is_set():
+        failed = ", ".join(report.failed) or "?"
+        ended = "; the rest was left out" if STOP.is_set() else ""
+        print(f"test result: FAILED. failed: {failed}; after {time.monotonic() - begun:.1f} s{ended}")
+        return 1
     if report.missing:
         print(f"not tested, because not there yet: {', '.join(sorted(set(report.missing)))}")
     totals = report.totals
