@@ -445,7 +445,15 @@ impl ShareConsumer {
     /// # Errors
     /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
-        self.shared()?.inbox.items.descriptor().map_err(|e| {
+        check_generation(self.born)?;
+        // Also of one that is closing, whose answers are still to be waited for.
+        let Some(shared) = &self.shared else {
+            return Err(Error::new(
+                ErrorCode::CLOSED,
+                "the share consumer is closed",
+            ));
+        };
+        shared.inbox.items.descriptor().map_err(|e| {
             Error::new(
                 ErrorCode::IO,
                 format!("making a descriptor to wait on failed: {e}"),

@@ -51,6 +51,13 @@ void admin_creates() {
 #include "admin_1.inc"
 }
 
+void answers() {
+    ottla::Consumer consumer{{{"bootstrap.servers", servers}}};
+    std::vector<std::int64_t> ends;
+#include "answer_1.inc"
+    check(ends.size() == 2, "an answer with an offset for each partition");
+}
+
 void producer_sends() {
 #include "producer_2.inc"
 }
@@ -123,6 +130,7 @@ int main() {
     program();
     configuration();
     admin_creates();
+    answers();
     producer_sends();
     producer_settings();
     consumer_reads();

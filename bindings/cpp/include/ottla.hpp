@@ -35,6 +35,7 @@
 #define OTTLA_HPP
 
 #include "ottla/admin.hpp"
+#include "ottla/answer.hpp"
 #include "ottla/batch.hpp"
 #include "ottla/columns.hpp"
 #include "ottla/config.hpp"

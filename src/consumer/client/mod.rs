@@ -379,7 +379,12 @@ impl Consumer {
     /// # Errors
     /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
-        let made = self.shared()?.inbox.items.descriptor();
+        check_generation(self.born)?;
+        // Also of one that is closing, whose answers are still to be waited for.
+        let Some(shared) = &self.shared else {
+            return Err(Error::new(ErrorCode::CLOSED, "the consumer is closed"));
+        };
+        let made = shared.inbox.items.descriptor();
         made.map_err(|e| {
             Error::new(
                 ErrorCode::IO,

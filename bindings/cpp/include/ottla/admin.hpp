@@ -2,6 +2,7 @@
 #ifndef OTTLA_ADMIN_HPP
 #define OTTLA_ADMIN_HPP
 
+#include "answer.hpp"
 #include "config.hpp"
 
 namespace ottla {
@@ -171,23 +172,9 @@ public:
 
     /// Lists all topics by name, internal ones only if asked for.
     template <class = void> Result<std::vector<TopicListing>> try_list_topics(Timeout timeout, bool include_internal = false) const {
-        using List = detail::Handle<ottla_topic_list, ottla_topic_list_free>;
         detail::CaughtHandle<List> making;
         auto list = making.made(ottla_admin_list_topics(get(), include_internal, timeout.ms(), making.out(), making));
-        if (!list) {
-            return list.error();
-        }
-        std::vector<TopicListing> all;
-        for (std::size_t i = 0; i < ottla_topic_list_count(list->get()); i++) {
-            ottla_topic_listing raw_one{};
-            detail::Caught caught;
-            auto one = caught.after(ottla_topic_list_get(list->get(), i, &raw_one, caught), raw_one);
-            if (!one) {
-                return one.error();
-            }
-            all.push_back({one->name, id(one->id), one->partitions, one->internal});
-        }
-        return all;
+        return listed(list);
     }
     template <class = void> std::vector<TopicListing> list_topics(Timeout timeout, bool include_internal = false) const {
         return try_list_topics(timeout, include_internal).value();
@@ -195,7 +182,6 @@ public:
 
     /// Returns the partitions, leaders and replicas of topics.
     template <class = void> Result<std::vector<TopicDescription>> try_describe_topics(Span<const std::string> names, Timeout timeout) const {
-        using Descriptions = detail::Handle<ottla_topic_descriptions, ottla_topic_descriptions_free>;
         detail::Texts texts;
         const auto raw = detail::c_strings(names, texts);
         if (texts.wrong()) {
@@ -203,18 +189,7 @@ public:
         }
         detail::CaughtHandle<Descriptions> making;
         auto got = making.made(ottla_admin_describe_topics(get(), raw.data(), raw.size(), timeout.ms(), making.out(), making));
-        if (!got) {
-            return got.error();
-        }
-        std::vector<TopicDescription> all;
-        for (std::size_t i = 0; i < ottla_topic_descriptions_count(got->get()); i++) {
-            auto one = describe(got->get(), i);
-            if (!one) {
-                return one.error();
-            }
-            all.push_back(*std::move(one));
-        }
-        return all;
+        return described(got);
     }
     template <class = void> std::vector<TopicDescription> describe_topics(Span<const std::string> names, Timeout timeout) const {
         return try_describe_topics(names, timeout).value();
@@ -222,24 +197,9 @@ public:
 
     /// Returns the brokers and the controller.
     template <class = void> Result<ClusterDescription> try_describe_cluster(Timeout timeout) const {
-        using Cluster = detail::Handle<ottla_cluster, ottla_cluster_free>;
         detail::CaughtHandle<Cluster> making;
         auto cluster = making.made(ottla_admin_describe_cluster(get(), timeout.ms(), making.out(), making));
-        if (!cluster) {
-            return cluster.error();
-        }
-        ClusterDescription all{ottla_cluster_id(cluster->get()), ottla_cluster_controller(cluster->get()), {}};
-        for (std::size_t i = 0; i < ottla_cluster_broker_count(cluster->get()); i++) {
-            ottla_cluster_broker raw_one{};
-            detail::Caught caught;
-            auto one = caught.after(ottla_cluster_get_broker(cluster->get(), i, &raw_one, caught), raw_one);
-            if (!one) {
-                return one.error();
-            }
-            all.brokers.push_back({one->id, one->host, one->port,
-                                   one->rack ? std::optional<std::string>(one->rack) : std::nullopt});
-        }
-        return all;
+        return clustered(cluster);
     }
     template <class = void> ClusterDescription describe_cluster(Timeout timeout) const { return try_describe_cluster(timeout).value(); }
 
@@ -256,6 +216,129 @@ public:
         return error.after(ottla_admin_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// Begins `connect` without waiting; see `Answer`.
+    Result<void> try_connect_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_admin_connect_async(get(), timeout.ms(), token, error));
+    }
+    void connect_async(Timeout timeout, std::uint64_t token) const { try_connect_async(timeout, token).value(); }
+    /// Begins `describe_cluster` without waiting; see `Answer`.
+    Result<void> try_describe_cluster_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_admin_describe_cluster_async(get(), timeout.ms(), token, error));
+    }
+    void describe_cluster_async(Timeout timeout, std::uint64_t token) const { try_describe_cluster_async(timeout, token).value(); }
+    /// Begins `close` without waiting; see `Answer`.
+    Result<void> try_close_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_admin_close_async(get(), timeout.ms(), token, error));
+    }
+    void close_async(Timeout timeout, std::uint64_t token) const { try_close_async(timeout, token).value(); }
+    /// Begins `create_topics` without waiting; see `Answer`.
+    template <class = void> Result<void> try_create_topics_async(Span<const NewTopic> topics, bool validate_only, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        std::vector<std::vector<const char *>> configs;
+        std::vector<ottla_new_topic> raw;
+        configs.reserve(topics.size());
+        raw.reserve(topics.size());
+        for (const NewTopic &topic : topics) {
+            std::vector<const char *> &flat = configs.emplace_back();
+            for (const auto &[key, value] : topic.configs) {
+                flat.push_back(texts.add(key));
+                flat.push_back(texts.add(value));
+            }
+            ottla_new_topic one{};
+            one.name = texts.add(topic.name);
+            one.partitions = topic.partitions;
+            one.replication_factor = topic.replication_factor;
+            one.configs = flat.data();
+            one.config_count = topic.configs.size();
+            raw.push_back(one);
+        }
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_admin_create_topics_async(get(), raw.data(), raw.size(), validate_only, timeout.ms(), token, error));
+    }
+    template <class = void> void create_topics_async(Span<const NewTopic> topics, bool validate_only, Timeout timeout, std::uint64_t token) const { try_create_topics_async(topics, validate_only, timeout, token).value(); }
+    /// Begins `delete_topics` without waiting; see `Answer`.
+    template <class = void> Result<void> try_delete_topics_async(Span<const std::string> names, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        const auto raw = detail::c_strings(names, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_admin_delete_topics_async(get(), raw.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void delete_topics_async(Span<const std::string> names, Timeout timeout, std::uint64_t token) const { try_delete_topics_async(names, timeout, token).value(); }
+    /// Begins `describe_topics` without waiting; see `Answer`.
+    template <class = void> Result<void> try_describe_topics_async(Span<const std::string> names, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        const auto raw = detail::c_strings(names, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_admin_describe_topics_async(get(), raw.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void describe_topics_async(Span<const std::string> names, Timeout timeout, std::uint64_t token) const { try_describe_topics_async(names, timeout, token).value(); }
+    /// Begins `create_partitions` without waiting; see `Answer`.
+    Result<void> try_create_partitions_async(const Text &topic, std::int32_t total, bool validate_only, Timeout timeout, std::uint64_t token) const {
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_admin_create_partitions_async(get(), name, total, validate_only, timeout.ms(), token, error));
+    }
+    void create_partitions_async(const Text &topic, std::int32_t total, bool validate_only, Timeout timeout, std::uint64_t token) const { try_create_partitions_async(topic, total, validate_only, timeout, token).value(); }
+    /// Begins `list_topics` without waiting; see `Answer`.
+    Result<void> try_list_topics_async(bool include_internal, Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_admin_list_topics_async(get(), include_internal, timeout.ms(), token, error));
+    }
+    void list_topics_async(bool include_internal, Timeout timeout, std::uint64_t token) const { try_list_topics_async(include_internal, timeout, token).value(); }
+    /// Returns the next answer to an `_async` call, waiting for it; empty if the timeout ends.
+    Result<std::optional<Answer>> try_next_answer(Timeout timeout) const {
+        return detail::next_answer(get(), timeout, ottla_admin_next_answer);
+    }
+    std::optional<Answer> next_answer(Timeout timeout) const { return try_next_answer(timeout).value(); }
+
+    /// Returns the outcome for each topic, from an answer to `create_topics_async` or `delete_topics_async`.
+    template <class = void> static Result<std::vector<TopicResult>> try_topic_results_of(const Answer &answer) {
+        detail::CaughtHandle<Results> making;
+        return results(making.made(ottla_answer_topic_results(answer.get(), making.out(), making)));
+    }
+    template <class = void> static std::vector<TopicResult> topic_results_of(const Answer &answer) { return try_topic_results_of(answer).value(); }
+    /// Returns the topics of an answer to `list_topics_async`.
+    template <class = void> static Result<std::vector<TopicListing>> try_topics_of(const Answer &answer) {
+        detail::CaughtHandle<List> making;
+        return listed(making.made(ottla_answer_topic_list(answer.get(), making.out(), making)));
+    }
+    template <class = void> static std::vector<TopicListing> topics_of(const Answer &answer) { return try_topics_of(answer).value(); }
+    /// Returns the descriptions of an answer to `describe_topics_async`.
+    template <class = void> static Result<std::vector<TopicDescription>> try_descriptions_of(const Answer &answer) {
+        detail::CaughtHandle<Descriptions> making;
+        return described(making.made(ottla_answer_topic_descriptions(answer.get(), making.out(), making)));
+    }
+    template <class = void> static std::vector<TopicDescription> descriptions_of(const Answer &answer) { return try_descriptions_of(answer).value(); }
+    /// Returns the description of an answer to `describe_cluster_async`.
+    template <class = void> static Result<ClusterDescription> try_cluster_of(const Answer &answer) {
+        detail::CaughtHandle<Cluster> making;
+        return clustered(making.made(ottla_answer_cluster(answer.get(), making.out(), making)));
+    }
+    template <class = void> static ClusterDescription cluster_of(const Answer &answer) { return try_cluster_of(answer).value(); }
+    /// Returns a file descriptor (on Windows a SOCKET) that is readable while answers are available. It belongs to the client:
+    /// only wait on it.
+    Result<std::intptr_t> try_descriptor() const {
+        std::intptr_t out{};
+        detail::Caught error;
+        return error.after(ottla_admin_descriptor(get(), &out, error), out);
+    }
+    std::intptr_t descriptor() const { return try_descriptor().value(); }
 
     /// Returns the handle for the C API, which this object keeps owning.
     ottla_admin *get() const noexcept { return handle_.get(); }
@@ -274,6 +357,9 @@ private:
     }
 
     using Results = detail::Handle<ottla_topic_results, ottla_topic_results_free>;
+    using List = detail::Handle<ottla_topic_list, ottla_topic_list_free>;
+    using Descriptions = detail::Handle<ottla_topic_descriptions, ottla_topic_descriptions_free>;
+    using Cluster = detail::Handle<ottla_cluster, ottla_cluster_free>;
 
     template <class = void> static Result<std::vector<TopicResult>> results(const Result<Results> &got) {
         if (!got) {
@@ -288,6 +374,56 @@ private:
                 return one.error();
             }
             all.push_back({one->name, maybe(one->error), one->partitions, one->replication_factor});
+        }
+        return all;
+    }
+
+    template <class = void> static Result<std::vector<TopicListing>> listed(const Result<List> &list) {
+        if (!list) {
+            return list.error();
+        }
+        std::vector<TopicListing> all;
+        for (std::size_t i = 0; i < ottla_topic_list_count(list->get()); i++) {
+            ottla_topic_listing raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_topic_list_get(list->get(), i, &raw_one, caught), raw_one);
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->name, id(one->id), one->partitions, one->internal});
+        }
+        return all;
+    }
+
+    template <class = void> static Result<std::vector<TopicDescription>> described(const Result<Descriptions> &got) {
+        if (!got) {
+            return got.error();
+        }
+        std::vector<TopicDescription> all;
+        for (std::size_t i = 0; i < ottla_topic_descriptions_count(got->get()); i++) {
+            auto one = describe(got->get(), i);
+            if (!one) {
+                return one.error();
+            }
+            all.push_back(*std::move(one));
+        }
+        return all;
+    }
+
+    template <class = void> static Result<ClusterDescription> clustered(const Result<Cluster> &cluster) {
+        if (!cluster) {
+            return cluster.error();
+        }
+        ClusterDescription all{ottla_cluster_id(cluster->get()), ottla_cluster_controller(cluster->get()), {}};
+        for (std::size_t i = 0; i < ottla_cluster_broker_count(cluster->get()); i++) {
+            ottla_cluster_broker raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_cluster_get_broker(cluster->get(), i, &raw_one, caught), raw_one);
+            if (!one) {
+                return one.error();
+            }
+            all.brokers.push_back({one->id, one->host, one->port,
+                                   one->rack ? std::optional<std::string>(one->rack) : std::nullopt});
         }
         return all;
     }

@@ -2,6 +2,7 @@
 #ifndef OTTLA_CONSUMER_HPP
 #define OTTLA_CONSUMER_HPP
 
+#include "answer.hpp"
 #include "batch.hpp"
 #include "config.hpp"
 #include "stats.hpp"
@@ -125,6 +126,7 @@ struct Assignor {
 class Consumer {
 public:
     using Handle = detail::Handle<ottla_consumer, ottla_consumer_free>;
+    using Found = detail::Handle<ottla_offsets, ottla_offsets_free>;
 
     /// Checks the configuration; does not connect yet.
     explicit Consumer(const Config &config) : Consumer(open(config).value()) {}
@@ -334,7 +336,6 @@ public:
 
     /// Returns the committed offsets of the group for these partitions, in order; offset -1 if nothing is committed.
     template <class = void> Result<std::vector<CommittedOffset>> try_committed(Span<const TopicPartition> partitions, Timeout timeout) const {
-        using Found = detail::Handle<ottla_offsets, ottla_offsets_free>;
         detail::Texts texts;
         const auto raw = views(partitions, texts);
         if (texts.wrong()) {
@@ -342,20 +343,7 @@ public:
         }
         detail::CaughtHandle<Found> making;
         auto found = making.made(ottla_consumer_committed(get(), raw.data(), raw.size(), timeout.ms(), making.out(), making));
-        if (!found) {
-            return found.error();
-        }
-        std::vector<CommittedOffset> all;
-        for (std::size_t i = 0; i < ottla_offsets_count(found->get()); i++) {
-            ottla_offset_to_commit raw_one{};
-            detail::Caught caught;
-            auto one = caught.after(ottla_offsets_get(found->get(), i, &raw_one, caught), raw_one);
-            if (!one) {
-                return one.error();
-            }
-            all.push_back({one->topic, one->partition, one->offset, one->leader_epoch, one->metadata});
-        }
-        return all;
+        return committed_rows(found);
     }
     template <class = void> std::vector<CommittedOffset> committed(Span<const TopicPartition> partitions, Timeout timeout) const {
         return try_committed(partitions, timeout).value();
@@ -565,6 +553,107 @@ public:
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
 
+    /// Begins `connect` without waiting; see `Answer`.
+    Result<void> try_connect_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_consumer_connect_async(get(), timeout.ms(), token, error));
+    }
+    void connect_async(Timeout timeout, std::uint64_t token) const { try_connect_async(timeout, token).value(); }
+    /// Begins `unsubscribe` without waiting; see `Answer`.
+    Result<void> try_unsubscribe_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_consumer_unsubscribe_async(get(), timeout.ms(), token, error));
+    }
+    void unsubscribe_async(Timeout timeout, std::uint64_t token) const { try_unsubscribe_async(timeout, token).value(); }
+    /// Begins `stats` without waiting; see `Answer`.
+    Result<void> try_stats_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_consumer_stats_async(get(), timeout.ms(), token, error));
+    }
+    void stats_async(Timeout timeout, std::uint64_t token) const { try_stats_async(timeout, token).value(); }
+    /// Begins `close` without waiting; see `Answer`.
+    Result<void> try_close_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_consumer_close_async(get(), timeout.ms(), token, error));
+    }
+    void close_async(Timeout timeout, std::uint64_t token) const { try_close_async(timeout, token).value(); }
+    /// Begins `beginning_offsets` without waiting; see `Answer`.
+    template <class = void> Result<void> try_beginning_offsets_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_beginning_offsets_async(get(), raw.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void beginning_offsets_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const { try_beginning_offsets_async(partitions, timeout, token).value(); }
+    /// Begins `end_offsets` without waiting; see `Answer`.
+    template <class = void> Result<void> try_end_offsets_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_end_offsets_async(get(), raw.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void end_offsets_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const { try_end_offsets_async(partitions, timeout, token).value(); }
+    /// Begins `committed` without waiting; see `Answer`.
+    template <class = void> Result<void> try_committed_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_committed_async(get(), raw.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void committed_async(Span<const TopicPartition> partitions, Timeout timeout, std::uint64_t token) const { try_committed_async(partitions, timeout, token).value(); }
+    /// Begins `offsets_for_times` without waiting; see `Answer`.
+    template <class = void> Result<void> try_offsets_for_times_async(Span<const TopicPartition> partitions, Span<const std::int64_t> times, Timeout timeout, std::uint64_t token) const {
+        if (times.size() != partitions.size()) {
+            return Error(OTTLA_ERR_INVALID_ARGUMENT, "offsets for times: " + std::to_string(partitions.size()) +
+                                                         " partitions, but " + std::to_string(times.size()) + " times");
+        }
+        detail::Texts texts;
+        const auto raw = views(partitions, texts);
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_offsets_for_times_async(get(), raw.data(), times.data(), raw.size(), timeout.ms(), token, error));
+    }
+    template <class = void> void offsets_for_times_async(Span<const TopicPartition> partitions, Span<const std::int64_t> times, Timeout timeout, std::uint64_t token) const { try_offsets_for_times_async(partitions, times, timeout, token).value(); }
+    /// Begins `partition_count` without waiting; see `Answer`.
+    Result<void> try_partition_count_async(const Text &topic, Timeout timeout, std::uint64_t token) const {
+        const detail::TextArgument name(topic);
+        if (name.cut()) {
+            return name.error();
+        }
+        detail::Caught error;
+        return error.after(ottla_consumer_partition_count_async(get(), name, timeout.ms(), token, error));
+    }
+    void partition_count_async(const Text &topic, Timeout timeout, std::uint64_t token) const { try_partition_count_async(topic, timeout, token).value(); }
+    /// Returns the next answer to an `_async` call, waiting for it; empty if the timeout ends.
+    Result<std::optional<Answer>> try_next_answer(Timeout timeout) const {
+        return detail::next_answer(get(), timeout, ottla_consumer_next_answer);
+    }
+    std::optional<Answer> next_answer(Timeout timeout) const { return try_next_answer(timeout).value(); }
+
+    /// Returns the offsets of an answer to `committed_async`.
+    template <class = void> static Result<std::vector<CommittedOffset>> try_committed_of(const Answer &answer) {
+        detail::CaughtHandle<Found> making;
+        return committed_rows(making.made(ottla_answer_committed(answer.get(), making.out(), making)));
+    }
+    template <class = void> static std::vector<CommittedOffset> committed_of(const Answer &answer) { return try_committed_of(answer).value(); }
+    /// Returns the figures of an answer to `stats_async`.
+    template <class = void> static Result<Stats> try_stats_of(const Answer &answer) {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::stats(making.made(ottla_answer_stats(answer.get(), making.out(), making)));
+    }
+    template <class = void> static Stats stats_of(const Answer &answer) { return try_stats_of(answer).value(); }
+
     /// Returns the handle for the C API, which this object keeps owning.
     ottla_consumer *get() const noexcept { return handle_.get(); }
 
@@ -685,7 +774,7 @@ private:
 
     template <class F>
     Result<std::optional<std::int64_t>> offset_or_nothing(const Text &topic, std::int32_t partition, F function) const {
-        using Answer = Result<std::optional<std::int64_t>>;
+        using Maybe = Result<std::optional<std::int64_t>>;
         const detail::TextArgument name(topic);
         if (name.cut()) {
             return name.error();
@@ -696,7 +785,7 @@ private:
         if (!offset) {
             return offset.error();
         }
-        return Answer(*offset < 0 ? std::nullopt : std::optional<std::int64_t>(*offset));
+        return Maybe(*offset < 0 ? std::nullopt : std::optional<std::int64_t>(*offset));
     }
 
     template <class F>
@@ -711,6 +800,23 @@ private:
         auto got = caught.after(function(get(), raw.data(), raw.size(), timeout.ms(), all.data(), caught));
         if (!got) {
             return got.error();
+        }
+        return all;
+    }
+
+    template <class = void> static Result<std::vector<CommittedOffset>> committed_rows(const Result<Found> &found) {
+        if (!found) {
+            return found.error();
+        }
+        std::vector<CommittedOffset> all;
+        for (std::size_t i = 0; i < ottla_offsets_count(found->get()); i++) {
+            ottla_offset_to_commit raw_one{};
+            detail::Caught caught;
+            auto one = caught.after(ottla_offsets_get(found->get(), i, &raw_one, caught), raw_one);
+            if (!one) {
+                return one.error();
+            }
+            all.push_back({one->topic, one->partition, one->offset, one->leader_epoch, one->metadata});
         }
         return all;
     }

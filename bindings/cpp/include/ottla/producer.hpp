@@ -2,6 +2,7 @@
 #ifndef OTTLA_PRODUCER_HPP
 #define OTTLA_PRODUCER_HPP
 
+#include "answer.hpp"
 #include "batch.hpp"
 #include "columns.hpp"
 #include "config.hpp"
@@ -427,6 +428,84 @@ public:
         return detail::log_lines(making.made(ottla_producer_logs(get(), max, making.out(), making)));
     }
     template <class = void> std::vector<LogLine> logs(std::size_t max = 1000) const { return try_logs(max).value(); }
+
+    /// Begins `connect` without waiting; see `Answer`.
+    Result<void> try_connect_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_connect_async(get(), timeout.ms(), token, error));
+    }
+    void connect_async(Timeout timeout, std::uint64_t token) const { try_connect_async(timeout, token).value(); }
+    /// Begins `flush` without waiting; see `Answer`.
+    Result<void> try_flush_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_flush_async(get(), timeout.ms(), token, error));
+    }
+    void flush_async(Timeout timeout, std::uint64_t token) const { try_flush_async(timeout, token).value(); }
+    /// Begins `init_transactions` without waiting; see `Answer`.
+    Result<void> try_init_transactions_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_init_transactions_async(get(), timeout.ms(), token, error));
+    }
+    void init_transactions_async(Timeout timeout, std::uint64_t token) const { try_init_transactions_async(timeout, token).value(); }
+    /// Begins `commit_transaction` without waiting; see `Answer`.
+    Result<void> try_commit_transaction_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_commit_transaction_async(get(), timeout.ms(), token, error));
+    }
+    void commit_transaction_async(Timeout timeout, std::uint64_t token) const { try_commit_transaction_async(timeout, token).value(); }
+    /// Begins `abort_transaction` without waiting; see `Answer`.
+    Result<void> try_abort_transaction_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_abort_transaction_async(get(), timeout.ms(), token, error));
+    }
+    void abort_transaction_async(Timeout timeout, std::uint64_t token) const { try_abort_transaction_async(timeout, token).value(); }
+    /// Begins `stats` without waiting; see `Answer`.
+    Result<void> try_stats_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_stats_async(get(), timeout.ms(), token, error));
+    }
+    void stats_async(Timeout timeout, std::uint64_t token) const { try_stats_async(timeout, token).value(); }
+    /// Begins `close` without waiting; see `Answer`.
+    Result<void> try_close_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_close_async(get(), timeout.ms(), token, error));
+    }
+    void close_async(Timeout timeout, std::uint64_t token) const { try_close_async(timeout, token).value(); }
+    /// Begins `send_offsets` without waiting; see `Answer`.
+    template <class = void> Result<void> try_send_offsets_async(Span<const OffsetToCommit> offsets, const GroupMetadata &group, Timeout timeout, std::uint64_t token) const {
+        detail::Texts texts;
+        std::vector<ottla_offset_to_commit> rows;
+        rows.reserve(offsets.size());
+        for (const OffsetToCommit &own : offsets) {
+            rows.push_back({texts.copy(own.topic), own.partition, own.offset, own.leader_epoch, texts.copy(own.metadata)});
+        }
+        const ottla_group_metadata raw{texts.copy(group.group_id), group.generation, texts.copy(group.member_id),
+                                       group.instance_id ? texts.copy(*group.instance_id) : nullptr};
+        if (texts.wrong()) {
+            return *texts.wrong();
+        }
+        detail::Caught error;
+        return error.after(ottla_producer_send_offsets_async(get(), rows.data(), rows.size(), &raw, timeout.ms(), token, error));
+    }
+    template <class = void> void send_offsets_async(Span<const OffsetToCommit> offsets, const GroupMetadata &group, Timeout timeout, std::uint64_t token) const { try_send_offsets_async(offsets, group, timeout, token).value(); }
+    /// Begins `purge` without waiting; see `Answer`.
+    Result<void> try_purge_async(std::int32_t what, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_producer_purge_async(get(), what, token, error));
+    }
+    void purge_async(std::int32_t what, std::uint64_t token) const { try_purge_async(what, token).value(); }
+    /// Returns the next answer to an `_async` call, waiting for it; empty if the timeout ends.
+    Result<std::optional<Answer>> try_next_answer(Timeout timeout) const {
+        return detail::next_answer(get(), timeout, ottla_producer_next_answer);
+    }
+    std::optional<Answer> next_answer(Timeout timeout) const { return try_next_answer(timeout).value(); }
+
+    /// Returns the figures of an answer to `stats_async`.
+    template <class = void> static Result<Stats> try_stats_of(const Answer &answer) {
+        detail::CaughtHandle<Stats::Handle> making;
+        return detail::stats(making.made(ottla_answer_stats(answer.get(), making.out(), making)));
+    }
+    template <class = void> static Stats stats_of(const Answer &answer) { return try_stats_of(answer).value(); }
 
     /// Returns the handle for the C API, which this object keeps owning.
     ottla_producer *get() const noexcept { return handle_.get(); }

@@ -2,6 +2,7 @@
 #ifndef OTTLA_SHARE_HPP
 #define OTTLA_SHARE_HPP
 
+#include "answer.hpp"
 #include "batch.hpp"
 #include "config.hpp"
 
@@ -138,14 +139,14 @@ public:
 
     /// Returns how long a record is locked for the member that received it; empty before the first fetch.
     Result<std::optional<std::chrono::milliseconds>> try_lock_duration() const {
-        using Answer = Result<std::optional<std::chrono::milliseconds>>;
+        using Maybe = Result<std::optional<std::chrono::milliseconds>>;
         std::int64_t raw_ms{};
         detail::Caught caught;
         auto ms = caught.after(ottla_share_consumer_lock_duration(get(), &raw_ms, caught), raw_ms);
         if (!ms) {
             return ms.error();
         }
-        return Answer(*ms < 0 ? std::nullopt : std::optional<std::chrono::milliseconds>(*ms));
+        return Maybe(*ms < 0 ? std::nullopt : std::optional<std::chrono::milliseconds>(*ms));
     }
     std::optional<std::chrono::milliseconds> lock_duration() const { return try_lock_duration().value(); }
 
@@ -178,6 +179,31 @@ public:
         return error.after(ottla_share_consumer_close(get(), timeout.ms(), error));
     }
     void close(Timeout timeout) const { try_close(timeout).value(); }
+
+    /// Begins `connect` without waiting; see `Answer`.
+    Result<void> try_connect_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_share_consumer_connect_async(get(), timeout.ms(), token, error));
+    }
+    void connect_async(Timeout timeout, std::uint64_t token) const { try_connect_async(timeout, token).value(); }
+    /// Begins `unsubscribe` without waiting; see `Answer`.
+    Result<void> try_unsubscribe_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_share_consumer_unsubscribe_async(get(), timeout.ms(), token, error));
+    }
+    void unsubscribe_async(Timeout timeout, std::uint64_t token) const { try_unsubscribe_async(timeout, token).value(); }
+    /// Begins `close` without waiting; see `Answer`.
+    Result<void> try_close_async(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_share_consumer_close_async(get(), timeout.ms(), token, error));
+    }
+    void close_async(Timeout timeout, std::uint64_t token) const { try_close_async(timeout, token).value(); }
+    /// Returns the next answer to an `_async` call, waiting for it; empty if the timeout ends.
+    Result<std::optional<Answer>> try_next_answer(Timeout timeout) const {
+        return detail::next_answer(get(), timeout, ottla_share_consumer_next_answer);
+    }
+    std::optional<Answer> next_answer(Timeout timeout) const { return try_next_answer(timeout).value(); }
+
 
     /// Returns the handle for the C API, which this object keeps owning.
     ottla_share_consumer *get() const noexcept { return handle_.get(); }
