@@ -12,7 +12,7 @@ use super::types::{
 use crate::client::calls::{Call, GRACE, Reply, later, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
-use crate::client::mailbox::{Answer, Post};
+use crate::client::mailbox::Answer;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -118,10 +118,14 @@ impl Admin {
             .ask(&self.waker, self.clock.now(), timeout)
     }
 
-    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
-    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
-        io_thread::check_generation(self.born)?;
-        Ok(self.shared.clone())
+    /// Has the answer to a call put into the mailbox, under `token`.
+    pub(crate) fn answered<T: Send + Sync + 'static>(
+        &self,
+        call: Call<T>,
+        token: u64,
+    ) -> Result<()> {
+        call.answer_to(&self.shared, |shared| &shared.mailbox, token);
+        Ok(())
     }
 
     /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time.
@@ -139,12 +143,7 @@ impl Admin {
     /// IO if the operating system has none left.
     pub fn descriptor(&self) -> Result<isize> {
         io_thread::check_generation(self.born)?;
-        self.shared.mailbox.descriptor().map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("making a descriptor to wait on failed: {e}"),
-            )
-        })
+        self.shared.mailbox.descriptor()
     }
 
     /// Creates topics, and returns a result for each, in order.

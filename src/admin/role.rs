@@ -10,7 +10,7 @@ use super::refusal::Scene;
 use crate::client::calls::Reply;
 use crate::client::connect::ConnectCalls;
 use crate::client::engine::Role;
-use crate::client::mailbox::{Answer, Mailbox, Post};
+use crate::client::mailbox::Mailbox;
 use crate::cluster::core::{Core, Event, Purpose};
 use crate::cluster::nodes::{Backoff, Node};
 use crate::error::{Error, ErrorCode, Result};
@@ -102,16 +102,6 @@ pub(super) struct Shared {
     pub(super) connects: ConnectCalls,
     /// Nothing but answers comes.
     pub(super) mailbox: Mailbox<()>,
-}
-
-impl Post for Shared {
-    fn expect(&self) {
-        self.mailbox.expect();
-    }
-
-    fn post(&self, answer: Answer) {
-        self.mailbox.post(answer);
-    }
 }
 
 impl Shared {

@@ -5,11 +5,11 @@
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Answer, Post};
+use super::mailbox::{Answer, Mailbox};
 use crate::config::FOREVER;
 use crate::error::{Error, ErrorCode, Result};
 
@@ -218,18 +218,20 @@ impl<T> Call<T> {
         mapped
     }
 
-    /// Has the answer put into a client's mailbox, under `token`. A mailbox that is gone by then drops it.
-    pub(crate) fn answer_to(self, mailbox: &Arc<impl Post + ?Sized + 'static>, token: u64)
+    /// Has the answer put into the mailbox of `owner`, under `token`. An owner that is gone by then drops it.
+    pub(crate) fn answer_to<S, I>(self, owner: &Arc<S>, mailbox: fn(&S) -> &Mailbox<I>, token: u64)
     where
         T: Any + Send + Sync,
+        S: Send + Sync + 'static,
+        I: 'static,
     {
-        mailbox.expect();
-        let weak: Weak<_> = Arc::downgrade(mailbox);
+        mailbox(owner).expect();
+        let owner = Arc::downgrade(owner);
         let doing = self.doing;
         self.then(move |result| {
-            if let Some(mailbox) = weak.upgrade() {
+            if let Some(owner) = owner.upgrade() {
                 let result = result.map(|value| Box::new(value) as Box<dyn Any + Send + Sync>);
-                mailbox.post(Answer::new(token, doing, result));
+                mailbox(&owner).post(Answer::new(token, doing, result));
             }
         });
     }

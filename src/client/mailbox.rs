@@ -168,14 +168,6 @@ impl Answer {
     }
 }
 
-/// What answers are put into: a client, as those see it who only know its mailbox.
-pub(crate) trait Post: Send + Sync {
-    /// One more answer will come.
-    fn expect(&self);
-    /// It has come.
-    fn post(&self, answer: Answer);
-}
-
 pub(crate) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
     arrived: Condvar,
@@ -304,13 +296,7 @@ impl<T> Mailbox<T> {
             if left.is_zero() {
                 return Ok(None);
             }
-            inner.waiting += 1;
-            inner = self
-                .arrived
-                .wait_timeout(inner, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            inner.waiting -= 1;
+            inner = self.wait(inner, left);
         }
     }
 
@@ -354,14 +340,21 @@ impl<T> Mailbox<T> {
             if left.is_zero() {
                 return Drained::TimedOut;
             }
-            inner.waiting += 1;
-            inner = self
-                .arrived
-                .wait_timeout(inner, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-            inner.waiting -= 1;
+            inner = self.wait(inner, left);
         }
+    }
+
+    /// Waits until something changes, for `left` at the most.
+    fn wait<'a>(
+        &self,
+        mut inner: MutexGuard<'a, Inner<T>>,
+        left: Duration,
+    ) -> MutexGuard<'a, Inner<T>> {
+        inner.waiting += 1;
+        let waited = self.arrived.wait_timeout(inner, left);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.waiting -= 1;
+        inner
     }
 
     /// Looks at or changes the waiting items in place.
@@ -375,10 +368,17 @@ impl<T> Mailbox<T> {
 
     /// The descriptor: readable while there are items (also after a partial drain), after a wake or a close.
     /// Made at the first call, non-blocking, owned by the queue; only to be waited on, never read.
-    pub(crate) fn descriptor(&self) -> io::Result<isize> {
+    ///
+    /// # Errors
+    /// `IO` if the operating system has none left.
+    pub(crate) fn descriptor(&self) -> Result<isize> {
         let mut inner = self.lock();
         if self.pipe.get().is_none() {
-            let _ = self.pipe.set(Pipe::new()?);
+            let pipe = Pipe::new().map_err(|e| {
+                let text = format!("making a descriptor to wait on failed: {e}");
+                Error::new(ErrorCode::IO, text)
+            })?;
+            let _ = self.pipe.set(pipe);
         }
         self.raise(&mut inner);
         Ok(self.pipe.get().map_or(-1, Pipe::descriptor))

@@ -9,7 +9,6 @@ use crate::client::calls::{Reply, later};
 use crate::client::connect::ConnectCalls;
 use crate::client::event::{Event, EventKind};
 use crate::client::inbox::{Inbox, Item, events};
-use crate::client::mailbox::{Answer, Post};
 use crate::client::stats_hub::StatsHub;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
@@ -148,16 +147,6 @@ struct Watch {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Post for Shared {
-    fn expect(&self) {
-        self.inbox.items.expect();
-    }
-
-    fn post(&self, answer: Answer) {
-        self.inbox.items.post(answer);
-    }
 }
 
 impl Shared {

@@ -43,7 +43,6 @@ use super::share::ottla_share_consumer;
 use super::stats::{self, ottla_stats};
 use crate::Answer;
 use crate::admin::{Admin, ClusterDescription, TopicDescription, TopicListing, TopicResult};
-use crate::client::mailbox::Post;
 use crate::consumer::{Consumer, OffsetAndMetadata, PartitionInfo};
 use crate::error::Result;
 use crate::producer::Producer;
@@ -81,15 +80,19 @@ pub(super) type Committed = Vec<((Arc<str>, i32), Option<OffsetAndMetadata>)>;
 
 /// A client with a mailbox.
 pub(super) trait Asked {
-    fn mailbox(&self) -> Result<Arc<dyn Post>>;
+    fn answered<T: Send + Sync + 'static>(&self, call: crate::Call<T>, token: u64) -> Result<()>;
     fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>>;
 }
 
 macro_rules! asked {
     ($($client:ty),*) => {$(
         impl Asked for $client {
-            fn mailbox(&self) -> Result<Arc<dyn Post>> {
-                <$client>::mailbox(self)
+            fn answered<T: Send + Sync + 'static>(
+                &self,
+                call: crate::Call<T>,
+                token: u64,
+            ) -> Result<()> {
+                <$client>::answered(self, call, token)
             }
 
             fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
@@ -121,9 +124,7 @@ where
     unsafe {
         guard::on(function, handle, error, |call, live| {
             let client = live.get()?;
-            let mailbox = client.mailbox()?;
-            begin(call, client)?.answer_to(&mailbox, token);
-            Ok(())
+            client.answered(begin(call, client)?, token)
         })
     }
 }

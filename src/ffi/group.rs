@@ -38,10 +38,9 @@ use super::batch::ottla_batch;
 use super::consumer::{ottla_consumer, ottla_topic_partition, partitions_of};
 use super::error::ottla_error;
 use super::event::ottla_event;
-use super::guard::{self, Call, Guarded, c_string, opaque};
-use super::transaction::{ottla_group_metadata, ottla_offset_to_commit};
+use super::guard::{self, Guarded, c_string, opaque};
+use super::transaction::{offsets_of, ottla_group_metadata, ottla_offset_to_commit};
 use crate::consumer::OffsetAndMetadata;
-use crate::error::Result;
 
 /// Committed offsets. Immutable: its functions may be called from many threads at once.
 pub struct ottla_offsets(Guarded<Vec<OffsetRow>>);
@@ -78,34 +77,6 @@ pub(super) struct MembershipParts {
     generation: i32,
     member_id: CString,
     instance_id: Option<CString>,
-}
-
-/// # Safety
-/// `offsets` is NULL or points to `count` of them, whose strings outlive the call.
-pub(super) unsafe fn offsets_of<'a>(
-    call: Call,
-    offsets: *const ottla_offset_to_commit,
-    count: usize,
-) -> Result<Vec<(&'a str, i32, OffsetAndMetadata)>> {
-    // SAFETY: the caller's promise.
-    let given = unsafe { call.slice("offsets", offsets, count) }?;
-    let each = |o: &ottla_offset_to_commit| {
-        // SAFETY: the same.
-        let topic = unsafe { call.text("an offset's topic", o.topic) }?;
-        let metadata = if o.metadata.is_null() {
-            ""
-        } else {
-            // SAFETY: the same.
-            unsafe { call.text("an offset's metadata", o.metadata) }?
-        };
-        let offset = OffsetAndMetadata {
-            offset: o.offset,
-            leader_epoch: o.leader_epoch,
-            metadata: metadata.to_owned(),
-        };
-        Ok((topic, o.partition, offset))
-    };
-    given.iter().map(each).collect()
 }
 
 /// Joins the group and reads the partitions that it assigns of these topics; topics that don't exist yet are read

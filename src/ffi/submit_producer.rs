@@ -8,10 +8,9 @@ use libc::size_t;
 use super::answer::submit;
 use super::basics::ottla_status;
 use super::error::ottla_error;
-use super::group::offsets_of;
 use super::producer::ottla_producer;
 use super::producer_setup::purge_of;
-use super::transaction::{group_of, ottla_group_metadata, ottla_offset_to_commit};
+use super::transaction::{group_of, offsets_of, ottla_group_metadata, ottla_offset_to_commit};
 
 /// Starts `ottla_producer_connect` without waiting.
 ///

@@ -31,10 +31,9 @@ use libc::size_t;
 
 use super::basics::ottla_status;
 use super::error::ottla_error;
-use super::group::offsets_of;
 use super::guard::{self, Call};
 use super::producer::ottla_producer;
-use crate::consumer::GroupMetadata;
+use crate::consumer::{GroupMetadata, OffsetAndMetadata};
 use crate::error::Result;
 
 /// An offset for a group to commit.
@@ -123,6 +122,34 @@ pub unsafe extern "C" fn ottla_producer_begin_transaction(
             |_, live| live.get()?.begin_transaction(),
         )
     }
+}
+
+/// # Safety
+/// `offsets` is NULL or points to `count` of them, whose strings outlive the call.
+pub(super) unsafe fn offsets_of<'a>(
+    call: Call,
+    offsets: *const ottla_offset_to_commit,
+    count: usize,
+) -> Result<Vec<(&'a str, i32, OffsetAndMetadata)>> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { call.slice("offsets", offsets, count) }?;
+    let each = |o: &ottla_offset_to_commit| {
+        // SAFETY: the same.
+        let topic = unsafe { call.text("an offset's topic", o.topic) }?;
+        let metadata = if o.metadata.is_null() {
+            ""
+        } else {
+            // SAFETY: the same.
+            unsafe { call.text("an offset's metadata", o.metadata) }?
+        };
+        let offset = OffsetAndMetadata {
+            offset: o.offset,
+            leader_epoch: o.leader_epoch,
+            metadata: metadata.to_owned(),
+        };
+        Ok((topic, o.partition, offset))
+    };
+    given.iter().map(each).collect()
 }
 
 /// # Safety

@@ -39,7 +39,7 @@ use crate::client::calls::{Call, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
 use crate::client::event::Event;
-use crate::client::mailbox::{Answer, Drained, Post};
+use crate::client::mailbox::{Answer, Drained};
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -271,12 +271,7 @@ impl Producer {
     /// there is room again after AGAIN. Created by the first call, owned by the producer: only wait on it.
     pub fn descriptor(&self) -> Result<isize> {
         io_thread::check_generation(self.shared.generation)?;
-        self.shared.completions.descriptor().map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("making the completions' descriptor failed: {e}"),
-            )
-        })
+        self.shared.completions.descriptor()
     }
 
     /// Sends everything accepted so far without waiting for `linger.ms`, and waits until all of it is acknowledged or
@@ -300,10 +295,14 @@ impl Producer {
         Ok(self.shared.ask("flush", timeout, look))
     }
 
-    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
-    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
-        io_thread::check_generation(self.shared.generation)?;
-        Ok(self.shared.clone())
+    /// Has the answer to a call put into the mailbox, under `token`.
+    pub(crate) fn answered<T: Send + Sync + 'static>(
+        &self,
+        call: Call<T>,
+        token: u64,
+    ) -> Result<()> {
+        call.answer_to(&self.shared, |shared| &shared.completions, token);
+        Ok(())
     }
 
     /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
@@ -489,16 +488,6 @@ impl Shared {
             Some(first) => Err(first.context(format!("{failed} records failed; the first"))),
             None => Ok(()),
         }
-    }
-}
-
-impl Post for Shared {
-    fn expect(&self) {
-        self.completions.expect();
-    }
-
-    fn post(&self, answer: Answer) {
-        self.completions.post(answer);
     }
 }
 

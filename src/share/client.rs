@@ -10,7 +10,7 @@ use crate::client::driver;
 use crate::client::engine::Engine;
 use crate::client::event::Event;
 use crate::client::inbox::Item;
-use crate::client::mailbox::{Answer, Post};
+use crate::client::mailbox::Answer;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -108,15 +108,18 @@ impl ShareConsumer {
         (consumer, waker, make)
     }
 
-    fn shared(&self) -> Result<&Arc<Shared>> {
+    /// Our side of the client, if it is ours, also while it is closing.
+    fn ours(&self) -> Result<&Arc<Shared>> {
         check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) if !shared.inbox.is_closed() => Ok(shared),
-            _ => Err(Error::new(
-                ErrorCode::CLOSED,
-                "the share consumer is closed",
-            )),
-        }
+        self.shared.as_ref().ok_or_else(closed)
+    }
+
+    fn shared(&self) -> Result<&Arc<Shared>> {
+        self.ours()
+            .and_then(|shared| match shared.inbox.is_closed() {
+                false => Ok(shared),
+                true => Err(closed()),
+            })
     }
 
     /// Waits until the cluster has responded and a connection to one of its brokers is established.
@@ -139,16 +142,14 @@ impl ShareConsumer {
             .ask(&shared.waker, Instant::now(), timeout)
     }
 
-    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
-    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
-        check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) => Ok(shared.clone()),
-            None => Err(Error::new(
-                ErrorCode::CLOSED,
-                "the share consumer is closed",
-            )),
-        }
+    /// Has the answer to a call put into the mailbox, under `token`.
+    pub(crate) fn answered<T: Send + Sync + 'static>(
+        &self,
+        call: Call<T>,
+        token: u64,
+    ) -> Result<()> {
+        call.answer_to(self.ours()?, |shared| &shared.inbox.items, token);
+        Ok(())
     }
 
     /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
@@ -157,14 +158,7 @@ impl ShareConsumer {
     /// # Errors
     /// `CLOSED` if the share consumer is closed and no answer will come.
     pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
-        check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) => shared.inbox.items.next_answer(timeout),
-            None => Err(Error::new(
-                ErrorCode::CLOSED,
-                "the share consumer is closed",
-            )),
-        }
+        self.ours()?.inbox.items.next_answer(timeout)
     }
 
     /// Joins the share group `group.id` and reads these topics; topics that don't exist yet are read once they do.
@@ -445,20 +439,7 @@ impl ShareConsumer {
     /// # Errors
     /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
-        check_generation(self.born)?;
-        // Also of one that is closing, whose answers are still to be waited for.
-        let Some(shared) = &self.shared else {
-            return Err(Error::new(
-                ErrorCode::CLOSED,
-                "the share consumer is closed",
-            ));
-        };
-        shared.inbox.items.descriptor().map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("making a descriptor to wait on failed: {e}"),
-            )
-        })
+        self.ours()?.inbox.items.descriptor()
     }
 
     /// The bytes of buffers that are held by polled batches.
@@ -523,6 +504,10 @@ impl ShareConsumer {
 }
 
 const CLOSING: &str = "closing the share consumer";
+
+fn closed() -> Error {
+    Error::new(ErrorCode::CLOSED, "the share consumer is closed")
+}
 
 impl Drop for ShareConsumer {
     fn drop(&mut self) {

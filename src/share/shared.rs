@@ -11,7 +11,6 @@ use crate::client::calls::Reply;
 use crate::client::connect::ConnectCalls;
 use crate::client::event::Event;
 use crate::client::inbox::{Inbox, Item};
-use crate::client::mailbox::{Answer, Post};
 use crate::client::waker::Waker;
 use crate::config::ShareConfig;
 use crate::log::LogRing;
@@ -71,16 +70,6 @@ pub(super) struct Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Post for Shared {
-    fn expect(&self) {
-        self.inbox.items.expect();
-    }
-
-    fn post(&self, answer: Answer) {
-        self.inbox.items.post(answer);
-    }
 }
 
 impl Shared {

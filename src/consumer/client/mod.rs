@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::client::calls::{Call, GRACE, LAST_WORDS, Reply, question};
 use crate::client::driver;
 use crate::client::engine::Engine;
-use crate::client::mailbox::{Answer, Post};
+use crate::client::mailbox::Answer;
 use crate::client::waker::Waker;
 use crate::clock::Clock;
 use crate::cluster;
@@ -79,13 +79,19 @@ impl Consumer {
         (consumer, waker, make)
     }
 
+    /// Our side of the client, if it is ours, also while it is closing.
+    fn ours(&self) -> Result<&Arc<Shared>> {
+        check_generation(self.born)?;
+        self.shared.as_ref().ok_or_else(closed)
+    }
+
     /// What every call needs: our side of the client, if it is ours and open.
     fn shared(&self) -> Result<&Arc<Shared>> {
-        check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) if !shared.inbox.is_closed() => Ok(shared),
-            _ => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
-        }
+        self.ours()
+            .and_then(|shared| match shared.inbox.is_closed() {
+                false => Ok(shared),
+                true => Err(closed()),
+            })
     }
 
     /// Waits until the cluster has responded and a connection to one of its brokers is established.
@@ -119,13 +125,14 @@ impl Consumer {
         Ok(call)
     }
 
-    /// Where the answers to calls go that were given a token ([`Call::answer_to`]).
-    pub(crate) fn mailbox(&self) -> Result<Arc<dyn Post>> {
-        check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) => Ok(shared.clone()),
-            None => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
-        }
+    /// Has the answer to a call put into the mailbox, under `token`.
+    pub(crate) fn answered<T: Send + Sync + 'static>(
+        &self,
+        call: Call<T>,
+        token: u64,
+    ) -> Result<()> {
+        call.answer_to(self.ours()?, |shared| &shared.inbox.items, token);
+        Ok(())
     }
 
     /// Waits up to `timeout` for an answer to an asynchronous call; `None` if none comes in time. While one is
@@ -134,11 +141,7 @@ impl Consumer {
     /// # Errors
     /// `CLOSED` if the consumer is closed and no answer will come.
     pub fn next_answer(&self, timeout: Duration) -> Result<Option<Answer>> {
-        check_generation(self.born)?;
-        match &self.shared {
-            Some(shared) => shared.inbox.items.next_answer(timeout),
-            None => Err(Error::new(ErrorCode::CLOSED, "the consumer is closed")),
-        }
+        self.ours()?.inbox.items.next_answer(timeout)
     }
 
     /// Replaces the assignment with these partitions. A partition that was already assigned continues where it is,
@@ -379,18 +382,7 @@ impl Consumer {
     /// # Errors
     /// `IO` if the operating system has no descriptors left.
     pub fn descriptor(&self) -> Result<isize> {
-        check_generation(self.born)?;
-        // Also of one that is closing, whose answers are still to be waited for.
-        let Some(shared) = &self.shared else {
-            return Err(Error::new(ErrorCode::CLOSED, "the consumer is closed"));
-        };
-        let made = shared.inbox.items.descriptor();
-        made.map_err(|e| {
-            Error::new(
-                ErrorCode::IO,
-                format!("making a descriptor to wait on failed: {e}"),
-            )
-        })
+        self.ours()?.inbox.items.descriptor()
     }
 
     /// Returns the oldest offset of each partition, in order.
@@ -607,6 +599,10 @@ impl Consumer {
 pub type OffsetAndTimestamp = (i64, i64);
 
 const CLOSING: &str = "closing the consumer";
+
+fn closed() -> Error {
+    Error::new(ErrorCode::CLOSED, "the consumer is closed")
+}
 
 impl Drop for Consumer {
     fn drop(&mut self) {
