@@ -1641,6 +1641,14 @@ ottla_status ottla_consumer_commit_batch(const ottla_consumer *consumer,
                                          int64_t timeout_ms,
                                          ottla_error **error);
 
+// Commits everything that was polled in the background; see ottla_consumer_commit_async.
+//
+// Errors: as ottla_consumer_commit_async.
+OTTLA_MUST_USE
+ottla_status ottla_consumer_commit_polled_async(const ottla_consumer *consumer,
+                                                uint64_t *token,
+                                                ottla_error **error);
+
 // Commits the end of a batch in the background; see ottla_consumer_commit_async.
 //
 // Errors: as ottla_consumer_commit_async.
@@ -2455,10 +2463,11 @@ void ottla_cluster_free(ottla_cluster *cluster);
 // ==================================================================================================================
 // Answers
 //
-// Every call that can wait also has an asynchronous form with the suffix _async. It takes a token, which is any number
-// that the caller chooses, checks its arguments, and returns at once. The result comes as an answer with that token from
-// the client's mailbox: ottla_producer_next_answer, ottla_consumer_next_answer, ottla_share_consumer_next_answer,
-// ottla_admin_next_answer. The client's descriptor is readable while an answer waits, so an event loop never has to
+// Every call that waits for the brokers also has an asynchronous form with the suffix _async. It takes a token (any number
+// that the caller chooses), checks its arguments, and returns at once. The outcome arrives as an answer with the same token
+// in the client's mailbox: ottla_producer_next_answer, ottla_consumer_next_answer, ottla_share_consumer_next_answer,
+// ottla_admin_next_answer. A consumer's commits are older than that: they return a token, and an event reports the outcome;
+// for a share consumer's commit there is also ottla_share_consumer_begin_commit. The client's descriptor is readable while an answer waits, so an event loop never has to
 // block. Answers come in the order in which the calls end, within the timeout each was given.
 //
 //     status = ottla_consumer_end_offsets_async(consumer, partitions, 2, 10000, 7, &error);
@@ -2606,8 +2615,8 @@ void ottla_answer_free(ottla_answer *answer);
 // ==================================================================================================================
 // Asynchronous calls of a producer
 //
-// Each function starts what the function without _async does, and returns at once. The result comes as an answer with the
-// given token (see "Answers").
+// Each function starts the same operation as its counterpart without _async, and returns at once. The outcome arrives as
+// an answer with the given token (see "Answers").
 // ==================================================================================================================
 
 // Starts ottla_producer_connect without waiting.
@@ -2629,7 +2638,7 @@ ottla_status ottla_producer_flush_async(const ottla_producer *producer,
                                         ottla_error **error);
 
 // Starts ottla_producer_stats without waiting.
-// The result is read from the answer with ottla_answer_stats.
+// Read the result from the answer with ottla_answer_stats.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2698,8 +2707,8 @@ ottla_status ottla_producer_purge_async(const ottla_producer *producer,
 // ==================================================================================================================
 // Asynchronous calls
 //
-// Each function starts what the function without _async does, and returns at once. The result comes as an answer with the
-// given token (see "Answers").
+// Each function starts the same operation as its counterpart without _async, and returns at once. The outcome arrives as
+// an answer with the given token (see "Answers").
 // ==================================================================================================================
 
 // Starts ottla_consumer_connect without waiting.
@@ -2712,7 +2721,7 @@ ottla_status ottla_consumer_connect_async(const ottla_consumer *consumer,
                                           ottla_error **error);
 
 // Starts ottla_consumer_beginning_offsets without waiting.
-// The result is read from the answer with ottla_answer_offsets.
+// Read the result from the answer with ottla_answer_offsets.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2724,7 +2733,7 @@ ottla_status ottla_consumer_beginning_offsets_async(const ottla_consumer *consum
                                                     ottla_error **error);
 
 // Starts ottla_consumer_end_offsets without waiting.
-// The result is read from the answer with ottla_answer_offsets.
+// Read the result from the answer with ottla_answer_offsets.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2736,7 +2745,7 @@ ottla_status ottla_consumer_end_offsets_async(const ottla_consumer *consumer,
                                               ottla_error **error);
 
 // Starts ottla_consumer_offsets_for_times without waiting.
-// The result is read from the answer with ottla_answer_offsets and ottla_answer_timestamps.
+// Read the result from the answer with ottla_answer_offsets and ottla_answer_timestamps.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2749,7 +2758,7 @@ ottla_status ottla_consumer_offsets_for_times_async(const ottla_consumer *consum
                                                     ottla_error **error);
 
 // Starts ottla_consumer_partition_count without waiting.
-// The result is read from the answer with ottla_answer_count.
+// Read the result from the answer with ottla_answer_count.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2760,7 +2769,7 @@ ottla_status ottla_consumer_partition_count_async(const ottla_consumer *consumer
                                                   ottla_error **error);
 
 // Starts ottla_consumer_committed without waiting.
-// The result is read from the answer with ottla_answer_committed.
+// Read the result from the answer with ottla_answer_committed.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2781,7 +2790,7 @@ ottla_status ottla_consumer_unsubscribe_async(const ottla_consumer *consumer,
                                               ottla_error **error);
 
 // Starts ottla_consumer_stats without waiting.
-// The result is read from the answer with ottla_answer_stats.
+// Read the result from the answer with ottla_answer_stats.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2807,6 +2816,16 @@ ottla_status ottla_share_consumer_connect_async(const ottla_share_consumer *cons
                                                 int64_t timeout_ms,
                                                 uint64_t token,
                                                 ottla_error **error);
+
+// Starts ottla_share_consumer_commit without waiting. The answer reports the first acknowledgement that was refused,
+// where ottla_share_consumer_commit_async leaves refusals to events.
+//
+// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
+OTTLA_MUST_USE
+ottla_status ottla_share_consumer_begin_commit(const ottla_share_consumer *consumer,
+                                               int64_t timeout_ms,
+                                               uint64_t token,
+                                               ottla_error **error);
 
 // Starts ottla_share_consumer_unsubscribe without waiting.
 //
@@ -2836,7 +2855,7 @@ ottla_status ottla_admin_connect_async(const ottla_admin *admin,
                                        ottla_error **error);
 
 // Starts ottla_admin_create_topics without waiting.
-// The result is read from the answer with ottla_answer_topic_results.
+// Read the result from the answer with ottla_answer_topic_results.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2849,7 +2868,7 @@ ottla_status ottla_admin_create_topics_async(const ottla_admin *admin,
                                              ottla_error **error);
 
 // Starts ottla_admin_delete_topics without waiting.
-// The result is read from the answer with ottla_answer_topic_results.
+// Read the result from the answer with ottla_answer_topic_results.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2873,7 +2892,7 @@ ottla_status ottla_admin_create_partitions_async(const ottla_admin *admin,
                                                  ottla_error **error);
 
 // Starts ottla_admin_list_topics without waiting.
-// The result is read from the answer with ottla_answer_topic_list.
+// Read the result from the answer with ottla_answer_topic_list.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2884,7 +2903,7 @@ ottla_status ottla_admin_list_topics_async(const ottla_admin *admin,
                                            ottla_error **error);
 
 // Starts ottla_admin_describe_topics without waiting.
-// The result is read from the answer with ottla_answer_topic_descriptions.
+// Read the result from the answer with ottla_answer_topic_descriptions.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE
@@ -2896,7 +2915,7 @@ ottla_status ottla_admin_describe_topics_async(const ottla_admin *admin,
                                                ottla_error **error);
 
 // Starts ottla_admin_describe_cluster without waiting.
-// The result is read from the answer with ottla_answer_cluster.
+// Read the result from the answer with ottla_answer_cluster.
 //
 // Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 OTTLA_MUST_USE

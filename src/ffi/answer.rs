@@ -1,9 +1,10 @@
 //! Answers
 //!
-//! Every call that can wait also has an asynchronous form with the suffix `_async`. It takes a token, which is any number
-//! that the caller chooses, checks its arguments, and returns at once. The result comes as an answer with that token from
-//! the client's mailbox: `ottla_producer_next_answer`, `ottla_consumer_next_answer`, `ottla_share_consumer_next_answer`,
-//! `ottla_admin_next_answer`. The client's descriptor is readable while an answer waits, so an event loop never has to
+//! Every call that waits for the brokers also has an asynchronous form with the suffix `_async`. It takes a token (any number
+//! that the caller chooses), checks its arguments, and returns at once. The outcome arrives as an answer with the same token
+//! in the client's mailbox: `ottla_producer_next_answer`, `ottla_consumer_next_answer`, `ottla_share_consumer_next_answer`,
+//! `ottla_admin_next_answer`. A consumer's commits are older than that: they return a token, and an event reports the outcome;
+//! for a share consumer's commit there is also `ottla_share_consumer_begin_commit`. The client's descriptor is readable while an answer waits, so an event loop never has to
 //! block. Answers come in the order in which the calls end, within the timeout each was given.
 //!
 //! ```c

@@ -303,6 +303,31 @@ pub unsafe extern "C" fn ottla_consumer_commit_batch(
     }
 }
 
+/// Commits everything that was polled in the background; see `ottla_consumer_commit_async`.
+///
+/// Errors: as `ottla_consumer_commit_async`.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_consumer_commit_polled_async(
+    consumer: *const ottla_consumer,
+    token: *mut u64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        guard::on(
+            "ottla_consumer_commit_polled_async",
+            consumer,
+            error,
+            |call, live| {
+                call.out("token", token)?;
+                guard::write(token, live.get()?.commit_polled_async()?);
+                Ok(())
+            },
+        )
+    }
+}
+
 /// Commits the end of a batch in the background; see `ottla_consumer_commit_async`.
 ///
 /// Errors: as `ottla_consumer_commit_async`.

@@ -1,7 +1,7 @@
 //! Asynchronous calls
 //!
-//! Each function starts what the function without `_async` does, and returns at once. The result comes as an answer with the
-//! given `token` (see "Answers").
+//! Each function starts the same operation as its counterpart without `_async`, and returns at once. The outcome arrives as
+//! an answer with the given `token` (see "Answers").
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn ottla_consumer_connect_async(
 }
 
 /// Starts `ottla_consumer_beginning_offsets` without waiting.
-/// The result is read from the answer with `ottla_answer_offsets`.
+/// Read the result from the answer with `ottla_answer_offsets`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn ottla_consumer_beginning_offsets_async(
 }
 
 /// Starts `ottla_consumer_end_offsets` without waiting.
-/// The result is read from the answer with `ottla_answer_offsets`.
+/// Read the result from the answer with `ottla_answer_offsets`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn ottla_consumer_end_offsets_async(
 }
 
 /// Starts `ottla_consumer_offsets_for_times` without waiting.
-/// The result is read from the answer with `ottla_answer_offsets` and `ottla_answer_timestamps`.
+/// Read the result from the answer with `ottla_answer_offsets` and `ottla_answer_timestamps`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ottla_consumer_offsets_for_times_async(
 }
 
 /// Starts `ottla_consumer_partition_count` without waiting.
-/// The result is read from the answer with `ottla_answer_count`.
+/// Read the result from the answer with `ottla_answer_count`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn ottla_consumer_partition_count_async(
 }
 
 /// Starts `ottla_consumer_committed` without waiting.
-/// The result is read from the answer with `ottla_answer_committed`.
+/// Read the result from the answer with `ottla_answer_committed`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn ottla_consumer_unsubscribe_async(
 }
 
 /// Starts `ottla_consumer_stats` without waiting.
-/// The result is read from the answer with `ottla_answer_stats`.
+/// Read the result from the answer with `ottla_answer_stats`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -294,6 +294,30 @@ pub unsafe extern "C" fn ottla_share_consumer_connect_async(
             token,
             error,
             |call, client| client.connect_async(call.timeout(timeout_ms)?),
+        )
+    }
+}
+
+/// Starts `ottla_share_consumer_commit` without waiting. The answer reports the first acknowledgement that was refused,
+/// where `ottla_share_consumer_commit_async` leaves refusals to events.
+///
+/// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn ottla_share_consumer_begin_commit(
+    consumer: *const ottla_share_consumer,
+    timeout_ms: i64,
+    token: u64,
+    error: *mut *mut ottla_error,
+) -> ottla_status {
+    // SAFETY: the header's conventions.
+    unsafe {
+        submit(
+            "ottla_share_consumer_begin_commit",
+            consumer,
+            token,
+            error,
+            |call, client| client.begin_commit(call.timeout(timeout_ms)?),
         )
     }
 }
@@ -368,7 +392,7 @@ pub unsafe extern "C" fn ottla_admin_connect_async(
 }
 
 /// Starts `ottla_admin_create_topics` without waiting.
-/// The result is read from the answer with `ottla_answer_topic_results`.
+/// Read the result from the answer with `ottla_answer_topic_results`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -401,7 +425,7 @@ pub unsafe extern "C" fn ottla_admin_create_topics_async(
 }
 
 /// Starts `ottla_admin_delete_topics` without waiting.
-/// The result is read from the answer with `ottla_answer_topic_results`.
+/// Read the result from the answer with `ottla_answer_topic_results`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -465,7 +489,7 @@ pub unsafe extern "C" fn ottla_admin_create_partitions_async(
 }
 
 /// Starts `ottla_admin_list_topics` without waiting.
-/// The result is read from the answer with `ottla_answer_topic_list`.
+/// Read the result from the answer with `ottla_answer_topic_list`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -490,7 +514,7 @@ pub unsafe extern "C" fn ottla_admin_list_topics_async(
 }
 
 /// Starts `ottla_admin_describe_topics` without waiting.
-/// The result is read from the answer with `ottla_answer_topic_descriptions`.
+/// Read the result from the answer with `ottla_answer_topic_descriptions`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]
@@ -519,7 +543,7 @@ pub unsafe extern "C" fn ottla_admin_describe_topics_async(
 }
 
 /// Starts `ottla_admin_describe_cluster` without waiting.
-/// The result is read from the answer with `ottla_answer_cluster`.
+/// Read the result from the answer with `ottla_answer_cluster`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! Asynchronous calls of a producer
 //!
-//! Each function starts what the function without `_async` does, and returns at once. The result comes as an answer with the
-//! given `token` (see "Answers").
+//! Each function starts the same operation as its counterpart without `_async`, and returns at once. The outcome arrives as
+//! an answer with the given `token` (see "Answers").
 
 use libc::size_t;
 
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn ottla_producer_flush_async(
 }
 
 /// Starts `ottla_producer_stats` without waiting.
-/// The result is read from the answer with `ottla_answer_stats`.
+/// Read the result from the answer with `ottla_answer_stats`.
 ///
 /// Errors: OTTLA_ERR_INVALID_ARGUMENT, OTTLA_ERR_CLOSED; other errors are reported by the answer.
 #[unsafe(no_mangle)]

@@ -270,6 +270,32 @@ static void consuming(ground g, const char *topic) {
     ottla_stats_free(stats);
     ottla_answer_free(answer);
 
+    /* Commits return their token, and an event reports the outcome. */
+    const ottla_assignment reads = {topic, 0, 0, OTTLA_START_EARLIEST};
+    OK(ottla_consumer_assign(consumer, &reads, 1, &error));
+    ottla_batch_free(next_batch(consumer, 1));
+    uint64_t commit = 0;
+    OK(ottla_consumer_commit_polled_async(consumer, &commit, &error));
+    ottla_event *event = NULL;
+    while (event == NULL) {
+        ottla_batch *batch = NULL;
+        until_readable(fd);
+        OK(ottla_consumer_poll(consumer, 1, 0, &batch, &event, &error));
+        ottla_batch_free(batch);
+    }
+    SAME(ottla_event_kind(event), OTTLA_EVENT_OFFSETS_COMMITTED);
+    SAME(ottla_event_token(event), commit);
+    CHECK(ottla_event_error(event) == NULL);
+    ottla_event_free(event);
+    OK(ottla_consumer_committed_async(consumer, partitions, 1, LIMIT_MS, 11, &error));
+    answer = consumer_answer(consumer, fd, 11);
+    OK(ottla_answer_committed(answer, &committed, &error));
+    ottla_offset_to_commit found;
+    OK(ottla_offsets_get(committed, 0, &found, &error));
+    SAME(found.offset, 1);
+    ottla_offsets_free(committed);
+    ottla_answer_free(answer);
+
     /* What can't be had: the call's own error, and what it gives is not to be had either. */
     const ottla_topic_partition absent = {"no-such-topic-here", 7};
     OK(ottla_consumer_end_offsets_async(consumer, &absent, 1, 1500, 8, &error));
@@ -298,6 +324,8 @@ static void sharing(ground g, const char *topic) {
     OK(ottla_share_consumer_connect_async(consumer, LIMIT_MS, 1, &error));
     succeeded(share_consumer_answer(consumer, fd, 1));
     OK(ottla_share_consumer_subscribe(consumer, &topic, 1, &error));
+    OK(ottla_share_consumer_begin_commit(consumer, LIMIT_MS, 4, &error));
+    succeeded(share_consumer_answer(consumer, fd, 4));
     OK(ottla_share_consumer_unsubscribe_async(consumer, LIMIT_MS, 2, &error));
     succeeded(share_consumer_answer(consumer, fd, 2));
     OK(ottla_share_consumer_close_async(consumer, LIMIT_MS, 3, &error));

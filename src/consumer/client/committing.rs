@@ -94,24 +94,16 @@ impl Consumer {
     /// As [`Consumer::commit`].
     pub fn commit_polled(&self, timeout: Duration) -> Result<()> {
         let shared = self.grouped("committing positions")?;
-        let offsets: Vec<(TopicPartition, OffsetAndMetadata)> = {
-            let assignment = shared.assignment();
-            let each = assignment.iter().filter_map(|p| {
-                p.advance();
-                let (offset, leader_epoch) = p.uncommitted()?;
-                let metadata = String::new();
-                Some((
-                    p.key(),
-                    OffsetAndMetadata {
-                        offset,
-                        leader_epoch,
-                        metadata,
-                    },
-                ))
-            });
-            each.collect()
-        };
-        self.commit_these(offsets, timeout)
+        self.commit_these(polled(shared), timeout)
+    }
+
+    /// Commits everything that was polled in the background; see [`Consumer::commit_async`].
+    ///
+    /// # Errors
+    /// As [`Consumer::commit_async`].
+    pub fn commit_polled_async(&self) -> Result<u64> {
+        let shared = self.grouped("committing positions")?;
+        self.commit_these_async(polled(shared))
     }
 
     /// Commits the end of a batch: for each of its partitions the offset after its last record, and after the markers
@@ -210,6 +202,25 @@ fn not_lost(shared: &Shared, offsets: &[(TopicPartition, OffsetAndMetadata)]) ->
         Some(key) => Err(not_ours(&key)),
         _ => Ok(()),
     }
+}
+
+/// Where to go on after everything that was polled.
+fn polled(shared: &Shared) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    let assignment = shared.assignment();
+    let each = assignment.iter().filter_map(|p| {
+        p.advance();
+        let (offset, leader_epoch) = p.uncommitted()?;
+        let metadata = String::new();
+        Some((
+            p.key(),
+            OffsetAndMetadata {
+                offset,
+                leader_epoch,
+                metadata,
+            },
+        ))
+    });
+    each.collect()
 }
 
 /// Where to go on after a batch.

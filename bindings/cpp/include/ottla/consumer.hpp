@@ -319,6 +319,14 @@ public:
     }
     void commit_polled(Timeout timeout) const { try_commit_polled(timeout).value(); }
 
+    /// Commits everything that was polled in the background; see `commit_async`.
+    Result<std::uint64_t> try_commit_polled_async() const {
+        std::uint64_t out{};
+        detail::Caught error;
+        return error.after(ottla_consumer_commit_polled_async(get(), &out, error), out);
+    }
+    std::uint64_t commit_polled_async() const { return try_commit_polled_async().value(); }
+
     /// Commits the end of a batch.
     Result<void> try_commit_batch(const Batch &batch, Timeout timeout) const {
         detail::Caught error;

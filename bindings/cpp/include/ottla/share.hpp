@@ -137,6 +137,13 @@ public:
     }
     void commit_async() const { try_commit_async().value(); }
 
+    /// Begins `commit` without waiting; see `Answer`. The answer reports the first acknowledgement that was refused.
+    Result<void> try_begin_commit(Timeout timeout, std::uint64_t token) const {
+        detail::Caught error;
+        return error.after(ottla_share_consumer_begin_commit(get(), timeout.ms(), token, error));
+    }
+    void begin_commit(Timeout timeout, std::uint64_t token) const { try_begin_commit(timeout, token).value(); }
+
     /// Returns how long a record is locked for the member that received it; empty before the first fetch.
     Result<std::optional<std::chrono::milliseconds>> try_lock_duration() const {
         using Maybe = Result<std::optional<std::chrono::milliseconds>>;

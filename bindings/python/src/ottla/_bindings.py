@@ -892,6 +892,13 @@ class Functions:
             c_int64,
             c_void_p,
         )
+        self.consumer_commit_polled_async = d(
+            releasing.ottla_consumer_commit_polled_async,
+            c_int32,
+            c_void_p,
+            c_void_p,
+            c_void_p,
+        )
         self.consumer_commit_batch_async = d(
             quick.ottla_consumer_commit_batch_async,
             c_int32,
@@ -1335,6 +1342,14 @@ class Functions:
         )
         self.share_consumer_connect_async = d(
             releasing.ottla_share_consumer_connect_async,
+            c_int32,
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+        )
+        self.share_consumer_begin_commit = d(
+            releasing.ottla_share_consumer_begin_commit,
             c_int32,
             c_void_p,
             c_int64,
