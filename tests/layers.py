@@ -57,13 +57,15 @@ class Tree:
                 if match.group(1) and match.group(2) and module:
                     self.handed_on[(name, module[-1])] = module
         self.imports: dict[str, dict[str, set[str]]] = {name: {} for name in self.text}
+        # What a file only hands on makes no circle (a folder's face does), but it has a direction.
+        self.exports: dict[str, dict[str, set[str]]] = {name: {} for name in self.text}
         for name in self.text:
             for match, module in self.paths(name):
-                if match.group(1) and match.group(2):
-                    continue
-                found = self.resolve(module)
+                handed_on = match.group(1) and match.group(2)
+                found = self.resolve(module, frozenset({(name, module[-1])} if handed_on and module else ()))
                 if found and found[0] not in (name, "lib.rs"):
-                    self.imports[name].setdefault(found[0], set()).add(found[1])
+                    into = self.exports if handed_on else self.imports
+                    into[name].setdefault(found[0], set()).add(found[1])
 
     def paths(self, name: str) -> list[tuple[re.Match[str], Module]]:
         """Every path in a file, from the crate on."""
@@ -71,7 +73,7 @@ class Tree:
         if here[-1] in ("mod", "lib"):
             here.pop()
         found: list[tuple[re.Match[str], Module]] = []
-        for match in PATH.finditer(self.text[name]):
+        for match in PATH.finditer(flat(self.text[name])):
             root = match.group(3).split("::")
             base: list[str] = []
             if root[0] != "crate":
@@ -135,6 +137,19 @@ class Tree:
         return found
 
 
+def flat(text: str) -> str:
+    """Paths with braces within braces, one by one: `a::{b::{c, d}, e}` as `a::b::{c, d}` and `a::{e}`."""
+    nested = re.compile(
+        r"((?:pub(?:\([^)]*\))? )?use )?((?:crate|super|self)(?:::\w+)*)::\{([^{}]*?)(\w+(?:::\w+)*)::\{([^{}]*)\},?"
+    )
+    while match := nested.search(text):
+        head, base, before, inner, names = match.groups()
+        head = head or ""
+        apart = f"{head}{base}::{inner}::{{{names}}};\n{head}{base}::{{{before}"
+        text = text[: match.start()] + apart + text[match.end() :]
+    return text
+
+
 def is_test(name: str) -> bool:
     """Tests and their helpers may know everything."""
     parts = name[:-3].split("/")
@@ -177,10 +192,10 @@ def place_of(places: list[str], name: str) -> str:
 def against(tree: Tree, rows: list[list[str]]) -> list[str]:
     """Imports against the direction of the layers."""
     wrong = []
-    for name, others in tree.imports.items():
+    for name, others in [*tree.imports.items(), *tree.exports.items()]:
         own = row_of(rows, name)
         if own is None:
-            if name not in ("lib.rs",):
+            if name != "lib.rs" and others is tree.imports[name]:
                 wrong.append(f"{name} stands in no row of ARCHITECTURE.md's table of layers")
             continue
         for other, names in others.items():

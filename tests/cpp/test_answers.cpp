@@ -84,6 +84,16 @@ TEST(Answers, OfEveryClient) {
     EXPECT_EQ(ottla::Consumer::committed_of(answer_of(consumer, 6)).at(0).offset, -1);
     consumer.stats_async(limit, 7);
     EXPECT_FALSE(ottla::Consumer::stats_of(answer_of(consumer, 7)).json().empty());
+    // Commits return their token, and an event reports the outcome.
+    consumer.assign_topic(name, ottla::Start::earliest());
+    (void)tests::next_batch(consumer, 1);
+    const std::uint64_t commit = consumer.commit_polled_async();
+    for (bool committed = false; !committed;) {
+        const ottla::Polled polled = consumer.poll(0, limit);
+        ASSERT_TRUE(polled);
+        committed = polled.event() && polled.event()->kind() == ottla::EventKind::offsets_committed;
+        EXPECT_TRUE(!committed || polled.event()->token() == commit);
+    }
     // What another call gives is an error.
     consumer.unsubscribe_async(limit, 8);
     EXPECT_FALSE(ottla::Consumer::try_committed_of(answer_of(consumer, 8)));
@@ -93,6 +103,8 @@ TEST(Answers, OfEveryClient) {
     ottla::ShareConsumer share(config);
     share.connect_async(limit, 1);
     succeeds(share, 1);
+    share.begin_commit(limit, 4);
+    succeeds(share, 4);
     share.unsubscribe_async(limit, 2);
     succeeds(share, 2);
     share.close_async(limit, 3);
