@@ -32,9 +32,9 @@ pub(super) struct Part {
     pub(super) leader_epoch: i32,
     /// Leader epoch of the last batch fetched, by which a broker notices that its log was truncated; -1 if unknown.
     pub(super) last_epoch: i32,
-    /// Of a leader that knows nothing of `last_epoch`, its epoch: it is not asked with it. The next one is, as a log is cut
-    /// where leaders change.
-    pub(super) unknown_to: Option<i32>,
+    /// Of a leader that knows nothing of `last_epoch`, its epoch, and how often it said so: after the second time it is
+    /// not asked with it. The next leader is, as a log is cut where leaders change.
+    pub(super) unknown_to: Option<(i32, u8)>,
     /// A replica to fetch from instead of the leader (KIP-392), and until when.
     pub(super) replica: Option<(i32, Instant)>,
     pub(super) not_before: Option<Instant>,

@@ -44,7 +44,9 @@ impl Part {
             offset: next,
             leader_epoch: self.leader_epoch,
             last_epoch: if planted!("truncation-unseen")
-                || self.unknown_to == Some(self.leader_epoch)
+                || self.unknown_to.is_some_and(|(leader_epoch, times)| {
+                    leader_epoch == self.leader_epoch && times >= 2
+                })
             {
                 -1
             } else {

@@ -330,8 +330,13 @@ impl Fetcher {
         }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {
             if sent.last_epoch >= 0 {
-                // Asked once more without the epoch: a broker that knows nothing of the epoch answers the same.
-                part.unknown_to = Some(sent.leader_epoch);
+                // A broker that knows nothing of the epoch answers so each time; it is asked without it then. One that
+                // answered so in passing still tells, when asked again, that its log was cut.
+                let times = part
+                    .unknown_to
+                    .filter(|(leader_epoch, _)| *leader_epoch == sent.leader_epoch)
+                    .map_or(0, |(_, times)| times);
+                part.unknown_to = Some((sent.leader_epoch, times + 1));
                 return;
             }
             let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
