@@ -10,6 +10,7 @@ mod assignors;
 mod calls;
 mod classic;
 mod commits;
+mod heart;
 mod lookups;
 mod membership;
 mod metadata;

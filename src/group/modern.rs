@@ -3,24 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
-use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, GroupId, TopicName};
+use kafka_protocol::messages::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::cluster::core::{Core, Purpose};
-use crate::cluster::nodes::{Backoff, Node};
+use crate::cluster::core::Core;
+use crate::cluster::nodes::Node;
 use crate::config::GroupProtocol;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
+use crate::group::heart::{Answer, Assignment, Heart, Heartbeat, Refused, string};
 use crate::group::signal::Signal;
 use crate::group::subscription::Subscription;
-use crate::group::tag::{Ask, GroupTag, Identity};
+use crate::group::tag::{GroupTag, Identity};
 use crate::group::terms::Terms;
-use crate::group::words::{Trouble, advice, quoted, trouble};
+use crate::group::words::{Trouble, advice};
 use crate::net::conn::ConnId;
-use crate::net::rpc::{self, Call};
 use crate::protocol::wire::TopicId;
 use crate::topic::TopicPartition;
 
@@ -31,35 +33,51 @@ const LEAVING: i32 = -1;
 /// A static member leaves for now and comes back.
 const AWAY: i32 = -2;
 
+/// ConsumerGroupHeartbeat.
+#[derive(Debug)]
+struct Beat;
+
+impl Heartbeat for Beat {
+    type Request = ConsumerGroupHeartbeatRequest;
+    const VERSIONS: (i16, i16) = VERSIONS;
+    const GROUP: &'static str = "group";
+
+    fn read(response: ConsumerGroupHeartbeatResponse) -> Answer {
+        let assignment = response.assignment.map(|assignment| {
+            let each = assignment.topic_partitions.into_iter();
+            each.map(|t| (t.topic_id.into_bytes(), t.partitions))
+                .collect()
+        });
+        Answer {
+            throttle_ms: response.throttle_time_ms,
+            code: response.error_code,
+            words: response.error_message,
+            member_id: response.member_id,
+            epoch: response.member_epoch,
+            interval_ms: response.heartbeat_interval_ms,
+            assignment,
+        }
+    }
+
+    fn advice(code: ErrorCode) -> &'static str {
+        advice(code)
+    }
+}
+
 /// One membership.
 #[derive(Debug)]
 pub(crate) struct Modern {
     terms: Arc<Terms>,
-    serial: u32,
-    member_id: String,
-    /// 0 until it has joined.
-    epoch: i32,
-    interval: Duration,
-    heartbeat_at: Instant,
-    sent: bool,
-    /// The next heartbeat says everything, not only what has changed.
-    full: bool,
+    heart: Heart<Beat>,
     subscription_changed: bool,
     /// What the brokers were told last that it has.
     reported: Option<BTreeSet<TopicPartition>>,
     reporting: Option<BTreeSet<TopicPartition>>,
-    /// What it is to have, by the ids of topics; and whether all their names were known when that was passed on.
-    target: Option<BTreeMap<TopicId, Vec<i32>>>,
+    /// What it is to have; and whether all the topics' names were known when that was passed on.
+    target: Option<Assignment>,
     /// The ids under which topics were assigned, by their names.
     ids: BTreeMap<Arc<str>, TopicId>,
     resolved: bool,
-    failures: u32,
-    /// The brokers may count it as a member.
-    known: bool,
-}
-
-fn string(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }
 
 impl Modern {
@@ -69,32 +87,25 @@ impl Modern {
         serial: u32,
         now: Instant,
     ) -> Self {
+        let who = (terms.group.clone(), core.rng.id());
         Modern {
-            member_id: core.rng.id(),
-            interval: terms.heartbeat_interval,
+            heart: Heart::new(who, terms.heartbeat_interval, serial, now),
             terms,
-            serial,
-            epoch: 0,
-            heartbeat_at: now,
-            sent: false,
-            full: true,
             subscription_changed: false,
             reported: None,
             reporting: None,
             target: None,
             ids: BTreeMap::new(),
             resolved: true,
-            failures: 0,
-            known: false,
         }
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        let joined = self.epoch > 0;
+        let joined = self.has_joined();
         Identity {
-            generation: if joined { self.epoch } else { -1 },
+            generation: if joined { self.heart.epoch() } else { -1 },
             member_id: if joined {
-                self.member_id.clone()
+                self.heart.member_id().to_owned()
             } else {
                 String::new()
             },
@@ -103,49 +114,47 @@ impl Modern {
     }
 
     pub(crate) fn serial(&self) -> u32 {
-        self.serial
+        self.heart.serial()
     }
 
     pub(crate) fn subscribe(&mut self, now: Instant) {
         self.subscription_changed = true;
-        self.heartbeat_at = now;
+        self.heart.hurry(now);
     }
 
     /// Joins again, after what it had was lost.
     pub(crate) fn reset(&mut self, serial: u32, now: Instant) {
-        self.serial = serial;
-        self.epoch = 0;
-        self.sent = false;
-        self.full = true;
+        self.heart.begin(serial);
+        self.heart.forgotten();
+        self.heart.hurry(now);
         self.reported = None;
         self.reporting = None;
         self.target = None;
-        self.known = false;
-        self.heartbeat_at = now;
     }
 
     /// No heartbeat before that time.
     pub(crate) fn not_before(&mut self, at: Instant) {
-        self.heartbeat_at = self.heartbeat_at.max(at);
+        self.heart.not_before(at);
     }
 
     pub(crate) fn has_to_leave(&self) -> bool {
-        self.known
+        self.heart.is_known()
     }
 
     pub(crate) fn has_joined(&self) -> bool {
-        self.epoch > 0
+        self.heart.has_joined()
     }
 
     /// True if a heartbeat is due: in its time, or at once where there is news.
     pub(crate) fn wants(&self, now: Instant, owned: &BTreeSet<TopicPartition>) -> bool {
-        let news = self.epoch > 0 && self.failures == 0 && self.reported.as_ref() != Some(owned);
-        !self.sent && (news || self.heartbeat_at <= now)
+        let heart = &self.heart;
+        let news = heart.has_joined() && heart.is_sound() && self.reported.as_ref() != Some(owned);
+        heart.is_due(now) || (news && !heart.is_under_way())
     }
 
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         // One that is due already waits for the coordinator's connection.
-        (!self.sent && self.heartbeat_at > now).then_some(self.heartbeat_at)
+        self.heart.deadline().filter(|at| *at > now)
     }
 
     pub(crate) fn send(
@@ -158,9 +167,9 @@ impl Modern {
         owned: &BTreeSet<TopicPartition>,
         signals: &mut Vec<Signal>,
     ) {
-        let joining = self.epoch == 0;
-        let full = self.full || joining;
-        let mut request = self.request(self.epoch);
+        let joining = !self.heart.has_joined();
+        let full = self.heart.says_all();
+        let mut request = self.request(self.heart.epoch());
         if full {
             let ms = self.terms.rebalance_timeout.as_millis();
             request = request
@@ -190,30 +199,16 @@ impl Modern {
             request = request.with_topic_partitions(Some(self.by_id(owned)));
             self.reporting = Some(owned.clone());
         }
-        let sent = core
-            .version(conn, HEARTBEAT, VERSIONS)
-            .and_then(|version| Call::encode(&core.config.client_id, version, &request));
-        match sent {
-            Ok(call) => {
-                let timeout = core.config.request_timeout;
-                let tag = Ask::Heartbeat(self.serial).into();
-                core.send(now, conn, call, timeout, tag, true);
-                self.sent = true;
-                self.known = true;
-                self.full = false;
-                self.subscription_changed &= subscription.is_none();
-            }
-            Err(e) => {
-                self.heartbeat_at = now + self.interval;
-                signals.push(Signal::Failing(e));
-            }
+        match self.heart.send(core, now, conn, &request) {
+            Ok(()) => self.subscription_changed &= subscription.is_none(),
+            Err(e) => signals.push(Signal::Failing(e)),
         }
     }
 
     fn request(&self, epoch: i32) -> ConsumerGroupHeartbeatRequest {
         ConsumerGroupHeartbeatRequest::default()
             .with_group_id(GroupId(string(&self.terms.group)))
-            .with_member_id(string(&self.member_id))
+            .with_member_id(string(self.heart.member_id()))
             .with_member_epoch(epoch)
             .with_rebalance_timeout_ms(-1)
             .with_subscribed_topic_names(None)
@@ -226,22 +221,11 @@ impl Modern {
         now: Instant,
         (_, conn): (Node, ConnId),
     ) -> Result<()> {
-        let version = core.version(conn, HEARTBEAT, VERSIONS)?;
         let request = match &self.terms.instance_id {
             Some(instance) => self.request(AWAY).with_instance_id(Some(string(instance))),
             None => self.request(LEAVING),
         };
-        let call = Call::encode(&core.config.client_id, version, &request)?;
-        let timeout = core.config.request_timeout;
-        core.send(
-            now,
-            conn,
-            call,
-            timeout,
-            Ask::Leave(self.serial).into(),
-            true,
-        );
-        Ok(())
+        self.heart.send_leave(core, now, conn, &request)
     }
 
     pub(crate) fn answered(
@@ -253,41 +237,21 @@ impl Modern {
         body: Bytes,
         signals: &mut Vec<Signal>,
     ) {
-        self.sent = false;
-        let response = match rpc::decode::<ConsumerGroupHeartbeatRequest>(version, body) {
-            Ok(response) => response,
-            Err(e) => {
-                self.failed(core, now);
-                return signals.push(Signal::Failing(e));
+        match self.heart.answered(core, now, node, version, body) {
+            Ok(assignment) => {
+                if let Some(reported) = self.reporting.take() {
+                    self.reported = Some(reported);
+                }
+                signals.push(Signal::Heard);
+                if assignment.is_some() {
+                    self.target = assignment;
+                    self.resolve(core, signals);
+                }
             }
-        };
-        core.throttle(now, node, Purpose::Group, response.throttle_time_ms);
-        let code = ErrorCode(i32::from(response.error_code));
-        if code != ErrorCode::NONE {
-            let words = quoted(response.error_message.as_deref());
-            return self.refused(core, now, node, code, &words, signals);
-        }
-        self.failures = 0;
-        if let Some(id) = response.member_id {
-            self.member_id = id.to_string();
-        }
-        self.epoch = response.member_epoch;
-        if let Some(reported) = self.reporting.take() {
-            self.reported = Some(reported);
-        }
-        let ms = u64::try_from(response.heartbeat_interval_ms).unwrap_or(0);
-        if ms > 0 {
-            self.interval = Duration::from_millis(ms);
-        }
-        self.heartbeat_at = now + self.interval;
-        signals.push(Signal::Heard);
-        if let Some(assignment) = response.assignment {
-            let each = assignment.topic_partitions.into_iter();
-            self.target = Some(
-                each.map(|t| (t.topic_id.into_bytes(), t.partitions))
-                    .collect(),
-            );
-            self.resolve(core, signals);
+            Err(refused) => {
+                self.reporting = None;
+                signals.extend(self.meaning(refused));
+            }
         }
     }
 
@@ -324,57 +288,28 @@ impl Modern {
         }
     }
 
-    fn refused(
-        &mut self,
-        core: &mut Core<impl GroupTag>,
-        now: Instant,
-        node: Node,
-        code: ErrorCode,
-        words: &str,
-        signals: &mut Vec<Signal>,
-    ) {
-        let error = Error::new(
-            code,
-            format!(
-                "heartbeat in group '{}': {} answered {}{words}{}",
-                self.terms.group,
-                core.address(node),
-                code.name(),
-                advice(code)
-            ),
-        );
-        self.failed(core, now);
+    fn meaning(&self, Refused { error, trouble }: Refused) -> Option<Signal> {
         let elsewhere = matches!(
-            code,
+            error.code(),
             ErrorCode::UNSUPPORTED_VERSION
                 | ErrorCode::GROUP_ID_NOT_FOUND
                 | ErrorCode::INCONSISTENT_GROUP_PROTOCOL
         );
-        if elsewhere && self.epoch == 0 && self.terms.protocol == GroupProtocol::Auto {
-            return signals.push(Signal::FallBack(error));
+        if elsewhere && !self.has_joined() && self.terms.protocol == GroupProtocol::Auto {
+            return Some(Signal::FallBack(error));
         }
-        match trouble(code) {
-            Some(Trouble::Coordinator) => signals.push(Signal::CoordinatorLost(error)),
-            Some(Trouble::Member) => signals.push(Signal::Lost(error)),
-            Some(Trouble::Rebalancing) => {}
-            None => {
-                self.heartbeat_at = self.heartbeat_at.max(now + core.config.retry_backoff_max);
-                signals.push(Signal::Failing(error));
-            }
+        match trouble {
+            Some(Trouble::Coordinator) => Some(Signal::CoordinatorLost(error)),
+            Some(Trouble::Member) => Some(Signal::Lost(error)),
+            Some(Trouble::Rebalancing) => None,
+            None => Some(Signal::Failing(error)),
         }
     }
 
-    /// A heartbeat brought nothing; the next one says everything anew.
+    /// A heartbeat brought nothing.
     pub(crate) fn failed(&mut self, core: &mut Core<impl GroupTag>, now: Instant) {
-        self.sent = false;
-        self.full = true;
         self.reporting = None;
-        self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
-        self.heartbeat_at = now + backoff.after(self.failures, &mut core.rng);
+        self.heart.failed(core, now);
     }
 
     /// Partitions by the ids under which their topics were assigned. What metadata tells of a topic comes later, and a member

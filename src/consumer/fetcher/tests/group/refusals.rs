@@ -140,3 +140,34 @@ fn a_member_says_what_it_owns_before_metadata_tells_of_the_topic() {
         "the brokers would give it to another member"
     );
 }
+
+#[test]
+fn a_subscription_changed_while_a_heartbeat_is_under_way_is_said_behind_it() {
+    let mut world = World::new(&[("group.protocol", "consumer")]);
+    world.rig.topics.insert("u", vec![1]);
+    world.subscribe();
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.subscribed.len(), 1);
+    // The next heartbeat is on its way when the program subscribes to another topic as well.
+    let asked = loop {
+        let due = world.rig.engine.deadline().unwrap();
+        world.rig.now = world.rig.now.max(due);
+        world.rig.turn();
+        let asked = world.rig.asked.pop_front();
+        match asked {
+            Some(asked) if asked.key == GROUP_HEARTBEAT => break asked,
+            Some(asked) => world.answer(&asked),
+            None => {}
+        }
+    };
+    let topics = ["t", "u"].into_iter().map(Arc::from).collect();
+    world
+        .shared
+        .command(Command::Subscribe(Subscription::Topics(topics)));
+    world.rig.turn();
+    world.answer(&asked);
+    world.rig.turn();
+    world.run(Duration::from_millis(500));
+    let (names, _) = world.subscribed.last().unwrap();
+    assert_eq!(*names, ["t", "u"], "it waited for the next heartbeat");
+}
