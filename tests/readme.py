@@ -3,9 +3,9 @@
 
     tests/readme.py [--write]
 
-Also checked: that every relative link of README.md, ARCHITECTURE.md and CHANGELOG.md leads somewhere, and that every
-`make` target they name exists; and that the figures and plots are those of `benches/figures.json`. `--write` puts the
-files in.
+Also checked: that every relative link of the README and of the pages for contributors leads somewhere, and that every
+`make` target, path, function and type they name exists; and that the figures and plots are those of
+`benches/figures.json`. `--write` puts the files in.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = {".c": "c", ".cpp": "cpp", ".py": "python", ".rs": "rust"}
 BLOCK = re.compile(r"^<!-- file: (\S+) -->\n(?:\n?```\w+\n.*?^```\n)?", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+# Pages for those who work on the code; their paths may leave out `src/`.
+PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", *sorted(f"docs/design/{p.name}" for p in ROOT.glob("docs/design/*.md")))
+SOURCES = ("src", "tests", "docs", "bindings", "include", "benches", "examples", "tools", "packaging", ".ci")
+CODE = re.compile(r"`([^`\s]+)`")
+PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
+FILE = re.compile(r"\.(?:rs|py|c|h|cpp|hpp|md|toml|json|sh|txt)$")
+MEMBER = re.compile(r"([A-Z]\w+)::(\w+)")
 
 
 def filled(text: str) -> tuple[str, int]:
@@ -41,9 +48,10 @@ def mistakes(readme: str, write: bool) -> list[str]:
     elif wanted != readme:
         found.append("README.md differs from the examples it shows; run: tests/readme.py --write")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md"):
+    for name in ("README.md", "CHANGELOG.md", *PAGES):
         text = (ROOT / name).read_text()
-        found += [f"{name}: no {link}" for link in LINK.findall(text) if not (ROOT / link).exists()]
+        beside = (ROOT / name).parent
+        found += [f"{name}: no {link}" for link in LINK.findall(text) if not (beside / link).exists()]
         commands = re.findall(r"(?:^    .*?|`)\bmake ([a-z-]+)", text, re.M)
         found += [f"{name}: make {target} does not exist" for target in commands if target not in targets]
     figures = subprocess.run(
@@ -51,7 +59,32 @@ def mistakes(readme: str, write: bool) -> list[str]:
     )
     if figures.returncode != 0:
         found.append(f"README.md's figures are {figures.stdout.strip() or figures.stderr.strip()}")
-    return found + unknown_tests((ROOT / "docs" / "faults.md").read_text())
+    return found + unknown_code() + unknown_tests((ROOT / "docs" / "faults.md").read_text())
+
+
+def unknown_code() -> list[str]:
+    """Paths and members of types that the pages for contributors name and that are not there (any more)."""
+    files = [p.relative_to(ROOT) for place in SOURCES for p in (ROOT / place).rglob("*")]
+    # Every tail of a path: what is named may leave out the folders that the text is about.
+    tails = {"/".join(p.parts[i:]) for p in files for i in range(len(p.parts))}
+    tails |= {p.name for p in ROOT.iterdir()}
+    words = set(re.findall(r"\w+", "".join(p.read_text() for p in (ROOT / "src").rglob("*.rs"))))
+
+    def is_known(path: str) -> bool:
+        top = path.split("/", 1)[0]
+        return (ROOT / path).exists() if "/" in path and top in SOURCES else path in tails
+
+    found = []
+    for name in PAGES:
+        for code in CODE.findall((ROOT / name).read_text()):
+            path = code.rstrip("/")
+            named = PATH.fullmatch(code) and ("/" in path or FILE.search(path))
+            if named and path.split("/", 1)[0] != "target" and not is_known(path):
+                found.append(f"{name}: no {code}")
+            member = MEMBER.fullmatch(code)
+            if member and not words.issuperset(member.groups()):
+                found.append(f"{name}: no {code} in src/")
+    return found
 
 
 def unknown_tests(text: str) -> list[str]:

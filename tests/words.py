@@ -93,7 +93,7 @@ def docstrings(path: Path) -> Iterator[Block]:
 
 
 def blocks() -> Iterator[Block]:
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "bindings" / "python" / "README.md"):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "bindings" / "python" / "README.md"):
         yield (
             path,
             1,
