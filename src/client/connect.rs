@@ -54,24 +54,41 @@ impl ConnectCalls {
 
     /// Does what can be done for those who wait; answers when it next needs a call though nothing else happens.
     pub(crate) fn poll<T: Clone>(&self, core: &mut Core<T>, now: Instant) -> Option<Instant> {
+        let mut answers = Vec::new();
+        let deadline = self.collect(core, now, &mut answers);
+        // Without the lock: whoever is woken may ask again at once.
+        for (reply, answer) in answers {
+            reply.give(answer);
+        }
+        deadline
+    }
+
+    fn collect<T: Clone>(
+        &self,
+        core: &mut Core<T>,
+        now: Instant,
+        answers: &mut Vec<(Reply<()>, Result<()>)>,
+    ) -> Option<Instant> {
         let mut state = self.lock();
         if state.waiting.is_empty() {
             return None;
         }
         if core.contacted() && core.broker_conn(now, None).is_some() {
-            state.waiting.drain(..).for_each(|w| w.reply.give(Ok(())));
+            answers.extend(state.waiting.drain(..).map(|w| (w.reply, Ok(()))));
             return None;
         }
-        state.waiting.retain(|w| {
+        for w in std::mem::take(&mut state.waiting) {
             let waited = now.saturating_duration_since(w.since);
             let error = match core.incurable(w.since) {
                 Some(error) => error,
                 None if w.deadline <= now => core.unreachable(now, waited, ""),
-                None => return true,
+                None => {
+                    state.waiting.push(w);
+                    continue;
+                }
             };
-            w.reply.give(Err(error.context("connect")));
-            false
-        });
+            answers.push((w.reply, Err(error.context("connect"))));
+        }
         let deadlines = state.waiting.iter().map(|w| w.deadline);
         deadlines
             .min()
@@ -84,9 +101,10 @@ impl ConnectCalls {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state
-            .waiting
-            .drain(..)
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting
+            .into_iter()
             .for_each(|w| w.reply.give(Err(closed())));
     }
 }

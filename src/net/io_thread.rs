@@ -10,6 +10,7 @@ use once_cell::sync::OnceCell;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::net::aside;
 use crate::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -151,12 +152,14 @@ impl IoThread {
         watch_forks();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(4)
+            // Look-ups of names, and what is done beside this thread.
+            .max_blocking_threads(8)
             .thread_name("ottla-blocking")
             .build()
             .map_err(failed)?;
         let (jobs, mut queue) = unbounded_channel::<Job>();
         thread::spawn("ottla-io", move || {
+            aside::begin();
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 while let Some(job) = queue.recv().await {

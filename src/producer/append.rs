@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::buffer::Need;
-use super::partition::{Batch, OpenBatch, Partition, PartitionQueue};
+use super::partition::{OpenBatch, Partition, PartitionQueue};
 use super::send::{Wait, closed};
-use super::shared::{End, OpenBatchRest, Shared};
+use super::shared::Shared;
 use super::source::{Many, Rows, Source};
 use super::topic::Topic;
 use crate::error::{Error, ErrorCode, Result};
@@ -78,8 +78,8 @@ impl Shared {
             self.begin_flush();
         }
         let Some(deadline) = self.deadline(wait) else {
-            self.memory.note_refused();
-            return Err(full(ErrorCode::AGAIN, ""));
+            let late = self.memory.note_refused(&need);
+            return late.ok_or_else(|| full(ErrorCode::AGAIN, ""));
         };
         match self.memory.wait(need, deadline) {
             Some(records) => Ok(records),
@@ -329,58 +329,10 @@ impl Shared {
         opened: Option<Instant>,
     ) {
         if let Some(open) = full {
-            self.seal_into(partition, open);
-            self.announce(partition, None);
+            self.seal_and_announce(partition, open);
         } else if let Some(due) = opened {
             self.announce(partition, Some(due));
         }
-    }
-
-    /// Ends a partition's open batch, if there is one, and seals it.
-    pub(super) fn seal_open(&self, partition: &Partition) {
-        let open = partition.lock().close_open();
-        if let Some(open) = open {
-            self.seal_into(partition, open);
-        }
-    }
-
-    /// Seals a closed batch and puts it into its place.
-    pub(super) fn seal_into(&self, partition: &Partition, open: OpenBatch) {
-        let id = open.id;
-        match self.seal(partition.settings(), open) {
-            Ok(batch) => {
-                self.memory.add_backlog(&partition.backlog, batch.charged);
-                partition.lock().fill_place(id, Some(batch));
-            }
-            Err((error, rest)) => {
-                partition.lock().fill_place(id, None);
-                self.fail_unsealed(partition, rest, &error);
-            }
-        }
-    }
-
-    /// Seals a batch that the I/O thread took to send it at once: it needs no place in the queue.
-    pub(super) fn seal_taken(&self, partition: &Partition, open: OpenBatch) -> Option<Box<Batch>> {
-        match self.seal(partition.settings(), open) {
-            Ok(batch) => {
-                self.memory.add_backlog(&partition.backlog, batch.charged);
-                Some(batch)
-            }
-            Err((error, rest)) => {
-                self.fail_unsealed(partition, rest, &error);
-                None
-            }
-        }
-    }
-
-    /// Ends the records of a batch that could not be sealed.
-    fn fail_unsealed(&self, partition: &Partition, rest: OpenBatchRest, error: &Error) {
-        let mut count = 0;
-        rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
-        let end = End::not_written((partition.topic(), partition.index), Some(error));
-        self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
-        // The I/O thread may wait for this end.
-        self.waker.wake();
     }
 
     /// Rows go where their keys say: partitions are computed first, rows grouped, then each partition is locked once.

@@ -11,6 +11,9 @@ use super::partition::Partition;
 ///
 /// The last quarter is only for partitions that hold less than an equal share: a slow broker's records may not take
 /// the room that those for the others need.
+///
+/// No wake-up is missed: who waits, or was refused, first says so and then looks for room; who gives room back first gives
+/// it and then looks for such callers. All four are sequentially consistent, so that one of both sees the other.
 pub(crate) struct BufferMemory {
     limit: usize,
     used: AtomicUsize,
@@ -112,9 +115,11 @@ impl BufferMemory {
 
     /// Whether so much more would leave a partition within what it may hold, whatever others wait for.
     fn within_share(&self, need: &Need) -> bool {
+        // Before the backlog, whose changes come before those of `used`.
+        let used = self.used.load(Ordering::SeqCst);
         let held = need.partition.as_ref().map_or(0, |p| p.backlog.bytes());
         held == 0
-            || self.used() + need.bytes <= self.limit - self.limit / 4
+            || used + need.bytes <= self.limit - self.limit / 4
             || held + need.bytes <= self.limit / self.busy.load(Ordering::Relaxed).max(1)
     }
 
@@ -163,7 +168,7 @@ impl BufferMemory {
         let taken = |used: usize| n.min(self.record_limit.saturating_sub(used));
         let before = self
             .records
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
                 Some(used + taken(used))
             });
         before.map_or(0, taken)
@@ -175,14 +180,14 @@ impl BufferMemory {
         if n == 0 || !self.counts_records() {
             return false;
         }
-        self.records.fetch_sub(n, Ordering::AcqRel);
+        self.records.fetch_sub(n, Ordering::SeqCst);
         self.tell()
     }
 
     fn take(&self, n: usize) -> bool {
         // A single need larger than the whole buffer passes alone, or it could never be served.
         self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
                 (used + n <= self.limit || used == 0).then_some(used + n)
             })
             .is_ok()
@@ -213,22 +218,29 @@ impl BufferMemory {
         if n == 0 {
             return false;
         }
-        self.used.fetch_sub(n, Ordering::AcqRel);
+        self.used.fetch_sub(n, Ordering::SeqCst);
         self.tell()
     }
 
     /// Room has come: those in line look again. True if someone refused wants to hear of it.
     fn tell(&self) -> bool {
-        if self.waiting.load(Ordering::Acquire) > 0 {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            // Whoever counts as waiting holds the lock until it sleeps.
             drop(self.lock());
             self.moved.notify_all();
         }
-        self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::AcqRel)
+        self.refused.load(Ordering::SeqCst) && self.refused.swap(false, Ordering::AcqRel)
     }
 
-    /// Notes that a caller who may not wait was refused.
-    pub(crate) fn note_refused(&self) {
-        self.refused.store(true, Ordering::Release);
+    /// Notes that a caller who may not wait was refused, to tell it of room; unless that has come meanwhile: as
+    /// [`wait`](BufferMemory::wait).
+    pub(crate) fn note_refused(&self, need: &Need) -> Option<usize> {
+        self.refused.store(true, Ordering::SeqCst);
+        if need.records > 0 {
+            Some(self.admit(need.records)).filter(|admitted| *admitted > 0)
+        } else {
+            self.try_charge(need).then_some(0)
+        }
     }
 
     /// Waits in line for room until `deadline`: how many records were let in (bytes come whole), or `None` if it did not
@@ -238,8 +250,7 @@ impl BufferMemory {
         let ticket = line.next_ticket;
         line.next_ticket += 1;
         line.waiters.push_back((ticket, need.clone()));
-        // Counted under the lock that release() takes after its subtraction, so no wake-up is missed.
-        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let got = loop {
             if self.closed.load(Ordering::Acquire) {
                 break None;
@@ -337,9 +348,23 @@ mod tests {
         let memory = BufferMemory::new(10, usize::MAX);
         assert!(memory.try_charge(&Need::any(50)));
         assert!(!memory.try_charge(&Need::any(1)));
-        memory.note_refused();
+        assert_eq!(memory.note_refused(&Need::any(1)), None);
         assert!(memory.release(50));
         assert!(memory.try_charge(&Need::any(1)));
+    }
+
+    #[test]
+    fn room_that_comes_between_a_refusal_and_its_note_is_taken() {
+        let memory = BufferMemory::new(10, 3);
+        assert!(memory.try_charge(&Need::any(10)));
+        assert_eq!(memory.admit(3), 3);
+        let (bytes, records) = (Need::any(5), Need::records(5));
+        assert!(!memory.try_charge(&bytes) && memory.admit(1) == 0);
+        // Nobody is told of this, as nobody has said yet that it was refused.
+        assert!(!memory.release(10) && !memory.dismiss(2));
+        assert_eq!(memory.note_refused(&bytes), Some(0));
+        assert_eq!(memory.note_refused(&records), Some(2));
+        assert_eq!((memory.used(), memory.records()), (5, 3));
     }
 
     #[test]
@@ -399,7 +424,7 @@ mod tests {
         }
         // Bytes are not what it waits for.
         assert!(memory.try_charge(&Need::any(900)));
-        memory.note_refused();
+        assert_eq!(memory.note_refused(&Need::records(1)), None);
         assert!(memory.dismiss(2), "one who was refused is told");
         assert_eq!(waiter.join().unwrap(), Some(2));
         assert_eq!(memory.records(), 10);

@@ -11,6 +11,7 @@ mod ended;
 mod partition;
 pub mod partitioner;
 mod pending;
+mod press;
 mod purge;
 mod send;
 mod sender;
@@ -114,7 +115,7 @@ impl Producer {
         let common = Arc::new(config.common.clone());
         let log = cluster::client_log(&common, &clock);
         let budget = Budget::new(config.buffer_memory);
-        let shared = Arc::new(Shared::new(config, clock.clone(), log.clone(), waker));
+        let shared = Shared::new(config, clock.clone(), log.clone(), waker);
         let role_shared = shared.clone();
         let make = move |now| {
             let core = Core::new(common, log, clock, now);

@@ -1,6 +1,6 @@
 //! One partition's records on their way out: the open batch, then the sealed ones in order.
 //!
-//! Lock order: a topic's pending lock, a partition's lock, the shared lists. None is held across a wake-up.
+//! Lock order: a topic's pending lock, a partition's lock, the shared lists; docs/design/concurrency.md has it whole.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

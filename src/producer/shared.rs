@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Instant;
 
 use super::buffer::BufferMemory;
 use super::completion::{Outcome, SpareTokens, Tokens};
 use super::ended::Ended;
-use super::partition::{Batch, ORDINAL_STEP, OpenBatch, Partition};
+use super::partition::{Batch, Partition};
 use super::purge::PurgeCalls;
-use super::settings::{TopicSettings, TopicSetup};
+use super::settings::TopicSetup;
 use super::shortcut::Shortcut;
 use super::topic::Topic;
 use super::transaction::Transactions;
@@ -57,6 +57,8 @@ struct Live {
 }
 
 pub(crate) struct Shared {
+    /// Itself, for work that is handed to another thread.
+    pub(super) me: Weak<Shared>,
     pub(crate) config: ProducerConfig,
     pub(crate) clock: Clock,
     pub(crate) setup: Mutex<TopicSetup>,
@@ -125,10 +127,11 @@ impl Shared {
         clock: Clock,
         log: Arc<LogRing>,
         waker: Waker,
-    ) -> Self {
+    ) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let transactional = config.transactional_id.is_some();
-        Shared {
+        Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
             setup: Mutex::new(TopicSetup::new(&config)),
             memory: BufferMemory::new(config.buffer_memory, config.buffer_records),
             topics: RwLock::new(HashMap::new()),
@@ -164,7 +167,7 @@ impl Shared {
             counters: Counters::default(),
             config,
             clock,
-        }
+        })
     }
 
     /// Numbers a new batch and counts it as living.
@@ -358,54 +361,7 @@ impl Shared {
         self.armed.store(at, Ordering::SeqCst);
     }
 
-    /// Computes checksum and compression of a closed batch, without any lock.
-    pub(crate) fn seal(
-        &self,
-        settings: &TopicSettings,
-        open: OpenBatch,
-    ) -> std::result::Result<Box<Batch>, (Error, OpenBatchRest)> {
-        let OpenBatch {
-            id,
-            builder,
-            tokens,
-            created,
-            charged,
-            ..
-        } = open;
-        match builder.seal(settings.codec, settings.level) {
-            Ok(sealed) => {
-                self.counters.batches.fetch_add(1, Ordering::Relaxed);
-                // What the batch holds now may be less (compressed) than what its open buffer was.
-                let cost = sealed.body().capacity() + tokens.cost();
-                self.recharge(charged, cost);
-                Ok(Box::new(Batch {
-                    id,
-                    sealed,
-                    tokens,
-                    created,
-                    charged: cost,
-                    ordinal: 0,
-                    span: ORDINAL_STEP,
-                    sequence: None,
-                    attempts: 0,
-                    unanswered: false,
-                    last_error: None,
-                    request: 0,
-                    next: None,
-                }))
-            }
-            Err(e) => Err((
-                e,
-                OpenBatchRest {
-                    id,
-                    tokens,
-                    charged,
-                },
-            )),
-        }
-    }
-
-    fn recharge(&self, old: usize, new: usize) {
+    pub(super) fn recharge(&self, old: usize, new: usize) {
         if new > old {
             self.memory.force_charge(new - old);
         } else {
@@ -534,11 +490,4 @@ impl<'a> End<'a> {
             error,
         }
     }
-}
-
-/// What is left of a batch that could not be sealed.
-pub(crate) struct OpenBatchRest {
-    pub(crate) id: u64,
-    pub(crate) tokens: Tokens,
-    pub(crate) charged: usize,
 }

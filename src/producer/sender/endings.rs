@@ -44,7 +44,7 @@ impl Sender {
                 |q: &PartitionQueue| q.open.as_ref().is_some_and(|o| now >= o.created + limit);
             if open_is_over(&queue) {
                 drop(queue);
-                self.shared.seal_open(&part.partition);
+                self.shared.close_to_give_up(&part.partition);
                 queue = part.partition.lock();
             }
             while let Some(batch) = queue.pop_ready() {
@@ -90,7 +90,7 @@ impl Sender {
                 continue;
             };
             part.queued_at = None;
-            self.shared.seal_open(&part.partition);
+            self.shared.close_to_give_up(&part.partition);
             let mut over: Vec<Box<Batch>> = part.again.drain().collect();
             let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));
@@ -127,7 +127,7 @@ impl Sender {
             }
             let mut unsent = Vec::new();
             if queued {
-                self.shared.seal_open(&part.partition);
+                self.shared.close_to_give_up(&part.partition);
                 unsent.extend(part.again.drain());
                 let mut queue = part.partition.lock();
                 unsent.extend(std::iter::from_fn(|| queue.pop_ready()));
@@ -171,7 +171,7 @@ impl Sender {
         for slot in 0..self.parts.len() {
             let part = &mut self.parts[slot];
             part.partition.lock().closed = true;
-            self.shared.seal_open(&part.partition);
+            self.shared.close_to_give_up(&part.partition);
             let mut over: Vec<Box<Batch>> = part.inflight.drain().collect();
             over.iter_mut().for_each(|batch| batch.unanswered = true);
             over.extend(part.again.drain());

@@ -199,7 +199,7 @@ impl Sender {
         let Some(part) = self.parts.get_mut(slot) else {
             return;
         };
-        self.shared.seal_open(&part.partition);
+        self.shared.close_to_give_up(&part.partition);
         let mut over: Vec<Box<Batch>> = part.again.drain().collect();
         let mut queue = part.partition.lock();
         over.extend(std::iter::from_fn(|| queue.pop_ready()));

@@ -187,7 +187,7 @@ impl Sender {
                 .fail_pending(&mut pending, topic, error, |_| true);
         }
         for part in &mut self.parts {
-            self.shared.seal_open(&part.partition);
+            self.shared.close_to_give_up(&part.partition);
             let mut over = part.again.take_all(|b| all || b.sequence.is_none());
             let mut queue = part.partition.lock();
             over.extend(std::iter::from_fn(|| queue.pop_ready()));

@@ -97,10 +97,9 @@ impl Sender {
         let mut queue = part.partition.lock();
         let due = queue.sealed.is_empty() && queue.open_is_due(now, flush_to);
         let mut batch = if due {
-            let open = queue.take_open()?;
-            drop(queue);
+            let taken = self.shared.take_due(&part.partition, queue);
             part.topic.leave_sticky(now, part.partition.index);
-            self.shared.seal_taken(&part.partition, open)?
+            taken?
         } else {
             let ready = queue.pop_ready()?;
             drop(queue);

@@ -114,8 +114,15 @@ impl Seen {
             // before it.
             let begins_here = jump.to > jump.from && next == Some(jump.from);
             if jump.maybe_over && !back && !begins_here {
-                jumps.clear();
-                break;
+                jumps.pop_front();
+                // Nor does a jump begin where reading has gone past.
+                while jumps.front().is_some_and(|jump| jump.from < offset) {
+                    jumps.pop_front();
+                }
+                if let Some(jump) = jumps.front_mut() {
+                    jump.maybe_over = true;
+                }
+                continue;
             }
             let to = jump.to;
             jumps.pop_front();
