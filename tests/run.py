@@ -36,6 +36,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 LOGS = TARGET / "test"
 VENV = TARGET / "venv"
 PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 # Tests mostly wait, for brokers and for time to pass: more of them at once than there are cores.
 WAITING = {"RUST_TEST_THREADS": "4"}
 PYTEST: list[str | Path] = [PYTHON, "-m", "pytest", "-n", "3"]
@@ -176,11 +177,11 @@ def tools(phase: Phase) -> None:
         raise Failed(
             f"Rust {RUST[0]}.{RUST[1]} or later is needed, this is {version.strip()}; run: rustup update stable"
         )
-    requirements = (ROOT / "tests" / "requirements.txt").read_text()
+    requirements = REQUIREMENTS.read_text()
     stamp = VENV / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != requirements:
         phase.run(sys.executable, "-m", "venv", VENV)
-        phase.run(PYTHON, "-m", "pip", "install", "-q", "-r", ROOT / "tests" / "requirements.txt")
+        phase.run(PYTHON, "-m", "pip", "install", "-q", "-r", REQUIREMENTS)
         stamp.write_text(requirements)
 
 
@@ -586,6 +587,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
+    # What pip fetches to build the package is held to the same versions; older pips know only the first of the two.
+    os.environ["PIP_CONSTRAINT"] = os.environ["PIP_BUILD_CONSTRAINT"] = str(REQUIREMENTS)
     chosen = {k.name for k in PHASES if (k.quick or not options.quick) and (options.long or not k.long)}
     wanted = {"tools", *options.phases} if options.phases else chosen
     signal.signal(signal.SIGTERM, signal.default_int_handler)
