@@ -191,11 +191,12 @@ def lint(phase: Phase) -> None:
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
     phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
+    phase.run(*PYTEST[:3], "tests/checks")
     phase.run(PYTHON, "tests/words.py")
     phase.run(PYTHON, "tests/layers.py")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
-    ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
-    for directory in ("tests", "tests/faults", "tests/golden", "tests/kafka", "benches"):
+    ours = {"MYPYPATH": f"{ROOT / 'tests'}:{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
+    for directory in ("tests", "tests/checks", "tests/faults", "tests/golden", "tests/kafka", "benches"):
         phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=ours)
     bindings = ROOT / "bindings" / "python"
     if (bindings / "pyproject.toml").exists():
