@@ -7,7 +7,7 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 PYTHON  ?= python3
 
-.PHONY: help build lib demo test test-quick test-long soak bench simulate lint install golden
+.PHONY: help build lib demo test test-quick test-one test-long soak bench simulate lint install golden
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ help: ## list the targets
 build: ## build target/release/libottla.so and libottla.a
 	cargo rustc --quiet --lib --release --crate-type cdylib,staticlib
 	@ln -sf libottla.so $(TARGET)/release/libottla.so.0
+
+lib: ## build target/debug/libottla.so, not optimised: what a bare pytest or ctest needs
+	cargo rustc --quiet --lib --crate-type cdylib
+	@ln -sf libottla.so $(TARGET)/debug/libottla.so.0
 
 demo: ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own
 	@BOOTSTRAP="$(BOOTSTRAP)" OTTLA_TARGET=$(TARGET) examples/run.sh
@@ -24,6 +28,9 @@ test: ## everything, with real Kafka 4.4.0, 4.3.1 and 3.9.1; PHASES="c cpp" for 
 
 test-quick: ## the inner loop: under two minutes, no Java
 	@$(PYTHON) tests/run.py --quick $(PHASES)
+
+test-one: ## the tests with a name, of some phases: PHASES=c TEST=flow; an unoptimised library
+	@$(PYTHON) tests/run.py --quick $(or $(PHASES),rust) --test "$(TEST)"
 
 test-long: ## everything, in the versions that take long
 	@$(PYTHON) tests/run.py --long $(PHASES)

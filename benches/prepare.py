@@ -25,7 +25,9 @@ BENCHES = ROOT / "benches"
 PEERS = BENCHES / "peers"
 RELEASE = TARGET / "release"
 
-REQUIREMENTS = ["confluent-kafka>=2.16.1", "kafka-python>=3.0", "aiokafka>=0.14", "numpy"]
+REQUIREMENTS = ["confluent-kafka", "kafka-python", "aiokafka", "numpy"]
+# Their versions: those that the tests are held to.
+PINS = ROOT / "tests" / "requirements.txt"
 PAYLOAD_BYTES = 1 << 20
 WORDS = [
     "the",
@@ -92,10 +94,10 @@ class Setup:
 
     def venv(self, requirements: list[str]) -> None:
         stamp = VENV / "requirements.txt"
-        wanted = "\n".join(requirements)
+        wanted = "\n".join([*requirements, PINS.read_text()])
         if not stamp.exists() or stamp.read_text() != wanted:
             run(sys.executable, "-m", "venv", str(VENV))
-            run(PYTHON, "-m", "pip", "install", "-q", *requirements)
+            run(PYTHON, "-m", "pip", "install", "-q", "-c", str(PINS), *requirements)
             stamp.write_text(wanted)
 
     def compile(self, name: str, compiler: str, source: Path, *more: str) -> None:

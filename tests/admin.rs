@@ -4,12 +4,17 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[path = "support/cluster.rs"]
+mod cluster;
+
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewPartitions, NewTopic, TopicResult};
 use ottla::broker::{Broker, BrokerOptions, Fault, FaultRule, api_key};
 use ottla::config::AdminConfig;
 use ottla::{Error, ErrorCode};
+
+use cluster::{cluster, fresh};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -28,33 +33,13 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-            Ok(bootstrap) => Ground {
-                bootstrap,
-                _broker: None,
-            },
-            Err(_) => {
-                let broker = Broker::start(BrokerOptions::new()).unwrap();
-                Ground {
-                    bootstrap: broker.bootstrap_servers(),
-                    _broker: Some(broker),
-                }
-            }
-        }
+        let (bootstrap, _broker) = cluster(BrokerOptions::new());
+        Ground { bootstrap, _broker }
     }
 
     fn admin(&self) -> Admin {
         admin_at(&self.bootstrap, &[])
     }
-}
-
-/// A topic name that no other test and no earlier run has used.
-fn fresh(word: &str) -> String {
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
-    format!("{word}-{}-{nanos}", std::process::id())
 }
 
 fn only(results: Vec<TopicResult>) -> TopicResult {

@@ -4,11 +4,13 @@
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "consumer/support.rs"]
 #[allow(dead_code)]
 mod support;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic,
@@ -22,13 +24,14 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use ottla::ErrorCode;
 use ottla::admin::{Admin, NewTopic};
-use ottla::broker::Broker;
+use ottla::broker::{Broker, BrokerOptions};
 use ottla::config::AdminConfig;
 use ottla::consumer::{EventKind, Polled, Start};
 use ottla::protocol::compress::Codec;
 use ottla::protocol::record::{Attempt, BatchBuilder};
 
-use support::{LIMIT, Raw, batch, broker, consumer, event, numbered, offsets, read, until};
+use cluster::{cluster, fresh};
+use support::{LIMIT, Raw, batch, consumer, event, numbered, offsets, read, until};
 
 struct Ground {
     bootstrap: String,
@@ -38,18 +41,8 @@ struct Ground {
 
 /// A cluster of one broker with a topic of our own, and a connection to produce to it.
 fn ground(word: &str, partitions: i32) -> (Ground, Raw) {
-    let (bootstrap, broker) = match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => (bootstrap, None),
-        Err(_) => {
-            let broker = broker(1);
-            (broker.bootstrap_servers(), Some(broker))
-        }
-    };
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
-    let topic = format!("{word}-{}-{nanos}", std::process::id());
+    let (bootstrap, broker) = cluster(BrokerOptions::new().nodes(1));
+    let topic = fresh(word);
     let admin =
         Admin::new(AdminConfig::from_pairs([("bootstrap.servers", &*bootstrap)]).unwrap()).unwrap();
     let created = admin

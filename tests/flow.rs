@@ -4,45 +4,20 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/sending.rs"]
+mod sending;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla::ErrorCode;
-use ottla::broker::{Broker, BrokerOptions, Fault, FaultRule, api_key};
-use ottla::config::ProducerConfig;
+use ottla::broker::{Fault, FaultRule, api_key};
 use ottla::producer::{Completion, Outcome, Producer, Purge, Record, Wait};
 use ottla::protocol::record::{Blob, Bytes, Records, Timestamps};
 
-const LIMIT: Duration = Duration::from_secs(30);
-
-fn broker(nodes: usize) -> Broker {
-    Broker::start(BrokerOptions::new().nodes(nodes)).unwrap()
-}
-
-fn producer(broker: &Broker, more: &[(&str, &str)]) -> Producer {
-    let servers = broker.bootstrap_servers();
-    let pairs = [("bootstrap.servers", servers.as_str())]
-        .into_iter()
-        .chain(more.iter().copied());
-    Producer::new(ProducerConfig::from_pairs(pairs).unwrap()).unwrap()
-}
-
-/// Drains completions until `records` have ended.
-fn ends(producer: &Producer, records: u64) -> Vec<Completion> {
-    let by = Instant::now() + LIMIT;
-    let mut out = Vec::new();
-    let count = |c: &[Completion]| c.iter().map(|c| u64::from(c.count)).sum::<u64>();
-    while count(&out) < records {
-        assert!(Instant::now() < by, "{} of {records} ended", count(&out));
-        producer
-            .completions(1000, Duration::from_millis(200), &mut out)
-            .unwrap();
-    }
-    assert_eq!(count(&out), records, "no record ends twice");
-    out
-}
+use sending::{LIMIT, broker, ends, producer};
 
 /// Sends each key as a record of its own call or as one batch; the partition each came to, by its index.
 fn placed(producer: &Producer, topic: &str, keys: &[Option<&[u8]>], batch: bool) -> Vec<i32> {

@@ -4,6 +4,8 @@
 #![cfg(feature = "broker")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "consumer/support.rs"]
 #[allow(dead_code)]
 mod support;
@@ -11,7 +13,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewTopic};
 use ottla::broker::{Broker, BrokerOptions};
@@ -19,6 +21,7 @@ use ottla::config::AdminConfig;
 use ottla::consumer::{Consumer, EventKind, Polled};
 use ottla::protocol::compress::Codec;
 
+use cluster::{cluster, fresh};
 use support::{LIMIT, Raw, batch, consumer, numbered, until};
 
 const MEMBERS: usize = 12;
@@ -51,18 +54,11 @@ struct Ground {
 }
 
 fn ground(word: &str) -> Ground {
-    let (bootstrap, broker) = match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => (bootstrap, None),
-        Err(_) => {
-            let options = BrokerOptions::new()
-                .nodes(1)
-                .consumer_heartbeat_interval(Duration::from_millis(100));
-            let broker = Broker::start(options).unwrap();
-            (broker.bootstrap_servers(), Some(broker))
-        }
-    };
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let topic = format!("{word}-{}-{}", std::process::id(), nanos.as_nanos());
+    let options = BrokerOptions::new()
+        .nodes(1)
+        .consumer_heartbeat_interval(Duration::from_millis(100));
+    let (bootstrap, broker) = cluster(options);
+    let topic = fresh(word);
     let admin =
         Admin::new(AdminConfig::from_pairs([("bootstrap.servers", &*bootstrap)]).unwrap()).unwrap();
     let created = admin

@@ -7,15 +7,20 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/cluster.rs"]
+mod cluster;
+
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewPartitions, NewTopic};
 use ottla::broker::{Broker, BrokerOptions};
 use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig};
 use ottla::consumer::{Consumer, EventKind, OffsetAndMetadata, Polled, Start};
 use ottla::producer::{Completion, Outcome, Producer, Record, Wait};
+
+use cluster::{cluster, fresh};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const PARTITIONS: i32 = 4;
@@ -570,13 +575,7 @@ fn offsets_in_a_transaction(ground: &Ground) -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn the_programme() {
-    let (bootstrap, broker) = match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => (bootstrap, None),
-        Err(_) => {
-            let broker = Broker::start(BrokerOptions::new().nodes(3)).unwrap();
-            (broker.bootstrap_servers(), Some(broker))
-        }
-    };
+    let (bootstrap, broker) = cluster(BrokerOptions::new().nodes(3));
     let list = std::env::var("OTTLA_TEST_WITHOUT").unwrap_or_default();
     let without: Vec<&str> = list
         .split(',')
@@ -592,13 +591,9 @@ fn the_programme() {
     // By default Kafka 3.9 has no groups of the new protocol.
     let old =
         std::env::var("OTTLA_TEST_KAFKA_VERSION").is_ok_and(|version| version.starts_with("3."));
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
     let ground = Ground {
         bootstrap,
-        name: format!("programme-{}-{nanos}", std::process::id()),
+        name: fresh("programme"),
         only_auto: without.contains(&"create topics"),
         _broker: broker,
     };

@@ -5,7 +5,10 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[path = "support/cluster.rs"]
+mod cluster;
+
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewTopic};
 use ottla::broker::{Broker, BrokerOptions};
@@ -13,6 +16,8 @@ use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig, ShareConfig};
 use ottla::consumer::{Consumer, Polled, Start};
 use ottla::producer::{Producer, Record, Wait};
 use ottla::share::ShareConsumer;
+
+use cluster::{cluster, fresh};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const RECORDS: usize = 100;
@@ -36,17 +41,8 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        if let Ok(bootstrap) = std::env::var("OTTLA_TEST_BOOTSTRAP") {
-            return Ground {
-                bootstrap,
-                _broker: None,
-            };
-        }
-        let broker = Broker::start(BrokerOptions::new()).unwrap();
-        Ground {
-            bootstrap: broker.bootstrap_servers(),
-            _broker: Some(broker),
-        }
+        let (bootstrap, _broker) = cluster(BrokerOptions::new());
+        Ground { bootstrap, _broker }
     }
 
     fn pairs<'a>(
@@ -59,8 +55,7 @@ impl Ground {
     }
 
     fn topic(&self, word: &str, configs: &[(&str, &str)]) -> String {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let name = format!("old-{word}-{}-{}", std::process::id(), nanos.as_nanos());
+        let name = fresh(&format!("old-{word}"));
         let admin = Admin::new(AdminConfig::from_pairs(self.pairs(&[])).unwrap()).unwrap();
         let mut topic = NewTopic::new(&name, 1, 1);
         for (key, value) in configs {

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
-"""The test phases, each with a log and a time limit; stops at the first that fails.
+"""The test phases, each with a log and a time limit.
 
-    tests/run.py [--quick | --long] [PHASE ...]
+    tests/run.py [--quick | --long] [--fail-fast] [PHASE ...]
+    tests/run.py [--quick] PHASE --test NAME
 
 `--quick` needs no Java, tests an unoptimised library and takes under two minutes after a change; `--long` sets
 OTTLA_TEST_LONG=1, which makes the property, fault and soak tests run their long versions. Naming phases runs only
-those.
+those, and `--test NAME` only the tests of them that have NAME in their name. After a phase that failed the others still
+run, unless nothing can be tested (`--fail-fast`: unless one failed).
+
+The phases compose what works without them, too: `cargo test` or `cargo nextest run`, `pytest`, `ctest`.
 
 Phases come in stages, one after the other, and a stage has one or two lanes side by side: what compiles has the machine
 to itself, and what mostly waits shares it.
 
 Phases find their sources by place: tests/*.rs, tests/c/*.c, tests/cpp/CMakeLists.txt, bindings/python/tests,
-examples/run.sh, tests/install/run.sh,
-benches/run.py. The Kafka phases run again, against a real Kafka, whatever in there
-mentions OTTLA_TEST_BOOTSTRAP; without that variable the same tests use the embedded broker.
+examples/run.sh, tests/install/run.sh, benches/run.py. The Kafka phases run again, against a real Kafka, whatever in
+there mentions OTTLA_TEST_BOOTSTRAP; without that variable the same tests use the embedded broker.
 """
 
 from __future__ import annotations
@@ -30,15 +33,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Union
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 LOGS = TARGET / "test"
 VENV = TARGET / "venv"
 PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 # Tests mostly wait, for brokers and for time to pass: more of them at once than there are cores.
 WAITING = {"RUST_TEST_THREADS": "4"}
-PYTEST: list[str | Path] = [PYTHON, "-m", "pytest", "-n", "3"]
+PARALLEL = ("-n", "3")
+# The wheel is tested, not the source tree.
+INSTALLED = {"OTTLA_TEST_INSTALLED": "1"}
 # Set when a phase has failed or the user has had enough: those beside it end.
 STOP = threading.Event()
 # Without these nothing else can run.
@@ -54,17 +62,13 @@ RUST = (1, 95)
 SIMULATE = "cargo build --quiet --profile simulation --features simulation --bin simulate"
 C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]
 
-# How each test runner counts, by name of the outcome.
-COUNTS = [
-    (
-        re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M),
-        ("passed", "failed", "skipped"),
-    ),
-    (re.compile(r"^=+ .*?(\d+) passed(?:, (\d+) skipped)?.* in [\d.]+s.*=+$", re.M), ("passed", "skipped")),
-    (re.compile(r"^Ran (\d+) tests? in ", re.M), ("passed",)),
-    (re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$", re.M), ("failed", "passed")),
-    (re.compile(r"^ok: (\d+) checks?$", re.M), ("passed",)),
-]
+# `cargo test` and our own programs have no report but their last line.
+CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
+OWN = re.compile(r"^ok: (\d+) checks?$", re.M)
+
+
+Command = Sequence[Union[str, Path]]
+Environment = Mapping[str, str]
 
 
 class Failed(Exception):
@@ -79,6 +83,7 @@ class Phase:
     limit_s: int
     options: argparse.Namespace
     missing: list[str] = field(default_factory=list)
+    reports: list[Path] = field(default_factory=list)
 
     @property
     def libraries(self) -> Path:
@@ -96,7 +101,9 @@ class Phase:
         self.log.write_text("")
         self.deadline = time.monotonic() + self.limit_s
 
-    def run(self, *command: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
+    def run(
+        self, *command: str | Path, env: Environment | None = None, cwd: Path = ROOT, fine: Sequence[int] = (0,)
+    ) -> None:
         """Run a command into the log; a failure or the phase's limit raises."""
         words = [str(c) for c in command]
         with open(self.log, "a") as log:
@@ -123,7 +130,7 @@ class Phase:
                     if isinstance(error, subprocess.TimeoutExpired):
                         raise Failed(f"not done within {self.limit_s} s: {' '.join(words)}") from None
                     raise
-        if code != 0:
+        if code not in fine:
             raise Failed(f"ended with {code}: {' '.join(words)}")
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
@@ -147,14 +154,43 @@ class Phase:
             raise Failed(f"{place}/ has no {pattern}")
         return found
 
+    def report(self) -> Path:
+        """Where the next runner of this phase writes its JUnit XML."""
+        path = LOGS / f"{self.name}-{len(self.reports) + 1}.xml"
+        path.unlink(missing_ok=True)
+        self.reports.append(path)
+        return path
+
+    def pytest(self, *words: str | Path, before: Command = (), env: Environment | None = None) -> None:
+        """Run pytest, after the words of another command; with --test, the tests of that name."""
+        named = ["-k", self.options.test] if self.options.test else []
+        command = [*before, PYTHON, "-m", "pytest", f"--junitxml={self.report()}", *words, *named]
+        # 5: no test was chosen.
+        self.run(*command, env={**INSTALLED, **(env or {})}, fine=(0, 5) if named else (0,))
+
+    def ctest(self, label: str, *words: str, before: Command = (), env: Environment | None = None) -> None:
+        """Run the C or the C++ tests; with --test, those of that name."""
+        named = ["-R", self.options.test] if self.options.test else ["--no-tests=error"]
+        chosen = ["ctest", "--test-dir", self.work / "cmake", "-L", label, *named, *words]
+        self.run(*before, *chosen, "--output-on-failure", "--output-junit", self.report(), env=env)
+
+    def cargo_test(self, *words: str, before: Command = (), env: Environment | None = None) -> None:
+        """Run `cargo test`; with --test, the tests of that name."""
+        named = [self.options.test] if self.options.test else []
+        self.run(*before, "cargo", "test", "--quiet", *words, *named, env=env)
+
     def counts(self) -> dict[str, int]:
         text = self.log.read_text(errors="replace")
         totals = {"passed": 0, "failed": 0, "skipped": 0}
-        for pattern, names in COUNTS:
-            for groups in pattern.findall(text):
-                values = (groups,) if isinstance(groups, str) else groups
-                for name, value in zip(names, values):
-                    totals[name] += int(value or 0)
+        for groups in CARGO.findall(text):
+            for name, value in zip(totals, groups):
+                totals[name] += int(value)
+        totals["passed"] += sum(map(int, OWN.findall(text)))
+        for path in filter(Path.exists, self.reports):
+            for case in ElementTree.parse(path).iter("testcase"):
+                outcomes = {child.tag for child in case}
+                failed, skipped = outcomes & {"failure", "error"}, "skipped" in outcomes
+                totals["failed" if failed else "skipped" if skipped else "passed"] += 1
         return totals
 
 
@@ -176,11 +212,11 @@ def tools(phase: Phase) -> None:
         raise Failed(
             f"Rust {RUST[0]}.{RUST[1]} or later is needed, this is {version.strip()}; run: rustup update stable"
         )
-    requirements = (ROOT / "tests" / "requirements.txt").read_text()
+    requirements = REQUIREMENTS.read_text()
     stamp = VENV / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != requirements:
         phase.run(sys.executable, "-m", "venv", VENV)
-        phase.run(PYTHON, "-m", "pip", "install", "-q", "-r", ROOT / "tests" / "requirements.txt")
+        phase.run(PYTHON, "-m", "pip", "install", "-q", "-r", REQUIREMENTS)
         stamp.write_text(requirements)
 
 
@@ -190,11 +226,12 @@ def lint(phase: Phase) -> None:
     phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
     phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
+    phase.run(PYTHON, "-m", "pytest", "tests/checks")
     phase.run(PYTHON, "tests/words.py")
     phase.run(PYTHON, "tests/layers.py")
     mypy: list[str | Path] = [PYTHON, "-m", "mypy", "--strict"]
-    ours = {"MYPYPATH": f"{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
-    for directory in ("tests", "tests/faults", "tests/golden", "tests/kafka", "benches"):
+    ours = {"MYPYPATH": f"{ROOT / 'tests'}:{ROOT / 'tests' / 'kafka'}:{ROOT / 'bindings' / 'python' / 'src'}"}
+    for directory in ("tests", "tests/checks", "tests/faults", "tests/golden", "tests/kafka", "benches"):
         phase.run(*mypy, *(p.name for p in phase.sources(directory, "*.py")), cwd=ROOT / directory, env=ours)
     bindings = ROOT / "bindings" / "python"
     if (bindings / "pyproject.toml").exists():
@@ -211,7 +248,7 @@ def compile_tests(phase: Phase) -> None:
 def rust(phase: Phase) -> None:
     """Unit, property and integration tests, on the embedded broker."""
     quick = {"OTTLA_TEST_QUICK": "1"} if phase.options.quick else {}
-    phase.run("cargo", "test", "--quiet", env={**WAITING, **quick})
+    phase.cargo_test(env={**WAITING, **quick})
 
 
 def simulation(phase: Phase) -> None:
@@ -227,61 +264,27 @@ def simulation(phase: Phase) -> None:
 def build(phase: Phase) -> None:
     """The shipped libraries, and what they export; when quick, an unoptimised one."""
     if phase.options.quick:
-        phase.run("cargo", "rustc", "--quiet", "--lib", "--crate-type", "cdylib")
-        soname = phase.libraries / "libottla.so.0"
-        soname.unlink(missing_ok=True)
-        soname.symlink_to("libottla.so")
+        phase.run("make", "-s", "lib")
         return
     phase.run("make", "-s", "build")
     if phase.sources("include", "ottla.h"):
         phase.run("tests/symbols.sh", TARGET / "release")
 
 
-def compile_c(phase: Phase) -> list[Path]:
-    out = phase.work / "c"
-    out.mkdir(parents=True, exist_ok=True)
-    programs = []
-    for source in phase.sources("tests/c", "*.c"):
-        program = out / source.stem
-        release = phase.libraries
-        phase.run(
-            "cc",
-            *C_FLAGS,
-            "-Iinclude",
-            source,
-            "-o",
-            program,
-            f"-L{release}",
-            f"-Wl,-rpath,{release}",
-            "-lottla",
-            "-lpthread",
-            "-lm",
-        )
-        programs.append(program)
-    return programs
+def compile_native(phase: Phase, target: str) -> None:
+    """One CMake project has the tests of both languages."""
+    out = phase.work / "cmake"
+    valgrind = "OFF" if phase.options.quick else "ON"
+    chosen = ["-DCMAKE_BUILD_TYPE=Debug", f"-DOTTLA_LIBRARY_DIR={phase.libraries}", f"-DOTTLA_VALGRIND={valgrind}"]
+    phase.run("cmake", "-S", "tests", "-B", out, *chosen)
+    phase.run("cmake", "--build", out, "--target", target, "-j2")
 
 
 def c(phase: Phase) -> None:
     """tests/c under valgrind (without it when quick)."""
-    suppressions = ROOT / "tests" / "c" / "valgrind.supp"
-    valgrind = [
-        "valgrind",
-        "-q",
-        "--error-exitcode=99",
-        "--leak-check=full",
-        "--show-leak-kinds=definite",
-        "--errors-for-leak-kinds=definite",
-        "--fair-sched=yes",
-        # The library is optimised: LLVM compares both halves of an Option at once, the undefined one of a None
-        # too, which changes nothing and which valgrind can't tell from a mistake. Bad addresses, double frees
-        # and leaks are what these runs are for.
-        "--undef-value-errors=no",
-    ]
-    if suppressions.exists():
-        valgrind.append(f"--suppressions={suppressions}")
-    for program in compile_c(phase):
-        phase.run(*([] if phase.options.quick else valgrind), program)
-        note_check(phase)
+    if phase.sources("tests/c", "*.c"):
+        compile_native(phase, "c_tests")
+        phase.ctest("^c$")
 
 
 def note_check(phase: Phase) -> None:
@@ -299,18 +302,8 @@ def instructions(phase: Phase) -> None:
 def cpp(phase: Phase) -> None:
     """tests/cpp: CMake and GoogleTest."""
     if phase.sources("tests/cpp", "CMakeLists.txt"):
-        out = phase.work / "cpp"
-        phase.run(
-            "cmake",
-            "-S",
-            "tests/cpp",
-            "-B",
-            out,
-            "-DCMAKE_BUILD_TYPE=Debug",
-            f"-DOTTLA_LIBRARY_DIR={phase.libraries}",
-        )
-        phase.run("cmake", "--build", out, "-j2")
-        phase.run("ctest", "--test-dir", out, "--output-on-failure", "--no-tests=error", "--timeout", "300", "-j3")
+        compile_native(phase, "cpp_tests")
+        phase.ctest("^cpp$", "-j3")
 
 
 def python(phase: Phase) -> None:
@@ -320,15 +313,15 @@ def python(phase: Phase) -> None:
         phase.run(
             PYTHON, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", "./bindings/python", env=library
         )
-        phase.run(*PYTEST, "bindings/python/tests")
+        phase.pytest(*PARALLEL, "bindings/python/tests")
 
 
 def foreign(phase: Phase) -> None:
     """confluent-kafka, kafka-python, aiokafka and, unless it is to be quick, Java on the embedded broker."""
-    chosen = ["-m", "not java and not slow"] if phase.options.quick else []
+    chosen = "not java and not slow" if phase.options.quick else ""
     if phase.sources("tests/foreign", "test_*.py"):
         # By file, as the Java tests share a build.
-        phase.run(*PYTEST, "--dist", "loadfile", "tests/foreign", *chosen)
+        phase.pytest(*PARALLEL, "--dist", "loadfile", "tests/foreign", "-m", chosen)
 
 
 def neighbours(phase: Phase) -> None:
@@ -370,7 +363,7 @@ def bench(phase: Phase) -> None:
 
 def cluster(phase: Phase) -> None:
     """The test cluster's own tests: brokers killed, paused, restarted, left behind by nobody."""
-    phase.run(sys.executable, CLUSTER.with_name("test_cluster.py"))
+    phase.pytest("tests/kafka", "-m", "")
 
 
 def faults(phase: Phase) -> None:
@@ -398,7 +391,7 @@ def beside_kafka(version: str) -> list[str | Path]:
 def rust_on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
         quick = {**WAITING, "OTTLA_TEST_QUICK": "1"}
-        phase.run(*beside_kafka(version), "cargo", "test", "--quiet", *kafka_rust_tests(), env=quick)
+        phase.cargo_test(*kafka_rust_tests(), before=beside_kafka(version), env=quick)
 
     run.__doc__ = f"The Rust tests that read {BOOTSTRAP}, short versions, against Apache Kafka {version}."
     return run
@@ -406,7 +399,7 @@ def rust_on_kafka(version: str) -> Callable[[Phase], None]:
 
 def old_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
-        phase.run(*beside_kafka(version), "cargo", "test", "--quiet", "--test", "old_kafka", env=WAITING)
+        phase.cargo_test("--test", "old_kafka", before=beside_kafka(version), env=WAITING)
 
     run.__doc__ = f"What every Kafka can do, against Apache Kafka {version}, and what one too old is told."
     return run
@@ -420,25 +413,22 @@ def old_segments(phase: Phase) -> None:
 
 def on_kafka(version: str) -> Callable[[Phase], None]:
     def run(phase: Phase) -> None:
-        beside = beside_kafka(version)
-        commands: list[Sequence[str | Path]] = []
+        before = beside_kafka(version)
+        named = phase.options.test or ""
         if rust_tests := kafka_rust_tests():
-            commands.append(["cargo", "test", "--quiet", *rust_tests])
-        sources = [p for p in phase.sources("tests/c", "*.c") if BOOTSTRAP in p.read_text()]
-        commands += [[phase.work / "c" / p.stem] for p in sources]
+            phase.cargo_test(*rust_tests, before=before, env=WAITING)
+        # Without valgrind, which is for the embedded broker's run of them.
+        for source in phase.sources("tests/c", "*.c"):
+            if BOOTSTRAP in source.read_text() and named in source.stem:
+                phase.run(*before, phase.work / "cmake" / "c" / source.stem, env=WAITING)
+                note_check(phase)
         if phase.sources("tests/cpp", "CMakeLists.txt"):
-            commands.append(
-                ["ctest", "--test-dir", phase.work / "cpp", "--output-on-failure", "--no-tests=error", "-j3"]
-            )
+            phase.ctest("^cpp$", "-j3", before=before, env=WAITING)
         if phase.sources("bindings/python/tests", "test_*.py"):
-            commands.append([*PYTEST, "bindings/python/tests"])
+            phase.pytest(*PARALLEL, "bindings/python/tests", before=before, env=WAITING)
         if not version.startswith("3"):
             java = ["tests/foreign/test_java_share.py", "tests/foreign/test_java_committed.py"]
-            commands.append([*PYTEST, *java])
-        for command in commands:
-            phase.run(*beside, *command, env=WAITING)
-        if not commands:
-            phase.missing.append(f"anything that reads {BOOTSTRAP}")
+            phase.pytest(*PARALLEL, *java, "-m", "", before=before, env=WAITING)
 
     run.__doc__ = f"What reads {BOOTSTRAP}, against Apache Kafka {version}."
     return run
@@ -498,6 +488,8 @@ STAGES: list[list[list[Kind]]] = [
     ],
 ]
 PHASES = [kind for stage in STAGES for lane in stage for kind in lane]
+# Those of which --test can choose tests.
+NAMED = {"rust", "c", "cpp", "python", "foreign", *(k.name for k in PHASES if k.name.startswith("kafka-"))}
 
 
 def quick_stages() -> list[list[list[Kind]]]:
@@ -545,6 +537,8 @@ def run_lane(lane: Sequence[Kind], options: argparse.Namespace, report: Report) 
         started = time.monotonic()
         try:
             kind.function(phase)
+            if options.test and kind.name in NAMED and not any(phase.counts().values()):
+                raise Failed(f"no test has {options.test} in its name")
         except Failed as error:
             report.broke(phase, time.monotonic() - started, error)
             if options.fail_fast or kind.name in GROUND:
@@ -583,11 +577,20 @@ def main() -> int:
     parser.add_argument(
         "--fail-fast", action="store_true", help="stop at the first phase that fails; otherwise the others run"
     )
+    parser.add_argument(
+        "--test", metavar="NAME", help="only tests with this in their name; of: " + " ".join(sorted(NAMED))
+    )
     options = parser.parse_args()
+    if options.test and (not options.phases or not NAMED.issuperset(options.phases)):
+        parser.error(f"--test needs phases, of: {' '.join(sorted(NAMED))}")
     if options.long:
         os.environ["OTTLA_TEST_LONG"] = "1"
+    # What pip fetches to build the package is held to the same versions; older pips know only the first of the two.
+    os.environ["PIP_CONSTRAINT"] = os.environ["PIP_BUILD_CONSTRAINT"] = str(REQUIREMENTS)
     chosen = {k.name for k in PHASES if (k.quick or not options.quick) and (options.long or not k.long)}
     wanted = {"tools", *options.phases} if options.phases else chosen
+    if options.test and options.phases != ["rust"]:
+        wanted.add("build")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     report = Report()

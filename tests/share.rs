@@ -5,6 +5,8 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "share/dead_letters.rs"]
 mod dead_letters;
 #[path = "share/embedded.rs"]

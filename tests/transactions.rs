@@ -5,7 +5,10 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[path = "support/cluster.rs"]
+mod cluster;
+
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewTopic};
 use ottla::broker::{Broker, BrokerOptions, CoordinatorKind, Fault, FaultRule, api_key};
@@ -13,6 +16,8 @@ use ottla::config::{AdminConfig, ConsumerConfig, ProducerConfig};
 use ottla::consumer::{Consumer, GroupMetadata, OffsetAndMetadata, Polled, Start};
 use ottla::producer::{Completion, Outcome, Producer, Record, Wait};
 use ottla::{Error, ErrorCode};
+
+use cluster::{cluster, fresh};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -34,15 +39,8 @@ fn is_v2() -> bool {
 }
 
 fn ground(word: &str, partitions: i32, configs: &[(&str, &str)]) -> Ground {
-    let (bootstrap, broker) = match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => (bootstrap, None),
-        Err(_) => {
-            let broker = Broker::start(BrokerOptions::new().nodes(1)).unwrap();
-            (broker.bootstrap_servers(), Some(broker))
-        }
-    };
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let name = format!("{word}-{}-{}", std::process::id(), nanos.as_nanos());
+    let (bootstrap, broker) = cluster(BrokerOptions::new().nodes(1));
+    let name = fresh(word);
     let admin =
         Admin::new(AdminConfig::from_pairs([("bootstrap.servers", &*bootstrap)]).unwrap()).unwrap();
     let mut topic = NewTopic::new(&name, partitions, 1);

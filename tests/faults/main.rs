@@ -30,6 +30,9 @@ mod ground;
 #[cfg(target_os = "linux")]
 mod groups;
 #[cfg(target_os = "linux")]
+#[path = "../support/harness.rs"]
+mod harness;
+#[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
 mod member;

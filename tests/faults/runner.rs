@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::ground::Ground;
+use super::harness::Arguments;
 use super::random::Random;
 use super::{brokers, groups, member, network, soak, transactions};
 
@@ -90,11 +91,11 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let on_kafka = arguments.iter().any(|a| a == "--kafka");
-    let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
-    let wanted = |s: &&Scenario| words.is_empty() || words.iter().any(|w| s.name.contains(&**w));
+    let asked = Arguments::new(&arguments);
+    let wanted = |s: &&Scenario| asked.wants(s.name);
     let here = |s: &&Scenario| if on_kafka { s.kafka } else { s.embedded };
     let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(wanted).filter(here).collect();
-    if arguments.iter().any(|a| a == "--list") {
+    if asked.list {
         chosen.iter().for_each(|s| println!("{}: test", s.name));
         return ExitCode::SUCCESS;
     }

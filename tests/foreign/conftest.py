@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -13,13 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "java: needs Java and Kafka's jars")
-    config.addinivalue_line("markers", "slow: not in the quick run")
-
-
 GIVEN = os.environ.get("OTTLA_TEST_BOOTSTRAP")
+
+# Where the other side is Ottla, it is the one that the tests of bindings/python would take.
+runpy.run_path(str(ROOT / "bindings" / "python" / "conftest.py"))
 
 
 @pytest.fixture(scope="session", params=[0] if GIVEN else [1, 3], ids=lambda nodes: f"{nodes or 'given'} nodes")

@@ -13,7 +13,7 @@ from types import ModuleType
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-from test_groups import COUNT, LIMIT_S, PARTITIONS, create, produce, until
+from test_foreign_groups import COUNT, LIMIT_S, PARTITIONS, create, produce, until
 
 pytestmark = pytest.mark.java
 

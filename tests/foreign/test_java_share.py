@@ -9,7 +9,7 @@ import time
 
 import ottla
 import pytest
-from test_groups import LIMIT_S, PARTITIONS, create, produce, until
+from test_foreign_groups import LIMIT_S, PARTITIONS, create, produce, until
 from test_java import JavaMember, classpath, java_command  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.java

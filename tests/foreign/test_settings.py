@@ -14,7 +14,7 @@ import kafka.admin
 import kafka.errors
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-from test_groups import LIMIT_S, until
+from test_foreign_groups import LIMIT_S, until
 from test_java import classpath, java_command  # noqa: F401 (a fixture)
 
 SET, DELETE, APPEND, SUBTRACT = (

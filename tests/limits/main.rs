@@ -9,6 +9,9 @@
 #[cfg(target_os = "linux")]
 mod figures;
 #[cfg(target_os = "linux")]
+#[path = "../support/harness.rs"]
+mod harness;
+#[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod roles;
@@ -42,20 +45,17 @@ fn main() -> std::process::ExitCode {
         roles::run(role, rest);
         return std::process::ExitCode::SUCCESS;
     }
-    let list = arguments.iter().any(|a| a == "--list");
-    let wanted = |name: &str| {
-        let mut filters = arguments.iter().filter(|a| !a.starts_with('-')).peekable();
-        filters.peek().is_none() || filters.any(|filter| name.contains(&**filter))
-    };
+    let asked = harness::Arguments::new(&arguments);
     // In the inner loop only what takes a moment: the other figures are those of an optimised library anyway.
     let hurried = std::env::var_os("OTTLA_TEST_QUICK").is_some();
-    let due = |name: &str| wanted(name) && (!hurried || figures::SOON.contains(&name));
+    let due = |name: &str| asked.wants(name) && (!hurried || figures::SOON.contains(&name));
+    let chosen = figures::ALL.iter().filter(|(name, _)| due(name));
+    if asked.list {
+        chosen.for_each(|(name, _)| println!("{name}: test"));
+        return std::process::ExitCode::SUCCESS;
+    }
     let (mut passed, mut failed) = (0, 0);
-    for (name, measure) in figures::ALL.iter().filter(|(name, _)| due(name)) {
-        if list {
-            println!("{name}: test");
-            continue;
-        }
+    for (name, measure) in chosen {
         // Other programs on the machine can only spoil a figure, never improve it for good: it is measured again.
         let good = (0..ATTEMPTS).any(|_| holds(*measure));
         println!("test {name} ... {}", if good { "ok" } else { "FAILED" });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ottla::admin::{Admin, NewTopic};
 use ottla::broker::{Broker, BrokerOptions};
@@ -10,6 +10,8 @@ use ottla::config::{AdminConfig, ProducerConfig, ShareConfig};
 use ottla::consumer::{Batch, Event, Polled};
 use ottla::producer::{Completion, Outcome, Producer, Record, Wait};
 use ottla::share::ShareConsumer;
+
+use super::cluster::{cluster, fresh};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -28,10 +30,8 @@ pub(crate) struct Ground {
 impl Ground {
     /// On the Kafka that is named, or a broker of its own.
     pub(crate) fn new(word: &str, partitions: i32) -> Self {
-        match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-            Ok(bootstrap) => Self::on(bootstrap, None, word, partitions),
-            Err(_) => Self::embedded(BrokerOptions::new(), word, partitions),
-        }
+        let (bootstrap, broker) = cluster(BrokerOptions::new());
+        Self::on(bootstrap, broker, word, partitions)
     }
 
     pub(crate) fn embedded(options: BrokerOptions, word: &str, partitions: i32) -> Self {
@@ -40,8 +40,7 @@ impl Ground {
     }
 
     fn on(bootstrap: String, broker: Option<Broker>, word: &str, partitions: i32) -> Self {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let topic = format!("share-{word}-{}-{}", std::process::id(), nanos.as_nanos());
+        let topic = fresh(&format!("share-{word}"));
         let config = AdminConfig::from_pairs([("bootstrap.servers", &*bootstrap)]).unwrap();
         let admin = Admin::new(config).unwrap();
         let created = admin
