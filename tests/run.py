@@ -186,9 +186,9 @@ def tools(phase: Phase) -> None:
 
 def lint(phase: Phase) -> None:
     """rustfmt, clippy, ruff, mypy, and the words of what users read."""
-    phase.run("cargo", "fmt", "--check")
-    phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
-    phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
+    phase.run("cargo", "fmt", "--all", "--check")
+    phase.run("cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings")
+    phase.run("cargo", "clippy", "--workspace", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     phase.run(PYTHON, "tests/words.py")
     phase.run(PYTHON, "tests/layers.py")
@@ -203,7 +203,7 @@ def lint(phase: Phase) -> None:
 
 def compile_tests(phase: Phase) -> None:
     """The Rust tests and the simulation, so that nothing compiles beside what runs later."""
-    phase.run("cargo", "test", "--quiet", "--no-run")
+    phase.run("cargo", "test", "--quiet", "--workspace", "--no-run")
     if not phase.options.quick:
         phase.run(*SIMULATE.split())
 
@@ -211,7 +211,7 @@ def compile_tests(phase: Phase) -> None:
 def rust(phase: Phase) -> None:
     """Unit, property and integration tests, on the embedded broker."""
     quick = {"OTTLA_TEST_QUICK": "1"} if phase.options.quick else {}
-    phase.run("cargo", "test", "--quiet", env={**WAITING, **quick})
+    phase.run("cargo", "test", "--quiet", "--workspace", env={**WAITING, **quick})
 
 
 def simulation(phase: Phase) -> None:
@@ -227,7 +227,7 @@ def simulation(phase: Phase) -> None:
 def build(phase: Phase) -> None:
     """The shipped libraries, and what they export; when quick, an unoptimised one."""
     if phase.options.quick:
-        phase.run("cargo", "rustc", "--quiet", "--lib", "--crate-type", "cdylib")
+        phase.run("cargo", "rustc", "--quiet", "-p", "ottla", "--lib", "--crate-type", "cdylib")
         soname = phase.libraries / "libottla.so.0"
         soname.unlink(missing_ok=True)
         soname.symlink_to("libottla.so")

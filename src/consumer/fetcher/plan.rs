@@ -46,8 +46,7 @@ impl Part {
             last_epoch: if planted!("truncation-unseen")
                 || self.unknown_to.is_some_and(|(leader_epoch, times)| {
                     leader_epoch == self.leader_epoch && times >= 2
-                })
-            {
+                }) {
                 -1
             } else {
                 self.last_epoch
