@@ -3,7 +3,8 @@
 
 The table "Layers" of ARCHITECTURE.md is read: each row's places (in back-ticks, first column) may import only from rows
 above it, and places of one row don't know each other. Fails on an import against that, and on a circle of files in the
-client. What the crates may know of each other, the compiler checks; here a crate is one place. Folders whose circles are still to be opened stand in KNOWN; one that has none any more must leave the list.
+client. What the crates may know of each other, the compiler checks; here a crate is one place. Folders whose circles
+are still to be opened stand in KNOWN; one that has none any more must leave the list.
 
     tests/layers.py           checks
     tests/layers.py --all     lists every circle too, with the names that tie it
@@ -39,7 +40,7 @@ PATH = re.compile(
 class Tree:
     """The files of the client and of the crates below `crates`, and what they import of each other.
 
-    A file is named from its crate's folder on: `net/conn.rs` in the client, `protocol/wire.rs` in the crate of that name.
+    A file is named from its crate's folder on: `net/conn.rs` in the client, `protocol/wire.rs` in the crate protocol.
     """
 
     def __init__(self, root: Path) -> None:
@@ -151,7 +152,8 @@ def module_of(name: str) -> Module:
 def flat(text: str) -> str:
     """Paths with braces within braces, one by one: `a::{b::{c, d}, e}` as `a::b::{c, d}` and `a::{e}`."""
     nested = re.compile(
-        r"((?:pub(?:\([^)]*\))? )?use )?((?:crate|super|self|ottla_\w+)(?:::\w+)*)::\{([^{}]*?)(\w+(?:::\w+)*)::\{([^{}]*)\},?"
+        r"((?:pub(?:\([^)]*\))? )?use )?((?:crate|super|self|ottla_\w+)(?:::\w+)*)"
+        r"::\{([^{}]*?)(\w+(?:::\w+)*)::\{([^{}]*)\},?"
     )
     while match := nested.search(text):
         head, base, before, inner, names = match.groups()

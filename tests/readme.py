@@ -57,7 +57,8 @@ def mistakes(readme: str, write: bool) -> list[str]:
 def unknown_tests(text: str) -> list[str]:
     """Tests that the table of faults names and that are not there (any more)."""
     kinds = ("*.rs", "*.c", "*.py")
-    sources = "".join(p.read_text() for place in ("src", "tests") for kind in kinds for p in (ROOT / place).rglob(kind))
+    places = [ROOT / place for place in ("crates", "src", "tests")]
+    sources = "".join(p.read_text() for place in places for kind in kinds for p in place.rglob(kind))
     functions = set(re.findall(r"\b(?:fn|void|def) (\w+)\(", sources))
     named = sorted(set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", text)))
     return [f"docs/faults.md: no test {name}" for name in named if name not in functions]

@@ -97,7 +97,7 @@ impl BrokerCore {
         Ok(())
     }
 
-    /// Deletes a topic and its records. False if there is none of this name.
+    /// Deletes a topic and its records. Returns false if no topic has this name.
     pub fn delete_topic(&mut self, name: &str) -> bool {
         let Some(topic) = self.cluster.remove(name) else {
             return false;

@@ -120,7 +120,7 @@ impl Session {
 /// All share groups.
 #[derive(Debug, Default)]
 pub struct ShareGroups {
-    /// Of groups that have none of their own.
+    /// For groups that set none themselves.
     pub options: ShareOptions,
     pub(crate) own_options: BTreeMap<String, ShareOptions>,
     pub(crate) groups: BTreeMap<String, ShareGroup>,
