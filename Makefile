@@ -13,11 +13,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build target/release/libottla.so and libottla.a
-	cargo rustc --quiet --lib --release --crate-type cdylib,staticlib
+	cargo rustc --quiet -p ottla --lib --release --crate-type cdylib,staticlib
 	@ln -sf libottla.so $(TARGET)/release/libottla.so.0
 
 lib: ## build target/debug/libottla.so, not optimised: what a bare pytest or ctest needs
-	cargo rustc --quiet --lib --crate-type cdylib
+	cargo rustc --quiet -p ottla --lib --crate-type cdylib
 	@ln -sf libottla.so $(TARGET)/debug/libottla.so.0
 
 demo: ## run the C, C++ and Python examples; BOOTSTRAP=host:port for a Kafka of your own

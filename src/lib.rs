@@ -3,6 +3,8 @@
 //! The layers, each knowing only those above it in this list:
 //! [`error`], [`log`], [`memory`], [`config`], [`protocol`], [`stats`], `net`, `cluster`, [`producer`], [`consumer`],
 //! [`share`], [`admin`], and at the edge the C ABI (`ffi`) and the embedded [`broker`], which shares only `protocol`.
+//!
+//! `error`, `memory`, `protocol` and `broker` are crates of their own, handed on here.
 
 /// Whether a deliberate bug is planted here, see `simulation::planted`. Without the simulation it is `false`, and nothing
 /// of it is compiled. With `=>`, what it does then.
@@ -26,15 +28,10 @@ macro_rules! planted {
 }
 
 pub mod admin;
-#[cfg(feature = "broker")]
-pub mod broker;
 pub mod config;
 pub mod consumer;
-pub mod error;
 pub mod log;
-pub mod memory;
 pub mod producer;
-pub mod protocol;
 pub mod share;
 #[cfg(feature = "simulation")]
 pub mod simulation;
@@ -48,8 +45,17 @@ mod group;
 mod net;
 mod reading;
 mod rng;
-mod thread;
 mod topic;
+
+#[doc(inline)]
+pub use ottla_base::{error, memory};
+#[cfg(feature = "broker")]
+#[doc(inline)]
+pub use ottla_broker as broker;
+#[doc(inline)]
+pub use ottla_protocol as protocol;
+
+pub(crate) use ottla_base::thread;
 
 pub use client::calls::Call;
 pub use client::mailbox::Answer;

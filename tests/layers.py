@@ -3,7 +3,8 @@
 
 The table "Layers" of ARCHITECTURE.md is read: each row's places (in back-ticks, first column) may import only from rows
 above it, and places of one row don't know each other. Fails on an import against that, and on a circle of files in the
-client. Folders whose circles are still to be opened stand in KNOWN; one that has none any more must leave the list.
+client. What the crates may know of each other, the compiler checks; here a crate is one place. Folders whose circles
+are still to be opened stand in KNOWN; one that has none any more must leave the list.
 
     tests/layers.py           checks
     tests/layers.py --all     lists every circle too, with the names that tie it
@@ -29,29 +30,32 @@ KNOWN = {
 }
 # What is no part of the client: its circles are its own affair, its layers are not.
 APART = ("broker/", "simulation/")
-# The broker is no client: whatever it took of one would make its answers the client's.
-BROKER_KNOWS = ("broker/", "error.rs", "memory/", "thread.rs", "protocol/", "net/write.rs")
 
 Module = tuple[str, ...]
-PATH = re.compile(r"\b(pub(?:\([^)]*\))? )?(use )?\b((?:crate|super|self)(?:::super)*)((?:::\w+)*)(?:::\{([^}]*)\})?")
+PATH = re.compile(
+    r"\b(pub(?:\([^)]*\))? )?(use )?\b((?:crate|super|self|ottla_\w+)(?:::super)*)((?:::\w+)*)(?:::\{([^}]*)\})?"
+)
 
 
 class Tree:
-    """The files of a source folder and what they import of each other."""
+    """The files of the client and of the crates below `crates`, and what they import of each other.
 
-    def __init__(self, source: Path) -> None:
+    A file is named from its crate's folder on: `net/conn.rs` in the client, `protocol/wire.rs` in the crate protocol.
+    """
+
+    def __init__(self, root: Path) -> None:
         self.files: dict[Module, str] = {}
         self.text: dict[str, str] = {}
         self.handed_on: dict[tuple[str, str], Module] = {}
-        for path in sorted(source.rglob("*.rs")):
-            name = path.relative_to(source).as_posix()
-            if is_test(name):
-                continue
-            parts = name[:-3].split("/")
-            if parts[-1] in ("mod", "lib"):
-                parts.pop()
-            self.files[tuple(parts)] = name
-            self.text[name] = production(path.read_text())
+        self.crates = {path.name for path in (root / "crates").iterdir()}
+        sources = {"": root / "src", **{f"{crate}/": root / "crates" / crate / "src" for crate in self.crates}}
+        for prefix, source in sorted(sources.items()):
+            for path in sorted(source.rglob("*.rs")):
+                name = prefix + path.relative_to(source).as_posix()
+                if is_test(name):
+                    continue
+                self.files[module_of(name)] = name
+                self.text[name] = production(path.read_text())
         for name in self.text:
             for match, module in self.paths(name):
                 if match.group(1) and match.group(2) and module:
@@ -68,27 +72,27 @@ class Tree:
                     into[name].setdefault(found[0], set()).add(found[1])
 
     def paths(self, name: str) -> list[tuple[re.Match[str], Module]]:
-        """Every path in a file, from the crate on."""
-        here = name[:-3].split("/")
-        if here[-1] in ("mod", "lib"):
-            here.pop()
+        """Every path in a file, from the crate's folder on."""
+        here = module_of(name)
+        own_crate = here[:1] if here and here[0] in self.crates else ()
         found: list[tuple[re.Match[str], Module]] = []
         for match in PATH.finditer(flat(self.text[name])):
             root = match.group(3).split("::")
-            base: list[str] = []
-            if root[0] != "crate":
-                ups = root.count("super")
-                base = here[: len(here) - ups]
+            base = own_crate
+            if root[0].startswith("ottla_"):
+                base = (root[0].removeprefix("ottla_"),)
+            elif root[0] != "crate":
+                base = here[: len(here) - root.count("super")]
             tail = [part for part in match.group(4).split("::") if part]
             if match.group(5) is None:
                 if tail:
-                    found.append((match, tuple(base + tail)))
+                    found.append((match, (*base, *tail)))
                 continue
             for item in match.group(5).split(","):
                 own = item.strip().split(" as ")[0]
                 if own:
                     more = [] if own == "self" else own.split("::")
-                    found.append((match, tuple(base + tail + more)))
+                    found.append((match, (*base, *tail, *more)))
         return found
 
     def resolve(self, module: Module, seen: frozenset[tuple[str, str]] = frozenset()) -> tuple[str, str] | None:
@@ -137,10 +141,19 @@ class Tree:
         return found
 
 
+def module_of(name: str) -> Module:
+    """The module that a file is."""
+    parts = name[:-3].split("/")
+    if parts[-1] in ("mod", "lib"):
+        parts.pop()
+    return tuple(parts)
+
+
 def flat(text: str) -> str:
     """Paths with braces within braces, one by one: `a::{b::{c, d}, e}` as `a::b::{c, d}` and `a::{e}`."""
     nested = re.compile(
-        r"((?:pub(?:\([^)]*\))? )?use )?((?:crate|super|self)(?:::\w+)*)::\{([^{}]*?)(\w+(?:::\w+)*)::\{([^{}]*)\},?"
+        r"((?:pub(?:\([^)]*\))? )?use )?((?:crate|super|self|ottla_\w+)(?:::\w+)*)"
+        r"::\{([^{}]*?)(\w+(?:::\w+)*)::\{([^{}]*)\},?"
     )
     while match := nested.search(text):
         head, base, before, inner, names = match.groups()
@@ -171,7 +184,7 @@ def layers(architecture: str) -> list[list[str]]:
     section = architecture.split("## Layers", 1)[1].split("\n## ", 1)[0]
     for line in section.splitlines():
         if line.startswith("| `"):
-            places = re.findall(r"`src/([\w/.]+?)/?`", line.split("|")[1])
+            places = re.findall(r"`(?:src|crates)/([\w/.]+?)/?`", line.split("|")[1])
             if places:
                 rows.append(places)
     return rows
@@ -199,8 +212,6 @@ def against(tree: Tree, rows: list[list[str]]) -> list[str]:
                 wrong.append(f"{name} stands in no row of ARCHITECTURE.md's table of layers")
             continue
         for other, names in others.items():
-            if name.startswith("broker/") and not other.startswith(BROKER_KNOWS):
-                wrong.append(f"{name} -> {other}: {', '.join(sorted(names))}")
             theirs = row_of(rows, other)
             if theirs is None or theirs < own:
                 continue
@@ -221,7 +232,7 @@ def folder_of(circle: list[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    tree = Tree(ROOT / "src")
+    tree = Tree(ROOT)
     rows = layers((ROOT / "ARCHITECTURE.md").read_text())
     problems = [f"against the layers: {line}" for line in against(tree, rows)]
     unseen = set(KNOWN)

@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = {".c": "c", ".cpp": "cpp", ".py": "python", ".rs": "rust"}
 BLOCK = re.compile(r"^<!-- file: (\S+) -->\n(?:\n?```\w+\n.*?^```\n)?", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-# Pages for those who work on the code; their paths may leave out `src/`.
+# Pages for those who work on the code; their paths may leave out `src/`, and a crate's `crates/` too.
 PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", *sorted(f"docs/design/{p.name}" for p in ROOT.glob("docs/design/*.md")))
-SOURCES = ("src", "tests", "docs", "bindings", "include", "benches", "examples", "tools", "packaging", ".ci")
+SOURCES = ("src", "crates", "tests", "docs", "bindings", "include", "benches", "examples", "tools", "packaging", ".ci")
 CODE = re.compile(r"`([^`\s]+)`")
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
 FILE = re.compile(r"\.(?:rs|py|c|h|cpp|hpp|md|toml|json|sh|txt)$")
@@ -66,9 +66,11 @@ def unknown_code() -> list[str]:
     """Paths and members of types that the pages for contributors name and that are not there (any more)."""
     files = [p.relative_to(ROOT) for place in SOURCES for p in (ROOT / place).rglob("*")]
     # Every tail of a path: what is named may leave out the folders that the text is about.
+    files += [Path(p.parts[1], *p.parts[3:]) for p in files if p.parts[0] == "crates" and "src" in p.parts]
     tails = {"/".join(p.parts[i:]) for p in files for i in range(len(p.parts))}
     tails |= {p.name for p in ROOT.iterdir()}
-    words = set(re.findall(r"\w+", "".join(p.read_text() for p in (ROOT / "src").rglob("*.rs"))))
+    sources = [p for place in ("src", "crates") for p in (ROOT / place).rglob("*.rs")]
+    words = set(re.findall(r"\w+", "".join(p.read_text() for p in sources)))
 
     def is_known(path: str) -> bool:
         top = path.split("/", 1)[0]
@@ -90,7 +92,8 @@ def unknown_code() -> list[str]:
 def unknown_tests(text: str) -> list[str]:
     """Tests that the table of faults names and that are not there (any more)."""
     kinds = ("*.rs", "*.c", "*.py")
-    sources = "".join(p.read_text() for place in ("src", "tests") for kind in kinds for p in (ROOT / place).rglob(kind))
+    places = [ROOT / place for place in ("crates", "src", "tests")]
+    sources = "".join(p.read_text() for place in places for kind in kinds for p in place.rglob(kind))
     functions = set(re.findall(r"\b(?:fn|void|def) (\w+)\(", sources))
     named = sorted(set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+)+)`", text)))
     return [f"docs/faults.md: no test {name}" for name in named if name not in functions]

@@ -222,9 +222,9 @@ def tools(phase: Phase) -> None:
 
 def lint(phase: Phase) -> None:
     """rustfmt, clippy, ruff, mypy, and the words of what users read."""
-    phase.run("cargo", "fmt", "--check")
-    phase.run("cargo", "clippy", "--all-targets", "--", "-D", "warnings")
-    phase.run("cargo", "clippy", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
+    phase.run("cargo", "fmt", "--all", "--check")
+    phase.run("cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings")
+    phase.run("cargo", "clippy", "--workspace", "--lib", "--bins", "--features", "simulation", "--", "-D", "warnings")
     phase.run(PYTHON, "-m", "ruff", "check", "--output-format", "concise", ".")
     phase.run(PYTHON, "-m", "pytest", "tests/checks")
     phase.run(PYTHON, "tests/words.py")
@@ -240,7 +240,7 @@ def lint(phase: Phase) -> None:
 
 def compile_tests(phase: Phase) -> None:
     """The Rust tests and the simulation, so that nothing compiles beside what runs later."""
-    phase.run("cargo", "test", "--quiet", "--no-run")
+    phase.run("cargo", "test", "--quiet", "--workspace", "--no-run")
     if not phase.options.quick:
         phase.run(*SIMULATE.split())
 
@@ -248,7 +248,7 @@ def compile_tests(phase: Phase) -> None:
 def rust(phase: Phase) -> None:
     """Unit, property and integration tests, on the embedded broker."""
     quick = {"OTTLA_TEST_QUICK": "1"} if phase.options.quick else {}
-    phase.cargo_test(env={**WAITING, **quick})
+    phase.cargo_test("--workspace", env={**WAITING, **quick})
 
 
 def simulation(phase: Phase) -> None:

@@ -48,7 +48,7 @@ PHRASES = (
 )
 
 # Where the Rust API lives; what is internal to it has no readers outside.
-RUST = ("admin", "broker", "client", "config", "consumer", "group", "producer", "reading", "share", "stats")
+RUST = ("admin", "client", "config", "consumer", "group", "producer", "reading", "share", "stats")
 PUBLIC = re.compile(r"pub (?:const |unsafe |async )*(?:fn|struct|enum|trait|type|const|static|mod|union) |pub \w+:")
 
 Block = tuple[Path, int, str]
@@ -69,8 +69,9 @@ def marked(path: Path, marks: tuple[str, ...]) -> Iterator[tuple[int, str, str]]
 
 
 def rust() -> Iterator[Block]:
-    files = [ROOT / "src" / "error.rs"]
-    files += [p for folder in RUST for p in sorted((ROOT / "src" / folder).rglob("*.rs")) if "tests" not in p.parts]
+    files = [ROOT / "crates" / "base" / "src" / "error.rs"]
+    folders = [*(ROOT / "src" / folder for folder in RUST), ROOT / "crates" / "broker" / "src"]
+    files += [p for folder in folders for p in sorted(folder.rglob("*.rs")) if "tests" not in p.parts]
     for path in files:
         public_type = False
         for start, block, after in marked(path, ("///",)):

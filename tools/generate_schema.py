@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Turns Kafka's message schemas into the table of src/protocol/schema/table.rs.
+"""Turns Kafka's message schemas into the table of crates/protocol/src/schema/table.rs.
 
-    tools/generate_schema.py kafka-clients-4.3.1.jar | rustfmt --edition 2024 > src/protocol/schema/table.rs
+    tools/generate_schema.py kafka-clients-4.3.1.jar | rustfmt --edition 2024 > crates/protocol/src/schema/table.rs
 
 The schemas are JSON resources (common/message/*.json) of the kafka-clients jar, which Maven Central has as
 org.apache.kafka:kafka-clients. Taken over are names, types, versions and tags: what the bytes look like.

@@ -56,8 +56,8 @@ class NativeLibrary(BuildHookInterface):  # type: ignore[misc]
             raise RuntimeError("the Rust sources are not there; install from a checkout, or set OTTLA_LIBRARY")
         if shutil.which("cargo"):
             # As `make build` does it, or each of the two would compile anew what the other has made.
-            command = ["cargo", "rustc", "--quiet", "--lib", "--release", "--crate-type", "cdylib,staticlib"]
-            subprocess.run(command, cwd=source, check=True)
+            command = ["cargo", "rustc", "--quiet", "-p", "ottla", "--lib", "--release"]
+            subprocess.run([*command, "--crate-type", "cdylib,staticlib"], cwd=source, check=True)
         if not library.exists():
             raise RuntimeError(f"{library} is not there, and Cargo, which builds it, isn't either: https://rustup.rs")
         return library

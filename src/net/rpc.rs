@@ -244,9 +244,7 @@ pub(crate) fn strip_header(header_version: i16, body: Bytes) -> Result<Bytes> {
     if header_version < 1 {
         return Ok(body);
     }
-    let mut reader = crate::protocol::wire::Reader::new(&body, true);
-    crate::protocol::wire::whole("response header", reader.tags(|_, _| Ok(())))?;
-    let at = reader.pos();
+    let at = crate::protocol::wire::skip_tags("response header", &body)?;
     Ok(body.slice(at..))
 }
 

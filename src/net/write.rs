@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use socket2::SockRef;
+use ottla_base::write::write_vectored;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -12,22 +12,12 @@ use crate::protocol::produce::OutFrame;
 /// Most pieces of one write; the kernel's own limit is 1024.
 pub(crate) const MAX_SLICES: usize = 128;
 
-/// A lost connection is an error of the write. Never the signal SIGPIPE, which ends a program in C or C++ that has not
-/// set it aside: plain `writev`, which tokio's vectored writes come down to, raises it.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
-/// Apple's sockets are made with SO_NOSIGPIPE by mio; Windows has no such signal.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-const FLAGS: std::ffi::c_int = 0;
-
 /// Writes what the socket takes at once of these pieces.
 ///
 /// # Errors
 /// `WouldBlock` when it takes nothing now, `BrokenPipe` or another when the connection is lost.
 pub(crate) fn try_write_vectored(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    stream.try_io(Interest::WRITABLE, || {
-        SockRef::from(stream).send_vectored_with_flags(slices, FLAGS)
-    })
+    stream.try_io(Interest::WRITABLE, || write_vectored(stream, slices))
 }
 
 /// Frames waiting to be written, the first perhaps written in part.
@@ -92,44 +82,8 @@ impl WriteQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
     use crate::memory::PoolBuf;
-
-    static SIGNALLED: AtomicBool = AtomicBool::new(false);
-
-    extern "C" fn signalled(_: libc::c_int) {
-        SIGNALLED.store(true, Ordering::SeqCst);
-    }
-
-    /// Rust's own programs ignore SIGPIPE, C's do not.
-    #[test]
-    #[cfg(unix)]
-    fn a_lost_connection_is_an_error_and_no_signal() {
-        // SAFETY: the handler only stores to an atomic.
-        let before =
-            unsafe { libc::signal(libc::SIGPIPE, signalled as *const () as libc::sighandler_t) };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .unwrap();
-        let error = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let stream = TcpStream::connect(listener.local_addr().unwrap())
-                .await
-                .unwrap();
-            SockRef::from(&stream)
-                .shutdown(std::net::Shutdown::Write)
-                .unwrap();
-            stream.writable().await.unwrap();
-            try_write_vectored(&stream, &[IoSlice::new(b"late")]).unwrap_err()
-        });
-        // SAFETY: what was there before.
-        unsafe { libc::signal(libc::SIGPIPE, before) };
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        assert!(!SIGNALLED.load(Ordering::SeqCst));
-    }
 
     #[test]
     fn partial_writes_of_any_size_give_the_same_bytes() {

@@ -5,10 +5,10 @@ mod allocation;
 mod apis;
 // The names in the table are for error messages, which are not made here.
 #[allow(dead_code)]
-#[path = "../../src/protocol/schema/format.rs"]
+#[path = "../../crates/protocol/src/schema/format.rs"]
 mod format;
 mod generate;
-#[path = "../../src/protocol/schema/table.rs"]
+#[path = "../../crates/protocol/src/schema/table.rs"]
 mod table;
 
 use allocation::allocated_by;

@@ -1,0 +1,69 @@
+//! OffsetForLeaderEpoch: where a leader's term ended, for noticing a truncated log.
+
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
+
+use super::{Cx, check_leader, wire};
+use crate::core::BrokerCore;
+use crate::core::fault::Target;
+
+pub(super) fn targets(request: &OffsetForLeaderEpochRequest) -> Vec<Target> {
+    let each = |t: &OffsetForLeaderTopic| -> Vec<Target> {
+        t.partitions
+            .iter()
+            .map(|p| (t.topic.to_string(), Some(p.partition)))
+            .collect()
+    };
+    request.topics.iter().flat_map(each).collect()
+}
+
+pub(super) fn handle(
+    core: &mut BrokerCore,
+    cx: &Cx,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|p| find(core, cx, &topic.topic, p));
+        OffsetForLeaderTopicResult::default()
+            .with_topic(topic.topic.clone())
+            .with_partitions(partitions.collect())
+    });
+    let topics = topics.collect();
+    OffsetForLeaderEpochResponse::default()
+        .with_throttle_time_ms(cx.effects.throttle_ms())
+        .with_topics(topics)
+}
+
+fn find(
+    core: &BrokerCore,
+    cx: &Cx,
+    topic: &str,
+    wanted: &OffsetForLeaderPartition,
+) -> EpochEndOffset {
+    let answer = EpochEndOffset::default()
+        .with_partition(wanted.partition)
+        .with_leader_epoch(-1)
+        .with_end_offset(-1);
+    if let Err(code) = check_leader(
+        core,
+        cx,
+        topic,
+        wanted.partition,
+        wanted.current_leader_epoch,
+    ) {
+        return answer.with_error_code(wire(code));
+    }
+    let partition = core.cluster.partition(topic, wanted.partition);
+    match partition.and_then(|p| p.log.end_of_epoch(wanted.leader_epoch)) {
+        Some((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
+        None => answer,
+    }
+}
