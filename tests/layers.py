@@ -47,7 +47,7 @@ class Tree:
         self.files: dict[Module, str] = {}
         self.text: dict[str, str] = {}
         self.handed_on: dict[tuple[str, str], Module] = {}
-        self.crates = {path.name for path in (root / "crates").iterdir()}
+        self.crates = {path.name for path in (root / "crates").glob("*")}
         sources = {"": root / "src", **{f"{crate}/": root / "crates" / crate / "src" for crate in self.crates}}
         for prefix, source in sorted(sources.items()):
             for path in sorted(source.rglob("*.rs")):

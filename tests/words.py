@@ -94,7 +94,8 @@ def docstrings(path: Path) -> Iterator[Block]:
 
 
 def blocks() -> Iterator[Block]:
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "bindings" / "python" / "README.md"):
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    for path in (ROOT / "README.md", *pages, ROOT / "bindings" / "python" / "README.md"):
         yield (
             path,
             1,

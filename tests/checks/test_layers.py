@@ -89,12 +89,6 @@ def test_what_is_handed_on_is_seen_through(check: Check) -> None:
     assert "producer/mod.rs -> consumer/seek.rs" in said
 
 
-def test_the_broker_knows_no_connections(check: Check) -> None:
-    code, said = check({"net/mod.rs": "", "broker/mod.rs": "use crate::net::Connection;"})
-    assert code == 1
-    assert "against the layers: broker/mod.rs -> net/mod.rs: Connection" in said
-
-
 def test_a_file_in_no_row(check: Check) -> None:
     code, said = check({"stray.rs": "use crate::error::Error;"})
     assert code == 1
@@ -135,3 +129,12 @@ def test_tests_and_comments_may_know_everything(check: Check) -> None:
     below = "// use crate::producer::Producer;\n#[cfg(test)]\nmod tests {\n    use crate::producer::Producer;\n}\n"
     code, said = check({"net/mod.rs": below, "net/tests.rs": "use crate::producer::Producer;", "producer/mod.rs": ""})
     assert code == 0, said
+
+
+def test_a_crate_is_one_place(check: Check, tmp_path: Path) -> None:
+    crate = tmp_path / "crates" / "broker" / "src"
+    crate.mkdir(parents=True)
+    (crate / "lib.rs").write_text("pub struct Broker;")
+    code, said = check({"net/mod.rs": "use ottla_broker::Broker;"})
+    assert code == 1
+    assert said == "against the layers: net/mod.rs -> broker/lib.rs: Broker\n"

@@ -17,7 +17,8 @@ READ = {
     "include/ottla.h": f"// Returns.\n// {PHRASE}\nint f(void);\n",
     "bindings/cpp/include/ottla/part.hpp": f"/// Returns.\n/// {PHRASE}\nint f();\n",
     "bindings/python/src/ottla/part.py": f'"""Part.\n{PHRASE}"""\n',
-    "src/error.rs": f"/// Returns.\n/// {PHRASE}\npub fn f() {{}}\n",
+    "crates/base/src/error.rs": f"/// Returns.\n/// {PHRASE}\npub fn f() {{}}\n",
+    "crates/broker/src/part.rs": f"/// Returns.\n/// {PHRASE}\npub fn f() {{}}\n",
     "src/producer/part.rs": f"/// Returns.\n/// {PHRASE}\n#[must_use]\npub struct Part;\n",
 }
 NOT_READ = {
