@@ -11,8 +11,10 @@ import time
 
 import pytest
 
+# Shells have background jobs ignore SIGINT, and what these start inherits that.
 PRELUDE = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import ottla
 from ottla.testing import Broker
 broker = Broker()
