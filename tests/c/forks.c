@@ -74,7 +74,8 @@ static void end_child(void) {
 static void amid_traffic(ground g) {
     ottla_error *error = NULL;
     const char *topic = new_topic(g, 1), *children = new_topic(g, 1);
-    static const char *const quick[] = {"linger.ms", "0", "batch.size", "200", NULL};
+    /* Few enough for a slow broker to take in the time that close has. */
+    static const char *const quick[] = {"linger.ms", "0", "batch.size", "200", "buffer.records", "5000", NULL};
     traffic t = {producer_of(g, quick), consumer_of(g, NULL), topic};
     OK(ottla_consumer_assign_topic(t.consumer, topic, OTTLA_START_EARLIEST, 0, &error));
     pthread_t thread;
