@@ -14,6 +14,8 @@ struct Waiting {
     reply: Reply<()>,
 }
 
+type Answers = Vec<(Reply<()>, Result<()>)>;
+
 #[derive(Default)]
 struct State {
     waiting: Vec<Waiting>,
@@ -54,8 +56,7 @@ impl ConnectCalls {
 
     /// Does what can be done for those who wait; answers when it next needs a call though nothing else happens.
     pub(crate) fn poll<T: Clone>(&self, core: &mut Core<T>, now: Instant) -> Option<Instant> {
-        let mut answers = Vec::new();
-        let deadline = self.collect(core, now, &mut answers);
+        let (answers, deadline) = self.take_ended(core, now);
         // Without the lock: whoever is woken may ask again at once.
         for (reply, answer) in answers {
             reply.give(answer);
@@ -63,20 +64,17 @@ impl ConnectCalls {
         deadline
     }
 
-    fn collect<T: Clone>(
-        &self,
-        core: &mut Core<T>,
-        now: Instant,
-        answers: &mut Vec<(Reply<()>, Result<()>)>,
-    ) -> Option<Instant> {
+    /// Who waits no longer, with the answer, and when the next wait ends.
+    fn take_ended<T: Clone>(&self, core: &mut Core<T>, now: Instant) -> (Answers, Option<Instant>) {
         let mut state = self.lock();
         if state.waiting.is_empty() {
-            return None;
+            return (Vec::new(), None);
         }
         if core.contacted() && core.broker_conn(now, None).is_some() {
-            answers.extend(state.waiting.drain(..).map(|w| (w.reply, Ok(()))));
-            return None;
+            let all = state.waiting.drain(..);
+            return (all.map(|w| (w.reply, Ok(()))).collect(), None);
         }
+        let mut answers = Vec::new();
         for w in std::mem::take(&mut state.waiting) {
             let waited = now.saturating_duration_since(w.since);
             let error = match core.incurable(w.since) {
@@ -90,11 +88,8 @@ impl ConnectCalls {
             answers.push((w.reply, Err(error.context("connect"))));
         }
         let deadlines = state.waiting.iter().map(|w| w.deadline);
-        deadlines
-            .min()
-            .into_iter()
-            .chain(core.broker_conn_deadline(now))
-            .min()
+        let deadline = deadlines.chain(core.broker_conn_deadline(now)).min();
+        (answers, deadline)
     }
 
     /// Ends every wait, present and future.

@@ -17,11 +17,12 @@ use crate::protocol::compress::Codec;
 /// What takes longer, in nanoseconds, is not done on the I/O thread. Handing it on costs about a third of that.
 const LONG: usize = 30_000;
 
-/// What a batch leaves that could not be sealed.
-struct Rest {
+/// What is left of a batch that could not be sealed, and why.
+struct Unsealed {
     id: u64,
     tokens: Tokens,
     charged: usize,
+    error: Error,
 }
 
 /// About how long compression takes for a byte, in nanoseconds: by order of magnitude, on a machine of today.
@@ -41,28 +42,32 @@ fn nanos_per_byte(codec: Codec, level: Option<i32>) -> usize {
     }
 }
 
-impl TopicSettings {
-    /// True if sealing so many bytes would keep the I/O thread for long.
-    fn takes_long(&self, bytes: usize) -> bool {
-        nanos_per_byte(self.codec, self.level).saturating_mul(bytes) > LONG
-    }
+/// True if sealing so many bytes would keep the I/O thread, on which this is, for long.
+fn keeps_io_thread(settings: &TopicSettings, bytes: usize) -> bool {
+    aside::is_io_thread()
+        && nanos_per_byte(settings.codec, settings.level).saturating_mul(bytes) > LONG
 }
 
 impl Shared {
     /// Seals a closed batch, puts it into its place and announces it; on the I/O thread perhaps a moment later.
     pub(super) fn seal_and_announce(&self, partition: &Arc<Partition>, open: OpenBatch) {
-        if aside::is_io_thread()
-            && partition.settings().takes_long(open.builder.size())
-            && let Some(shared) = self.me.upgrade()
-        {
-            let partition = partition.clone();
-            return aside::hand_on(Box::new(move || {
-                shared.seal_into(&partition, open);
-                shared.announce(&partition, None);
-            }));
+        if keeps_io_thread(partition.settings(), open.builder.size()) {
+            return self.seal_aside(partition, open);
         }
-        self.seal_into(partition, open);
+        self.fill_place(partition, open, true);
         self.announce(partition, None);
+    }
+
+    fn seal_aside(&self, partition: &Arc<Partition>, open: OpenBatch) {
+        // Whoever calls this holds the value.
+        let Some(shared) = self.me.upgrade() else {
+            return;
+        };
+        let partition = partition.clone();
+        aside::hand_on(Box::new(move || {
+            shared.fill_place(&partition, open, true);
+            shared.announce(&partition, None);
+        }));
     }
 
     /// Takes the open batch of a queue to be sent at once. `None` if there is none, or if it is sealed beside the I/O
@@ -73,24 +78,18 @@ impl Shared {
         mut queue: MutexGuard<'_, PartitionQueue>,
     ) -> Option<Box<Batch>> {
         let size = queue.open.as_ref()?.builder.size();
-        if aside::is_io_thread() && partition.settings().takes_long(size) {
+        if keeps_io_thread(partition.settings(), size) {
             let open = queue.close_open()?;
             drop(queue);
-            self.seal_and_announce(partition, open);
+            self.seal_aside(partition, open);
             return None;
         }
         let open = queue.take_open()?;
         drop(queue);
-        match self.seal(partition, open, true) {
-            Ok(batch) => {
-                self.memory.add_backlog(&partition.backlog, batch.charged);
-                Some(batch)
-            }
-            Err((error, rest)) => {
-                self.fail_unsealed(partition, rest, &error);
-                None
-            }
-        }
+        let sealed = self.seal(partition, open, true);
+        sealed
+            .map_err(|unsealed| self.fail_unsealed(partition, unsealed))
+            .ok()
     }
 
     /// Ends a partition's open batch, if there is one, as one that is given up: it is not compressed first.
@@ -101,31 +100,29 @@ impl Shared {
         }
     }
 
-    /// Seals a closed batch and puts it into its place.
-    fn seal_into(&self, partition: &Partition, open: OpenBatch) {
-        self.fill_place(partition, open, true);
-    }
-
     fn fill_place(&self, partition: &Partition, open: OpenBatch, compressed: bool) {
         let id = open.id;
         match self.seal(partition, open, compressed) {
-            Ok(batch) => {
-                self.memory.add_backlog(&partition.backlog, batch.charged);
-                partition.lock().fill_place(id, Some(batch));
-            }
-            Err((error, rest)) => {
+            Ok(batch) => partition.lock().fill_place(id, Some(batch)),
+            Err(unsealed) => {
                 partition.lock().fill_place(id, None);
-                self.fail_unsealed(partition, rest, &error);
+                self.fail_unsealed(partition, unsealed);
             }
         }
     }
 
     /// Ends the records of a batch that could not be sealed.
-    fn fail_unsealed(&self, partition: &Partition, rest: Rest, error: &Error) {
+    fn fail_unsealed(&self, partition: &Partition, unsealed: Unsealed) {
+        let Unsealed {
+            id,
+            tokens,
+            charged,
+            error,
+        } = unsealed;
         let mut count = 0;
-        rest.tokens.for_each(|_, _, n, _| count += u64::from(n));
-        let end = End::not_written((partition.topic(), partition.index), Some(error));
-        self.complete_tokens(rest.id, rest.tokens, rest.charged, count, &end);
+        tokens.for_each(|_, _, n, _| count += u64::from(n));
+        let end = End::not_written((partition.topic(), partition.index), Some(&error));
+        self.complete_tokens(id, tokens, charged, count, &end);
         // The I/O thread may wait for this end.
         self.waker.wake();
     }
@@ -135,7 +132,7 @@ impl Shared {
         partition: &Partition,
         open: OpenBatch,
         compressed: bool,
-    ) -> Result<Box<Batch>, (Error, Rest)> {
+    ) -> Result<Box<Batch>, Unsealed> {
         let OpenBatch {
             id,
             builder,
@@ -156,6 +153,7 @@ impl Shared {
                 // What the batch holds now may be less (compressed) than what its open buffer was.
                 let cost = sealed.body().capacity() + tokens.cost();
                 self.recharge(charged, cost);
+                self.memory.add_backlog(&partition.backlog, cost);
                 Ok(Box::new(Batch {
                     id,
                     sealed,
@@ -172,14 +170,12 @@ impl Shared {
                     next: None,
                 }))
             }
-            Err(e) => Err((
-                e,
-                Rest {
-                    id,
-                    tokens,
-                    charged,
-                },
-            )),
+            Err(error) => Err(Unsealed {
+                id,
+                tokens,
+                charged,
+                error,
+            }),
         }
     }
 }

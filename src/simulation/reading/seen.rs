@@ -101,12 +101,9 @@ impl Seen {
             // Reading went on as if nothing had been told, or the next one told of begins where reading does.
             let goes_on = !back && jump.to <= jump.from;
             let next_begins = later.is_some_and(|from| Some(from) == next);
-            if jump.maybe_stale && (goes_on || next_begins) {
-                jumps.pop_front();
-                continue;
-            }
-            // What was given first lay behind it: the next one begins right there.
-            if jump.maybe_over && back && next_begins {
+            // Or what was given first lay behind it.
+            let is_over = jump.maybe_over && back && next_begins;
+            if is_over || jump.maybe_stale && (goes_on || next_begins) {
                 jumps.pop_front();
                 continue;
             }
