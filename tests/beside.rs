@@ -4,23 +4,16 @@
 // A test ends with the first thing that is not as it should be.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+#[path = "support/sending.rs"]
+mod sending;
 
-use ottla::broker::{Broker, BrokerOptions};
-use ottla::config::ProducerConfig;
 use ottla::producer::{Outcome, Producer, Record, Wait};
 
-const LIMIT: Duration = Duration::from_secs(60);
+use sending::{LIMIT, broker, ends, producer};
+
 const PARTITIONS: i32 = 8;
 /// Of each partition: one batch full, and one that leaves when it is due.
 const RECORDS: i32 = 8;
-
-fn producer(broker: &Broker, more: &[(&str, &str)]) -> Producer {
-    let servers = broker.bootstrap_servers();
-    let pairs = [("bootstrap.servers", servers.as_str())];
-    let pairs = pairs.into_iter().chain(more.iter().copied());
-    Producer::new(ProducerConfig::from_pairs(pairs).unwrap()).unwrap()
-}
 
 /// So many bytes in which a compressor finds something, but not at once.
 fn prose(bytes: usize) -> Vec<u8> {
@@ -35,8 +28,6 @@ fn prose(bytes: usize) -> Vec<u8> {
 /// Sends a record through `producer` and waits for its end, again and again, until `over`. Returns how often.
 fn round_trips(producer: &Producer, mut over: impl FnMut() -> bool) -> usize {
     let mut trips = 0;
-    let mut done = Vec::new();
-    let by = Instant::now() + LIMIT;
     while !over() {
         let record = Record {
             topic: "quick",
@@ -45,13 +36,7 @@ fn round_trips(producer: &Producer, mut over: impl FnMut() -> bool) -> usize {
             ..Record::default()
         };
         producer.send(&record, Wait::MaxBlock).unwrap();
-        done.clear();
-        while done.is_empty() {
-            assert!(Instant::now() < by, "after {trips} round trips");
-            let wait = Duration::from_secs(1);
-            producer.completions(10, wait, &mut done).unwrap();
-        }
-        assert_eq!(done[0].outcome, Outcome::Written);
+        assert_eq!(ends(producer, 1)[0].outcome, Outcome::Written);
         trips += 1;
     }
     trips
@@ -60,7 +45,7 @@ fn round_trips(producer: &Producer, mut over: impl FnMut() -> bool) -> usize {
 /// Has large batches compressed by zstd at level 19 while another producer does its round trips. `known`: the
 /// partitions are known before the records are sent.
 fn compressed_beside(known: bool) {
-    let broker = Broker::start(BrokerOptions::new().nodes(1)).unwrap();
+    let broker = broker(1);
     broker.create_topic("quick", 1, &[]).unwrap();
     let create = || broker.create_topic("slow", PARTITIONS, &[]).unwrap();
     let quick = producer(&broker, &[("linger.ms", "1")]);

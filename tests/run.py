@@ -60,7 +60,6 @@ GO_PROGRAMS = {"go": "golang"}
 JAVA_PROGRAMS = {"java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless", "mvn": "maven"}
 RUST = (1, 95)
 SIMULATE = "cargo build --quiet --profile simulation --features simulation --bin simulate"
-C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]
 
 # `cargo test` and our own programs have no report but their last line.
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)

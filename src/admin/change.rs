@@ -26,7 +26,7 @@ use crate::cluster::core::Core;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc;
-use crate::protocol::wire::TopicId;
+use crate::protocol::wire::{TopicId, string};
 
 /// The version of CreateTopics that leaves numbers to the broker (KIP-464).
 const BY_DEFAULT: i16 = 4;
@@ -390,7 +390,7 @@ impl ChangeTopics {
 }
 
 fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
+    TopicName(string(name))
 }
 
 fn creatable(topic: &NewTopic) -> CreatableTopic {

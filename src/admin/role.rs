@@ -281,10 +281,7 @@ impl AdminRole {
         }
         // Another controller may have been elected, or brokers may have come and gone.
         core.refresh_metadata();
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         let wait = backoff.after(call.failures, &mut core.rng);
         let name = call.operation.name();
         core.debug(now, "admin", name, || {

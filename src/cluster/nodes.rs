@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::config::HostPort;
+use crate::config::{CommonConfig, HostPort};
 use crate::error::Error;
 use crate::net::conn::Stage;
 use crate::net::socket::Reached;
@@ -26,6 +26,14 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// Between attempts of a request: `retry.backoff.ms` up to `retry.backoff.max.ms`.
+    pub(crate) fn retries(config: &CommonConfig) -> Self {
+        Backoff {
+            first: config.retry_backoff,
+            last: config.retry_backoff_max,
+        }
+    }
+
     /// The wait after the `failures`th failure in a row (from 1): doubled each time, ±20 %.
     pub(crate) fn after(&self, failures: u32, rng: &mut Rng) -> Duration {
         let doubled = self

@@ -32,6 +32,7 @@ use crate::group::terms::Terms;
 use crate::group::words::{Trouble, advice, trouble};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
+use crate::protocol::wire::string;
 use crate::topic::TopicPartition;
 
 const JOIN_GROUP: i16 = 11;
@@ -131,10 +132,6 @@ pub(crate) struct Classic {
     shared_out: Option<BTreeMap<Arc<str>, usize>>,
     /// What it had in `generation`, for sticky strategies.
     last: BTreeSet<TopicPartition>,
-}
-
-fn string(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }
 
 /// Reads an answer to SyncGroup. Of a refusal only the code counts: librdkafka's mock broker leaves the assignment null
@@ -789,10 +786,7 @@ impl Classic {
 
     fn pause(&mut self, core: &mut Core<impl GroupTag>, now: Instant) {
         self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         self.not_before = Some(now + backoff.after(self.failures, &mut core.rng));
     }
 

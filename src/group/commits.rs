@@ -23,6 +23,7 @@ use crate::group::words::{Trouble, advice, trouble};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 use crate::protocol::offsets;
+use crate::protocol::wire::string;
 use crate::topic::TopicPartition;
 
 /// Who wants offsets committed.
@@ -315,10 +316,7 @@ impl Commits {
         let Some(failures) = commits.iter().map(|c| c.failures).max() else {
             return;
         };
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         self.not_before = Some(now + backoff.after(failures, &mut core.rng));
         commits.append(&mut self.waiting);
         self.waiting = commits;
@@ -396,7 +394,7 @@ fn request(
         }
     }
     OffsetCommitRequest::default()
-        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_group_id(GroupId(string(group)))
         .with_generation_id_or_member_epoch(identity.generation)
         .with_member_id(StrBytes::from_string(identity.member_id.clone()))
         .with_group_instance_id(identity.instance_id.clone().map(StrBytes::from_string))

@@ -49,6 +49,28 @@ pub(crate) struct Answer {
     pub(crate) assignment: Option<Assignment>,
 }
 
+/// Reads the answer of one kind: the types differ, the fields do not.
+macro_rules! read_answer {
+    ($response:expr) => {{
+        let response = $response;
+        let assignment = response.assignment.map(|assignment| {
+            let each = assignment.topic_partitions.into_iter();
+            each.map(|t| (t.topic_id.into_bytes(), t.partitions))
+                .collect()
+        });
+        $crate::group::heart::Answer {
+            throttle_ms: response.throttle_time_ms,
+            code: response.error_code,
+            words: response.error_message,
+            member_id: response.member_id,
+            epoch: response.member_epoch,
+            interval_ms: response.heartbeat_interval_ms,
+            assignment,
+        }
+    }};
+}
+pub(super) use read_answer;
+
 /// A heartbeat that brought nothing.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -300,15 +322,7 @@ impl<H: Heartbeat> Heart<H> {
         self.again = false;
         self.full = true;
         self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         self.at = now + backoff.after(self.failures, &mut core.rng);
     }
-}
-
-/// A string for kafka-protocol's requests.
-pub(crate) fn string(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }

@@ -22,6 +22,7 @@ use crate::group::words::{Trouble, advice, trouble};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 use crate::protocol::offsets;
+use crate::protocol::wire::string;
 use crate::topic::TopicPartition;
 
 /// From here on a request lists groups.
@@ -273,10 +274,7 @@ impl Lookups {
         mut lookups: Vec<Lookup>,
     ) {
         self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         let at = now + backoff.after(self.failures, &mut core.rng);
         self.not_before = earliest(self.not_before, Some(at));
         self.waiting.append(&mut lookups);
@@ -292,8 +290,8 @@ fn request(version: i16, group: &str, stable: bool, lookups: &[Lookup]) -> Offse
         }
     }
     let topics = topics.into_iter();
-    let name = |topic: &str| TopicName(StrBytes::from_string(topic.to_owned()));
-    let group = GroupId(StrBytes::from_string(group.to_owned()));
+    let name = |topic: &str| TopicName(string(topic));
+    let group = GroupId(string(group));
     let request =
         OffsetFetchRequest::default().with_require_stable(stable && version >= STABLE_VERSION);
     if version < GROUPS_VERSION {

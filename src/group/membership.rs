@@ -548,10 +548,7 @@ impl Membership {
     fn pause_after_loss(&mut self, core: &mut Core<impl GroupTag>, now: Instant) {
         self.losses = self.losses.saturating_add(1);
         self.lost_at = Some(now);
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         let until = now + backoff.after(self.losses, &mut core.rng);
         match &mut self.protocol {
             Protocol::Unsettled(_) => {}

@@ -9,13 +9,14 @@ use kafka_protocol::messages::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription, TopicName,
     consumer_protocol_assignment, consumer_protocol_subscription,
 };
-use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::protocol::Encodable;
 
 use crate::config::Assignor;
 use crate::error::{Error, Result};
 use crate::group::assignors::Member;
 use crate::group::own_assignor::Strategy;
 use crate::protocol::schema::{decode_assignment, decode_subscription};
+use crate::protocol::wire::string;
 use crate::topic::TopicPartition;
 
 /// The version of both messages that is written; it has racks (KIP-881).
@@ -39,10 +40,6 @@ fn by_topic(keys: &BTreeSet<TopicPartition>) -> BTreeMap<&str, Vec<i32>> {
         topics.entry(topic).or_default().push(*index);
     }
     topics
-}
-
-fn string(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }
 
 /// What a strategy wants told besides.

@@ -16,14 +16,14 @@ use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
 use crate::config::GroupProtocol;
 use crate::error::{ErrorCode, Result};
-use crate::group::heart::{Answer, Assignment, Heart, Heartbeat, Refused, string};
+use crate::group::heart::{Answer, Assignment, Heart, Heartbeat, Refused, read_answer};
 use crate::group::signal::Signal;
 use crate::group::subscription::Subscription;
 use crate::group::tag::{GroupTag, Identity};
 use crate::group::terms::Terms;
 use crate::group::words::{Trouble, advice};
 use crate::net::conn::ConnId;
-use crate::protocol::wire::TopicId;
+use crate::protocol::wire::{TopicId, string};
 use crate::topic::TopicPartition;
 
 pub(crate) const HEARTBEAT: i16 = 68;
@@ -43,20 +43,7 @@ impl Heartbeat for Beat {
     const GROUP: &'static str = "group";
 
     fn read(response: ConsumerGroupHeartbeatResponse) -> Answer {
-        let assignment = response.assignment.map(|assignment| {
-            let each = assignment.topic_partitions.into_iter();
-            each.map(|t| (t.topic_id.into_bytes(), t.partitions))
-                .collect()
-        });
-        Answer {
-            throttle_ms: response.throttle_time_ms,
-            code: response.error_code,
-            words: response.error_message,
-            member_id: response.member_id,
-            epoch: response.member_epoch,
-            interval_ms: response.heartbeat_interval_ms,
-            assignment,
-        }
+        read_answer!(response)
     }
 
     fn advice(code: ErrorCode) -> &'static str {

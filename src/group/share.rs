@@ -13,10 +13,11 @@ use kafka_protocol::messages::{
 use crate::cluster::core::Core;
 use crate::cluster::nodes::Node;
 use crate::error::{Error, ErrorCode};
-use crate::group::heart::{Answer, Assignment, Heart, Heartbeat, Refused, string};
+use crate::group::heart::{Answer, Assignment, Heart, Heartbeat, Refused, read_answer};
 use crate::group::tag::GroupTag;
 use crate::group::words::{Trouble, advice};
 use crate::net::conn::ConnId;
+use crate::protocol::wire::string;
 
 const LEAVING: i32 = -1;
 /// How soon a member asks again that has joined and got no partitions: a coordinator may share them out only after it has
@@ -51,20 +52,7 @@ impl Heartbeat for Beat {
     const GROUP: &'static str = "share group";
 
     fn read(response: ShareGroupHeartbeatResponse) -> Answer {
-        let assignment = response.assignment.map(|assignment| {
-            let each = assignment.topic_partitions.into_iter();
-            each.map(|t| (t.topic_id.into_bytes(), t.partitions))
-                .collect()
-        });
-        Answer {
-            throttle_ms: response.throttle_time_ms,
-            code: response.error_code,
-            words: response.error_message,
-            member_id: response.member_id,
-            epoch: response.member_epoch,
-            interval_ms: response.heartbeat_interval_ms,
-            assignment,
-        }
+        read_answer!(response)
     }
 
     fn advice(code: ErrorCode) -> &'static str {

@@ -11,7 +11,7 @@ use super::releases::since;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::produce::OutFrame;
 use crate::protocol::schema::{self, api_name};
-use crate::protocol::wire::Writer;
+use crate::protocol::wire::{Writer, string};
 use crate::protocol::{fetch, produce};
 
 /// The API versions a broker told us it speaks.
@@ -219,7 +219,7 @@ fn start_frame(client_id: &str, key: i16, version: i16, header_version: i16) -> 
     let header = RequestHeader::default()
         .with_request_api_key(key)
         .with_request_api_version(version)
-        .with_client_id(Some(StrBytes::from_string(client_id.to_owned())));
+        .with_client_id(Some(string(client_id)));
     let mut buf = BytesMut::from(&[0u8; 4][..]);
     header
         .encode(&mut buf, header_version)

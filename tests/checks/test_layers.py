@@ -16,7 +16,7 @@ TABLE = """\
 | `src/error.rs` | the error type |
 | `src/net/` | connections |
 | `src/producer/`, `src/consumer/` | the roles |
-| `src/broker/` | the embedded broker |
+| `crates/broker/` | the embedded broker |
 
 ## Out
 

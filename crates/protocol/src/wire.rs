@@ -1,5 +1,6 @@
 //! Kafka's primitive types, written and read by our own framing of produce and fetch.
 
+use kafka_protocol::protocol::StrBytes;
 use ottla_base::error::{Error, Result};
 
 /// A topic's id (KIP-516); all zero where the broker gives none.
@@ -66,6 +67,11 @@ impl Writer<'_> {
             self.out.push(0);
         }
     }
+}
+
+/// A string for kafka-protocol's messages.
+pub fn string(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
 }
 
 /// Why a read stopped: the bytes so far end here, or they can't be right.

@@ -291,10 +291,7 @@ impl<T: Clone> Core<T> {
     }
 
     fn coordinator_missing(&mut self, now: Instant, key: Key, error: Error) {
-        let backoff = Backoff {
-            first: self.config.retry_backoff,
-            last: self.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&self.config);
         let Some(entry) = self.coordinators.0.get_mut(&key) else {
             return;
         };

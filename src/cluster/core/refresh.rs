@@ -226,10 +226,7 @@ impl<T: Clone> Core<T> {
 
     /// Sets when metadata may be asked for next.
     fn pace_metadata(&mut self, now: Instant) {
-        let backoff = Backoff {
-            first: self.config.retry_backoff,
-            last: self.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&self.config);
         let failures = self.refresh.fruitless.max(self.refresh.misrouted).max(1);
         self.refresh.not_before = Some(now + backoff.after(failures, &mut self.rng));
     }

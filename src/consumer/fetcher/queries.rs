@@ -9,7 +9,6 @@ use kafka_protocol::messages::list_offsets_request::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use kafka_protocol::messages::{BrokerId, TopicName};
-use kafka_protocol::protocol::StrBytes;
 
 use crate::clock::earliest;
 use crate::cluster::core::{Core, Purpose};
@@ -21,6 +20,7 @@ use crate::consumer::shared::FoundOffset;
 use crate::error::{Error, ErrorCode};
 use crate::net::conn::ConnId;
 use crate::net::rpc;
+use crate::protocol::wire::string;
 
 /// The newest version that is of use here.
 const MAX_VERSION: i16 = 9;
@@ -235,7 +235,7 @@ impl Queries {
             .into_iter()
             .map(|(name, partitions)| {
                 ListOffsetsTopic::default()
-                    .with_name(TopicName(StrBytes::from_string(name.to_owned())))
+                    .with_name(TopicName(string(name)))
                     .with_partitions(partitions)
             })
             .collect();
@@ -317,10 +317,7 @@ impl Queries {
 
     fn retry(&mut self, core: &mut Core<Tag>, now: Instant, queries: Vec<Query>, error: &Error) {
         core.refresh_metadata();
-        let backoff = Backoff {
-            first: core.config.retry_backoff,
-            last: core.config.retry_backoff_max,
-        };
+        let backoff = Backoff::retries(&core.config);
         for mut query in queries {
             query.failures += 1;
             query.not_before = Some(now + backoff.after(query.failures, &mut core.rng));

@@ -20,13 +20,6 @@ use crate::protocol::produce::NodeEndpoint;
 use crate::reading::committed::Aborted;
 use crate::topic::TopicPartition;
 
-fn backoff(core: &Core<Tag>) -> Backoff {
-    Backoff {
-        first: core.config.retry_backoff,
-        last: core.config.retry_backoff_max,
-    }
-}
-
 impl Fetcher {
     pub(super) fn on_fetch_part(
         &mut self,
@@ -63,7 +56,7 @@ impl Fetcher {
         // The first loss of a session is no trouble, and the request is made anew at once.
         node.failures = node.failures.saturating_add(1);
         if node.failures > 1 {
-            let pause = backoff(core).after(node.failures - 1, &mut core.rng);
+            let pause = Backoff::retries(&core.config).after(node.failures - 1, &mut core.rng);
             node.pause_until = Some(now + pause);
         }
         if !matches!(
@@ -278,7 +271,7 @@ impl Fetcher {
         };
         part.failures = part.failures.saturating_add(1);
         if part.failures > 1 {
-            let pause = backoff(core).after(part.failures - 1, &mut core.rng);
+            let pause = Backoff::retries(&core.config).after(part.failures - 1, &mut core.rng);
             part.not_before = Some(now + pause);
         }
         if part.last_epoch == epoch && sent.offset == end {
@@ -323,7 +316,7 @@ impl Fetcher {
             self.unplaced = true;
             part.failures = part.failures.saturating_add(1);
             if part.failures > 1 {
-                let pause = backoff(core).after(part.failures - 1, &mut core.rng);
+                let pause = Backoff::retries(&core.config).after(part.failures - 1, &mut core.rng);
                 part.not_before = Some(now + pause);
             }
             return;
@@ -348,13 +341,14 @@ impl Fetcher {
             );
             // Where the first reset has led to can't be read either: the next one is no news.
             part.failures = part.failures.saturating_add(1);
-            let pause =
-                (part.failures > 1).then(|| backoff(core).after(part.failures - 1, &mut core.rng));
+            let pause = (part.failures > 1)
+                .then(|| Backoff::retries(&core.config).after(part.failures - 1, &mut core.rng));
             let not_before = pause.map(|pause| now + pause);
             return self.reset(core, not_before, key, sent.offset, why);
         }
         part.failures = part.failures.saturating_add(1);
-        part.not_before = Some(now + backoff(core).after(part.failures, &mut core.rng));
+        part.not_before =
+            Some(now + Backoff::retries(&core.config).after(part.failures, &mut core.rng));
         let place = format!("fetching {}-{} at offset {}", key.0, key.1, sent.offset);
         let error = refusal(code, &place, &core.address(Node::Id(id)));
         match code {

@@ -46,8 +46,8 @@ impl Absent {
         }
         self.rounds = self.rounds.saturating_add(1);
         let backoff = Backoff {
-            first: core.config.retry_backoff,
             last: Self::PAUSE.max(core.config.retry_backoff_max),
+            ..Backoff::retries(&core.config)
         };
         self.again_at = now + backoff.after(self.rounds, &mut core.rng);
         core.refresh_metadata();

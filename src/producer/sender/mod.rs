@@ -228,11 +228,7 @@ impl Sender {
     }
 
     fn backoff(&self) -> Backoff {
-        let common = &self.shared.config.common;
-        Backoff {
-            first: common.retry_backoff,
-            last: common.retry_backoff_max,
-        }
+        Backoff::retries(&self.shared.config.common)
     }
 
     /// Takes what callers left: new topics, partitions with something new. True if there was any.

@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::net::conn::ConnId;
 use crate::net::rpc::{self, Call};
 use crate::protocol::txn_offset_commit;
-use crate::protocol::wire::TopicId;
+use crate::protocol::wire::{TopicId, string};
 
 /// The first wait for the end of the transaction before: its markers are written in a moment.
 const TRANSACTION_BACKOFF: Duration = Duration::from_millis(20);
@@ -300,7 +300,7 @@ impl Sender {
             }
             Ask::Offsets(offsets) => {
                 let group = &offsets.group;
-                let text = |text: &str| StrBytes::from_string(text.to_owned());
+                let text = |text: &str| string(text);
                 let request = TxnOffsetCommitRequest::default()
                     .with_transactional_id(id)
                     .with_producer_id(producer)
@@ -486,7 +486,7 @@ fn encode<R: Request>(
 }
 
 fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
+    TopicName(string(name))
 }
 
 /// Partitions, which are sorted, by topic.

@@ -114,10 +114,7 @@ impl ShareRole {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.reset();
             node.failures = node.failures.saturating_add(1);
-            let backoff = Backoff {
-                first: core.config.retry_backoff,
-                last: core.config.retry_backoff_max,
-            };
+            let backoff = Backoff::retries(&core.config);
             // The first loss of a session is mended at once.
             if node.failures > 1 {
                 let pause = backoff.after(node.failures - 1, &mut core.rng);
@@ -154,10 +151,7 @@ impl ShareRole {
         }
         if refused {
             node.refusals = node.refusals.saturating_add(1);
-            let backoff = Backoff {
-                first: core.config.retry_backoff,
-                last: core.config.retry_backoff_max,
-            };
+            let backoff = Backoff::retries(&core.config);
             node.retry_at = Some(now + backoff.after(node.refusals, &mut core.rng));
         }
         for parcel in inflight.parcels {

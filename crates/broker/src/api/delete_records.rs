@@ -8,7 +8,7 @@ use kafka_protocol::messages::delete_records_response::{
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use ottla_base::error::ErrorCode;
 
-use super::{Cx, check_leader, wire};
+use super::{Cx, check_leader, partitions_of, wire};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 
@@ -18,14 +18,14 @@ const ALL: i64 = -1;
 const NO_OFFSET: i64 = -1;
 
 pub(super) fn targets(request: &DeleteRecordsRequest) -> Vec<Target> {
-    let each = |t: &kafka_protocol::messages::delete_records_request::DeleteRecordsTopic| {
-        let name = t.name.to_string();
-        let of = |p: &kafka_protocol::messages::delete_records_request::DeleteRecordsPartition| {
-            (name.clone(), Some(p.partition_index))
-        };
-        t.partitions.iter().map(of).collect::<Vec<_>>()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| {
+        (
+            t.name.as_str(),
+            t.partitions.iter().map(|p| p.partition_index),
+        )
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(

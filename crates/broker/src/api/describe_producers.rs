@@ -6,24 +6,16 @@ use kafka_protocol::messages::describe_producers_response::{
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
 use ottla_base::error::ErrorCode;
 
-use super::{Cx, check_leader, text, wire};
+use super::{Cx, check_leader, partitions_of, text, wire};
 use crate::core::BrokerCore;
 use crate::core::cluster::check_name;
 use crate::core::fault::Target;
 use crate::log::Refused;
 
 pub(super) fn targets(request: &DescribeProducersRequest) -> Vec<Target> {
-    let mut targets = Vec::new();
-    for topic in &request.topics {
-        let name = topic.name.to_string();
-        targets.extend(
-            topic
-                .partition_indexes
-                .iter()
-                .map(|&p| (name.clone(), Some(p))),
-        );
-    }
-    targets
+    let topics = request.topics.iter();
+    let each = topics.map(|t| (t.name.as_str(), t.partition_indexes.iter().copied()));
+    partitions_of(each)
 }
 
 pub(super) fn handle(

@@ -9,7 +9,7 @@ use kafka_protocol::messages::list_offsets_response::{
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use ottla_base::error::ErrorCode;
 
-use super::{Cx, check_leader, wire};
+use super::{Cx, check_leader, partitions_of, wire};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 use crate::log::TimestampHit;
@@ -23,14 +23,14 @@ const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 pub(super) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
-    let each =
-        |t: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| -> Vec<Target> {
-            t.partitions
-                .iter()
-                .map(|p| (t.name.to_string(), Some(p.partition_index)))
-                .collect()
-        };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| {
+        (
+            t.name.as_str(),
+            t.partitions.iter().map(|p| p.partition_index),
+        )
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(

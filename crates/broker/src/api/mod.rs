@@ -525,6 +525,17 @@ fn wire(code: ErrorCode) -> i16 {
     code.0 as i16
 }
 
+/// What faults of the requests that name these partitions are about.
+fn partitions_of<'t, I: IntoIterator<Item = i32>>(
+    topics: impl Iterator<Item = (&'t str, I)>,
+) -> Vec<Target> {
+    let each = |(topic, partitions): (&'t str, I)| {
+        let partitions = partitions.into_iter();
+        partitions.map(move |index| (topic.to_owned(), Some(index)))
+    };
+    topics.flat_map(each).collect()
+}
+
 fn text(s: impl Into<String>) -> StrBytes {
     StrBytes::from_string(s.into())
 }

@@ -1,9 +1,7 @@
 //! OffsetCommit: positions kept under a group's name, by its members or by anybody while it has none.
 
 use bytes::Bytes;
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
@@ -12,7 +10,7 @@ use ottla_base::error::ErrorCode;
 use ottla_protocol::offsets;
 use uuid::Uuid;
 
-use super::{Cx, check_coordinator, decode, topic_name, wire};
+use super::{Cx, check_coordinator, decode, partitions_of, topic_name, wire};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 use crate::core::groups::Committer;
@@ -34,13 +32,14 @@ pub(super) fn read(core: &BrokerCore, version: i16, body: &Bytes) -> Option<Offs
 }
 
 pub(super) fn targets(request: &OffsetCommitRequest) -> Vec<Target> {
-    let each = |t: &OffsetCommitRequestTopic| -> Vec<Target> {
-        t.partitions
-            .iter()
-            .map(|p| (t.name.to_string(), Some(p.partition_index)))
-            .collect()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| {
+        (
+            t.name.as_str(),
+            t.partitions.iter().map(|p| p.partition_index),
+        )
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(

@@ -1,24 +1,24 @@
 //! OffsetDelete: what a group committed is forgotten, where no member consumes.
 
-use kafka_protocol::messages::offset_delete_request::OffsetDeleteRequestTopic;
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 use ottla_base::error::ErrorCode;
 
-use super::{Cx, check_group, wire};
+use super::{Cx, check_group, partitions_of, wire};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 
 pub(super) fn targets(request: &OffsetDeleteRequest) -> Vec<Target> {
-    let each = |t: &OffsetDeleteRequestTopic| -> Vec<Target> {
-        t.partitions
-            .iter()
-            .map(|p| (t.name.to_string(), Some(p.partition_index)))
-            .collect()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| {
+        (
+            t.name.as_str(),
+            t.partitions.iter().map(|p| p.partition_index),
+        )
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(

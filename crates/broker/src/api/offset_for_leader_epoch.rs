@@ -1,25 +1,19 @@
 //! OffsetForLeaderEpoch: where a leader's term ended, for noticing a truncated log.
 
-use kafka_protocol::messages::offset_for_leader_epoch_request::{
-    OffsetForLeaderPartition, OffsetForLeaderTopic,
-};
+use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
-use super::{Cx, check_leader, wire};
+use super::{Cx, check_leader, partitions_of, wire};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 
 pub(super) fn targets(request: &OffsetForLeaderEpochRequest) -> Vec<Target> {
-    let each = |t: &OffsetForLeaderTopic| -> Vec<Target> {
-        t.partitions
-            .iter()
-            .map(|p| (t.topic.to_string(), Some(p.partition)))
-            .collect()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| (t.topic.as_str(), t.partitions.iter().map(|p| p.partition)));
+    partitions_of(each)
 }
 
 pub(super) fn handle(

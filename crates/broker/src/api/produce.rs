@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_request::PartitionProduceData;
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     TopicProduceResponse,
@@ -12,7 +12,9 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_base::error::ErrorCode;
 use ottla_protocol::record::BatchHeader;
 
-use super::{Cx, Outcome, broker_id, check_leader, decode, reply, tells_leader, text, wire};
+use super::{
+    Cx, Outcome, broker_id, check_leader, decode, partitions_of, reply, tells_leader, text, wire,
+};
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
 use crate::core::topics::Appended;
@@ -29,19 +31,11 @@ const BY_ID: i16 = 13;
 const SHARE_MIN: usize = 16 * 1024;
 
 pub(super) fn targets(core: &BrokerCore, request: &ProduceRequest) -> Vec<Target> {
-    let each = |topic: &TopicProduceData| {
-        let name = core
-            .cluster
-            .name_of(topic.topic_id)
-            .unwrap_or(&topic.name)
-            .to_owned();
-        topic
-            .partition_data
-            .iter()
-            .map(move |p| (name.clone(), Some(p.index)))
-            .collect::<Vec<_>>()
-    };
-    request.topic_data.iter().flat_map(each).collect()
+    let each = request.topic_data.iter().map(|topic| {
+        let name = core.cluster.name_of(topic.topic_id).unwrap_or(&topic.name);
+        (name, topic.partition_data.iter().map(|p| p.index))
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(core: &mut BrokerCore, cx: &Cx, body: Bytes) -> Outcome {

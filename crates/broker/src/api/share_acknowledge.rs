@@ -14,8 +14,8 @@ use ottla_protocol::schema::{self, Kind};
 use uuid::Uuid;
 
 use super::{
-    Cx, Outcome, api_key, broker_id, check_leader, decode, end_frame, start_frame, tells_leader,
-    text, wire,
+    Cx, Outcome, api_key, broker_id, check_leader, decode, end_frame, partitions_of, start_frame,
+    tells_leader, text, wire,
 };
 use crate::core::BrokerCore;
 use crate::core::fault::Target;
@@ -80,14 +80,12 @@ pub(super) fn targets(core: &BrokerCore, version: i16, body: &Bytes) -> Vec<Targ
     let Some((request, _)) = read(version, body) else {
         return Vec::new();
     };
-    let each = |t: &kafka_protocol::messages::share_acknowledge_request::AcknowledgeTopic| {
-        let name = core.cluster.name_of(t.topic_id).map(str::to_owned);
-        t.partitions
-            .iter()
-            .filter_map(move |p| Some((name.clone()?, Some(p.partition_index))))
-            .collect::<Vec<_>>()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.filter_map(|t| {
+        let name = core.cluster.name_of(t.topic_id)?;
+        Some((name, t.partitions.iter().map(|p| p.partition_index)))
+    });
+    partitions_of(each)
 }
 
 /// The request, and whether it renews.

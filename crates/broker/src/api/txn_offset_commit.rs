@@ -1,8 +1,6 @@
 //! TxnOffsetCommit: positions of a group that count if the producer's transaction is committed.
 
-use kafka_protocol::messages::txn_offset_commit_request::{
-    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
-};
+use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -11,7 +9,7 @@ use ottla_base::error::ErrorCode;
 use uuid::Uuid;
 
 use super::offset_commit::MAX_METADATA;
-use super::{Cx, wire};
+use super::{Cx, partitions_of, wire};
 use crate::core::BrokerCore;
 use crate::core::coordinators::CoordinatorKind;
 use crate::core::fault::Target;
@@ -22,13 +20,14 @@ use crate::core::transaction_end::Joining;
 use crate::core::transactions::Identity;
 
 pub(super) fn targets(request: &TxnOffsetCommitRequest) -> Vec<Target> {
-    let each = |t: &TxnOffsetCommitRequestTopic| -> Vec<Target> {
-        t.partitions
-            .iter()
-            .map(|p| (t.name.to_string(), Some(p.partition_index)))
-            .collect()
-    };
-    request.topics.iter().flat_map(each).collect()
+    let topics = request.topics.iter();
+    let each = topics.map(|t| {
+        (
+            t.name.as_str(),
+            t.partitions.iter().map(|p| p.partition_index),
+        )
+    });
+    partitions_of(each)
 }
 
 pub(super) fn handle(

@@ -7,6 +7,7 @@ use super::*;
 use crate::client::engine::Role;
 use crate::client::rig::{Asked, Rig};
 use crate::config::ConsumerConfig;
+use crate::protocol::wire::string;
 use crate::stats::Stats;
 
 const FIND: i16 = 10;
@@ -83,7 +84,7 @@ fn answer(rig: &mut Rig<Seeker>, asked: &Asked, key: &str, code: ErrorCode, node
     let host = StrBytes::from_string(format!("broker{node}"));
     let answer = if asked.version >= 4 {
         let named = Named::default()
-            .with_key(StrBytes::from_string(key.to_owned()))
+            .with_key(string(key))
             .with_error_code(code)
             .with_node_id(BrokerId(node))
             .with_host(host)

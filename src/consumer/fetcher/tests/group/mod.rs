@@ -26,7 +26,6 @@ use kafka_protocol::messages::{
     ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
     OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse,
 };
-use kafka_protocol::protocol::StrBytes;
 
 use crate::client::event::{Event, EventKind};
 use crate::client::rig::{Asked, Rig};
@@ -38,6 +37,7 @@ use crate::error::ErrorCode;
 use crate::group::offset::OffsetAndMetadata;
 use crate::group::{Commit, CommitOwner, Pattern, Subscription};
 use crate::protocol::offsets;
+use crate::protocol::wire::string;
 use crate::reading::poll::Polled;
 
 pub(crate) const FETCH: i16 = 1;
@@ -50,10 +50,6 @@ pub(crate) const HEARTBEAT: i16 = 12;
 pub(crate) const LEAVE_GROUP: i16 = 13;
 pub(crate) const SYNC_GROUP: i16 = 14;
 pub(crate) const GROUP_HEARTBEAT: i16 = 68;
-
-fn string(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
 
 /// A consumer of topic `t`, which has one partition, in group `g`.
 struct World {
